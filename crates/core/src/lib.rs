@@ -1,1 +1,27 @@
-//! x
+//! The rules of Keystile, and nothing else.
+//!
+//! Here: keys and their text, states, restrictions, permissions, limits, decisions, canonical request targets,
+//! operations, and the arithmetic of usage. Everything is a pure function over values that come in as arguments.
+//!
+//! Deliberately not here: IO, async, clocks, randomness, HTTP types, SQL. Those live in `keystile-store` and
+//! `keystile-server`, which call this crate and never the other way round.
+//!
+//! Begin with [`decide`].
+
+mod base62;
+pub mod code;
+pub mod decide;
+pub mod facts;
+pub mod id;
+pub mod key;
+pub mod limit;
+pub mod method;
+pub mod operation;
+pub mod permission;
+pub mod policy;
+pub mod restrict;
+pub mod target;
+pub mod time;
+pub mod usage;
+
+pub use code::Code;

@@ -1,0 +1,320 @@
+//! The decision: `admit` → charge → `settle`. Both ends are pure; the charge between them is the one effect, and
+//! somebody else's.
+//!
+//! `admit` asks whether the call may happen at all, and which limits it must pass. Whoever keeps the counters
+//! charges them, all or nothing. `settle` turns what the counters said into the answer.
+
+use arrayvec::ArrayVec;
+
+use crate::code::Code;
+use crate::facts::Facts;
+use crate::id::OrganizationId;
+use crate::key::{KeyKind, Standing};
+use crate::limit::{LimitRule, MAX_RULES, Reading, Weighed};
+use crate::policy::Policy;
+use crate::time::Timestamp;
+
+/// What a key is at the moment of a call.
+#[derive(Debug, Clone, Copy)]
+pub struct Key<'a> {
+    /// What was done to it.
+    pub standing: Standing,
+    /// When it ends, if it does.
+    pub expires_at: Option<Timestamp>,
+    /// What it is for.
+    pub kind: KeyKind,
+    /// Whose project it belongs to.
+    pub organization: OrganizationId,
+    /// What it may do.
+    pub policy: &'a Policy,
+}
+
+/// What is being called with it.
+#[derive(Debug, Clone, Copy)]
+pub enum Target {
+    /// An API, through the gateway or named in a verification.
+    Api {
+        /// Who publishes it.
+        organization: OrganizationId,
+        /// Whether its owner has it switched on.
+        active: bool,
+        /// The link of the key's project to it.
+        activation: Option<ActivationState>,
+    },
+    /// The management API of this installation.
+    Management,
+    /// Nothing in particular: a verification that names no API asks about the key alone.
+    KeyAlone,
+}
+
+/// How far a project has come with an API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActivationState {
+    /// Asked for.
+    Requested,
+    /// In force.
+    Approved,
+    /// Taken back for now.
+    Suspended,
+    /// Not granted.
+    Refused,
+}
+
+impl ActivationState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Requested, Self::Approved, Self::Suspended, Self::Refused];
+
+    /// The word on the wire and in rows.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Approved => "approved",
+            Self::Suspended => "suspended",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl std::str::FromStr for ActivationState {
+    type Err = crate::key::UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = "requested, approved, suspended, refused";
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or(crate::key::UnknownWord { allowed })
+    }
+}
+
+/// The questions that a decision asks, in this order. The names are what a trace shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Is it revoked, disabled?
+    State,
+    /// Is it past its end?
+    Expiry,
+    /// Is it of the kind that opens this?
+    Kind,
+    /// Is the API switched on, and activated for the project?
+    Activation,
+    /// Do its restrictions allow the call?
+    Restrictions,
+    /// Does it have the permissions?
+    Permissions,
+    /// Do its limits leave room?
+    Limits,
+}
+
+/// A call that may happen if its limits leave room.
+#[derive(Debug, Clone, Copy)]
+pub struct Admission<'a> {
+    /// The limits to charge, all or none.
+    pub rules: &'a [LimitRule],
+    /// What the call counts.
+    pub cost: u32,
+}
+
+/// May this call happen, as far as the key and its rules are concerned?
+///
+/// # Errors
+/// The code of the first question that was answered with no.
+pub fn admit<'a>(key: &Key<'a>, target: Target, facts: &Facts<'_>) -> Result<Admission<'a>, Code> {
+    for step in [Step::State, Step::Expiry, Step::Kind, Step::Activation, Step::Restrictions, Step::Permissions] {
+        judge(step, key, target, facts)?;
+    }
+    Ok(Admission { rules: &key.policy.rate_limits, cost: facts.cost })
+}
+
+/// Every question with its answer, up to the first no; what `explain` shows. Limits are not asked.
+pub fn trace(key: &Key<'_>, target: Target, facts: &Facts<'_>) -> ArrayVec<(Step, Code), 8> {
+    let mut steps = ArrayVec::new();
+    for step in [Step::State, Step::Expiry, Step::Kind, Step::Activation, Step::Restrictions, Step::Permissions] {
+        let answer = judge(step, key, target, facts).err().unwrap_or(Code::Allowed);
+        steps.push((step, answer));
+        if !answer.is_allowed() {
+            break;
+        }
+    }
+    steps
+}
+
+fn judge(step: Step, key: &Key<'_>, target: Target, facts: &Facts<'_>) -> Result<(), Code> {
+    match step {
+        Step::State => match key.standing {
+            Standing::Active => Ok(()),
+            Standing::Disabled => Err(Code::KeyDisabled),
+            Standing::Revoked => Err(Code::KeyRevoked),
+        },
+        Step::Expiry => match key.expires_at {
+            Some(end) if end <= facts.at.wall => Err(Code::KeyExpired),
+            Some(_) | None => Ok(()),
+        },
+        Step::Kind => match (key.kind, target) {
+            (KeyKind::Secret, Target::Api { .. } | Target::KeyAlone) => Ok(()),
+            (KeyKind::Management, Target::Management | Target::KeyAlone) => Ok(()),
+            (KeyKind::Secret, Target::Management) | (KeyKind::Management, Target::Api { .. }) => {
+                Err(Code::KeyKindForbidden)
+            }
+        },
+        Step::Activation => judge_activation(key, target),
+        Step::Restrictions => key.policy.restrictions.judge(facts),
+        Step::Permissions => match facts.needs {
+            Some(needs) if !needs.allows(&key.policy.permissions) => Err(Code::PermissionMissing),
+            Some(_) | None => Ok(()),
+        },
+        Step::Limits => Ok(()),
+    }
+}
+
+fn judge_activation(key: &Key<'_>, target: Target) -> Result<(), Code> {
+    let Target::Api { organization, active, activation } = target else {
+        return Ok(());
+    };
+    match activation {
+        // A key of a stranger is answered like a key that does not exist (K-8).
+        None if key.organization != organization => Err(Code::KeyUnknown),
+        _ if !active => Err(Code::ApiInactive),
+        None | Some(ActivationState::Requested | ActivationState::Refused) => Err(Code::NotActivated),
+        Some(ActivationState::Suspended) => Err(Code::Suspended),
+        Some(ActivationState::Approved) => Ok(()),
+    }
+}
+
+/// What the counters said, rule by rule in the order of the admission. Empty when there are no rules.
+pub type Weights = ArrayVec<Weighed, MAX_RULES>;
+
+/// The answer for one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// Allowed, or why not.
+    pub code: Code,
+    /// If a limit refused: nanoseconds until the same call fits; `None` if waiting does not help.
+    pub retry_nanos: Option<u64>,
+}
+
+/// The answer, from what the counters said.
+pub fn settle(weights: &[Weighed]) -> Decision {
+    let mut decision = Decision { code: Code::Allowed, retry_nanos: None };
+    for weighed in weights {
+        let Weighed::Over { retry_nanos, .. } = weighed else { continue };
+        decision = match (decision.code, decision.retry_nanos, *retry_nanos) {
+            (Code::Allowed, _, retry) => Decision { code: Code::RateLimited, retry_nanos: retry },
+            // All of them must have room again; one that never has decides.
+            (code, Some(a), Some(b)) => Decision { code, retry_nanos: Some(a.max(b)) },
+            (code, _, _) => Decision { code, retry_nanos: None },
+        };
+    }
+    decision
+}
+
+/// What is left at one rule, whether or not it refused.
+pub const fn reading(weighed: &Weighed) -> Reading {
+    match weighed {
+        Weighed::Fits { reading, .. } | Weighed::Over { reading, .. } => *reading,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::{Moment, Ticks};
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+    const OURS: OrganizationId = OrganizationId::from_entropy([1; 16]);
+    const THEIRS: OrganizationId = OrganizationId::from_entropy([2; 16]);
+
+    fn code(change: impl FnOnce(&mut Key<'_>, &mut Target, &mut Facts<'_>)) -> Code {
+        let policy = Policy { permissions: vec!["pets.*".parse().unwrap()], ..Policy::default() };
+        let mut key = Key {
+            standing: Standing::Active,
+            expires_at: None,
+            kind: KeyKind::Secret,
+            organization: OURS,
+            policy: &policy,
+        };
+        let mut target = Target::Api { organization: OURS, active: true, activation: Some(ActivationState::Approved) };
+        let mut facts = Facts::at(Moment { wall: NOW, ticks: Ticks::from_nanos(1) });
+        change(&mut key, &mut target, &mut facts);
+        let steps = trace(&key, target, &facts);
+        let answer = admit(&key, target, &facts).map_or_else(|code| code, |_| Code::Allowed);
+        assert_eq!(steps.last().map(|(_, code)| *code), Some(answer), "the trace ends with the answer");
+        answer
+    }
+
+    fn activation(state: Option<ActivationState>) -> Code {
+        code(|_, target, _| *target = Target::Api { organization: OURS, active: true, activation: state })
+    }
+
+    #[test]
+    fn a_good_key_is_allowed() {
+        assert_eq!(code(|_, _, _| ()), Code::Allowed);
+    }
+
+    #[test]
+    fn every_state_has_its_answer() {
+        assert_eq!(code(|key, _, _| key.standing = Standing::Disabled), Code::KeyDisabled);
+        assert_eq!(code(|key, _, _| key.standing = Standing::Revoked), Code::KeyRevoked);
+        assert_eq!(activation(None), Code::NotActivated);
+        assert_eq!(activation(Some(ActivationState::Requested)), Code::NotActivated);
+        assert_eq!(activation(Some(ActivationState::Refused)), Code::NotActivated);
+        assert_eq!(activation(Some(ActivationState::Suspended)), Code::Suspended);
+    }
+
+    #[test]
+    fn expiry_is_the_moment_itself() {
+        assert_eq!(code(|key, _, _| key.expires_at = Some(NOW)), Code::KeyExpired);
+        assert_eq!(code(|key, _, _| key.expires_at = Some(Timestamp::from_micros(NOW.as_micros() + 1))), Code::Allowed);
+    }
+
+    #[test]
+    fn k08_a_strangers_key_is_answered_like_an_unknown_one() {
+        assert_eq!(
+            code(|key, target, _| {
+                key.organization = THEIRS;
+                *target = Target::Api { organization: OURS, active: false, activation: None };
+            }),
+            Code::KeyUnknown
+        );
+        assert_eq!(code(|key, _, _| key.organization = THEIRS), Code::Allowed, "with an activation it is a customer's");
+    }
+
+    #[test]
+    fn kinds_do_not_mix() {
+        assert_eq!(code(|key, _, _| key.kind = KeyKind::Management), Code::KeyKindForbidden);
+        assert_eq!(code(|_, target, _| *target = Target::Management), Code::KeyKindForbidden);
+        assert_eq!(
+            code(|key, target, _| {
+                key.kind = KeyKind::Management;
+                *target = Target::Management;
+            }),
+            Code::Allowed
+        );
+    }
+
+    #[test]
+    fn a_missing_permission_is_named_last() {
+        let query = "pets.read AND shop.sell".parse().unwrap();
+        let policy = Policy { permissions: vec!["pets.*".parse().unwrap()], ..Policy::default() };
+        let key = Key {
+            standing: Standing::Active,
+            expires_at: None,
+            kind: KeyKind::Secret,
+            organization: OURS,
+            policy: &policy,
+        };
+        let facts = Facts { needs: Some(&query), ..Facts::at(Moment { wall: NOW, ticks: Ticks::from_nanos(1) }) };
+        assert_eq!(admit(&key, Target::KeyAlone, &facts).err(), Some(Code::PermissionMissing));
+    }
+
+    #[test]
+    fn the_longest_wait_of_all_refusing_limits_is_told() {
+        let over = |retry_nanos| Weighed::Over { reading: Reading { remaining: 0, reset_nanos: 9 }, retry_nanos };
+        let fits =
+            Weighed::Fits { slot: crate::limit::Slot::default(), reading: Reading { remaining: 1, reset_nanos: 9 } };
+        assert_eq!(settle(&[]).code, Code::Allowed);
+        assert_eq!(settle(&[fits]).code, Code::Allowed);
+        assert_eq!(settle(&[over(Some(3)), fits, over(Some(7))]).retry_nanos, Some(7));
+        assert_eq!(settle(&[over(None), over(Some(7))]).retry_nanos, None);
+        assert_eq!(settle(&[over(Some(7)), over(None)]).retry_nanos, None);
+    }
+}

@@ -1,0 +1,31 @@
+//! What is known of one call when it is judged. Whoever asks (gateway, verification) fills in what it knows.
+
+use std::net::IpAddr;
+
+use crate::method::Method;
+use crate::permission::PermissionQuery;
+use crate::time::Moment;
+
+/// The facts of one call.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    /// When it came.
+    pub at: Moment,
+    /// The address it came from, if known.
+    pub client: Option<IpAddr>,
+    /// Its method, if known.
+    pub method: Option<Method>,
+    /// Its canonical path, if known.
+    pub path: Option<&'a str>,
+    /// Permissions that it needs beyond those of its operation.
+    pub needs: Option<&'a PermissionQuery>,
+    /// What it counts against limits; an ordinary call costs 1.
+    pub cost: u32,
+}
+
+impl Facts<'_> {
+    /// The facts of a call of which only the moment is known.
+    pub const fn at(at: Moment) -> Self {
+        Self { at, client: None, method: None, path: None, needs: None, cost: 1 }
+    }
+}

@@ -1,0 +1,99 @@
+//! Keys: their text, what is stored of them, and the states they pass through.
+
+mod digest;
+mod state;
+mod text;
+
+pub use digest::{DigestAlgorithm, KeyDigest, Pepper, PepperSecret, TextHash};
+pub use state::{KeyState, Standing, StateError};
+pub use text::{
+    ENTROPY_LEN, KeyText, MARK, MAX_KEY_TEXT, MIN_KEY_TEXT, NotAKey, NotAPrefix, PoorEntropy, Prefix, Presented,
+    estimated_bits, hint,
+};
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Days until a new key expires, unless its API's owner or its maker says otherwise (PRODUCT.md K8).
+pub const DEFAULT_KEY_DAYS: u32 = 90;
+/// Bits below which an imported text is refused as guessable (SECURITY.md K-7).
+pub const MIN_IMPORT_BITS: u32 = 112;
+
+/// Where a project and its keys live. A key of one never opens the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Environment {
+    /// Real traffic.
+    Live,
+    /// Trials.
+    Test,
+}
+
+impl Environment {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Live, Self::Test];
+
+    /// The word in key texts and on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyKind {
+    /// Held by a server; calls APIs.
+    Secret,
+    /// Calls the management API and nothing else.
+    Management,
+}
+
+impl KeyKind {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Secret => "secret",
+            Self::Management => "management",
+        }
+    }
+}
+
+/// The word names nothing of the kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownWord {
+    /// The words that would have been understood.
+    pub allowed: &'static str,
+}
+
+impl fmt::Display for UnknownWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "use one of: {}", self.allowed)
+    }
+}
+
+impl std::error::Error for UnknownWord {}
+
+impl FromStr for Environment {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        Self::ALL.into_iter().find(|env| env.as_str() == text).ok_or(UnknownWord { allowed: "live, test" })
+    }
+}
+
+impl FromStr for KeyKind {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        [Self::Secret, Self::Management]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or(UnknownWord { allowed: "secret, management" })
+    }
+}

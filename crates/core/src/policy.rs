@@ -1,0 +1,60 @@
+//! A policy: everything that a key may do, as one document. Keys with the same policy share it in memory.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limit::{LimitError, LimitRule};
+use crate::permission::{MAX_PERMISSIONS, Permission};
+use crate::restrict::Restrictions;
+
+/// What a key may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Granted rights.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permissions: Vec<Permission>,
+    /// Where and how the key may be used.
+    #[serde(default, skip_serializing_if = "Restrictions::is_empty")]
+    pub restrictions: Restrictions,
+    /// How often.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<LimitRule>,
+}
+
+/// The parts don't make a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyError {
+    /// Too many permissions.
+    Permissions,
+    /// The limits don't fit together.
+    Limits(LimitError),
+}
+
+impl std::fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Permissions => {
+                write!(f, "a key has at most {MAX_PERMISSIONS} permissions; use wildcards such as pets.*")
+            }
+            Self::Limits(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for PolicyError {}
+
+impl Policy {
+    /// Checks the whole and brings it to its one form: permissions sorted, none twice.
+    ///
+    /// # Errors
+    /// [`PolicyError`] says which part is out of bounds.
+    pub fn checked(mut self) -> Result<Self, PolicyError> {
+        self.permissions.sort();
+        self.permissions.dedup();
+        if self.permissions.len() > MAX_PERMISSIONS {
+            return Err(PolicyError::Permissions);
+        }
+        LimitRule::check_together(&self.rate_limits).map_err(PolicyError::Limits)?;
+        Ok(self)
+    }
+}

@@ -1,0 +1,124 @@
+//! Networks from which a key may be used (PRODUCT.md K17).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// Most networks of one key: the check is a walk over them.
+const MAX_NETWORKS: usize = 128;
+
+/// Networks in CIDR form. `deny` goes before `allow`; an absent `allow` allows every address not denied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Lists", into = "Lists")]
+pub struct Networks {
+    allow: Option<Vec<IpNet>>,
+    deny: Vec<IpNet>,
+}
+
+/// The wire form.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lists {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    allow: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    deny: Vec<String>,
+}
+
+/// The lists are no network restriction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworksError {
+    /// This text is neither a network nor an address.
+    NotANetwork(String),
+    /// Both lists are empty, or `allow` is.
+    Empty,
+    /// More networks than [`MAX_NETWORKS`].
+    TooMany,
+}
+
+impl fmt::Display for NetworksError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotANetwork(text) => {
+                write!(f, "`{}` is no network; write 10.0.0.0/8, 2001:db8::/32 or one address", text.escape_default())
+            }
+            Self::Empty => f.write_str("networks needs at least one entry; leave `allow` out to allow every address that is not denied, and `networks` out for no restriction"),
+            Self::TooMany => write!(f, "networks takes at most {MAX_NETWORKS} entries"),
+        }
+    }
+}
+
+impl std::error::Error for NetworksError {}
+
+impl Networks {
+    /// Whether a call from this address may pass. IPv4 written as IPv6 (`::ffff:10.0.0.1`) is judged as IPv4.
+    pub fn admit(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let within = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&address));
+        !within(&self.deny) && self.allow.as_deref().is_none_or(within)
+    }
+}
+
+fn network(text: String) -> Result<IpNet, NetworksError> {
+    let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    parsed.map(|net| net.trunc()).map_err(|_| NetworksError::NotANetwork(text))
+}
+
+impl TryFrom<Lists> for Networks {
+    type Error = NetworksError;
+
+    fn try_from(lists: Lists) -> Result<Self, NetworksError> {
+        let count = lists.deny.len() + lists.allow.as_ref().map_or(0, Vec::len);
+        if count == 0 || lists.allow.as_ref().is_some_and(Vec::is_empty) {
+            return Err(NetworksError::Empty);
+        }
+        if count > MAX_NETWORKS {
+            return Err(NetworksError::TooMany);
+        }
+        let parse = |texts: Vec<String>| texts.into_iter().map(network).collect::<Result<Vec<_>, _>>();
+        Ok(Self { allow: lists.allow.map(parse).transpose()?, deny: parse(lists.deny)? })
+    }
+}
+
+impl From<Networks> for Lists {
+    fn from(networks: Networks) -> Self {
+        let texts = |nets: Vec<IpNet>| nets.iter().map(IpNet::to_string).collect();
+        Self { allow: networks.allow.map(texts), deny: texts(networks.deny) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn networks(allow: Option<&[&str]>, deny: &[&str]) -> Result<Networks, NetworksError> {
+        let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        Networks::try_from(Lists { allow: allow.map(texts), deny: texts(deny) })
+    }
+
+    #[test]
+    fn deny_goes_before_allow() {
+        let nets = networks(Some(&["10.0.0.0/8", "2001:db8::/32"]), &["10.1.0.0/16"]).unwrap();
+        for (address, admitted) in [
+            ("10.0.0.1", true),
+            ("10.1.0.1", false),
+            ("11.0.0.1", false),
+            ("::ffff:10.0.0.1", true),
+            ("::ffff:10.1.2.3", false),
+            ("2001:db8::1", true),
+            ("2001:db9::1", false),
+        ] {
+            assert_eq!(nets.admit(address.parse().unwrap()), admitted, "{address}");
+        }
+        assert!(networks(None, &["10.0.0.0/8"]).unwrap().admit("11.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_empty_list_never_means_anyone() {
+        assert_eq!(networks(None, &[]), Err(NetworksError::Empty));
+        assert_eq!(networks(Some(&[]), &["10.0.0.0/8"]), Err(NetworksError::Empty));
+        assert!(matches!(networks(Some(&["10.0.0.0/33"]), &[]), Err(NetworksError::NotANetwork(_))));
+    }
+}
