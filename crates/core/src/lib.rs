@@ -8,6 +8,7 @@
 //!
 //! Begin with [`decide`].
 
+pub mod api;
 mod base62;
 pub mod code;
 pub mod decide;

@@ -109,6 +109,11 @@ impl OperationTable {
         &self.labels[operation.to_usize()]
     }
 
+    /// The labels of all operations, in the order of the list that the table was built from.
+    pub fn labels(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.labels.iter()
+    }
+
     /// How many operations there are.
     pub fn len(&self) -> usize {
         self.labels.len()

@@ -1,13 +1,18 @@
 //! Usage: what is kept of a decision, and how events add up to counts by minute, hour and day.
+//!
+//! Inside, an API, a project, a key and an operation's label are the small numbers that the catalogue gave them; 0
+//! stands for "none". Numbers are never used twice, so a count keeps its meaning when its key is gone.
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::code::Code;
-use crate::id::{ApiId, KeyId, ProjectId};
 use crate::time::Timestamp;
 
 /// The lengths of time by which usage is added up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Bucket {
     /// 60 seconds.
     Minute,
@@ -29,19 +34,30 @@ impl Bucket {
             Self::Day => 86_400,
         }
     }
+
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
 }
 
 /// What is counted apart: every combination has a row of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dimensions {
+    /// Whose count it is: the API's organization, or the project's if no API was found.
+    pub organization: u32,
     /// The API, if the call found one.
-    pub api: Option<ApiId>,
+    pub api: u32,
     /// The project, if a key was recognised.
-    pub project: Option<ProjectId>,
+    pub project: u32,
     /// The key, if one was recognised.
-    pub key: Option<KeyId>,
+    pub key: u32,
     /// The operation's label.
-    pub operation: std::sync::Arc<str>,
+    pub label: u32,
     /// The decision.
     pub code: Code,
     /// The status that the client got.
@@ -64,15 +80,15 @@ pub struct Counts {
 impl Counts {
     /// Adds other counts to these.
     pub fn add(&mut self, other: &Self) {
-        self.calls += other.calls;
+        self.calls = self.calls.saturating_add(other.calls);
         self.latency_us = self.latency_us.saturating_add(other.latency_us);
         self.bytes_in = self.bytes_in.saturating_add(other.bytes_in);
         self.bytes_out = self.bytes_out.saturating_add(other.bytes_out);
     }
 }
 
-/// One decided call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One decided call, or several of one minute and kind folded into one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsageEvent {
     /// When it came.
     pub at: Timestamp,
@@ -82,11 +98,14 @@ pub struct UsageEvent {
     pub counts: Counts,
 }
 
-/// Adds events up by minute. Hours and days follow from minutes, so they are derived, never counted apart.
-pub fn fold_minutes<'a>(events: impl IntoIterator<Item = &'a UsageEvent>) -> HashMap<(Timestamp, Dimensions), Counts> {
-    let mut rows: HashMap<(Timestamp, Dimensions), Counts> = HashMap::new();
+/// Counts by the start of their minute, hour or day, and by what they are counted under.
+pub type Rows = HashMap<(Timestamp, Dimensions), Counts>;
+
+/// Adds events up by the periods that they fall into.
+pub fn fold<'a>(bucket: Bucket, events: impl IntoIterator<Item = &'a UsageEvent>) -> Rows {
+    let mut rows = Rows::new();
     for event in events {
-        let row = (event.at.floor_secs(Bucket::Minute.secs()), event.dimensions.clone());
+        let row = (event.at.floor_secs(bucket.secs()), event.dimensions);
         rows.entry(row).or_default().add(&event.counts);
     }
     rows
@@ -98,7 +117,7 @@ mod tests {
 
     fn event(secs: i64, status: u16) -> UsageEvent {
         let dimensions =
-            Dimensions { api: None, project: None, key: None, operation: "GET /".into(), code: Code::Allowed, status };
+            Dimensions { organization: 1, api: 1, project: 2, key: 3, label: 4, code: Code::Allowed, status };
         UsageEvent {
             at: Timestamp::from_secs(secs),
             dimensions,
@@ -108,9 +127,22 @@ mod tests {
 
     #[test]
     fn events_of_one_minute_and_kind_are_one_row() {
-        let rows = fold_minutes(&[event(59, 200), event(0, 200), event(60, 200), event(0, 404)]);
+        let rows = fold(Bucket::Minute, &[event(59, 200), event(0, 200), event(60, 200), event(0, 404)]);
         let mut calls: Vec<_> = rows.iter().map(|((at, d), c)| (at.as_secs(), d.status, c.calls)).collect();
         calls.sort_unstable();
         assert_eq!(calls, [(0, 200, 2), (0, 404, 1), (60, 200, 1)]);
+    }
+
+    #[test]
+    fn folding_twice_is_folding_once() {
+        let events: Vec<_> = (0..1_000).map(|n| event(n * 7, if n % 3 == 0 { 200 } else { 404 })).collect();
+        let minutes = fold(Bucket::Minute, &events);
+        let folded: Vec<_> = minutes
+            .iter()
+            .map(|((at, dimensions), counts)| UsageEvent { at: *at, dimensions: *dimensions, counts: *counts })
+            .collect();
+        for bucket in Bucket::ALL {
+            assert_eq!(fold(bucket, &folded), fold(bucket, &events));
+        }
     }
 }

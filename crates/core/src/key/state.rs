@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Timestamp;
 
 /// What was done to a key. Expiry is no state: it follows from the clock.
@@ -22,7 +24,8 @@ pub enum KeyState {
 }
 
 /// A state without its moment: all that a decision asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// In use.
     Active,
