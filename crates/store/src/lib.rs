@@ -1,1 +1,103 @@
-//! x
+//! Everything that Keystile keeps: the catalogue (organizations, APIs, projects, activations, keys), the audit chain,
+//! the revisions that nodes learn from, and the usage ledger.
+//!
+//! [`Catalog`] has one door for writing, [`Catalog::apply`]: a [`Change`] becomes rows, an audit entry and a revision
+//! in one transaction, so none of the three can be forgotten. [`Ledger`] keeps what was counted, in a file of its own.
+//! Both are opened together by [`Store::open`], with the [`RootKey`] that wraps the peppers.
+//!
+//! SQL exists nowhere else. Not here: HTTP, decisions, clocks, randomness (moments and random bytes are arguments).
+
+mod audit;
+pub mod change;
+pub mod records;
+pub mod root;
+mod sqlite;
+pub mod usage;
+
+use std::path::Path;
+
+use keystile_core::time::Timestamp;
+
+pub use change::{Actor, Applied, ApplyError, Author, Change, Idempotency, Subject, Who};
+pub use root::{RootKey, RootKeyError};
+pub use sqlite::{Catalog, Ledger};
+pub use usage::{GroupBy, LabelRow, UsageQuery, UsageRow};
+
+/// The two files of an installation, opened.
+pub struct Store {
+    /// What is known.
+    pub catalog: Catalog,
+    /// What was counted.
+    pub ledger: Ledger,
+}
+
+/// Random bytes from outside; `Err` if the source failed.
+pub type Random<'a> = dyn FnMut(&mut [u8]) -> Result<(), OpenError> + Send + 'a;
+
+/// The store could not do what was asked: its disk, its file or its lock failed. Outsiders hear nothing of the cause.
+#[derive(Debug, thiserror::Error)]
+#[error("the store failed")]
+pub struct StoreError(#[from] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Why an installation can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The root key file is missing, unreadable, malformed, or belongs to another installation (C-9).
+    #[error(transparent)]
+    Root(#[from] RootKeyError),
+    /// The data was written by a newer version.
+    #[error(
+        "the data in {folder} was written by a newer version of Keystile (schema {found}, this one knows {known}); start the newer version"
+    )]
+    Newer {
+        /// The data folder.
+        folder: String,
+        /// The schema of the data.
+        found: i64,
+        /// The newest schema that this version knows.
+        known: i64,
+    },
+    /// The two files do not belong together.
+    #[error(
+        "{folder}/usage.db belongs to another installation than {folder}/catalog.db; restore both from the same backup"
+    )]
+    Mismatch {
+        /// The data folder.
+        folder: String,
+    },
+    /// The folder is in use by another process.
+    #[error("the data folder {folder} is in use by another Keystile process; stop it first")]
+    InUse {
+        /// The data folder.
+        folder: String,
+    },
+    /// The system's random source failed.
+    #[error("the system's random source failed")]
+    NoEntropy,
+    /// The file can't be opened or read.
+    #[error("the data in {folder} can't be opened: {cause}")]
+    Unreadable {
+        /// The data folder.
+        folder: String,
+        /// What the system said.
+        cause: String,
+    },
+}
+
+impl Store {
+    /// Opens the installation in `folder`, or makes a new one there if the folder is missing or holds none.
+    ///
+    /// A new installation gets a root key in `root_key` if there is no such file yet. Over existing data a root key is
+    /// never made: if the file is missing or another one, this refuses (C-9).
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong and what to do.
+    pub async fn open(
+        folder: &Path,
+        root_key: &Path,
+        at: Timestamp,
+        random: &mut Random<'_>,
+    ) -> Result<Self, OpenError> {
+        sqlite::open(folder, root_key, at, random).await
+    }
+}

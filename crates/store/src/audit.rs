@@ -1,0 +1,154 @@
+//! The audit chain: what an entry's hash covers, and what is shown of a thing before and after a change.
+//!
+//! Each entry's hash is SHA-256 over the hash before it and every field with its length, so that an entry can be neither
+//! altered, moved nor taken out without the chain breaking there (E-5). The chain's end is sealed under a key derived
+//! from the root key: whoever can write to the file only can neither cut entries off the end nor make the chain anew.
+//!
+//! Snapshots show no digest and no secret. Not here: where the chain is kept.
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use keystile_core::key::KeyState;
+
+use crate::records::{Activation, Api, AuditEntry, Key, Organization, Project};
+use crate::{Actor, RootKey, Who};
+
+/// The hash of an entry, or of the place before the first one.
+pub(crate) type Hash = [u8; 32];
+
+/// What stands before the first entry: no two installations have the same beginning.
+pub(crate) fn beginning(installation: &[u8; 16]) -> Hash {
+    Sha256::new().chain_update(b"keystile audit 1").chain_update(installation).finalize().into()
+}
+
+/// The hash of an entry that follows the entry of this hash.
+pub(crate) fn follow(previous: &Hash, entry: &AuditEntry) -> Hash {
+    let mut hash = Sha256::new().chain_update(previous);
+    let address = entry.address.map(|address| address.to_string()).unwrap_or_default();
+    let request = entry.request.map(|request| request.to_string()).unwrap_or_default();
+    for field in [
+        &entry.sequence.to_be_bytes()[..],
+        &entry.at.as_micros().to_be_bytes(),
+        &entry.organization.to_bytes(),
+        entry.actor.as_bytes(),
+        address.as_bytes(),
+        request.as_bytes(),
+        entry.action.as_bytes(),
+        entry.subject.as_bytes(),
+        entry.before.as_bytes(),
+        entry.after.as_bytes(),
+    ] {
+        // With its length, so that no two entries run together into the same bytes.
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field);
+    }
+    hash.finalize().into()
+}
+
+/// Seals the end of the chain.
+pub(crate) fn seal(root: &RootKey, sequence: u64, end: &Hash) -> Hash {
+    let mut mac: Hmac<Sha256> = KeyInit::new_from_slice(&root.derive("audit")).expect("HMAC takes a key of any length");
+    mac.update(&sequence.to_be_bytes());
+    mac.update(end);
+    mac.finalize().into_bytes().into()
+}
+
+/// Who acted, as text.
+pub(crate) fn actor_text(actor: &Actor) -> String {
+    match actor.who {
+        Who::ManagementKey(id) => id.to_string(),
+        Who::System(part) => format!("system:{part}"),
+    }
+}
+
+/// What can be shown of itself before and after a change.
+pub(crate) trait Shown {
+    /// As it stands in an entry.
+    fn shown(&self) -> Value;
+}
+
+impl Shown for Organization {
+    fn shown(&self) -> Value {
+        json!({ "name": self.name })
+    }
+}
+
+impl Shown for Api {
+    fn shown(&self) -> Value {
+        json!({ "name": self.name, "active": self.active, "settings": self.settings, "document": self.document })
+    }
+}
+
+impl Shown for Project {
+    fn shown(&self) -> Value {
+        json!({
+            "name": self.name,
+            "description": self.description,
+            "contact": self.contact,
+            "environment": self.environment,
+        })
+    }
+}
+
+impl Shown for Activation {
+    fn shown(&self) -> Value {
+        json!({ "project": self.project, "api": self.api, "state": self.state, "reason": self.reason })
+    }
+}
+
+impl Shown for Key {
+    fn shown(&self) -> Value {
+        let (state, since) = match self.state {
+            KeyState::Active => ("active", None),
+            KeyState::Disabled { since } => ("disabled", Some(since)),
+            KeyState::Revoked { at } => ("revoked", Some(at)),
+        };
+        json!({
+            "project": self.project,
+            "name": self.name,
+            "kind": self.kind,
+            "environment": self.environment,
+            "hint": self.hint,
+            "policy": self.policy,
+            "expires_at": self.expires_at,
+            "state": state,
+            "state_since": since,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keystile_core::id::OrganizationId;
+    use keystile_core::time::Timestamp;
+
+    fn entry(action: &str, subject: &str) -> AuditEntry {
+        AuditEntry {
+            sequence: 1,
+            at: Timestamp::from_secs(1),
+            organization: OrganizationId::from_entropy([1; 16]),
+            actor: "system:test".to_owned(),
+            address: None,
+            request: None,
+            action: action.to_owned(),
+            subject: subject.to_owned(),
+            before: String::new(),
+            after: String::new(),
+        }
+    }
+
+    #[test]
+    fn fields_do_not_run_together() {
+        let start = beginning(&[0; 16]);
+        assert_ne!(follow(&start, &entry("key.revoke", "key_1")), follow(&start, &entry("key.revokek", "ey_1")));
+    }
+
+    #[test]
+    fn an_entry_depends_on_what_came_before() {
+        let entry = entry("key.revoke", "key_1");
+        assert_ne!(follow(&beginning(&[0; 16]), &entry), follow(&beginning(&[1; 16]), &entry));
+    }
+}

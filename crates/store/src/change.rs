@@ -1,0 +1,149 @@
+//! Changes as values: what can be done to the catalogue, by whom, and what became of it.
+
+use std::net::IpAddr;
+
+use keystile_core::api::ApiSettings;
+use keystile_core::decide::ActivationState;
+use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId};
+use keystile_core::key::{Environment, KeyState};
+use keystile_core::policy::Policy;
+use keystile_core::time::Timestamp;
+
+use crate::StoreError;
+use crate::records::{Document, NewKey};
+
+/// Who acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// A program with a management key.
+    ManagementKey(KeyId),
+    /// Keystile itself: a first start, a job.
+    System(&'static str),
+}
+
+/// Who acts, for whom, from where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Actor {
+    /// The tenant for whom it acts: only this tenant's rows can be changed.
+    pub organization: OrganizationId,
+    /// Who.
+    pub who: Who,
+    /// The address of the request, if there was one.
+    pub address: Option<IpAddr>,
+    /// The request, if there was one.
+    pub request: Option<RequestId>,
+}
+
+/// Who changes something, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// Who.
+    pub actor: Actor,
+    /// When.
+    pub at: Timestamp,
+    /// How a repeated request is recognised, if the client asked for it.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// A request that may be sent again (draft-ietf-httpapi-idempotency-key-header). Kept with the change itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// SHA-256 of the client's key.
+    pub key: [u8; 32],
+    /// SHA-256 of the request.
+    pub request: [u8; 32],
+    /// The id of what the request made.
+    pub subject: String,
+}
+
+/// What is to be done. Rows that carry `was` are only changed if their revision still is that one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of the records that they become")]
+pub enum Change {
+    /// Makes an organization.
+    CreateOrganization { id: OrganizationId, name: String },
+    /// Publishes an API.
+    CreateApi { id: ApiId, name: String, settings: ApiSettings, document: Option<Document> },
+    /// Changes an API. `document`: `None` leaves it, `Some(None)` takes it away.
+    UpdateApi {
+        id: ApiId,
+        was: u64,
+        name: String,
+        active: bool,
+        settings: ApiSettings,
+        document: Option<Option<Document>>,
+    },
+    /// Takes an API away, with its activations.
+    DeleteApi { id: ApiId },
+    /// Makes a project.
+    CreateProject { id: ProjectId, name: String, description: String, contact: String, environment: Environment },
+    /// Changes a project.
+    UpdateProject { id: ProjectId, was: u64, name: String, description: String, contact: String },
+    /// Takes a project away, with its keys and activations.
+    DeleteProject { id: ProjectId },
+    /// Links a project to an API. One side at least must be the actor's; of a pair there is one link.
+    CreateActivation { id: ActivationId, project: ProjectId, api: ApiId, state: ActivationState, reason: String },
+    /// Changes a link; only the API's organization may.
+    UpdateActivation { id: ActivationId, was: u64, state: ActivationState, reason: String },
+    /// Takes a link away; both sides may.
+    DeleteActivation { id: ActivationId },
+    /// Adds a key to a project.
+    CreateKey { project: ProjectId, key: NewKey, policy: Policy },
+    /// Changes a key's name, rights or end.
+    UpdateKey { id: KeyId, was: u64, name: String, policy: Policy, expires_at: Option<Timestamp> },
+    /// Changes a key's state. `action` is the word for the audit: `revoke`, `disable`, `enable`.
+    KeyState { id: KeyId, was: u64, state: KeyState, action: &'static str },
+    /// Takes a key away.
+    DeleteKey { id: KeyId },
+    /// Adds many keys with one policy to a project: one revision, one audit entry. Keys whose digest is known already
+    /// are left out and reported.
+    ImportKeys { project: ProjectId, keys: Vec<NewKey>, policy: Policy },
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The revision that holds it.
+    pub revision: u64,
+    /// Of an import: the places in the list of keys that were known already.
+    pub duplicates: Vec<usize>,
+}
+
+/// Why a change was not made. Nothing of it is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// There is no such thing, or it belongs to somebody else.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// It was changed by somebody else since it was read.
+    #[error("it was changed by somebody else meanwhile; read it again and repeat your change")]
+    Stale,
+    /// It is there already.
+    #[error("{0}")]
+    Exists(&'static str),
+    /// Another request used this idempotency key.
+    #[error("another request was made with this Idempotency-Key")]
+    KeyReused,
+    /// The same request was made before; this is the id of what it made.
+    #[error("this request was made before")]
+    Repeated {
+        /// The id of what it made.
+        subject: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a revision touched, by number: what a node must read anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// An organization; snapshots hold nothing of it.
+    Organization,
+    /// An API, made, changed or deleted.
+    Api(u32),
+    /// A project, made, changed or deleted, or one of its activations.
+    Project(u32),
+    /// Keys with the numbers from the first to the last.
+    Keys(u32, u32),
+}

@@ -1,0 +1,271 @@
+//! What is kept, as it is read. One struct a noun; what belongs together is one value, not parallel columns.
+//!
+//! `number` is the small number that a row has inside the installation (never used twice): snapshots and usage use it
+//! where sixteen random bytes would be too much. `revision` is the revision of the row's last change.
+
+use std::net::IpAddr;
+
+use keystile_core::api::ApiSettings;
+use keystile_core::decide::ActivationState;
+use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId};
+use keystile_core::key::{Environment, KeyDigest, KeyKind, KeyState, Standing};
+use keystile_core::policy::Policy;
+use keystile_core::time::Timestamp;
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organization {
+    /// Its id.
+    pub id: OrganizationId,
+    /// Its number; the first one is 1 and owns the installation.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Something protected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    /// Its id.
+    pub id: ApiId,
+    /// Its number.
+    pub number: u32,
+    /// Who publishes it.
+    pub organization: OrganizationId,
+    /// The number of that organization.
+    pub organization_number: u32,
+    /// Its name.
+    pub name: String,
+    /// Whether it is switched on.
+    pub active: bool,
+    /// How it is published.
+    pub settings: ApiSettings,
+    /// Its OpenAPI document, if it has one; the operations themselves are read with [`crate::Catalog::api_operations`].
+    pub document: Option<DocumentInfo>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// The revision of its last change.
+    pub revision: u64,
+}
+
+/// What is shown of an API's OpenAPI document.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DocumentInfo {
+    /// `info.title`.
+    pub title: String,
+    /// `info.version`.
+    pub version: String,
+    /// Operations that calls are matched with.
+    pub operations: u32,
+    /// Operations that were left out.
+    pub skipped: u32,
+}
+
+/// A document to keep: what is shown, and the operations as JSON in the server's form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// What is shown.
+    pub info: DocumentInfo,
+    /// The operations, JSON.
+    pub operations: String,
+}
+
+/// A program that calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// Its number.
+    pub number: u32,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The number of that organization.
+    pub organization_number: u32,
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// Whom to ask about it.
+    pub contact: String,
+    /// Where it and its keys live.
+    pub environment: Environment,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// The revision of its last change.
+    pub revision: u64,
+}
+
+/// The link of a project to an API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activation {
+    /// Its id.
+    pub id: ActivationId,
+    /// Its number.
+    pub number: u32,
+    /// The project.
+    pub project: ProjectId,
+    /// Whose the project is.
+    pub project_organization: OrganizationId,
+    /// The API.
+    pub api: ApiId,
+    /// Who publishes the API.
+    pub api_organization: OrganizationId,
+    /// How far it has come.
+    pub state: ActivationState,
+    /// Why it was refused or suspended; empty if nothing was said.
+    pub reason: String,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// The revision of its last change.
+    pub revision: u64,
+}
+
+/// A key, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Its id.
+    pub id: KeyId,
+    /// Its number.
+    pub number: u32,
+    /// Its project.
+    pub project: ProjectId,
+    /// Whose the project is.
+    pub organization: OrganizationId,
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub kind: KeyKind,
+    /// Where it lives.
+    pub environment: Environment,
+    /// What may be shown of its text.
+    pub hint: String,
+    /// What it may do.
+    pub policy: Policy,
+    /// When it ends, if it does.
+    pub expires_at: Option<Timestamp>,
+    /// What was done to it.
+    pub state: KeyState,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// The revision of its last change.
+    pub revision: u64,
+}
+
+/// A key as it is added: issued here, or brought from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKey {
+    /// Its id.
+    pub id: KeyId,
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub kind: KeyKind,
+    /// What may be shown of its text.
+    pub hint: String,
+    /// The keyed digest of its text.
+    pub digest: KeyDigest,
+    /// The pepper of the digest.
+    pub pepper_version: u32,
+    /// When it ends, if it does.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key as a snapshot holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedKey {
+    /// Its number.
+    pub number: u32,
+    /// Its id.
+    pub id: KeyId,
+    /// The keyed digest of its text.
+    pub digest: KeyDigest,
+    /// Its project's number.
+    pub project: u32,
+    /// Its policy's number.
+    pub policy: u32,
+    /// When it ends, if it does.
+    pub expires_at: Option<Timestamp>,
+    /// What was done to it.
+    pub standing: Standing,
+    /// What it is for.
+    pub kind: KeyKind,
+    /// Where it lives.
+    pub environment: Environment,
+    /// Whether it was deleted.
+    pub deleted: bool,
+}
+
+/// A project as a snapshot holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedProject {
+    /// The project.
+    pub project: Project,
+    /// The numbers of the APIs it has to do with, and how far it has come with each.
+    pub activations: Vec<(u32, ActivationState)>,
+}
+
+/// An entry of the audit chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Its place in the chain, from 1 without gaps.
+    pub sequence: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Whose catalogue was changed.
+    pub organization: OrganizationId,
+    /// Who, as text: a management key's id, or `system:…`.
+    pub actor: String,
+    /// The address of the request, if there was one.
+    pub address: Option<IpAddr>,
+    /// The request, if there was one.
+    pub request: Option<RequestId>,
+    /// What was done, such as `key.revoke`.
+    pub action: String,
+    /// The id of what it was done to.
+    pub subject: String,
+    /// The subject before, JSON; empty if it was not there.
+    pub before: String,
+    /// The subject after, JSON; empty if it is gone.
+    pub after: String,
+}
+
+/// Which part of a list is asked for: newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Only rows with a smaller number.
+    pub before: Option<u32>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Which keys are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyFilter {
+    /// Only those of this project.
+    pub project: Option<ProjectId>,
+    /// Only those of this standing.
+    pub standing: Option<Standing>,
+    /// Only those of this kind.
+    pub kind: Option<KeyKind>,
+}
+
+/// Which activations are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ActivationFilter {
+    /// Only those of this project.
+    pub project: Option<ProjectId>,
+    /// Only those of this API.
+    pub api: Option<ApiId>,
+    /// Only those that have come so far.
+    pub state: Option<ActivationState>,
+}

@@ -1,0 +1,92 @@
+//! Changes of APIs.
+
+use keystile_core::api::ApiSettings;
+use keystile_core::id::ApiId;
+
+use super::super::catalog::apis::find;
+use super::super::row::{signed, to_json};
+use super::{Done, Work, number_of, or_exists, refuse_stale};
+use crate::records::{Api, Document};
+use crate::{ApplyError, Subject};
+
+const NO_SUCH: ApplyError = ApplyError::NotFound("API");
+
+pub(super) async fn create(
+    work: Work<'_>,
+    id: ApiId,
+    name: &str,
+    settings: &ApiSettings,
+    document: Option<&Document>,
+) -> Result<Done, ApplyError> {
+    let added = sqlx::query(
+        "INSERT INTO apis (id, organization, name, active, settings, document, operations, created_at, updated_at, revision) \
+         VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&id.to_bytes()[..])
+    .bind(work.tenant.number)
+    .bind(name)
+    .bind(to_json(settings)?)
+    .bind(document.map(|document| to_json(&document.info)).transpose()?)
+    .bind(document.map(|document| document.operations.as_str()))
+    .bind(work.at.as_micros())
+    .bind(work.at.as_micros())
+    .bind(signed(work.revision))
+    .execute(&mut *work.db)
+    .await
+    .map_err(or_exists("an API with this id is there already"))?;
+    let api = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::made("api.create", id, &api, Subject::Api(number_of(added.last_insert_rowid())?)))
+}
+
+/// What an API becomes.
+pub(super) struct Update<'a> {
+    pub(super) name: &'a str,
+    pub(super) active: bool,
+    pub(super) settings: &'a ApiSettings,
+    pub(super) document: Option<&'a Option<Document>>,
+}
+
+pub(super) async fn update(work: Work<'_>, id: ApiId, was: u64, to: Update<'_>) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    refuse_stale(before.revision, was)?;
+    sqlx::query("UPDATE apis SET name = ?, active = ?, settings = ?, updated_at = ?, revision = ? WHERE number = ?")
+        .bind(to.name)
+        .bind(to.active)
+        .bind(to_json(to.settings)?)
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
+    if let Some(document) = to.document {
+        sqlx::query("UPDATE apis SET document = ?, operations = ? WHERE number = ?")
+            .bind(document.as_ref().map(|document| to_json(&document.info)).transpose()?)
+            .bind(document.as_ref().map(|document| document.operations.as_str()))
+            .bind(before.number)
+            .execute(&mut *work.db)
+            .await?;
+    }
+    let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::changed("api.update", id, [&before, &after], Subject::Api(before.number)))
+}
+
+pub(super) async fn delete(work: Work<'_>, id: ApiId) -> Result<Done, ApplyError> {
+    let before: Api = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    sqlx::query("UPDATE apis SET deleted_at = ?, revision = ? WHERE number = ?")
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
+    // Projects of other organizations lose their links as well; what nodes hold of them changes.
+    let linked: Vec<u32> = sqlx::query_scalar(
+        "UPDATE activations SET deleted_at = ?, revision = ? WHERE api = ? AND deleted_at IS NULL RETURNING project",
+    )
+    .bind(work.at.as_micros())
+    .bind(signed(work.revision))
+    .bind(before.number)
+    .fetch_all(&mut *work.db)
+    .await?;
+    let touched = [Subject::Api(before.number)].into_iter().chain(linked.into_iter().map(Subject::Project)).collect();
+    Ok(Done::deleted("api.delete", id, &before, touched))
+}

@@ -1,0 +1,41 @@
+//! Policies, interned: keys with the same rights share one row, and nodes share one copy in memory.
+
+use keystile_core::policy::Policy;
+use sha2::{Digest, Sha256};
+use sqlx::SqliteConnection;
+
+use super::super::row::to_json;
+use crate::StoreError;
+
+/// The number that the first policy can't have: nodes pack a policy's number into 24 bits beside other facts of a key.
+const NUMBERS: i64 = 1 << 24;
+
+/// All numbers of policies are used up.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this installation has used all {NUMBERS} numbers for different policies; give keys the same rights where they mean the same"
+)]
+struct NoMorePolicies;
+
+/// The number of a policy, a new one if it was never seen.
+pub(super) async fn intern(db: &mut SqliteConnection, policy: &Policy) -> Result<u32, StoreError> {
+    let document = to_json(policy)?;
+    let hash: [u8; 32] = Sha256::digest(document.as_bytes()).into();
+    let known: Option<u32> = sqlx::query_scalar("SELECT number FROM policies WHERE hash = ?")
+        .bind(&hash[..])
+        .fetch_optional(&mut *db)
+        .await?;
+    if let Some(number) = known {
+        return Ok(number);
+    }
+    let number = sqlx::query("INSERT INTO policies (hash, document) VALUES (?, ?)")
+        .bind(&hash[..])
+        .bind(document)
+        .execute(db)
+        .await?
+        .last_insert_rowid();
+    if number >= NUMBERS {
+        return Err(StoreError(Box::new(NoMorePolicies)));
+    }
+    super::number_of(number)
+}

@@ -1,0 +1,41 @@
+//! Organizations.
+
+use keystile_core::id::OrganizationId;
+use sqlx::sqlite::SqliteRow;
+
+use super::super::row::Columns;
+use crate::records::Organization;
+use crate::{Catalog, StoreError};
+
+fn read(row: &SqliteRow) -> Result<Organization, StoreError> {
+    let mut row = Columns::of(row);
+    Ok(Organization {
+        id: row.id(OrganizationId::from_slice)?,
+        number: row.number()?,
+        name: row.text()?,
+        created_at: row.moment()?,
+    })
+}
+
+impl Catalog {
+    /// Every organization, oldest first.
+    pub async fn organizations(&self) -> Result<Vec<Organization>, StoreError> {
+        sqlx::query("SELECT id, number, name, created_at FROM organizations ORDER BY number")
+            .fetch_all(&mut *self.0.file.read().await?)
+            .await?
+            .iter()
+            .map(read)
+            .collect()
+    }
+
+    /// One organization.
+    pub async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
+        sqlx::query("SELECT id, number, name, created_at FROM organizations WHERE id = ?")
+            .bind(&id.to_bytes()[..])
+            .fetch_optional(&mut *self.0.file.read().await?)
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
+    }
+}

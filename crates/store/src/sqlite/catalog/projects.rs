@@ -1,0 +1,59 @@
+//! Projects.
+
+use keystile_core::id::{OrganizationId, ProjectId};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, SqliteConnection};
+
+use super::super::row::Columns;
+use super::push_page;
+use crate::records::{Page, Project};
+use crate::{Catalog, StoreError};
+
+/// The columns that [`read`] takes.
+pub(in crate::sqlite) const SELECT: &str = "SELECT p.id, p.number, o.id, o.number, p.name, p.description, p.contact, p.environment, p.created_at, \
+     p.updated_at, p.revision FROM projects p JOIN organizations o ON o.number = p.organization \
+     WHERE p.deleted_at IS NULL";
+
+pub(in crate::sqlite) fn read(row: &SqliteRow) -> Result<Project, StoreError> {
+    let mut row = Columns::of(row);
+    Ok(Project {
+        id: row.id(ProjectId::from_slice)?,
+        number: row.number()?,
+        organization: row.id(OrganizationId::from_slice)?,
+        organization_number: row.number()?,
+        name: row.text()?,
+        description: row.text()?,
+        contact: row.text()?,
+        environment: row.word()?,
+        created_at: row.moment()?,
+        updated_at: row.moment()?,
+        revision: row.number()?,
+    })
+}
+
+/// One project of an organization.
+pub(in crate::sqlite) async fn find(
+    db: &mut SqliteConnection,
+    organization: OrganizationId,
+    id: ProjectId,
+) -> Result<Option<Project>, StoreError> {
+    let mut query = QueryBuilder::new(SELECT);
+    query.push(" AND p.id = ").push_bind(id.to_bytes().to_vec());
+    query.push(" AND o.id = ").push_bind(organization.to_bytes().to_vec());
+    query.build().fetch_optional(db).await?.as_ref().map(read).transpose()
+}
+
+impl Catalog {
+    /// The projects of an organization, newest first.
+    pub async fn projects(&self, organization: OrganizationId, page: Page) -> Result<Vec<Project>, StoreError> {
+        let mut query = QueryBuilder::new(SELECT);
+        query.push(" AND o.id = ").push_bind(organization.to_bytes().to_vec());
+        push_page(&mut query, "p.number", page);
+        query.build().fetch_all(&mut *self.0.file.read().await?).await?.iter().map(read).collect()
+    }
+
+    /// One project of an organization.
+    pub async fn project(&self, organization: OrganizationId, id: ProjectId) -> Result<Option<Project>, StoreError> {
+        find(&mut *self.0.file.read().await?, organization, id).await
+    }
+}

@@ -1,0 +1,80 @@
+//! The embedded engine: two SQLite files (WAL, `synchronous=FULL`) in the data folder.
+//!
+//! `open` is the way in, `file` a file with its connections, `schema` the tables as plain SQL, `row` the way from
+//! columns to types. Of the catalogue, `catalog` reads by noun, `apply` changes by noun, `feed` tells nodes what they
+//! must know. `ledger` keeps what was counted.
+//!
+//! Deliberately not here: rules. What may be done is decided before; here it is only made sure that rows belong to
+//! whom they are read or changed for, and that nothing is kept in half.
+
+mod apply;
+mod catalog;
+mod feed;
+mod file;
+mod ledger;
+mod open;
+mod row;
+mod schema;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use keystile_core::key::Pepper;
+use keystile_core::time::Timestamp;
+
+pub use ledger::Ledger;
+
+use crate::{OpenError, Random, RootKey, Store};
+use file::DatabaseFile;
+use open::Hold;
+
+pub(crate) async fn open(
+    folder: &Path,
+    root_key: &Path,
+    at: Timestamp,
+    random: &mut Random<'_>,
+) -> Result<Store, OpenError> {
+    open::open(folder, root_key, at, random).await
+}
+
+/// The catalogue. Cheap to clone; all clones share one pool.
+#[derive(Clone)]
+pub struct Catalog(Arc<CatalogParts>);
+
+struct CatalogParts {
+    file: DatabaseFile,
+    hold: Hold,
+    installation: [u8; 16],
+    root: RootKey,
+    peppers: Vec<Pepper>,
+    warnings: Vec<String>,
+}
+
+impl Catalog {
+    /// The id of this installation, sixteen random bytes made at its first start.
+    pub fn installation(&self) -> [u8; 16] {
+        self.0.installation
+    }
+
+    /// The root key.
+    pub fn root(&self) -> &RootKey {
+        &self.0.root
+    }
+
+    /// The peppers, newest first.
+    pub fn peppers(&self) -> &[Pepper] {
+        &self.0.peppers
+    }
+
+    /// What was found wrong with the files when they were opened, and was no reason to refuse: permissions that are
+    /// too wide, a ledger that was missing. Each was logged as well.
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
+    }
+
+    /// Closes the files, and lets go of the folder once the ledger is closed as well.
+    pub async fn close(&self) {
+        self.0.file.close().await;
+        self.0.hold.release();
+    }
+}

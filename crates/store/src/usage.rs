@@ -1,0 +1,82 @@
+//! Usage as it is asked for and answered. What is counted, and how it adds up, is in `keystile_core::usage`.
+
+use keystile_core::code::Code;
+use keystile_core::time::Timestamp;
+use keystile_core::usage::{Bucket, Counts};
+
+/// An operation's label as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelRow {
+    /// Its number, as events name it.
+    pub number: u32,
+    /// The number of its API; 0 for the fixed labels.
+    pub api: u32,
+    /// Its text, such as `GET /pets/{id}`.
+    pub text: String,
+}
+
+/// What the rows of an answer are told apart by, besides their time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GroupBy {
+    /// By API.
+    pub api: bool,
+    /// By project.
+    pub project: bool,
+    /// By key.
+    pub key: bool,
+    /// By the text of the operation's label: one text of two APIs is one row, unless they are told apart as well.
+    pub label: bool,
+    /// By decision.
+    pub code: bool,
+    /// By the status that the client got.
+    pub status: bool,
+}
+
+/// Which usage is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageQuery {
+    /// From this moment, inclusive; rounded down to the bucket, or to the minute if there is none.
+    pub from: Timestamp,
+    /// Until this moment, exclusive; rounded up to the bucket, or to the minute if there is none.
+    pub until: Timestamp,
+    /// By which length of time; `None` for the whole span in one row.
+    pub bucket: Option<Bucket>,
+    /// What rows are told apart by.
+    pub by: GroupBy,
+    /// Only this API's.
+    pub api: Option<u32>,
+    /// Only this project's.
+    pub project: Option<u32>,
+    /// Only this key's.
+    pub key: Option<u32>,
+    /// Only calls with this decision.
+    pub code: Option<Code>,
+    /// Only rows of these organizations' numbers; 0 is the number of calls that found neither an API nor a key. Empty:
+    /// no such filter, for a query about one project, key or API that was found to be the caller's.
+    pub organizations: Vec<u32>,
+    /// Rows to leave out at the beginning.
+    pub after: u64,
+    /// At most so many rows.
+    pub limit: u32,
+}
+
+/// One row of an answer; what was not asked for is `None`, what was asked for and has no number is 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageRow {
+    /// The start of its minute, hour or day.
+    pub start: Option<Timestamp>,
+    /// The API.
+    pub api: Option<u32>,
+    /// The project.
+    pub project: Option<u32>,
+    /// The key.
+    pub key: Option<u32>,
+    /// The text of the operation's label.
+    pub label: Option<String>,
+    /// The decision.
+    pub code: Option<Code>,
+    /// The status that the client got.
+    pub status: Option<u16>,
+    /// What was counted.
+    pub counts: Counts,
+}

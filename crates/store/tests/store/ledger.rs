@@ -1,0 +1,265 @@
+//! What is counted once is counted once, however often it is sent and whenever it is added up.
+
+use std::collections::HashMap;
+
+use keystile_core::code::Code;
+use keystile_core::time::Timestamp;
+use keystile_core::usage::{Bucket, Counts, Dimensions, UsageEvent, fold};
+use keystile_store::{GroupBy, LabelRow, UsageQuery, UsageRow};
+
+use crate::world::{Dice, NOW, World, everywhere};
+
+const EVERYTHING: UsageQuery = UsageQuery {
+    from: Timestamp::from_secs(0),
+    until: Timestamp::from_secs(4_000_000_000),
+    bucket: None,
+    by: GroupBy { api: false, project: false, key: false, label: false, code: false, status: false },
+    api: None,
+    project: None,
+    key: None,
+    code: None,
+    organizations: Vec::new(),
+    after: 0,
+    limit: 100_000,
+};
+
+fn event(dice: &mut Dice) -> UsageEvent {
+    let dimensions = Dimensions {
+        organization: dice.below(3) as u32,
+        api: dice.below(3) as u32,
+        project: dice.below(3) as u32,
+        key: dice.below(4) as u32,
+        label: dice.below(4) as u32,
+        code: [Code::Allowed, Code::KeyUnknown, Code::RateLimited][dice.below(3) as usize],
+        status: [200, 404, 429][dice.below(3) as usize],
+    };
+    // Three days, so that minutes, hours and days all have several rows.
+    let at = Timestamp::from_micros(NOW.as_micros() + dice.below(3 * 86_400 * 1_000_000) as i64);
+    let counts = Counts {
+        calls: 1 + dice.below(3),
+        latency_us: dice.below(1_000),
+        bytes_in: dice.below(10),
+        bytes_out: dice.below(10),
+    };
+    UsageEvent { at, dimensions, counts }
+}
+
+fn labels() -> Vec<LabelRow> {
+    let label = |number, api, text: &str| LabelRow { number, api, text: text.to_owned() };
+    // Two APIs have an operation of the same text.
+    vec![label(1, 1, "GET /pets"), label(2, 2, "GET /pets"), label(3, 1, "GET /cats")]
+}
+
+async fn append(world: &World, sequence: u64, events: &[UsageEvent]) {
+    world.ledger.append(7, sequence, &labels(), events).await.unwrap();
+}
+
+async fn calls(world: &World, query: &UsageQuery) -> u64 {
+    world.ledger.usage(query).await.unwrap().iter().map(|row| row.counts.calls).sum()
+}
+
+#[tokio::test]
+async fn a_batch_that_is_sent_again_is_not_counted_again() {
+    everywhere(async |world| {
+        let mut dice = Dice(1);
+        let one = UsageEvent { counts: Counts { calls: 1, ..Counts::default() }, ..event(&mut dice) };
+        append(world, 1, &[one]).await;
+        append(world, 1, &[one]).await;
+        assert_eq!(world.ledger.roll_up().await.unwrap(), 1);
+        append(world, 1, &[one]).await;
+        assert_eq!(world.ledger.roll_up().await.unwrap(), 0);
+        append(world, 2, &[one, one]).await;
+        assert_eq!(calls(world, &EVERYTHING).await, 3);
+        // Another node counts for itself.
+        world.ledger.append(u64::MAX, 1, &[], &[one]).await.unwrap();
+        assert_eq!(calls(world, &EVERYTHING).await, 4);
+        assert_eq!(world.ledger.last_sequence(7).await.unwrap(), 2);
+        assert_eq!(world.ledger.last_sequence(8).await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_empty_batch_is_a_batch() {
+    everywhere(async |world| {
+        append(world, 1, &[]).await;
+        assert_eq!(world.ledger.roll_up().await.unwrap(), 0);
+        assert_eq!(world.ledger.last_sequence(7).await.unwrap(), 1);
+        assert_eq!(world.ledger.usage(&EVERYTHING).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn roll_ups_are_what_folding_the_events_gives() {
+    everywhere(async |world| {
+        let mut dice = Dice(2);
+        let mut all = Vec::new();
+        let mut sequence = 0;
+        for _ in 0..25 {
+            let events: Vec<_> = (0..dice.below(200)).map(|_| event(&mut dice)).collect();
+            sequence += 1;
+            for _ in 0..1 + dice.below(3) {
+                append(world, sequence, &events).await;
+            }
+            all.extend(events);
+            if dice.below(4) == 0 {
+                world.ledger.roll_up().await.unwrap();
+            }
+        }
+        let by = GroupBy { api: true, project: true, key: true, label: false, code: true, status: true };
+        for bucket in Bucket::ALL {
+            let rows =
+                world.ledger.usage(&UsageQuery { bucket: Some(bucket), by, ..EVERYTHING.clone() }).await.unwrap();
+            let told: HashMap<_, _> = rows.iter().map(|row| (key_of(row), row.counts)).collect();
+            assert_eq!(told.len(), rows.len(), "no row twice");
+            let mut expected: HashMap<_, Counts> = HashMap::new();
+            for ((at, of), counts) in fold(bucket, &all) {
+                let key = (Some(at), Some(of.api), Some(of.project), Some(of.key), Some(of.code), Some(of.status));
+                expected.entry(key).or_default().add(&counts);
+            }
+            assert_eq!(told, expected, "{bucket:?}");
+        }
+        // A span in one row is put together from all three tables.
+        for _ in 0..20 {
+            let (from, length) = (dice.below(3 * 86_400), dice.below(3 * 86_400));
+            let (from, until) = (NOW.plus_secs(from as i64), NOW.plus_secs((from + length) as i64));
+            let (from, until) = (from.floor_secs(60), until.floor_secs(60));
+            let expected: u64 =
+                all.iter().filter(|event| event.at >= from && event.at < until).map(|event| event.counts.calls).sum();
+            assert_eq!(calls(world, &UsageQuery { from, until, ..EVERYTHING.clone() }).await, expected);
+        }
+    })
+    .await;
+}
+
+type RowKey = (Option<Timestamp>, Option<u32>, Option<u32>, Option<u32>, Option<Code>, Option<u16>);
+
+fn key_of(row: &UsageRow) -> RowKey {
+    (row.start, row.api, row.project, row.key, row.code, row.status)
+}
+
+#[tokio::test]
+async fn answers_are_told_apart_by_what_was_asked_for() {
+    everywhere(async |world| {
+        let mut dice = Dice(3);
+        let events: Vec<_> = (0..2_000).map(|_| event(&mut dice)).collect();
+        append(world, 1, &events).await;
+        let total: u64 = events.iter().map(|event| event.counts.calls).sum();
+        let none = GroupBy::default();
+        for (by, rows) in [
+            (none, 1),
+            (GroupBy { api: true, ..none }, 3),
+            (GroupBy { project: true, ..none }, 3),
+            (GroupBy { key: true, ..none }, 4),
+            (GroupBy { code: true, ..none }, 3),
+            (GroupBy { status: true, ..none }, 3),
+            // Nothing, `GET /cats` and `GET /pets`, whichever API's.
+            (GroupBy { label: true, ..none }, 3),
+            (GroupBy { code: true, status: true, ..none }, 9),
+        ] {
+            let query = UsageQuery { by, ..EVERYTHING.clone() };
+            let answer = world.ledger.usage(&query).await.unwrap();
+            assert_eq!(answer.len(), rows, "{by:?}");
+            assert_eq!(answer.iter().map(|row| row.counts.calls).sum::<u64>(), total, "{by:?}");
+            assert_eq!(answer, world.ledger.usage(&query).await.unwrap(), "in the same order");
+            let one = &answer[0];
+            assert_eq!(
+                (one.api.is_some(), one.project.is_some(), one.key.is_some(), one.code.is_some(), one.status.is_some()),
+                (by.api, by.project, by.key, by.code, by.status)
+            );
+        }
+        let by = GroupBy { label: true, ..none };
+        let answer = world.ledger.usage(&UsageQuery { by, ..EVERYTHING.clone() }).await.unwrap();
+        let texts: Vec<_> = answer.iter().map(|row| row.label.as_deref()).collect();
+        assert_eq!(texts, [None, Some("GET /cats"), Some("GET /pets")]);
+        assert_eq!(world.ledger.labels().await.unwrap(), labels());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn z05_filters_leave_out_what_is_anothers() {
+    everywhere(async |world| {
+        let mut dice = Dice(4);
+        let events: Vec<_> = (0..500).map(|_| event(&mut dice)).collect();
+        append(world, 1, &events).await;
+        let sum = |which: &dyn Fn(&Dimensions) -> bool| -> u64 {
+            events.iter().filter(|event| which(&event.dimensions)).map(|event| event.counts.calls).sum()
+        };
+        let all = || EVERYTHING.clone();
+        for (query, expected) in [
+            (UsageQuery { organizations: vec![1], ..all() }, sum(&|of| of.organization == 1)),
+            (UsageQuery { organizations: vec![0, 2], ..all() }, sum(&|of| of.organization != 1)),
+            (UsageQuery { organizations: vec![9], ..all() }, 0),
+            (UsageQuery { api: Some(1), ..all() }, sum(&|of| of.api == 1)),
+            (UsageQuery { project: Some(2), key: Some(3), ..all() }, sum(&|of| of.project == 2 && of.key == 3)),
+            (UsageQuery { code: Some(Code::KeyUnknown), ..all() }, sum(&|of| of.code == Code::KeyUnknown)),
+        ] {
+            assert_eq!(calls(world, &query).await, expected, "{query:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn answers_come_page_by_page() {
+    everywhere(async |world| {
+        let mut dice = Dice(5);
+        append(world, 1, &(0..300).map(|_| event(&mut dice)).collect::<Vec<_>>()).await;
+        let by = GroupBy { key: true, status: true, ..GroupBy::default() };
+        let query = UsageQuery { by, bucket: Some(Bucket::Day), ..EVERYTHING.clone() };
+        let all = world.ledger.usage(&query).await.unwrap();
+        let mut pages = Vec::new();
+        loop {
+            let page = UsageQuery { after: pages.len() as u64, limit: 5, ..query.clone() };
+            let rows = world.ledger.usage(&page).await.unwrap();
+            if rows.is_empty() {
+                break;
+            }
+            pages.extend(rows);
+        }
+        assert_eq!(pages, all);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sums_that_are_too_large_stay_at_the_greatest() {
+    everywhere(async |world| {
+        let mut dice = Dice(6);
+        let counts = Counts { calls: 1, latency_us: u64::MAX, bytes_in: i64::MAX as u64, bytes_out: 0 };
+        let huge = UsageEvent { counts, ..event(&mut dice) };
+        append(world, 1, &[huge]).await;
+        world.ledger.roll_up().await.unwrap();
+        append(world, 2, &[huge]).await;
+        let rows = world.ledger.usage(&EVERYTHING).await.unwrap();
+        let greatest = i64::MAX as u64;
+        assert_eq!(rows[0].counts, Counts { calls: 2, latency_us: greatest, bytes_in: greatest, bytes_out: 0 });
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn adding_up_and_taking_in_at_the_same_time_loses_nothing() {
+    everywhere(async |world| {
+        let mut dice = Dice(7);
+        let events: Vec<_> = (0..50).map(|_| event(&mut dice)).collect();
+        let expected: u64 = events.iter().map(|event| event.counts.calls).sum::<u64>() * 40;
+        let rolling = {
+            let ledger = world.ledger.clone();
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    ledger.roll_up().await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            })
+        };
+        for sequence in 1..=40 {
+            append(world, sequence, &events).await;
+        }
+        rolling.await.unwrap();
+        assert_eq!(calls(world, &EVERYTHING).await, expected);
+    })
+    .await;
+}

@@ -1,0 +1,23 @@
+//! The conformance suite: what every engine must hold, told through [`keystile_store::Store`] alone.
+//!
+//! A second engine is one line in [`world::ENGINES`]. Two organizations are in every world, so that a test that forgets
+//! whose rows it reads fails. What concerns SQLite's files alone is in `files` and `tampering`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "all of this is tests; the helper process answers on stdout"
+)]
+
+mod audit;
+mod changes;
+mod crash;
+mod feed;
+mod files;
+mod idempotency;
+mod import;
+mod ledger;
+mod tampering;
+mod tenancy;
+mod world;

@@ -1,0 +1,182 @@
+//! Somebody writes to SQLite's files behind Keystile's back.
+
+use keystile_core::code::Code;
+use keystile_core::usage::{Counts, Dimensions, UsageEvent};
+use keystile_store::{Change, GroupBy, OpenError, UsageQuery};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
+
+use crate::world::{Engine, NOW, World};
+
+async fn raw(world: &World, file: &str) -> SqliteConnection {
+    let path = world.folder.path().join("data").join(file);
+    SqliteConnectOptions::new().filename(path).connect().await.unwrap()
+}
+
+async fn run(db: &mut SqliteConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(db).await.unwrap();
+}
+
+async fn broken_at(world: &World) -> Option<u64> {
+    world.catalog.verify_audit().await.unwrap()
+}
+
+/// A world with a longer history.
+async fn with_history() -> World {
+    let world = World::new(Engine::Sqlite).await;
+    for n in 0..30 {
+        world.add_key(&format!("history {n}")).await;
+    }
+    world
+}
+
+#[tokio::test]
+async fn e05_an_entry_that_was_altered_is_named() {
+    let world = with_history().await;
+    let mut db = raw(&world, "catalog.db").await;
+    for sequence in 1..=40 {
+        for (column, value) in [
+            ("actor", "'system:somebody'"),
+            ("action", "'key.enable'"),
+            ("subject", "'key_0'"),
+            ("after", "'{}'"),
+            ("before", "'{}'"),
+            ("at", "at + 1"),
+            ("address", "'127.0.0.1'"),
+            ("organization", "zeroblob(16)"),
+            ("hash", "zeroblob(32)"),
+        ] {
+            run(&mut db, "DROP TABLE IF EXISTS kept; CREATE TEMP TABLE kept AS SELECT * FROM audit").await;
+            run(&mut db, &format!("UPDATE audit SET {column} = {value} WHERE sequence = {sequence}")).await;
+            assert_eq!(broken_at(&world).await, Some(sequence), "{column} of {sequence}");
+            run(&mut db, "DELETE FROM audit; INSERT INTO audit SELECT * FROM kept").await;
+        }
+    }
+    assert_eq!(broken_at(&world).await, None, "all was put back");
+}
+
+#[tokio::test]
+async fn e05_an_entry_that_was_taken_out_is_named() {
+    let world = with_history().await;
+    let mut db = raw(&world, "catalog.db").await;
+    run(&mut db, "CREATE TEMP TABLE kept AS SELECT * FROM audit").await;
+    for sequence in 1..=40 {
+        run(&mut db, &format!("DELETE FROM audit WHERE sequence = {sequence}")).await;
+        assert_eq!(broken_at(&world).await, Some(sequence), "the last one too");
+        // Closing the gap does not hide it.
+        run(&mut db, &format!("UPDATE audit SET sequence = sequence - 1 WHERE sequence > {sequence}")).await;
+        assert_eq!(broken_at(&world).await, Some(sequence));
+        run(&mut db, "DELETE FROM audit; INSERT INTO audit SELECT * FROM kept").await;
+    }
+}
+
+#[tokio::test]
+async fn e05_entries_that_changed_places_are_named() {
+    let world = with_history().await;
+    let mut db = raw(&world, "catalog.db").await;
+    for sequence in 1..=39 {
+        let swap = format!(
+            "UPDATE audit SET sequence = 1000 WHERE sequence = {sequence}; \
+             UPDATE audit SET sequence = {sequence} WHERE sequence = {sequence} + 1; \
+             UPDATE audit SET sequence = {sequence} + 1 WHERE sequence = 1000"
+        );
+        run(&mut db, &swap).await;
+        assert_eq!(broken_at(&world).await, Some(sequence));
+        run(&mut db, &swap).await;
+    }
+    assert_eq!(broken_at(&world).await, None);
+}
+
+#[tokio::test]
+async fn e05_one_altered_entry_among_thousands_is_named() {
+    let world = World::new(Engine::Sqlite).await;
+    let id = world.mine.project;
+    let mut was = world.catalog.project(world.mine.id, id).await.unwrap().unwrap().revision;
+    while was < 2_000 {
+        let (name, description, contact) = (was.to_string(), String::new(), String::new());
+        let change = Change::UpdateProject { id, was, name, description, contact };
+        was = world.apply(change).await.unwrap().revision;
+    }
+    let mut db = raw(&world, "catalog.db").await;
+    for sequence in [1, 2, 999, 1_999, 2_000] {
+        run(&mut db, &format!("UPDATE audit SET at = at + 1 WHERE sequence = {sequence}")).await;
+        assert_eq!(broken_at(&world).await, Some(sequence));
+        run(&mut db, &format!("UPDATE audit SET at = at - 1 WHERE sequence = {sequence}")).await;
+    }
+    assert_eq!(broken_at(&world).await, None);
+}
+
+#[tokio::test]
+async fn e05_a_chain_that_was_made_anew_lacks_its_seal() {
+    let world = with_history().await;
+    let mut db = raw(&world, "catalog.db").await;
+    // Cutting the end off and telling the table so is not enough: the seal needs the root key.
+    run(&mut db, "DELETE FROM audit WHERE sequence > 20; UPDATE audit_end SET sequence = 20").await;
+    assert_eq!(broken_at(&world).await, Some(20));
+    run(&mut db, "DELETE FROM audit_end").await;
+    assert_eq!(broken_at(&world).await, Some(20));
+    run(&mut db, "DELETE FROM audit").await;
+    assert_eq!(broken_at(&world).await, None, "nothing left to speak of; the revisions still are");
+}
+
+#[tokio::test]
+async fn c01_a_pepper_that_was_altered_refuses_to_open() {
+    let world = World::new(Engine::Sqlite).await;
+    let mut db = raw(&world, "catalog.db").await;
+    run(&mut db, "UPDATE peppers SET wrapped = zeroblob(length(wrapped))").await;
+    drop(db);
+    let folder = world.close().await;
+    let opened = Engine::Sqlite.open(folder.path()).await.map(|_| ());
+    let Err(OpenError::Unreadable { cause, .. }) = opened else { panic!("{opened:?}") };
+    assert!(cause.contains("pepper 1 was altered"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_broken_batch_is_set_aside_and_does_not_stop_the_others() {
+    let world = World::new(Engine::Sqlite).await;
+    let dimensions =
+        Dimensions { organization: 1, api: 1, project: 1, key: 1, label: 0, code: Code::Allowed, status: 200 };
+    let event = UsageEvent { at: NOW, dimensions, counts: Counts { calls: 1, ..Counts::default() } };
+    for sequence in 1..=3 {
+        world.ledger.append(1, sequence, &[], &[event]).await.unwrap();
+    }
+    let mut db = raw(&world, "usage.db").await;
+    run(&mut db, "UPDATE batches SET events = zeroblob(length(events)) WHERE sequence = 2").await;
+    assert_eq!(world.ledger.roll_up().await.unwrap(), 2);
+    let broken: Vec<(i64, i64, String)> =
+        sqlx::query_as("SELECT node, sequence, cause FROM broken_batches").fetch_all(&mut db).await.unwrap();
+    assert_eq!(broken.len(), 1);
+    assert_eq!((broken[0].0, broken[0].1), (1, 2));
+    assert!(broken[0].2.contains("checksum"), "{}", broken[0].2);
+    let query = UsageQuery {
+        from: NOW,
+        until: NOW.plus_secs(60),
+        bucket: None,
+        by: GroupBy::default(),
+        api: None,
+        project: None,
+        key: None,
+        code: None,
+        organizations: Vec::new(),
+        after: 0,
+        limit: 10,
+    };
+    assert_eq!(world.ledger.usage(&query).await.unwrap()[0].counts.calls, 2);
+}
+
+#[tokio::test]
+async fn numbers_of_policies_end_before_nodes_can_no_longer_hold_them() {
+    let world = World::new(Engine::Sqlite).await;
+    let mut db = raw(&world, "catalog.db").await;
+    run(&mut db, "INSERT INTO policies (number, hash, document) VALUES (16777214, x'00', '{}')").await;
+    let add = |permission: &str| Change::CreateKey {
+        project: world.mine.project,
+        key: crate::world::new_key(&world.catalog, permission),
+        policy: crate::world::policy(permission),
+    };
+    world.apply(add("the.last")).await.unwrap();
+    let refused = world.apply(add("one.more")).await;
+    let Err(keystile_store::ApplyError::Store(error)) = refused else { panic!("{refused:?}") };
+    assert!(error.0.to_string().contains("numbers for different policies"), "{error:?}");
+    world.apply(add("the.last.again")).await.unwrap_err();
+}
