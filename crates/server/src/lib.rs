@@ -1,1 +1,18 @@
-//! x
+//! What Keystile does: gateway, verification and management API, over the store and the rules.
+//!
+//! One folder a capability. [`gateway`] and [`verify`] are the hot path; both ask [`enforce`], the shell round the
+//! core's decision that holds everything in memory. [`usage`] counts what they answered. [`manage`] is the management
+//! API, [`setup`] makes what a new installation begins with. [`problem`] is the one place where a failure becomes an answer, [`world`] where time and randomness come in.
+//!
+//! Not here: listening, threads, settings and commands (the binary's), SQL (the store's), rules (the core's).
+
+pub mod enforce;
+pub mod gateway;
+pub mod manage;
+pub mod openapi;
+pub mod problem;
+pub mod ratelimit;
+pub mod setup;
+pub mod usage;
+pub mod verify;
+pub mod world;

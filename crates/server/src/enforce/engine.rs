@@ -1,0 +1,180 @@
+//! One engine for every door: the text of a key and the facts of a call go in, a verdict comes out.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use keystile_core::Code;
+use keystile_core::decide::{self, Step, Target, Weights, admit, settle};
+use keystile_core::facts::Facts;
+use keystile_core::key::{Pepper, Presented};
+
+use super::counters::Counters;
+use super::keys::KeyEntry;
+use super::snapshot::{ApiView, PolicyView, ProjectView, Snapshot};
+
+/// What a key is presented to.
+#[derive(Clone, Copy)]
+pub enum Door<'a> {
+    /// An API.
+    Api(&'a ApiView),
+    /// The management API.
+    Management,
+    /// Nothing in particular.
+    KeyAlone,
+}
+
+/// The key that was recognised, whatever the answer.
+pub struct Recognised {
+    /// Its record.
+    pub index: u32,
+    /// What is known of it.
+    pub entry: KeyEntry,
+    /// Its project.
+    pub project: Arc<ProjectView>,
+    /// Its policy.
+    pub policy: Arc<PolicyView>,
+}
+
+/// The answer for one call.
+pub struct Verdict {
+    /// Allowed, or why not.
+    pub code: Code,
+    /// The key, if one was recognised.
+    pub key: Option<Recognised>,
+    /// What the limits said, in the order of the policy's rules; empty if they were not asked.
+    pub weights: Weights,
+    /// If a limit refused: nanoseconds until the same call fits.
+    pub retry_nanos: Option<u64>,
+}
+
+impl Verdict {
+    /// A refusal in which no key was recognised.
+    pub fn without_key(code: Code) -> Self {
+        Self { code, key: None, weights: Weights::new(), retry_nanos: None }
+    }
+}
+
+/// The decision engine.
+pub struct Engine {
+    /// What is known.
+    pub snapshot: Snapshot,
+    /// What was counted.
+    pub counters: Counters,
+    /// Newest first: a digest is tried under each.
+    peppers: ArcSwap<Vec<Pepper>>,
+    /// Look-ups so far; K-3 is proven by it.
+    #[cfg(test)]
+    pub lookups: std::sync::atomic::AtomicU64,
+}
+
+impl Engine {
+    /// An engine over a snapshot.
+    pub fn new(snapshot: Snapshot, peppers: Vec<Pepper>) -> Self {
+        Self {
+            snapshot,
+            counters: Counters::new(),
+            peppers: ArcSwap::from_pointee(peppers),
+            #[cfg(test)]
+            lookups: std::sync::atomic::AtomicU64::new(0),
+        }
+    }
+
+    /// The pepper under which new keys are stored.
+    ///
+    /// # Panics
+    /// If there is none, which opening a store rules out.
+    pub fn pepper(&self) -> Pepper {
+        self.peppers.load().first().expect("an opened store has a pepper").clone()
+    }
+
+    /// Decides a call and charges its limits.
+    pub fn check(&self, text: &str, door: Door<'_>, facts: &Facts<'_>) -> Verdict {
+        let (key, known) = match self.recognise(text) {
+            Ok(found) => found,
+            Err(code) => return Verdict::without_key(code),
+        };
+        let decided = admit(&decide_key(&key), target(door, &key), facts).map(|admission| {
+            let (fingerprint, ticks) = (key.policy.fingerprint, facts.at.ticks);
+            if known { self.counters.charge(key.index, &admission, fingerprint, ticks) } else { Weights::new() }
+        });
+        match decided {
+            // The work above was done for a stand-in, so that an unknown key takes the time of a known one (K-8).
+            _ if !known => Verdict::without_key(Code::KeyUnknown),
+            Err(Code::KeyUnknown) => Verdict::without_key(Code::KeyUnknown),
+            Err(code) => Verdict { code, key: Some(key), weights: Weights::new(), retry_nanos: None },
+            Ok(weights) => {
+                let decision = settle(&weights);
+                Verdict { code: decision.code, key: Some(key), weights, retry_nanos: decision.retry_nanos }
+            }
+        }
+    }
+
+    /// Says whose key it is, without deciding anything: for calls that are refused for another reason and still
+    /// count as somebody's.
+    pub fn identify(&self, text: &str) -> Option<Recognised> {
+        self.recognise(text).ok().filter(|(_, known)| *known).map(|(key, _)| key)
+    }
+
+    /// The questions of a decision that was made, with their answers. Charges nothing.
+    pub fn explain(&self, text: &str, door: Door<'_>, facts: &Facts<'_>, verdict: &Verdict) -> Vec<(Step, Code)> {
+        let Some(key) = self.identify(text) else { return Vec::new() };
+        let mut steps = decide::trace(&decide_key(&key), target(door, &key), facts).to_vec();
+        if steps.last().is_some_and(|(_, code)| code.is_allowed()) {
+            steps.push((Step::Limits, verdict.code));
+        }
+        steps
+    }
+
+    /// The key of a text, or a stand-in of which nothing may be used (`false`).
+    fn recognise(&self, text: &str) -> Result<(Recognised, bool), Code> {
+        // Junk ends here, before any look-up (K-3).
+        Presented::parse(text).map_err(|_| Code::KeyMalformed)?;
+        #[cfg(test)]
+        self.lookups.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let peppers = self.peppers.load();
+        let mut stand_in = 0;
+        let found = peppers.iter().find_map(|pepper| {
+            let digest = pepper.digest(text);
+            stand_in = u32::from_le_bytes(digest.as_bytes()[16..20].try_into().expect("four bytes"));
+            self.snapshot.keys.find(&digest)
+        });
+        let records = self.snapshot.keys.len();
+        let (index, known) = match found {
+            Some(index) => (index, true),
+            None => (stand_in.checked_rem(records).ok_or(Code::KeyUnknown)?, false),
+        };
+        let entry = self.snapshot.keys.read(index).ok_or(Code::KeyUnknown)?;
+        let project = self.snapshot.projects.get(entry.project);
+        let policy = self.snapshot.policies.get(entry.policy);
+        match (project.as_ref(), policy.as_ref()) {
+            (Some(project), Some(policy)) => {
+                let key = Recognised { index, entry, project: project.clone(), policy: policy.clone() };
+                Ok((key, known))
+            }
+            // Its project was deleted a moment ago and the key's own record follows.
+            (None, _) | (_, None) => Err(Code::KeyUnknown),
+        }
+    }
+}
+
+fn decide_key(key: &Recognised) -> decide::Key<'_> {
+    decide::Key {
+        standing: key.entry.standing,
+        expires_at: key.entry.expires_at,
+        kind: key.entry.kind,
+        organization: key.project.organization,
+        policy: &key.policy.policy,
+    }
+}
+
+fn target(door: Door<'_>, key: &Recognised) -> Target {
+    match door {
+        Door::Api(api) => Target::Api {
+            organization: api.organization,
+            active: api.active,
+            activation: key.project.activation(api.number),
+        },
+        Door::Management => Target::Management,
+        Door::KeyAlone => Target::KeyAlone,
+    }
+}

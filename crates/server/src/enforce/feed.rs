@@ -1,0 +1,243 @@
+//! Keeps the snapshot current: reads from the catalogue what a revision touched and puts it in place.
+//!
+//! The feed is the only writer of the snapshot. Whoever changes the catalogue asks it to catch up to the revision of
+//! the change before answering, so that a change is in force on the next call (a revocation above all).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::HeaderValue;
+use keystile_core::operation::OperationTable;
+use keystile_core::time::Timestamp;
+use keystile_store::records::{Api, FeedKey, FeedProject};
+use keystile_store::{Catalog, Store, StoreError, Subject};
+use tokio::sync::Mutex;
+
+use super::engine::Engine;
+use super::file::SnapshotFile;
+use super::keys::{KeyEntry, Keys};
+use super::operations::{ApiLabels, Operations};
+use super::snapshot::{ApiView, KeyPlace, PolicyView, ProjectView, Router, Snapshot, Upstream, header_text};
+use crate::openapi::ApiDocument;
+
+/// Revisions read in one go.
+const BATCH: u32 = 1_000;
+
+/// The reader of revisions.
+pub struct Feed {
+    catalog: Catalog,
+    engine: Arc<Engine>,
+    /// The revision up to which the snapshot holds everything.
+    revision: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    apis: BTreeMap<u32, Arc<ApiView>>,
+    /// Labels without a document; kept when the API changes.
+    labels: HashMap<u32, Arc<ApiLabels>>,
+    /// The highest policy number that was read.
+    policies: u32,
+}
+
+impl Feed {
+    /// Fills a new engine: keys from the saved snapshot if it is sound, else from the catalogue.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn start(store: &Store, file: Option<&SnapshotFile>) -> Result<Self, StoreError> {
+        let catalog = store.catalog.clone();
+        let now_at = catalog.revision().await?;
+        let saved = file.and_then(|file| file.load(now_at));
+        let (keys, revision) = match saved {
+            Some(saved) => (saved.keys, saved.revision),
+            None => (load_keys(&catalog).await?, now_at),
+        };
+        let snapshot = Snapshot { keys, ..Snapshot::with_capacity(0) };
+        for row in store.ledger.labels().await? {
+            snapshot.labels.restore(&row);
+        }
+        let engine = Arc::new(Engine::new(snapshot, catalog.peppers().to_vec()));
+        let mut state = State::default();
+        for project in catalog.feed_projects().await? {
+            engine.snapshot.projects.set(project.project.number, Some(Arc::new(project_view(&project))));
+        }
+        let feed = Self { catalog, engine, revision: AtomicU64::new(revision), state: Mutex::default() };
+        feed.read_policies(&mut state).await?;
+        for api in feed.catalog.feed_apis().await? {
+            let view = feed.api_view(&mut state, &api).await?;
+            feed.put_api(&mut state, api.number, Some(view));
+        }
+        *feed.state.lock().await = state;
+        feed.catch_up(u64::MAX).await?;
+        Ok(feed)
+    }
+
+    /// The engine that this feed keeps current.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The revision up to which the snapshot holds everything.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    /// Reads on until the snapshot holds this revision, or until there is nothing more.
+    ///
+    /// # Errors
+    /// If the store fails; what was read until then stays in force.
+    pub async fn catch_up(&self, revision: u64) -> Result<(), StoreError> {
+        if self.revision() >= revision {
+            return Ok(());
+        }
+        let mut state = self.state.lock().await;
+        while self.revision() < revision {
+            let notes = self.catalog.feed_after(self.revision(), BATCH).await?;
+            let Some((last, _)) = notes.last().copied() else { break };
+            for (at, subject) in notes {
+                self.learn(&mut state, subject).await?;
+                // One revision may touch several things: it is complete when the next one begins.
+                self.revision.fetch_max(at.saturating_sub(1), Ordering::AcqRel);
+            }
+            self.revision.fetch_max(last, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
+    async fn learn(&self, state: &mut State, subject: Subject) -> Result<(), StoreError> {
+        match subject {
+            Subject::Organization => Ok(()),
+            Subject::Api(number) => {
+                let view = match self.catalog.feed_api(number).await? {
+                    Some(api) => Some(self.api_view(state, &api).await?),
+                    None => None,
+                };
+                self.put_api(state, number, view);
+                Ok(())
+            }
+            Subject::Project(number) => {
+                let view = self.catalog.feed_project(number).await?.map(|project| Arc::new(project_view(&project)));
+                self.engine.snapshot.projects.set(number, view);
+                Ok(())
+            }
+            Subject::Keys(first, last) => {
+                self.read_policies(state).await?;
+                let keys = &self.engine.snapshot.keys;
+                self.catalog
+                    .feed_keys(first..=last, &mut |key| {
+                        if key.deleted {
+                            keys.remove(&key.digest, key.id);
+                        } else {
+                            keys.put(&entry(&key));
+                        }
+                    })
+                    .await
+            }
+        }
+    }
+
+    async fn read_policies(&self, state: &mut State) -> Result<(), StoreError> {
+        for (number, policy) in self.catalog.feed_policies(state.policies).await? {
+            self.engine.snapshot.policies.set(number, Some(Arc::new(PolicyView::new(policy))));
+            state.policies = number;
+        }
+        Ok(())
+    }
+
+    fn put_api(&self, state: &mut State, number: u32, view: Option<Arc<ApiView>>) {
+        self.engine.snapshot.apis.set(number, view.clone());
+        match view {
+            Some(view) => state.apis.insert(number, view),
+            None => state.apis.remove(&number),
+        };
+        self.engine.snapshot.router.store(Arc::new(Router::new(state.apis.values().cloned().collect())));
+    }
+
+    async fn api_view(&self, state: &mut State, api: &Api) -> Result<Arc<ApiView>, StoreError> {
+        let labels = state
+            .labels
+            .entry(api.number)
+            .or_insert_with(|| Arc::new(ApiLabels::new(api.number, self.engine.snapshot.labels.clone())));
+        let document = match api.document {
+            Some(_) => self.catalog.api_operations(api.number).await?,
+            None => None,
+        };
+        let operations = match document.as_deref().map(operation_table) {
+            Some(Some(table)) => Operations::documented(table, labels),
+            Some(None) => {
+                tracing::error!(api = %api.id, "the kept document can't be read; calls are told apart by their paths");
+                Operations::Segments(labels.clone())
+            }
+            None => Operations::Segments(labels.clone()),
+        };
+        let settings = &api.settings;
+        Ok(Arc::new(ApiView {
+            number: api.number,
+            id: api.id,
+            name: api.name.as_str().into(),
+            organization: api.organization,
+            owner: api.organization_number,
+            active: api.active,
+            access: settings.access,
+            upstream: Arc::new(Upstream::new(&settings.upstream)),
+            hosts: settings.hosts.iter().map(|host| host.as_str().into()).collect(),
+            path_prefix: settings.path_prefix.as_str().into(),
+            strip_prefix: settings.strip_prefix,
+            key_places: settings.key_locations.iter().map(KeyPlace::new).collect(),
+            body_limit_bytes: settings.body_limit_bytes,
+            upstream_timeout: Duration::from_secs(settings.upstream_timeout_seconds.into()),
+            operations,
+        }))
+    }
+}
+
+fn operation_table(json: &str) -> Option<OperationTable> {
+    let document: ApiDocument = serde_json::from_str(json).ok()?;
+    OperationTable::build(document.operations.iter().map(|operation| (operation.method, &operation.template))).ok()
+}
+
+async fn load_keys(catalog: &Catalog) -> Result<Keys, StoreError> {
+    let last = catalog.last_key_number().await?;
+    let keys = Keys::with_capacity(last as usize);
+    catalog
+        .feed_keys(1..=last, &mut |key| {
+            if !key.deleted {
+                keys.put(&entry(&key));
+            }
+        })
+        .await?;
+    Ok(keys)
+}
+
+fn entry(key: &FeedKey) -> KeyEntry {
+    KeyEntry {
+        number: key.number,
+        digest: key.digest,
+        id: key.id,
+        project: key.project,
+        policy: key.policy,
+        // Whole seconds are kept; rounded down, so that no key lives longer than it was given.
+        expires_at: key.expires_at.map(|end| Timestamp::from_secs(end.as_secs())),
+        standing: key.standing,
+        kind: key.kind,
+        environment: key.environment,
+    }
+}
+
+fn project_view(feed: &FeedProject) -> ProjectView {
+    let project = &feed.project;
+    ProjectView {
+        number: project.number,
+        owner: project.organization_number,
+        id: project.id,
+        organization: project.organization,
+        environment: project.environment,
+        id_header: HeaderValue::try_from(project.id.to_string()).expect("ids are visible ASCII"),
+        name_header: header_text(&project.name),
+        activations: feed.activations.clone(),
+    }
+}

@@ -1,0 +1,17 @@
+//! The shell round the core that the gateway, verification and the management API share: the same key is
+//! answered in the same way wherever it is presented.
+//!
+//! [`engine`] takes the text of a key and the facts of a call and gives a verdict. It reads [`snapshot`], which
+//! holds every key in memory, and charges [`counters`]. [`feed`] keeps the snapshot current from the catalogue,
+//! [`file`] saves it for the next start.
+//!
+//! Not here: HTTP, SQL, usage.
+
+pub mod arena;
+pub mod counters;
+pub mod engine;
+pub mod feed;
+pub mod file;
+pub mod keys;
+pub mod operations;
+pub mod snapshot;

@@ -1,0 +1,243 @@
+//! Everything that answering a call needs, in memory: keys, their projects and policies, the APIs and the routes
+//! to them. Readers take no lock; the [feed](super::feed) is the only writer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::{HeaderName, HeaderValue};
+use keystile_core::api::{Access, KeyLocation, UpstreamUrl};
+use keystile_core::decide::ActivationState;
+use keystile_core::id::{ApiId, OrganizationId, ProjectId};
+use keystile_core::key::Environment;
+use keystile_core::policy::Policy;
+
+use super::arena::Views;
+use super::keys::Keys;
+use super::operations::{Labels, Operations};
+
+/// A project as a call needs it.
+pub struct ProjectView {
+    /// Its number.
+    pub number: u32,
+    /// The number of its organization.
+    pub owner: u32,
+    /// Its id.
+    pub id: ProjectId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// Where it and its keys live.
+    pub environment: Environment,
+    /// Its id as the upstream gets it.
+    pub id_header: HeaderValue,
+    /// Its name as the upstream gets it.
+    pub name_header: HeaderValue,
+    /// The APIs it has to do with, by number.
+    pub activations: Vec<(u32, ActivationState)>,
+}
+
+impl ProjectView {
+    /// The project's link to an API.
+    pub fn activation(&self, api: u32) -> Option<ActivationState> {
+        self.activations.iter().find(|(index, _)| *index == api).map(|(_, state)| *state)
+    }
+}
+
+/// A policy as a call needs it.
+pub struct PolicyView {
+    /// The rules.
+    pub policy: Policy,
+    /// Tells these rate limits from others.
+    pub fingerprint: u64,
+    /// `RateLimit-Policy`, if there are limits.
+    pub limits_header: Option<HeaderValue>,
+}
+
+impl PolicyView {
+    /// Prepares a policy.
+    pub fn new(policy: Policy) -> Self {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        policy.rate_limits.hash(&mut hasher);
+        let limits_header = crate::ratelimit::policy_field(&policy.rate_limits);
+        Self { fingerprint: hasher.finish(), limits_header, policy }
+    }
+}
+
+/// Where an API's calls go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Upstream {
+    /// Host to connect to, without brackets.
+    pub host: Box<str>,
+    /// Port to connect to.
+    pub port: u16,
+    /// `Host` as the upstream gets it.
+    pub host_header: HeaderValue,
+    /// What stands before every path; without a slash at its end.
+    pub base_path: Box<str>,
+}
+
+impl Upstream {
+    /// Prepares an upstream.
+    pub fn new(url: &UpstreamUrl) -> Self {
+        let host = url.host().trim_start_matches('[').trim_end_matches(']');
+        let host_header = HeaderValue::try_from(url.authority()).expect("hosts are visible ASCII");
+        Self { host: host.into(), port: url.port(), host_header, base_path: url.base_path().into() }
+    }
+}
+
+/// An API as a call needs it.
+pub struct ApiView {
+    /// Its number.
+    pub number: u32,
+    /// Its id.
+    pub id: ApiId,
+    /// Its name.
+    pub name: Box<str>,
+    /// Who publishes it.
+    pub organization: OrganizationId,
+    /// The number of that organization.
+    pub owner: u32,
+    /// Whether it is switched on.
+    pub active: bool,
+    /// Whether calls need a key.
+    pub access: Access,
+    /// Where its calls go.
+    pub upstream: Arc<Upstream>,
+    /// Hosts it answers to; any, when empty.
+    pub hosts: Vec<Box<str>>,
+    /// What its paths begin with; without a slash at its end, so the root is empty.
+    pub path_prefix: Box<str>,
+    /// Whether the prefix is taken off before the call goes on.
+    pub strip_prefix: bool,
+    /// Where it looks for the key.
+    pub key_places: Vec<KeyPlace>,
+    /// Longest request body.
+    pub body_limit_bytes: u64,
+    /// How long the upstream has to begin its answer.
+    pub upstream_timeout: Duration,
+    /// How its calls are told apart.
+    pub operations: Operations,
+}
+
+/// Where a key stands, ready for looking there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// A header field that holds the key alone.
+    Header(HeaderName),
+    /// A parameter of the query string.
+    Query(Box<str>),
+}
+
+impl KeyPlace {
+    /// Prepares a location.
+    pub fn new(location: &KeyLocation) -> Self {
+        match location {
+            KeyLocation::Bearer => Self::Bearer,
+            KeyLocation::Header(name) => {
+                Self::Header(HeaderName::try_from(name.as_str()).expect("checked when it was read"))
+            }
+            KeyLocation::Query(name) => Self::Query(name.as_str().into()),
+        }
+    }
+}
+
+/// Which API answers to a host and a path.
+#[derive(Default)]
+pub struct Router {
+    /// Longest prefix first; an API with hosts before one for any host.
+    apis: Vec<Arc<ApiView>>,
+}
+
+impl Router {
+    /// Routes to these APIs. Of two with the same host and prefix the older one (lower number) answers.
+    pub fn new(mut apis: Vec<Arc<ApiView>>) -> Self {
+        apis.sort_by_key(|api| (api.hosts.is_empty(), std::cmp::Reverse(api.path_prefix.len()), api.number));
+        Self { apis }
+    }
+
+    /// All of them.
+    pub fn apis(&self) -> impl Iterator<Item = &Arc<ApiView>> {
+        self.apis.iter()
+    }
+
+    /// Finds the API for a host (lower case, without port) and a canonical path.
+    pub fn find(&self, host: &str, path: &str) -> Option<&Arc<ApiView>> {
+        self.apis.iter().find(|api| {
+            let below =
+                path.strip_prefix(&*api.path_prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            below && (api.hosts.is_empty() || api.hosts.iter().any(|own| &**own == host))
+        })
+    }
+}
+
+/// Everything in memory.
+pub struct Snapshot {
+    /// Keys by digest.
+    pub keys: Keys,
+    /// Projects by number.
+    pub projects: Views<ProjectView>,
+    /// Policies by number.
+    pub policies: Views<PolicyView>,
+    /// APIs by number.
+    pub apis: Views<ApiView>,
+    /// The routes to them.
+    pub router: ArcSwap<Router>,
+    /// The labels of all operations.
+    pub labels: Arc<Labels>,
+}
+
+impl Snapshot {
+    /// An empty one with room for so many keys.
+    pub fn with_capacity(keys: usize) -> Self {
+        Self {
+            keys: Keys::with_capacity(keys),
+            projects: Views::new(),
+            policies: Views::new(),
+            apis: Views::new(),
+            router: ArcSwap::default(),
+            labels: Arc::new(Labels::new()),
+        }
+    }
+}
+
+/// A value for a header field out of text that people chose: what can't stand there is percent-encoded, so a
+/// name with a line break or an umlaut neither breaks the message nor is lost (G-13).
+pub fn header_text(text: &str) -> HeaderValue {
+    let mut safe = String::with_capacity(text.len());
+    for (index, character) in text.char_indices() {
+        let edge = index == 0 || index + character.len_utf8() == text.len();
+        if character.is_ascii_graphic() && character != '%' || character == ' ' && !edge {
+            safe.push(character);
+        } else {
+            let mut bytes = [0; 4];
+            for byte in character.encode_utf8(&mut bytes).bytes() {
+                use std::fmt::Write;
+                let _ = write!(safe, "%{byte:02X}");
+            }
+        }
+    }
+    HeaderValue::try_from(safe).expect("visible ASCII stands in any header")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // G-13
+    #[test]
+    fn g13_no_name_breaks_a_header() {
+        for (name, header) in [
+            ("Weather app", "Weather app"),
+            ("a\r\nX-Consumer-Id: other", "a%0D%0AX-Consumer-Id: other"),
+            ("café", "caf%C3%A9"),
+            (" edge ", "%20edge%20"),
+            ("100%", "100%25"),
+            ("\u{0}\u{7f}\t", "%00%7F%09"),
+        ] {
+            assert_eq!(header_text(name), header, "{name:?}");
+        }
+    }
+}

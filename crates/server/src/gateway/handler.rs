@@ -1,0 +1,366 @@
+//! A call from its head to its answer.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use hyper::body::{Body, Incoming};
+use keystile_core::Code;
+use keystile_core::api::Access;
+use keystile_core::facts::Facts;
+use keystile_core::id::RequestId;
+use keystile_core::method::{Method, MethodSet};
+use keystile_core::target::{CanonicalTarget, TargetError};
+
+use super::body::{Answer, BodyEnd, Outgoing, Tally};
+use super::client::TrustedProxies;
+use super::credential;
+use super::forward::{ForwardError, forward};
+use super::headers::{
+    X_CONSUMER_ID, X_CONSUMER_USERNAME, X_CREDENTIAL_IDENTIFIER, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO,
+    X_REQUEST_ID, forwarded, strip_answer,
+};
+use super::pool::Pool;
+use super::wire::Exchange;
+use crate::enforce::engine::{Door, Engine, Verdict};
+use crate::enforce::operations::Label;
+use crate::enforce::snapshot::ApiView;
+use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
+use crate::ratelimit;
+use crate::usage::{Buffer, Pending};
+use crate::world::Clock;
+
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const HTTP: HeaderValue = HeaderValue::from_static("http");
+/// Fields that the gateway adds to a call.
+const ADDED_FIELDS: usize = 8;
+
+/// What one worker needs to answer calls. It stays on its core.
+pub struct Worker {
+    /// Decides.
+    pub engine: Arc<Engine>,
+    /// Takes the counts.
+    pub buffer: Arc<Buffer>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Connections to upstreams.
+    pub pool: Rc<Pool>,
+    /// Whose word about the caller's address counts.
+    pub proxies: TrustedProxies,
+    /// Random at its start: request ids are unique, not secret.
+    pub request_seed: u64,
+    /// Requests so far.
+    pub requests: Cell<u64>,
+}
+
+/// What is the same for all calls of a connection.
+pub struct Caller {
+    /// The other end.
+    pub address: IpAddr,
+    /// The same as a header.
+    pub forwarded_for: HeaderValue,
+}
+
+impl Caller {
+    /// The other end of a connection.
+    pub fn new(address: IpAddr) -> Self {
+        Self { address: address.to_canonical(), forwarded_for: address_header(address.to_canonical()) }
+    }
+}
+
+fn address_header(address: IpAddr) -> HeaderValue {
+    HeaderValue::try_from(address.to_string()).expect("addresses are visible ASCII")
+}
+
+/// Why a call is not carried on.
+struct Refusal {
+    problem: Problem,
+    code: Code,
+    limits: Option<Verdict>,
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self { problem: Problem::of(code), code, limits: None }
+    }
+}
+
+impl Refusal {
+    fn because(code: Code, detail: &'static str) -> Self {
+        Self { problem: Problem::of(code).because(detail), code, limits: None }
+    }
+}
+
+impl Worker {
+    /// An id for a request of this worker.
+    pub fn next_request_id(&self) -> RequestId {
+        let count = self.requests.get().wrapping_add(1);
+        self.requests.set(count);
+        // Multiplied by an odd constant: ids of neighbours look different, and none comes twice.
+        let low = count.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.request_seed.to_be_bytes());
+        bytes[8..].copy_from_slice(&low.to_be_bytes());
+        RequestId::from_entropy(bytes)
+    }
+
+    /// Answers a call. `exchange` is what the wire guard knows of it.
+    pub async fn call(&self, caller: &Caller, request: Request<Incoming>, exchange: Exchange) -> Response<Answer> {
+        let id = self.next_request_id();
+        let mut pending = Pending::new(self.buffer.clone(), self.clock.clone(), self.clock.now());
+        let (parts, body) = request.into_parts();
+        match self.carry(caller, &parts, body, &exchange, id, &mut pending).await {
+            Ok(go) => go.answer(pending, id, &self.pool, exchange),
+            Err(refusal) => refuse(&refusal, pending, id, exchange),
+        }
+    }
+
+    async fn carry(
+        &self,
+        caller: &Caller,
+        parts: &Parts,
+        body: Incoming,
+        exchange: &Exchange,
+        id: RequestId,
+        pending: &mut Pending,
+    ) -> Result<Go, Refusal> {
+        if let Some(refused) = exchange.refused() {
+            self.identify(&parts.headers, pending);
+            return Err(Refusal::because(refused.code, refused.detail));
+        }
+        let Ok(method) = parts.method.as_str().parse::<Method>() else {
+            self.identify(&parts.headers, pending);
+            return Err(Code::MethodNotAllowed.into());
+        };
+        let raw = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+        let target = CanonicalTarget::parse(raw).map_err(|error| {
+            self.identify(&parts.headers, pending);
+            let code = if error == TargetError::TooLong { Code::TargetTooLong } else { Code::RequestMalformed };
+            Refusal::because(code, error.detail())
+        })?;
+        let host = host(&parts.uri, &parts.headers);
+        let Some(api) = self.engine.snapshot.router.load().find(&host, target.path()).cloned() else {
+            self.identify(&parts.headers, pending);
+            return Err(Code::RouteUnknown.into());
+        };
+        pending.api(&api, api.operations.label(method, below(&api, target.path())));
+        let client = self.proxies.client(caller.address, &parts.headers);
+        let key = credential::find(&api.key_places, &parts.headers, target.query());
+        let facts = Facts {
+            client: Some(client),
+            method: Some(method),
+            path: Some(below(&api, target.path())),
+            ..Facts::at(pending.began())
+        };
+        let verdict = match (api.access, key?) {
+            (Access::Open, _) if api.active => None,
+            (Access::Open, _) => return Err(Code::ApiInactive.into()),
+            (Access::Key, None) => return Err(Code::KeyMissing.into()),
+            (Access::Key, Some(text)) => Some(self.engine.check(&text, Door::Api(&api), &facts)),
+        };
+        if let Some(verdict) = verdict.as_ref()
+            && let Some(key) = &verdict.key
+        {
+            pending.key(key);
+        }
+        let verdict = match verdict {
+            Some(verdict) if !verdict.code.is_allowed() => {
+                return Err(Refusal { limits: Some(verdict), ..Refusal::from(Code::Allowed) }.by_verdict());
+            }
+            other => other,
+        };
+        if body.size_hint().lower() > api.body_limit_bytes {
+            return Err(Code::ContentTooLarge.into());
+        }
+        let client_header =
+            if client == caller.address { caller.forwarded_for.clone() } else { address_header(client) };
+        let (outgoing, tally) = Outgoing::new(body, api.body_limit_bytes);
+        let mut request = Request::new(outgoing);
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = upstream_uri(&api, &target, &parts.uri)?;
+        *request.headers_mut() = upstream_headers(&api, parts, verdict.as_ref(), client_header, id);
+        let answer = forward(&self.pool, &api, request, tally.as_deref()).await;
+        if let Some(tally) = &tally {
+            pending.received(tally.received());
+        }
+        let (response, sender) = answer.map_err(|error| match error {
+            ForwardError::Upstream(code) => code.into(),
+            ForwardError::Body(BodyEnd::TooLarge) => Code::ContentTooLarge.into(),
+            ForwardError::Body(BodyEnd::Broken) => match exchange.body_refused() {
+                Some(refused) => Refusal::because(refused.code, refused.detail),
+                None => Code::ClientGone.into(),
+            },
+        })?;
+        Ok(Go { api, response, sender, tally, verdict })
+    }
+
+    /// Whose call it is, for calls that are refused before an API is found and still count as somebody's.
+    fn identify(&self, headers: &HeaderMap, pending: &mut Pending) {
+        pending.label(Label::INVALID);
+        let bearer = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(7));
+        let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer ")).map(|(_, token)| token);
+        let text = bearer.or_else(|| headers.get("x-api-key").map(HeaderValue::as_bytes));
+        if let Some(key) =
+            text.and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| self.engine.identify(text))
+        {
+            pending.key(&key);
+        }
+    }
+}
+
+impl Refusal {
+    /// The refusal that the verdict it carries speaks of.
+    fn by_verdict(self) -> Self {
+        let code = self.limits.as_ref().map_or(Code::Unidentified, |verdict| verdict.code);
+        Self { problem: Problem::of(code), code, ..self }
+    }
+}
+
+/// An answer that goes back to the client.
+struct Go {
+    api: Arc<ApiView>,
+    response: Response<Incoming>,
+    sender: hyper::client::conn::http1::SendRequest<Outgoing>,
+    tally: Option<Rc<Tally>>,
+    verdict: Option<Verdict>,
+}
+
+impl Go {
+    fn answer(self, mut pending: Pending, id: RequestId, pool: &Rc<Pool>, exchange: Exchange) -> Response<Answer> {
+        let (mut parts, incoming) = self.response.into_parts();
+        parts.version = http::Version::HTTP_11;
+        // Upgrades and informational answers can't come: nothing asked for them.
+        strip_answer(&mut parts.headers);
+        parts.headers.insert(X_REQUEST_ID, request_id_header(id));
+        if let Some(verdict) = &self.verdict {
+            limit_headers(&mut parts.headers, verdict);
+        }
+        pending.began_answer(parts.status.as_u16());
+        let lease = (self.sender, self.api.upstream.clone(), pool.clone());
+        parts.extensions.clear();
+        Response::from_parts(parts, Answer::streamed(incoming, pending, self.tally, lease, exchange))
+    }
+}
+
+/// The gateway's own answer: a problem.
+fn refuse(refusal: &Refusal, mut pending: Pending, id: RequestId, exchange: Exchange) -> Response<Answer> {
+    let body = refusal.problem.to_json(id);
+    pending.sent(body.len() as u64);
+    let mut response = Response::new(Answer::own(body, exchange));
+    *response.status_mut() = StatusCode::from_u16(refusal.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+    headers.insert(X_REQUEST_ID, request_id_header(id));
+    if refusal.code.wants_challenge() {
+        headers.insert(WWW_AUTHENTICATE, CHALLENGE);
+    }
+    if refusal.code == Code::MethodNotAllowed {
+        headers
+            .insert(ALLOW, HeaderValue::try_from(MethodSet::ALL.to_string()).expect("method names are visible ASCII"));
+    }
+    if let Some(verdict) = &refusal.limits {
+        limit_headers(headers, verdict);
+    }
+    pending.finish(refusal.code, refusal.problem.status);
+    response
+}
+
+fn request_id_header(id: RequestId) -> HeaderValue {
+    text_header(&id)
+}
+
+/// A header value of something that prints visible ASCII.
+fn text_header(text: &dyn std::fmt::Display) -> HeaderValue {
+    use std::io::Write;
+    let mut bytes = Vec::with_capacity(32);
+    let _ = write!(bytes, "{text}");
+    HeaderValue::from_maybe_shared(Bytes::from(bytes)).expect("ids are visible ASCII")
+}
+
+fn limit_headers(headers: &mut HeaderMap, verdict: &Verdict) {
+    let Some(key) = &verdict.key else { return };
+    if let Some(policy) = &key.policy.limits_header {
+        headers.insert(RATELIMIT_POLICY, policy.clone());
+    }
+    if let Some(state) = ratelimit::state_field(&key.policy.policy.rate_limits, &verdict.weights) {
+        headers.insert(RATELIMIT, state);
+    }
+    if verdict.code == Code::RateLimited
+        && let Some(nanos) = verdict.retry_nanos
+    {
+        headers.insert(RETRY_AFTER, HeaderValue::from(ratelimit::seconds(nanos)));
+    }
+}
+
+/// The host of a call in lower case and without its port. The wire guard has seen that there is exactly one.
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> std::borrow::Cow<'a, str> {
+    let authority = match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default(),
+    };
+    let end = if authority.starts_with('[') {
+        authority.find(']').map_or(authority.len(), |end| end + 1)
+    } else {
+        authority.find(':').unwrap_or(authority.len())
+    };
+    let host = &authority[..end];
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) { host.to_ascii_lowercase().into() } else { host.into() }
+}
+
+/// The path as the API's document and its keys' restrictions know it: without the prefix, if that is taken off.
+fn below<'a>(api: &ApiView, path: &'a str) -> &'a str {
+    if !api.strip_prefix {
+        return path;
+    }
+    match path.strip_prefix(&*api.path_prefix) {
+        Some("") | None => "/",
+        Some(rest) => rest,
+    }
+}
+
+/// The target as the upstream gets it: exactly what was judged.
+fn upstream_uri(api: &ApiView, target: &CanonicalTarget<'_>, uri: &Uri) -> Result<Uri, Refusal> {
+    let without_keys = target.query().and_then(|query| credential::query_without_keys(&api.key_places, query));
+    if target.is_verbatim() && !api.strip_prefix && api.upstream.base_path.is_empty() && without_keys.is_none() {
+        return Ok(uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from));
+    }
+    let path = below(api, target.path());
+    let query = without_keys.as_deref().or(target.query());
+    let mut text = String::with_capacity(api.upstream.base_path.len() + path.len() + query.map_or(0, |q| q.len() + 1));
+    text.push_str(&api.upstream.base_path);
+    text.push_str(path);
+    if let Some(query) = query.filter(|query| without_keys.is_none() || !query.is_empty()) {
+        text.push('?');
+        text.push_str(query);
+    }
+    PathAndQuery::try_from(text).map(Uri::from).map_err(|_| Code::RequestMalformed.into())
+}
+
+fn upstream_headers(
+    api: &ApiView,
+    parts: &Parts,
+    verdict: Option<&Verdict>,
+    client: HeaderValue,
+    id: RequestId,
+) -> HeaderMap {
+    let mut headers = forwarded(&parts.headers, &api.key_places, api.upstream.host_header.clone(), ADDED_FIELDS);
+    if let Some(key) = verdict.and_then(|verdict| verdict.key.as_ref()) {
+        headers.insert(X_CONSUMER_ID, key.project.id_header.clone());
+        headers.insert(X_CONSUMER_USERNAME, key.project.name_header.clone());
+        headers.insert(X_CREDENTIAL_IDENTIFIER, text_header(&key.entry.id));
+    }
+    headers.insert(X_REQUEST_ID, request_id_header(id));
+    headers.insert(X_FORWARDED_FOR, client);
+    headers.insert(X_FORWARDED_PROTO, HTTP);
+    if let Some(host) = parts.headers.get(HOST) {
+        headers.insert(X_FORWARDED_HOST, host.clone());
+    }
+    headers
+}

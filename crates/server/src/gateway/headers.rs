@@ -1,0 +1,206 @@
+//! The headers of a call as the upstream gets them: built anew, never edited (G-7, G-8). First everything is left out
+//! that a client may not say, then the gateway adds what it knows; so nothing that the gateway adds can be removed,
+//! doubled or forged by the client.
+
+use http::header::{CONNECTION, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::enforce::snapshot::KeyPlace;
+
+/// The project's id.
+pub const X_CONSUMER_ID: HeaderName = HeaderName::from_static("x-consumer-id");
+/// The project's name.
+pub const X_CONSUMER_USERNAME: HeaderName = HeaderName::from_static("x-consumer-username");
+/// The key's id.
+pub const X_CREDENTIAL_IDENTIFIER: HeaderName = HeaderName::from_static("x-credential-identifier");
+/// The call's id.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The caller's address.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The scheme of the call.
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The host of the call.
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// The upstream's `Host`, then what may go on of a client's headers. `room` is how many the caller will add.
+pub fn forwarded(client: &HeaderMap, places: &[KeyPlace], host: HeaderValue, room: usize) -> HeaderMap {
+    let options = connection_options(client);
+    let mut headers = HeaderMap::with_capacity(client.len() + room);
+    headers.insert(HOST, host);
+    let is_key = |name: &HeaderName| {
+        places.iter().any(|place| match place {
+            KeyPlace::Bearer | KeyPlace::Query(_) => false,
+            KeyPlace::Header(own) => own == name,
+        })
+    };
+    let drops_bearer = places.contains(&KeyPlace::Bearer);
+    for (name, value) in client {
+        let text = name.as_str();
+        if is_of_one_hop(text)
+            || text == "host"
+            || text == "content-length"
+            || is_ours_to_say(text)
+            || options.iter().any(|option| option.eq_ignore_ascii_case(text))
+            || is_key(name)
+            || (drops_bearer && text == "authorization" && is_bearer(value))
+        {
+            continue;
+        }
+        headers.append(name.clone(), value.clone());
+    }
+    headers
+}
+
+/// Takes the fields of one hop off an upstream's answer, in place: nothing of ours is in it yet.
+pub fn strip_answer(headers: &mut HeaderMap) {
+    let options: Vec<HeaderName> =
+        connection_options(headers).iter().filter_map(|option| option.parse().ok()).collect();
+    for name in options {
+        headers.remove(name);
+    }
+    let stripped: Vec<HeaderName> = headers.keys().filter(|name| is_of_one_hop(name.as_str())).cloned().collect();
+    for name in stripped {
+        headers.remove(name);
+    }
+}
+
+/// The fields that a client's `Connection` names, which end here.
+fn connection_options(headers: &HeaderMap) -> Vec<&str> {
+    // Nothing is allocated for the usual `keep-alive` and `close`.
+    let mut options = Vec::new();
+    for value in headers.get_all(CONNECTION) {
+        for option in value.to_str().unwrap_or_default().split(',').map(str::trim) {
+            let of_the_connection = option.eq_ignore_ascii_case("keep-alive") || option.eq_ignore_ascii_case("close");
+            if !of_the_connection && !option.is_empty() {
+                options.push(option);
+            }
+        }
+    }
+    options
+}
+
+fn is_bearer(value: &HeaderValue) -> bool {
+    value.as_bytes().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
+}
+
+/// Fields between two neighbours only (RFC 9110 §7.6.1), and those that would speak to the upstream's own edge.
+fn is_of_one_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+            | "expect"
+    )
+}
+
+/// Fields that only the gateway says (G-8, G-10), and those that would make the upstream see another request than
+/// the one that was judged (G-11, G-12).
+fn is_ours_to_say(name: &str) -> bool {
+    if name == "forwarded" || name == "via" {
+        return true;
+    }
+    let Some(rest) = name.strip_prefix("x-") else { return false };
+    rest.starts_with("consumer")
+        || rest.starts_with("credential")
+        || rest.starts_with("authenticated")
+        || rest.starts_with("forwarded")
+        || rest.starts_with("keystile")
+            // The replay's wish to the built-in echo upstream; no other upstream knows it.
+            && rest != "keystile-echo-status"
+        || matches!(
+            rest,
+            "anonymous-consumer"
+                | "request-id"
+                | "real-ip"
+                | "client-ip"
+                | "cluster-client-ip"
+                | "http-method"
+                | "http-method-override"
+                | "method-override"
+                | "original-url"
+                | "original-uri"
+                | "rewrite-url"
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forward(list: &[(&'static str, &'static str)]) -> Vec<String> {
+        let mut client = HeaderMap::new();
+        for (name, value) in list {
+            client.append(*name, HeaderValue::from_static(value));
+        }
+        let places = [KeyPlace::Bearer, KeyPlace::Header("x-api-key".parse().unwrap())];
+        let headers = forwarded(&client, &places, HeaderValue::from_static("up"), 0);
+        let texts = headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        texts.skip(1).collect()
+    }
+
+    #[test]
+    fn what_is_the_clients_goes_on() {
+        let kept = [("accept", "*/*"), ("cookie", "a=b"), ("x-custom", "1"), ("x-custom", "2"), ("user-agent", "curl")];
+        let texts: Vec<String> = kept.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        assert_eq!(forward(&kept), texts);
+    }
+
+    #[test]
+    fn g07_what_connection_names_ends_here() {
+        assert_eq!(
+            forward(&[
+                ("connection", "close, X-Gone"),
+                ("x-gone", "1"),
+                ("keep-alive", "5"),
+                ("te", "trailers"),
+                ("x-kept", "1")
+            ]),
+            ["x-kept: 1"]
+        );
+    }
+
+    #[test]
+    fn g08_nobody_else_says_who_calls() {
+        for name in [
+            "x-consumer-id",
+            "x-consumer-username",
+            "x-consumer",
+            "x-consumer-custom-id",
+            "x-credential-identifier",
+            "x-request-id",
+            "x-authenticated-scope",
+            "x-anonymous-consumer",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-anything",
+            "forwarded",
+            "x-real-ip",
+            "x-client-ip",
+            "via",
+        ] {
+            assert_eq!(forward(&[(name, "forged")]), [] as [String; 0], "{name}");
+        }
+    }
+
+    #[test]
+    fn g12_no_header_changes_the_method_or_the_target() {
+        for name in ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"]
+        {
+            assert_eq!(forward(&[(name, "DELETE")]), [] as [String; 0], "{name}");
+        }
+    }
+
+    #[test]
+    fn k36_the_key_ends_here_and_other_credentials_go_on() {
+        assert_eq!(forward(&[("authorization", "Bearer abc"), ("x-api-key", "abc")]), [] as [String; 0]);
+        assert_eq!(forward(&[("authorization", "Basic abc")]), ["authorization: Basic abc"]);
+    }
+}

@@ -1,0 +1,108 @@
+//! Joins a connection to a worker: guard, HTTP engine, handler. Everything of one connection stays on one core.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::handler::{Caller, Worker};
+use super::wire::{self, Exchange, Patience};
+use crate::manage::PeerAddress;
+use crate::problem::Problem;
+use crate::verify::{self, AskedBy};
+
+/// Serves a connection of the gateway until it ends, or until `ending` says that the process ends: then the call that
+/// is being answered is finished and no other one begins.
+pub async fn gateway<S>(stream: S, peer: IpAddr, worker: Rc<Worker>, patience: Patience, ending: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let caller = Rc::new(Caller::new(peer));
+    let answer = |exchange: Exchange, request| {
+        let (worker, caller) = (worker.clone(), caller.clone());
+        async move { worker.call(&caller, request, exchange).await }
+    };
+    serve(stream, patience, ending, answer).await;
+}
+
+/// Serves a connection of the check listener.
+pub async fn check<S>(
+    stream: S,
+    peer: IpAddr,
+    worker: Rc<Worker>,
+    asked_by: AskedBy,
+    patience: Patience,
+    ending: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let answer = |exchange: Exchange, request| {
+        let worker = worker.clone();
+        async move { verify::call(&worker, asked_by, peer, request, exchange).await }
+    };
+    serve(stream, patience, ending, answer).await;
+}
+
+/// Serves a connection of the management API.
+pub async fn admin<S>(stream: S, peer: IpAddr, router: Router, patience: Patience, ending: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let answer = |exchange: Exchange, mut request: Request<Incoming>| {
+        let router = router.clone();
+        request.extensions_mut().insert(PeerAddress(peer));
+        if let Some(refused) = exchange.refused() {
+            request.extensions_mut().insert(Problem::of(refused.code).because(refused.detail));
+        }
+        async move { router.oneshot(request).await.unwrap_or_else(|never| match never {}) }
+    };
+    serve(stream, patience, ending, answer).await;
+}
+
+async fn serve<S, F, A, B>(stream: S, patience: Patience, mut ending: watch::Receiver<bool>, answer: F)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Fn(Exchange, Request<Incoming>) -> A,
+    A: Future<Output = Response<B>>,
+    B: hyper::body::Body + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (stream, exchanges) = wire::guard(stream, patience);
+    let service = service_fn(|request| {
+        // Begun here and not inside the future: the guard counts requests in the order in which they come.
+        let answered = answer(exchanges.begin(), request);
+        async move { Ok::<_, Infallible>(answered.await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.pipeline_flush(true).max_buf_size(wire::MAX_HEAD_BYTES.next_multiple_of(8_192) * 2);
+    let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut is_ending = *ending.borrow();
+    let outcome = loop {
+        if is_ending {
+            Pin::new(&mut connection).graceful_shutdown();
+            break (&mut connection).await;
+        }
+        tokio::select! {
+            biased;
+            outcome = &mut connection => break outcome,
+            changed = ending.changed() => is_ending = changed.is_err() || *ending.borrow(),
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "a connection ended early");
+    }
+    // The engine does not always do this itself: not after an error. It waits a little for what the client still
+    // sends, so that the answer is not lost in a reset.
+    let _ = connection.into_parts().io.into_inner().shutdown().await;
+}

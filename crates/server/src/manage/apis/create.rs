@@ -1,0 +1,37 @@
+//! `POST /v1/apis`
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::StatusCode;
+use keystile_core::id::ApiId;
+use keystile_store::Change;
+use serde_json::{Map, Value};
+
+use super::settings::{ApiInput, Said};
+use super::view::ApiView;
+use crate::manage::app::{App, Made};
+use crate::manage::caller::{Caller, WriteApis};
+use crate::manage::extract::Json;
+use crate::manage::problem::{internal, invalid, not_found};
+use crate::problem::Problem;
+
+/// Publish an API.
+#[utoipa::path(post, path = "/v1/apis", tag = "APIs", request_body = ApiInput, security(("management_key" = [])),
+    responses((status = 201, body = ApiView), (status = 400), (status = 401), (status = 403), (status = 409)))]
+pub(super) async fn create(
+    caller: Caller<WriteApis>,
+    State(app): State<App>,
+    body: Json<Map<String, Value>>,
+) -> Result<impl IntoResponse, Problem> {
+    let said = Said::read(body.value, None)?;
+    let name = said.name.ok_or_else(|| invalid("name is missing; say how the API is called."))?;
+    let id = ApiId::from_entropy(app.id()?);
+    let change = Change::CreateApi { id, name, settings: said.settings, document: said.document.flatten() };
+    let id = match app.create(&caller, body.hash, id.to_string(), change).await? {
+        Made::Now => id,
+        Made::Before(subject) => subject.parse().map_err(|_| not_found("API"))?,
+    };
+    let api = app.catalog.api(caller.organization, id).await.map_err(|error| internal(&error))?;
+    let view = ApiView::from(api.ok_or_else(|| not_found("API"))?);
+    Ok((StatusCode::CREATED, axum::Json(view)))
+}

@@ -1,0 +1,23 @@
+//! `GET /v1/apis/{id}`
+
+use axum::extract::State;
+use keystile_core::id::ApiId;
+
+use super::view::ApiView;
+use crate::manage::app::App;
+use crate::manage::caller::{Caller, ReadApis};
+use crate::manage::extract::Id;
+use crate::manage::problem::{internal, not_found};
+use crate::problem::Problem;
+
+/// An API.
+#[utoipa::path(get, path = "/v1/apis/{id}", tag = "APIs", params(("id" = String, Path)),
+    security(("management_key" = [])), responses((status = 200, body = ApiView), (status = 401), (status = 404)))]
+pub(super) async fn get(
+    caller: Caller<ReadApis>,
+    State(app): State<App>,
+    Id(id): Id<ApiId>,
+) -> Result<axum::Json<ApiView>, Problem> {
+    let api = app.catalog.api(caller.organization, id).await.map_err(|error| internal(&error))?;
+    Ok(axum::Json(ApiView::from(api.ok_or_else(|| not_found("API"))?)))
+}

@@ -1,0 +1,87 @@
+//! Reads the fields of an API that a request may say, for making and for changing one alike.
+
+use keystile_core::api::ApiSettings;
+use keystile_store::records::Document;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::manage::problem::{internal, invalid};
+use crate::manage::projects::checked_name;
+use crate::openapi::ApiDocument;
+use crate::problem::Problem;
+
+/// The fields of an API that may be said. Only `name` and `upstream` are needed for a new one.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ApiInput)]
+#[allow(dead_code, reason = "this is the shape in the OpenAPI document; the fields are read by the core's own type")]
+pub(super) struct ApiInput {
+    /// Its name.
+    name: Option<String>,
+    /// Where its calls go.
+    #[schema(example = "http://127.0.0.1:9000")]
+    upstream: Option<String>,
+    /// Hosts it answers to; any, when empty.
+    hosts: Option<Vec<String>>,
+    /// What its paths begin with; `/` unless said otherwise.
+    path_prefix: Option<String>,
+    /// Whether the prefix is taken off before a call goes on.
+    strip_prefix: Option<bool>,
+    /// `key`, or `open` if calls need none.
+    access: Option<String>,
+    /// Where the key stands: `bearer`, `header:NAME`, `query:NAME`.
+    key_locations: Option<Vec<String>>,
+    /// What the text of its keys begins with; `ks` unless said otherwise.
+    key_prefix: Option<String>,
+    /// Days until a new key expires; 90 unless said otherwise.
+    key_days: Option<u32>,
+    /// Longest request body; 10 MiB unless said otherwise.
+    body_limit_bytes: Option<u64>,
+    /// How long the upstream has to begin its answer; 60 unless said otherwise.
+    upstream_timeout_seconds: Option<u32>,
+    /// An OpenAPI 3.0 or 3.1 document, as an object or as text in JSON or YAML; `null` takes it away.
+    #[schema(value_type = Option<Object>)]
+    openapi: Option<Value>,
+}
+
+/// What a request says of an API.
+pub(super) struct Said {
+    pub(super) name: Option<String>,
+    pub(super) settings: ApiSettings,
+    /// `None` if nothing was said of it.
+    pub(super) document: Option<Option<Document>>,
+}
+
+impl Said {
+    /// Reads a body on top of what holds already.
+    pub(super) fn read(mut body: Map<String, Value>, known: Option<&ApiSettings>) -> Result<Self, Problem> {
+        let name = match body.remove("name") {
+            None => None,
+            Some(Value::String(name)) => Some(checked_name(name)?),
+            Some(_) => return Err(invalid("name is a text.")),
+        };
+        let document = body.remove("openapi").map(read_document).transpose()?;
+        let mut settings = match known {
+            None => Map::new(),
+            Some(known) => match serde_json::to_value(known) {
+                Ok(Value::Object(settings)) => settings,
+                Ok(_) | Err(_) => return Err(invalid("The settings of this API can't be changed.")),
+            },
+        };
+        settings.extend(body);
+        let settings: ApiSettings = serde_json::from_value(settings.into())
+            .map_err(|error| invalid(format!("The body can't be used: {error}.")))?;
+        let settings = settings.checked().map_err(|error| invalid(format!("{error}.")))?;
+        Ok(Self { name, settings, document })
+    }
+}
+
+fn read_document(value: Value) -> Result<Option<Document>, Problem> {
+    let read = match &value {
+        Value::Null => return Ok(None),
+        Value::String(text) => ApiDocument::read(text),
+        _ => ApiDocument::read_value(&value),
+    };
+    let document = read.map_err(|error| invalid(format!("openapi can't be used: {error}.")))?;
+    document.kept().map(Some).map_err(|error| internal(&error))
+}

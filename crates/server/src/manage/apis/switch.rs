@@ -1,0 +1,43 @@
+//! `POST /v1/apis/{id}/disable` and `/enable`
+
+use axum::extract::State;
+use keystile_core::id::ApiId;
+use keystile_store::Change;
+
+use super::view::ApiView;
+use crate::manage::app::App;
+use crate::manage::caller::{Asker, Caller, WriteApis};
+use crate::manage::extract::Id;
+use crate::manage::problem::{internal, not_found};
+use crate::problem::Problem;
+
+/// Switch an API off: its calls are refused with `api_inactive`.
+#[utoipa::path(post, path = "/v1/apis/{id}/disable", tag = "APIs", params(("id" = String, Path)),
+    security(("management_key" = [])), responses((status = 200, body = ApiView), (status = 401), (status = 404)))]
+pub(super) async fn disable(
+    caller: Caller<WriteApis>,
+    State(app): State<App>,
+    Id(id): Id<ApiId>,
+) -> Result<axum::Json<ApiView>, Problem> {
+    switch(&caller, &app, id, false).await
+}
+
+/// Switch an API on again.
+#[utoipa::path(post, path = "/v1/apis/{id}/enable", tag = "APIs", params(("id" = String, Path)),
+    security(("management_key" = [])), responses((status = 200, body = ApiView), (status = 401), (status = 404)))]
+pub(super) async fn enable(
+    caller: Caller<WriteApis>,
+    State(app): State<App>,
+    Id(id): Id<ApiId>,
+) -> Result<axum::Json<ApiView>, Problem> {
+    switch(&caller, &app, id, true).await
+}
+
+async fn switch(asker: &Asker, app: &App, id: ApiId, active: bool) -> Result<axum::Json<ApiView>, Problem> {
+    let api = app.catalog.api(asker.organization, id).await.map_err(|error| internal(&error))?;
+    let api = api.ok_or_else(|| not_found("API"))?;
+    let (name, settings) = (api.name, api.settings);
+    app.apply(asker, Change::UpdateApi { id, was: api.revision, name, active, settings, document: None }).await?;
+    let api = app.catalog.api(asker.organization, id).await.map_err(|error| internal(&error))?;
+    Ok(axum::Json(ApiView::from(api.ok_or_else(|| not_found("API"))?)))
+}

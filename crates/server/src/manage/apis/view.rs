@@ -1,0 +1,100 @@
+//! An API as it is shown.
+
+use keystile_core::api::{Access, Host, KeyLocation, PathPrefix, UpstreamUrl};
+use keystile_core::id::ApiId;
+use keystile_core::key::Prefix;
+use keystile_core::time::Timestamp;
+use keystile_store::records::Api;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An API.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Api)]
+pub(in crate::manage) struct ApiView {
+    /// Its id, `api_…`.
+    #[schema(value_type = String, example = "api_2Zk9mQ4tR7vX1bN6cL8dF3")]
+    id: ApiId,
+    /// Its name.
+    name: String,
+    /// Whether calls get through.
+    active: bool,
+    /// Where its calls go.
+    #[schema(value_type = String, example = "http://127.0.0.1:9000")]
+    upstream: UpstreamUrl,
+    /// Hosts it answers to; any, when empty.
+    #[schema(value_type = Vec<String>)]
+    hosts: Vec<Host>,
+    /// What its paths begin with.
+    #[schema(value_type = String, example = "/")]
+    path_prefix: PathPrefix,
+    /// Whether the prefix is taken off before a call goes on.
+    strip_prefix: bool,
+    /// `key`, or `open` if calls need none.
+    #[schema(value_type = String, example = "key")]
+    access: Access,
+    /// Where the key stands: `bearer`, `header:NAME`, `query:NAME`.
+    #[schema(value_type = Vec<String>)]
+    key_locations: Vec<KeyLocation>,
+    /// What the text of its keys begins with.
+    #[schema(value_type = String, example = "ks")]
+    key_prefix: Prefix,
+    /// Days until a new key expires.
+    key_days: u32,
+    /// Longest request body.
+    body_limit_bytes: u64,
+    /// How long the upstream has to begin its answer.
+    upstream_timeout_seconds: u32,
+    /// Its OpenAPI document.
+    document: Option<DocumentView>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it was last changed.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// What is known of an OpenAPI document.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiDocument)]
+struct DocumentView {
+    /// Its title.
+    title: String,
+    /// Its version.
+    version: String,
+    /// Operations that calls are matched with.
+    operations: u32,
+    /// Operations that were left out, because no call can reach them.
+    skipped: u32,
+}
+
+impl From<Api> for ApiView {
+    fn from(api: Api) -> Self {
+        let settings = api.settings;
+        let document = api.document.map(|info| DocumentView {
+            title: info.title,
+            version: info.version,
+            operations: info.operations,
+            skipped: info.skipped,
+        });
+        Self {
+            id: api.id,
+            name: api.name,
+            active: api.active,
+            upstream: settings.upstream,
+            hosts: settings.hosts,
+            path_prefix: settings.path_prefix,
+            strip_prefix: settings.strip_prefix,
+            access: settings.access,
+            key_locations: settings.key_locations,
+            key_prefix: settings.key_prefix,
+            key_days: settings.key_days,
+            body_limit_bytes: settings.body_limit_bytes,
+            upstream_timeout_seconds: settings.upstream_timeout_seconds,
+            document,
+            created_at: api.created_at,
+            updated_at: api.updated_at,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What every handler works with, and the one way in which handlers change something.
+
+use std::sync::Arc;
+
+use keystile_core::id::RequestId;
+use keystile_core::time::Timestamp;
+use keystile_store::{ApplyError, Author, Catalog, Change, Idempotency, Ledger};
+use tokio::task::JoinError;
+
+use super::caller::Asker;
+use super::extract::RequestHash;
+use super::problem::{conflict, internal, not_found};
+use crate::enforce::feed::Feed;
+use crate::problem::Problem;
+use crate::usage::Writer;
+use crate::world::{Clock, Entropy, random};
+
+/// An installation, as the management API sees it.
+#[derive(Clone)]
+pub struct App {
+    /// What is known.
+    pub catalog: Catalog,
+    /// What was counted.
+    pub ledger: Ledger,
+    /// Brings changes into force.
+    pub feed: Arc<Feed>,
+    /// Carries counts to the ledger.
+    pub writer: Arc<Writer>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// What became of a request to make something.
+pub(super) enum Made {
+    /// It was made.
+    Now,
+    /// The same request made it before; this is its id.
+    Before(String),
+}
+
+impl App {
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now().wall
+    }
+
+    /// Random bytes for an id.
+    pub(super) fn id(&self) -> Result<[u8; 16], Problem> {
+        random(&*self.entropy).map_err(|error| internal(&error))
+    }
+
+    /// A request's id.
+    pub(super) fn request_id(&self) -> RequestId {
+        // An id names a request in logs; without randomness the request itself is refused further in.
+        RequestId::from_entropy(random(&*self.entropy).unwrap_or_default())
+    }
+
+    /// Makes a change; when this returns it is durable and in force on this node. It is finished even if the client
+    /// goes away meanwhile.
+    pub(super) async fn apply(&self, asker: &Asker, change: Change) -> Result<u64, Problem> {
+        let author = Author { actor: asker.actor(), at: self.now(), idempotency: None };
+        self.carry_out(author, change).await.map(|applied| applied.revision).map_err(problem)
+    }
+
+    /// Makes a change that makes something, once for all requests with the same idempotency key.
+    pub(super) async fn create(
+        &self,
+        asker: &Asker,
+        request: RequestHash,
+        subject: String,
+        change: Change,
+    ) -> Result<Made, Problem> {
+        let idempotency = asker.idempotency_key.map(|key| Idempotency { key, request: request.0, subject });
+        let author = Author { actor: asker.actor(), at: self.now(), idempotency };
+        match self.carry_out(author, change).await {
+            Ok(_) => Ok(Made::Now),
+            Err(ApplyError::Repeated { subject }) => Ok(Made::Before(subject)),
+            Err(error) => Err(problem(error)),
+        }
+    }
+
+    /// Adds keys; the places of those that were known already.
+    pub(super) async fn import(&self, asker: &Asker, change: Change) -> Result<Vec<usize>, Problem> {
+        let author = Author { actor: asker.actor(), at: self.now(), idempotency: None };
+        self.carry_out(author, change).await.map(|applied| applied.duplicates).map_err(problem)
+    }
+
+    async fn carry_out(&self, author: Author, change: Change) -> Result<keystile_store::Applied, ApplyError> {
+        let (catalog, feed) = (self.catalog.clone(), self.feed.clone());
+        // A task of its own: a client that goes away between the commit and the snapshot would leave a revoked key
+        // in force until the next change.
+        let task = tokio::spawn(async move {
+            let applied = catalog.apply(&author, change).await?;
+            feed.catch_up(applied.revision).await?;
+            Ok(applied)
+        });
+        task.await.unwrap_or_else(|error: JoinError| Err(ApplyError::Store(keystile_store::StoreError(error.into()))))
+    }
+}
+
+fn problem(error: ApplyError) -> Problem {
+    match error {
+        ApplyError::NotFound(noun) => not_found(noun),
+        ApplyError::Stale => {
+            conflict("It was changed by somebody else meanwhile; read it again and repeat your change.")
+        }
+        ApplyError::Exists(what) => conflict(what),
+        ApplyError::KeyReused => {
+            conflict("Another request was made with this Idempotency-Key; use a new one for a new request.")
+        }
+        ApplyError::Repeated { .. } => conflict("This request was made before."),
+        ApplyError::Store(error) => internal(&error),
+    }
+}

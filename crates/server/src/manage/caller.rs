@@ -1,0 +1,177 @@
+//! Who asks: the holder of a management key, with the right that the handler's type names.
+
+use std::marker::PhantomData;
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use keystile_core::Code;
+use keystile_core::facts::Facts;
+use keystile_core::id::{KeyId, OrganizationId, RequestId};
+use keystile_core::permission::{Permission, PermissionQuery};
+use keystile_store::{Actor, Who};
+use sha2::{Digest, Sha256};
+
+use super::app::App;
+use super::problem::invalid;
+use crate::enforce::engine::Door;
+use crate::problem::Problem;
+
+/// The address of the other end, put into a request's extensions by whoever accepted the connection.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub IpAddr);
+
+/// Longest `Idempotency-Key`.
+const MAX_IDEMPOTENCY_KEY: usize = 255;
+
+/// A right that a handler can ask for.
+pub(super) trait Right: Send + Sync + 'static {
+    /// The permission of the management key.
+    const NAME: &'static str;
+}
+
+macro_rules! rights {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {$(
+        $(#[$doc])*
+        pub(super) struct $name;
+        impl Right for $name {
+            const NAME: &'static str = $text;
+        }
+    )*};
+}
+
+rights! {
+    /// See APIs.
+    ReadApis = "apis.read";
+    /// Publish, change and withdraw APIs.
+    WriteApis = "apis.write";
+    /// See projects.
+    ReadProjects = "projects.read";
+    /// Make, change and delete projects.
+    WriteProjects = "projects.write";
+    /// See activations.
+    ReadActivations = "activations.read";
+    /// Ask for, grant and take back activations.
+    WriteActivations = "activations.write";
+    /// See keys.
+    ReadKeys = "keys.read";
+    /// Issue, change, revoke and delete keys.
+    WriteKeys = "keys.write";
+    /// See usage.
+    ReadUsage = "usage.read";
+}
+
+/// Who asks, for whom, from where.
+pub(super) struct Asker {
+    /// The tenant.
+    pub(super) organization: OrganizationId,
+    /// The number of the tenant.
+    pub(super) owner: u32,
+    /// The management key.
+    pub(super) key: KeyId,
+    /// What it may do.
+    pub(super) permissions: Vec<Permission>,
+    /// The address.
+    pub(super) address: Option<IpAddr>,
+    /// The request.
+    pub(super) request: RequestId,
+    /// SHA-256 of `Idempotency-Key`, if one was sent.
+    pub(super) idempotency_key: Option<[u8; 32]>,
+}
+
+impl Asker {
+    pub(super) fn actor(&self) -> Actor {
+        Actor {
+            organization: self.organization,
+            who: Who::ManagementKey(self.key),
+            address: self.address,
+            request: Some(self.request),
+        }
+    }
+
+    /// Whether everything that `wanted` grants is granted to the asker too: rights are only handed down, never made.
+    pub(super) fn may_grant(&self, wanted: &Permission) -> bool {
+        let text = wanted.as_str();
+        self.permissions.iter().any(|own| own == wanted || own.covers(text))
+    }
+}
+
+/// An asker with the right `R`.
+pub(super) struct Caller<R> {
+    asker: Asker,
+    right: PhantomData<R>,
+}
+
+impl<R> std::ops::Deref for Caller<R> {
+    type Target = Asker;
+
+    fn deref(&self) -> &Asker {
+        &self.asker
+    }
+}
+
+impl<R: Right> FromRequestParts<App> for Caller<R> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let address = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
+        let request = parts.extensions.get::<RequestId>().copied().unwrap_or_else(|| app.request_id());
+        let text = bearer(parts)?;
+        let needs = PermissionQuery::Has(R::NAME.to_owned());
+        let facts = Facts { client: address, needs: Some(&needs), ..Facts::at(app.clock.now()) };
+        let verdict = app.feed.engine().check(text, Door::Management, &facts);
+        let key = match (verdict.code, verdict.key) {
+            (Code::Allowed, Some(key)) => key,
+            (Code::PermissionMissing, _) => {
+                return Err(Problem::of(Code::PermissionMissing)
+                    .because(format!("This needs the permission {}; use a management key that has it.", R::NAME)));
+            }
+            (Code::KeyKindForbidden, _) => {
+                return Err(Problem::of(Code::KeyKindForbidden)
+                    .because("The management API takes management keys; this key calls APIs."));
+            }
+            (code, _) => return Err(Problem::of(code)),
+        };
+        let asker = Asker {
+            organization: key.project.organization,
+            owner: key.project.owner,
+            key: key.entry.id,
+            permissions: key.policy.policy.permissions.clone(),
+            address,
+            request,
+            idempotency_key: idempotency_key(parts)?,
+        };
+        Ok(Self { asker, right: PhantomData })
+    }
+}
+
+fn bearer(parts: &Parts) -> Result<&str, Problem> {
+    let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (Some(_), Some(_)) => Err(Problem::of(Code::CredentialsAmbiguous)),
+        (Some(value), None) => value
+            .to_str()
+            .ok()
+            .and_then(|value| value.split_at_checked(7))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer "))
+            .map(|(_, token)| token.trim())
+            .ok_or(missing()),
+        (None, _) => Err(missing()),
+    }
+}
+
+fn missing() -> Problem {
+    Problem::of(Code::KeyMissing).because("Send a management key in the Authorization header as `Bearer KEY`.")
+}
+
+fn idempotency_key(parts: &Parts) -> Result<Option<[u8; 32]>, Problem> {
+    let mut values = parts.headers.get_all("idempotency-key").iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) if (1..=MAX_IDEMPOTENCY_KEY).contains(&value.len()) => {
+            Ok(Some(Sha256::digest(value.as_bytes()).into()))
+        }
+        _ => Err(invalid(format!("Idempotency-Key is one text of 1 to {MAX_IDEMPOTENCY_KEY} characters."))),
+    }
+}

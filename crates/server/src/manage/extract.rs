@@ -1,0 +1,103 @@
+//! Reads what a request says: bodies, queries and ids, each with an error that says what to do.
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use sha2::{Digest, Sha256};
+
+use super::app::App;
+use super::problem::{invalid, not_found, too_large, unsupported};
+use crate::problem::Problem;
+
+/// SHA-256 over what a request asks for, by which a repeated request is recognised.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RequestHash(pub(super) [u8; 32]);
+
+/// A JSON body. Unknown fields are refused by the types.
+pub(super) struct Json<T> {
+    pub(super) value: T,
+    pub(super) hash: RequestHash,
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_json =
+            media_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"));
+        if !is_json {
+            return Err(unsupported("Send the body as application/json."));
+        }
+        let mut hash = Sha256::new_with_prefix(request.method().as_str());
+        hash.update(request.uri().path());
+        let bytes = body(request, app).await?;
+        hash.update(&bytes);
+        let value =
+            serde_json::from_slice(&bytes).map_err(|error| invalid(format!("The body can't be read: {error}.")))?;
+        Ok(Self { value, hash: RequestHash(hash.finalize().into()) })
+    }
+}
+
+/// The whole body, within the bound of its route.
+pub(super) async fn body(request: Request, app: &App) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, app).await.map_err(|rejection| match rejection.into_response().status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+        _ => invalid("The body did not arrive whole; send it again."),
+    })
+}
+
+/// The query string.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        axum::extract::Query::try_from_uri(&parts.uri)
+            .map(|query| Self(query.0))
+            .map_err(|error| invalid(format!("The query can't be read: {}.", error.body_text())))
+    }
+}
+
+/// The id in the path.
+pub(super) struct Id<T>(pub(super) T);
+
+impl<T: std::str::FromStr + Send> FromRequestParts<App> for Id<T>
+where
+    T::Err: std::fmt::Display,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, app).await.map_err(|_| not_found("thing"))?;
+        text.parse()
+            .map(Self)
+            .map_err(|error: T::Err| not_found("thing").because(format!("There is no such thing: {error}.")))
+    }
+}
+
+/// For fields where `null` says something else than silence.
+pub(super) fn spoken<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl<T: DeserializeOwned> axum::extract::OptionalFromRequest<App> for Json<T> {
+    type Rejection = Problem;
+
+    /// Nothing is said where neither a body nor its media type is sent.
+    async fn from_request(request: Request, app: &App) -> Result<Option<Self>, Problem> {
+        if request.headers().contains_key(CONTENT_TYPE) {
+            <Self as FromRequest<App>>::from_request(request, app).await.map(Some)
+        } else {
+            let bytes = body(request, app).await?;
+            if bytes.is_empty() { Ok(None) } else { Err(unsupported("Send the body as application/json.")) }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `GET /v1/keys`
+
+use axum::extract::State;
+use keystile_core::id::ProjectId;
+use keystile_core::key::{KeyKind, Standing};
+use keystile_store::records::KeyFilter;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::view::KeyView;
+use crate::manage::app::App;
+use crate::manage::caller::{Caller, ReadKeys};
+use crate::manage::extract::Query;
+use crate::manage::list::{List, list as shown, page};
+use crate::manage::problem::internal;
+use crate::problem::Problem;
+
+/// Which keys.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Asked {
+    /// Rows of the page, 1 to 200; 50 unless said otherwise.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Only those of this project.
+    #[param(value_type = Option<String>)]
+    project_id: Option<ProjectId>,
+    /// Only `active`, `disabled` or `revoked` ones.
+    #[param(value_type = Option<String>)]
+    state: Option<Standing>,
+    /// Only `secret` or `management` ones.
+    #[param(value_type = Option<String>)]
+    kind: Option<KeyKind>,
+}
+
+/// The keys of the organization.
+#[utoipa::path(get, path = "/v1/keys", tag = "Keys", params(Asked), security(("management_key" = [])),
+    responses((status = 200, body = List<KeyView>), (status = 401), (status = 403)))]
+pub(super) async fn list(
+    caller: Caller<ReadKeys>,
+    State(app): State<App>,
+    Query(asked): Query<Asked>,
+) -> Result<axum::Json<List<KeyView>>, Problem> {
+    let page = page(asked.limit, asked.cursor.as_deref())?;
+    let filter = KeyFilter { project: asked.project_id, standing: asked.state, kind: asked.kind };
+    let rows = app.catalog.keys(caller.organization, filter, page).await.map_err(|error| internal(&error))?;
+    Ok(axum::Json(shown(rows, page, |key| key.number, KeyView::from)))
+}

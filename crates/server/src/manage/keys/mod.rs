@@ -1,0 +1,29 @@
+//! `/v1/keys`: what calls are made with.
+
+mod create;
+mod delete;
+mod get;
+mod import;
+mod list;
+mod policy;
+mod state;
+mod update;
+mod view;
+
+use axum::extract::DefaultBodyLimit;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::app::App;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    let import =
+        OpenApiRouter::new().routes(routes!(import::import)).layer(DefaultBodyLimit::max(import::BODY_LIMIT_BYTES));
+    OpenApiRouter::new()
+        .routes(routes!(create::create, list::list))
+        .routes(routes!(get::get, update::update, delete::delete))
+        .routes(routes!(state::revoke))
+        .routes(routes!(state::disable))
+        .routes(routes!(state::enable))
+        .merge(import)
+}

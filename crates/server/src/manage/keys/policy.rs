@@ -1,0 +1,90 @@
+//! The shapes of a policy's parts in the OpenAPI document, and what a caller may grant.
+
+use keystile_core::key::KeyKind;
+use keystile_core::policy::Policy;
+use keystile_core::time::Timestamp;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::manage::caller::Asker;
+use crate::manage::problem::invalid;
+use crate::problem::Problem;
+
+/// Longest life of a key that ends: a hundred years, beyond which "never" is meant.
+const MAX_LIFE_SECS: i64 = 100 * 366 * 86_400;
+
+/// How often a key may call.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = RateLimit)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+pub(super) struct RateLimitShape {
+    /// Its name in headers and answers.
+    #[schema(example = "per-minute")]
+    name: String,
+    /// Calls per window.
+    #[schema(example = 60)]
+    limit: u32,
+    /// The window.
+    #[schema(example = 60)]
+    window_seconds: u32,
+    /// `sliding_window` (if nothing is said) or `token_bucket`.
+    algorithm: Option<String>,
+    /// For a token bucket: calls at once.
+    burst: Option<u32>,
+}
+
+/// Where and how a key may be used. What is absent restricts nothing; no list is empty.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Restrictions)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+pub(super) struct RestrictionsShape {
+    /// Addresses from which it may, or may not, be used.
+    networks: Option<NetworksShape>,
+    /// Methods that it may call.
+    methods: Option<Vec<String>>,
+    /// Paths that it may call, such as `/pets/{id}` or `/pets/**`.
+    paths: Option<Vec<String>>,
+}
+
+/// Networks in CIDR form; `deny` goes before `allow`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Networks)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+struct NetworksShape {
+    /// Only from these.
+    allow: Option<Vec<String>>,
+    /// Not from these.
+    deny: Option<Vec<String>>,
+}
+
+/// A policy that this caller may give to a key of this kind.
+pub(super) fn checked(asker: &Asker, kind: KeyKind, policy: Policy) -> Result<Policy, Problem> {
+    let policy = policy.checked().map_err(|error| invalid(format!("{error}.")))?;
+    match kind {
+        KeyKind::Secret => Ok(policy),
+        // K-14: rights over the management API are handed down, never made.
+        KeyKind::Management => match policy.permissions.iter().find(|wanted| !asker.may_grant(wanted)) {
+            None => Ok(policy),
+            Some(beyond) => Err(Problem::of(keystile_core::Code::PermissionMissing).because(format!(
+                "A management key can only be given what yours may do; it lacks {}.",
+                beyond.as_str()
+            ))),
+        },
+    }
+}
+
+/// A moment at which a key may end.
+pub(super) fn checked_end(end: Timestamp, now: Timestamp) -> Result<Timestamp, Problem> {
+    if end <= now {
+        return Err(invalid("expires_at lies in the past; to end a key now, revoke it."));
+    }
+    if end > now.plus_secs(MAX_LIFE_SECS) {
+        return Err(invalid("expires_at lies more than a hundred years ahead; for a key that never ends say null."));
+    }
+    Ok(end)
+}
+
+/// A key's end in so many days.
+pub(super) fn end_in_days(days: u32, now: Timestamp) -> Result<Timestamp, Problem> {
+    checked_end(now.plus_secs(i64::from(days) * 86_400), now)
+}

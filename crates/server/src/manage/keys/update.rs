@@ -1,0 +1,76 @@
+//! `PATCH /v1/keys/{id}`
+
+use axum::extract::State;
+use keystile_core::id::KeyId;
+use keystile_core::limit::LimitRule;
+use keystile_core::permission::Permission;
+use keystile_core::policy::Policy;
+use keystile_core::restrict::Restrictions;
+use keystile_core::time::Timestamp;
+use keystile_store::Change;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::policy::{RateLimitShape, RestrictionsShape, checked, checked_end};
+use super::view::KeyView;
+use crate::manage::app::App;
+use crate::manage::caller::{Caller, WriteKeys};
+use crate::manage::extract::{Id, Json, spoken};
+use crate::manage::problem::{internal, not_found};
+use crate::manage::projects::checked_name;
+use crate::problem::Problem;
+
+/// What is to change of a key.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyUpdate {
+    /// Its name.
+    name: Option<String>,
+    /// What it may do; the whole list.
+    #[schema(value_type = Option<Vec<String>>)]
+    permissions: Option<Vec<Permission>>,
+    /// Where and how it may be used; all of it.
+    #[schema(value_type = Option<RestrictionsShape>)]
+    restrictions: Option<Restrictions>,
+    /// How often it may call; the whole list. What was counted under other limits is forgotten.
+    #[schema(value_type = Option<Vec<RateLimitShape>>)]
+    rate_limits: Option<Vec<LimitRule>>,
+    /// When it ends; `null` for never.
+    #[serde(default, deserialize_with = "spoken")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Option<Timestamp>>,
+}
+
+/// Change a key. Fields that are not said stay as they are.
+#[utoipa::path(patch, path = "/v1/keys/{id}", tag = "Keys", params(("id" = String, Path)), request_body = KeyUpdate,
+    security(("management_key" = [])),
+    responses((status = 200, body = KeyView), (status = 400), (status = 401), (status = 404), (status = 409)))]
+pub(super) async fn update(
+    caller: Caller<WriteKeys>,
+    State(app): State<App>,
+    Id(id): Id<KeyId>,
+    body: Json<KeyUpdate>,
+) -> Result<axum::Json<KeyView>, Problem> {
+    let key = app.catalog.key(caller.organization, id).await.map_err(|error| internal(&error))?;
+    let key = key.ok_or_else(|| not_found("key"))?;
+    let wanted = body.value;
+    let policy = Policy {
+        permissions: wanted.permissions.unwrap_or(key.policy.permissions),
+        restrictions: wanted.restrictions.unwrap_or(key.policy.restrictions),
+        rate_limits: wanted.rate_limits.unwrap_or(key.policy.rate_limits),
+    };
+    let expires_at = match wanted.expires_at {
+        None => key.expires_at,
+        Some(end) => end.map(|end| checked_end(end, app.now())).transpose()?,
+    };
+    let change = Change::UpdateKey {
+        id,
+        was: key.revision,
+        name: wanted.name.map_or(Ok(key.name), checked_name)?,
+        policy: checked(&caller, key.kind, policy)?,
+        expires_at,
+    };
+    app.apply(&caller, change).await?;
+    let key = app.catalog.key(caller.organization, id).await.map_err(|error| internal(&error))?;
+    Ok(axum::Json(KeyView::from(key.ok_or_else(|| not_found("key"))?)))
+}

@@ -1,0 +1,100 @@
+//! A key as it is shown: everything but its secret.
+
+use keystile_core::id::{KeyId, ProjectId};
+use keystile_core::key::{Environment, KeyKind, KeyState, Standing};
+use keystile_core::limit::LimitRule;
+use keystile_core::permission::Permission;
+use keystile_core::restrict::Restrictions;
+use keystile_core::time::Timestamp;
+use keystile_store::records::Key;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::policy::{RateLimitShape, RestrictionsShape};
+
+/// A key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Key)]
+pub(in crate::manage) struct KeyView {
+    /// Its id, `key_…`: safe to log and show.
+    #[schema(value_type = String, example = "key_2Zk9mQ4tR7vX1bN6cL8dF3")]
+    id: KeyId,
+    /// Its project.
+    #[schema(value_type = String)]
+    project_id: ProjectId,
+    /// Its name.
+    name: String,
+    /// `secret` (calls APIs) or `management` (calls this API).
+    #[schema(value_type = String, example = "secret")]
+    kind: KeyKind,
+    /// `live` or `test`, as its project.
+    #[schema(value_type = String, example = "live")]
+    environment: Environment,
+    /// What may be shown of its text.
+    #[schema(example = "ks_live_Ab3d••••9f3a")]
+    hint: String,
+    /// `active`, `disabled` or `revoked`.
+    #[schema(value_type = String, example = "active")]
+    state: Standing,
+    /// Since when it is disabled or revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    state_since: Option<Timestamp>,
+    /// When it ends; `null` if it does not.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// What it may do.
+    #[schema(value_type = Vec<String>)]
+    permissions: Vec<Permission>,
+    /// Where and how it may be used.
+    #[schema(value_type = RestrictionsShape)]
+    restrictions: Restrictions,
+    /// How often it may call.
+    #[schema(value_type = Vec<RateLimitShape>)]
+    rate_limits: Vec<LimitRule>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it was last changed.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// A key that was just made, with its text: this one time.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NewKey)]
+pub(in crate::manage) struct NewKeyView {
+    /// The key.
+    #[serde(flatten)]
+    pub(super) key_object: KeyView,
+    /// Its text. It is shown now and never again; absent when the request was made before with the same
+    /// `Idempotency-Key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<String>,
+}
+
+impl From<Key> for KeyView {
+    fn from(key: Key) -> Self {
+        let state_since = match key.state {
+            KeyState::Active => None,
+            KeyState::Disabled { since } => Some(since),
+            KeyState::Revoked { at } => Some(at),
+        };
+        Self {
+            id: key.id,
+            project_id: key.project,
+            name: key.name,
+            kind: key.kind,
+            environment: key.environment,
+            hint: key.hint,
+            state: key.state.standing(),
+            state_since,
+            expires_at: key.expires_at,
+            permissions: key.policy.permissions,
+            restrictions: key.policy.restrictions,
+            rate_limits: key.policy.rate_limits,
+            created_at: key.created_at,
+            updated_at: key.updated_at,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The management API: `/v1/…` with a management key. One folder a resource, one file an endpoint (or a pair that
+//! shares its shape). The OpenAPI document at `/openapi.json` is generated from these handlers.
+//!
+//! A handler names the right that it needs in the type of its [`Caller`], so no route is open by accident (Z-1), and
+//! every read and change is made for the caller's organization (Z-5). Changes go through [`App::apply`], which answers
+//! when they are in force.
+//!
+//! Not here: the page and health answers (`page`), decisions, SQL.
+
+mod activations;
+mod apis;
+mod app;
+mod caller;
+mod extract;
+mod keys;
+mod list;
+mod page;
+mod problem;
+mod projects;
+mod usage;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, License, OpenApi, OpenApiBuilder, Server};
+use utoipa_axum::router::OpenApiRouter;
+
+pub use app::App;
+pub use caller::PeerAddress;
+
+/// Largest body of an ordinary request.
+const BODY_LIMIT_BYTES: usize = 1 << 20;
+
+/// The management API over an installation, with its page, health and document.
+pub fn router(app: App) -> Router {
+    let (router, document) = routes().split_for_parts();
+    let json = document.to_json().unwrap_or_default();
+    router
+        .route("/openapi.json", get(move || async move { page::json(json) }))
+        .route("/", get(page::front))
+        .route("/page.css", get(page::style))
+        .route("/healthz", get(page::health))
+        .route("/readyz", get(page::ready))
+        .route("/metrics", get(page::metrics))
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(CatchPanicLayer::custom(problem::after_panic))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), problem::finish))
+        .with_state(app)
+}
+
+/// The OpenAPI 3.1 document of the management API.
+pub fn document() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<App> {
+    let key = SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A management key, as `Authorization: Bearer KEY`."))
+            .build(),
+    );
+    let components = utoipa::openapi::ComponentsBuilder::new().security_scheme("management_key", key).build();
+    let info = InfoBuilder::new()
+        .title("Keystile management API")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Publish APIs, link projects to them, issue and revoke keys, read usage."))
+        .license(Some(License::new("Apache-2.0 OR MIT")))
+        .build();
+    let document =
+        OpenApiBuilder::new().info(info).servers(Some([Server::new("/")])).components(Some(components)).build();
+    OpenApiRouter::with_openapi(document)
+        .merge(apis::routes())
+        .merge(projects::routes())
+        .merge(activations::routes())
+        .merge(keys::routes())
+        .merge(usage::routes())
+}

@@ -1,0 +1,111 @@
+//! The management API's own problems, and what every answer of it carries.
+
+use std::any::Any;
+use std::borrow::Cow;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, StatusCode};
+
+use super::app::App;
+use crate::gateway::headers::X_REQUEST_ID;
+use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
+
+/// The request makes no sense.
+pub(super) fn invalid(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem { status: 400, code: "invalid", title: "Invalid request", detail: detail.into() }
+}
+
+/// There is no such thing, or it is somebody else's.
+pub(super) fn not_found(noun: &'static str) -> Problem {
+    Problem { status: 404, code: "not_found", title: "Not found", detail: format!("There is no such {noun}.").into() }
+}
+
+/// It can't be done in the state in which things are.
+pub(super) fn conflict(detail: impl Into<Cow<'static, str>>) -> Problem {
+    let detail = detail.into();
+    Problem { status: 409, code: "conflict", title: "Conflict", detail }
+}
+
+/// The body is longer than its route takes.
+pub(super) fn too_large() -> Problem {
+    Problem::of(keystile_core::Code::ContentTooLarge).because("The body is longer than this takes; send less.")
+}
+
+/// The body is of another media type.
+pub(super) fn unsupported(detail: &'static str) -> Problem {
+    Problem { status: 415, code: "unsupported_media_type", title: "Unsupported media type", detail: detail.into() }
+}
+
+/// Something failed that the caller can't help; the cause goes to the log, here and nowhere else.
+pub(super) fn internal(cause: &(dyn std::error::Error + 'static)) -> Problem {
+    let mut causes = String::new();
+    let mut next = Some(cause);
+    while let Some(error) = next {
+        causes.push_str(&format!("{}{error}", if causes.is_empty() { "" } else { ": " }));
+        next = error.source();
+    }
+    tracing::error!(cause = causes, "a management request failed");
+    failed()
+}
+
+fn failed() -> Problem {
+    Problem {
+        status: 500,
+        code: "internal",
+        title: "Internal error",
+        detail: "Something failed here; try again, and give the request_id to whoever runs this server.".into(),
+    }
+}
+
+pub(super) async fn no_such_route() -> Problem {
+    not_found("route").because("There is no such route; /openapi.json lists them.")
+}
+
+pub(super) async fn no_such_method() -> Problem {
+    Problem {
+        status: 405,
+        code: "method_not_allowed",
+        title: "Method not allowed",
+        detail: "This route takes other methods; /openapi.json lists them.".into(),
+    }
+}
+
+pub(super) fn after_panic(_: Box<dyn Any + Send + 'static>) -> Response {
+    failed().into_response()
+}
+
+impl IntoResponse for Problem {
+    /// Without a body yet: [`finish`] knows the request's id.
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gives every request an id, writes problems, and says of every answer that it is nobody's to keep (S-7).
+pub(super) async fn finish(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let id = app.request_id();
+    request.extensions_mut().insert(id);
+    let mut response = match request.extensions_mut().remove::<Problem>() {
+        // The wire guard refused it: what hyper shows is a stand-in.
+        Some(refused) => refused.into_response(),
+        None => next.run(request).await,
+    };
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        if problem.status == 401 {
+            response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
+        }
+        response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
+        *response.body_mut() = problem.to_json(id).into();
+    }
+    let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID, HeaderValue::try_from(id.to_string()).expect("ids are visible ASCII"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,62 @@
+//! `POST /v1/projects`
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::StatusCode;
+use keystile_core::id::ProjectId;
+use keystile_core::key::Environment;
+use keystile_store::Change;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::view::ProjectView;
+use super::{checked_name, checked_text};
+use crate::manage::app::{App, Made};
+use crate::manage::caller::{Caller, WriteProjects};
+use crate::manage::extract::Json;
+use crate::manage::problem::{internal, not_found};
+use crate::problem::Problem;
+
+/// A project to make.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProjectCreate {
+    /// Its name.
+    name: String,
+    /// What it does.
+    #[serde(default)]
+    description: String,
+    /// Whom to ask about it.
+    #[serde(default)]
+    contact: String,
+    /// `live` (if nothing is said) or `test`; it can't be changed later.
+    #[schema(value_type = Option<String>)]
+    environment: Option<Environment>,
+}
+
+/// Make a project.
+#[utoipa::path(post, path = "/v1/projects", tag = "Projects", request_body = ProjectCreate,
+    security(("management_key" = [])),
+    responses((status = 201, body = ProjectView), (status = 400), (status = 401), (status = 403), (status = 409)))]
+pub(super) async fn create(
+    caller: Caller<WriteProjects>,
+    State(app): State<App>,
+    body: Json<ProjectCreate>,
+) -> Result<impl IntoResponse, Problem> {
+    let wanted = body.value;
+    let id = ProjectId::from_entropy(app.id()?);
+    let change = Change::CreateProject {
+        id,
+        name: checked_name(wanted.name)?,
+        description: checked_text("description", wanted.description)?,
+        contact: checked_text("contact", wanted.contact)?,
+        environment: wanted.environment.unwrap_or(Environment::Live),
+    };
+    let id = match app.create(&caller, body.hash, id.to_string(), change).await? {
+        Made::Now => id,
+        Made::Before(subject) => subject.parse().map_err(|_| not_found("project"))?,
+    };
+    let project = app.catalog.project(caller.organization, id).await.map_err(|error| internal(&error))?;
+    let view = ProjectView::from(project.ok_or_else(|| not_found("project"))?);
+    Ok((StatusCode::CREATED, axum::Json(view)))
+}

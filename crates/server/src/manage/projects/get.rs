@@ -1,0 +1,23 @@
+//! `GET /v1/projects/{id}`
+
+use axum::extract::State;
+use keystile_core::id::ProjectId;
+
+use super::view::ProjectView;
+use crate::manage::app::App;
+use crate::manage::caller::{Caller, ReadProjects};
+use crate::manage::extract::Id;
+use crate::manage::problem::{internal, not_found};
+use crate::problem::Problem;
+
+/// A project.
+#[utoipa::path(get, path = "/v1/projects/{id}", tag = "Projects", params(("id" = String, Path)),
+    security(("management_key" = [])), responses((status = 200, body = ProjectView), (status = 401), (status = 404)))]
+pub(super) async fn get(
+    caller: Caller<ReadProjects>,
+    State(app): State<App>,
+    Id(id): Id<ProjectId>,
+) -> Result<axum::Json<ProjectView>, Problem> {
+    let project = app.catalog.project(caller.organization, id).await.map_err(|error| internal(&error))?;
+    Ok(axum::Json(ProjectView::from(project.ok_or_else(|| not_found("project"))?)))
+}

@@ -1,0 +1,48 @@
+//! `/v1/projects`: the programs that call.
+
+mod create;
+mod delete;
+mod get;
+mod list;
+mod update;
+mod view;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::app::App;
+use super::problem::invalid;
+use crate::problem::Problem;
+
+/// Longest name of anything.
+const MAX_NAME_CHARS: usize = 120;
+/// Longest description or contact.
+const MAX_TEXT_CHARS: usize = 2_000;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create::create, list::list)).routes(routes!(
+        get::get,
+        update::update,
+        delete::delete
+    ))
+}
+
+/// A name: 1 to 120 characters, none of them a control character, no space at its ends.
+pub(super) fn checked_name(name: String) -> Result<String, Problem> {
+    let sound = (1..=MAX_NAME_CHARS).contains(&name.chars().count())
+        && name.trim() == name
+        && !name.chars().any(char::is_control);
+    if sound {
+        Ok(name)
+    } else {
+        Err(invalid(format!(
+            "name is 1 to {MAX_NAME_CHARS} characters without control characters or spaces at its ends."
+        )))
+    }
+}
+
+/// A longer text, which may be empty and have several lines.
+fn checked_text(field: &str, text: String) -> Result<String, Problem> {
+    let sound = text.chars().count() <= MAX_TEXT_CHARS && !text.chars().any(|c| c.is_control() && c != '\n');
+    if sound { Ok(text) } else { Err(invalid(format!("{field} is at most {MAX_TEXT_CHARS} characters of text."))) }
+}

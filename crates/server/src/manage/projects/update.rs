@@ -1,0 +1,52 @@
+//! `PATCH /v1/projects/{id}`
+
+use axum::extract::State;
+use keystile_core::id::ProjectId;
+use keystile_store::Change;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::view::ProjectView;
+use super::{checked_name, checked_text};
+use crate::manage::app::App;
+use crate::manage::caller::{Caller, WriteProjects};
+use crate::manage::extract::{Id, Json};
+use crate::manage::problem::{internal, not_found};
+use crate::problem::Problem;
+
+/// What is to change of a project.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProjectUpdate {
+    /// Its name.
+    name: Option<String>,
+    /// What it does.
+    description: Option<String>,
+    /// Whom to ask about it.
+    contact: Option<String>,
+}
+
+/// Change a project. Fields that are not said stay as they are.
+#[utoipa::path(patch, path = "/v1/projects/{id}", tag = "Projects", params(("id" = String, Path)),
+    request_body = ProjectUpdate, security(("management_key" = [])),
+    responses((status = 200, body = ProjectView), (status = 400), (status = 401), (status = 404), (status = 409)))]
+pub(super) async fn update(
+    caller: Caller<WriteProjects>,
+    State(app): State<App>,
+    Id(id): Id<ProjectId>,
+    body: Json<ProjectUpdate>,
+) -> Result<axum::Json<ProjectView>, Problem> {
+    let project = app.catalog.project(caller.organization, id).await.map_err(|error| internal(&error))?;
+    let project = project.ok_or_else(|| not_found("project"))?;
+    let wanted = body.value;
+    let change = Change::UpdateProject {
+        id,
+        was: project.revision,
+        name: wanted.name.map_or(Ok(project.name), checked_name)?,
+        description: wanted.description.map_or(Ok(project.description), |text| checked_text("description", text))?,
+        contact: wanted.contact.map_or(Ok(project.contact), |text| checked_text("contact", text))?,
+    };
+    app.apply(&caller, change).await?;
+    let project = app.catalog.project(caller.organization, id).await.map_err(|error| internal(&error))?;
+    Ok(axum::Json(ProjectView::from(project.ok_or_else(|| not_found("project"))?)))
+}

@@ -1,0 +1,69 @@
+//! The header fields `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) and `Retry-After`
+//! (RFC 9110 §10.2.3). Times are whole seconds, rounded up, so that a client that waits is never early.
+
+use http::HeaderValue;
+use keystile_core::decide::{Weights, reading};
+use keystile_core::limit::{Algorithm, LimitRule};
+
+/// `RateLimit-Policy: "per-minute";q=60;w=60`, for each limit; none without limits.
+pub fn policy_field(rules: &[LimitRule]) -> Option<HeaderValue> {
+    use std::fmt::Write;
+    let mut text = String::new();
+    for rule in rules {
+        let separator = if text.is_empty() { "" } else { ", " };
+        let (name, limit, window) = (rule.name.as_str(), rule.limit, rule.window_seconds);
+        let _ = write!(text, "{separator}\"{name}\";q={limit};w={window}");
+        if rule.algorithm == Algorithm::TokenBucket {
+            let _ = write!(text, ";burst={}", rule.burst.unwrap_or(rule.limit));
+        }
+    }
+    (!text.is_empty()).then(|| HeaderValue::try_from(text).expect("names of limits stand in headers"))
+}
+
+/// `RateLimit: "per-minute";r=59;t=30`, for each limit.
+pub fn state_field(rules: &[LimitRule], weights: &Weights) -> Option<HeaderValue> {
+    let mut text = Vec::with_capacity(40 * weights.len());
+    let mut digits = itoa::Buffer::new();
+    for (rule, weighed) in rules.iter().zip(weights) {
+        if !text.is_empty() {
+            text.extend_from_slice(b", ");
+        }
+        let reading = reading(weighed);
+        text.push(b'"');
+        text.extend_from_slice(rule.name.as_str().as_bytes());
+        text.extend_from_slice(b"\";r=");
+        text.extend_from_slice(digits.format(reading.remaining).as_bytes());
+        text.extend_from_slice(b";t=");
+        text.extend_from_slice(digits.format(seconds(reading.reset_nanos)).as_bytes());
+    }
+    (!text.is_empty())
+        .then(|| HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).expect("names of limits stand in headers"))
+}
+
+/// Whole seconds, rounded up.
+pub const fn seconds(nanos: u64) -> u64 {
+    nanos.div_ceil(1_000_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keystile_core::limit::{Reading, Slot, Weighed};
+
+    fn rule(name: &str, algorithm: Algorithm, burst: Option<u32>) -> LimitRule {
+        LimitRule::new(name, 100, 60, algorithm, burst).unwrap()
+    }
+
+    #[test]
+    fn the_fields_have_the_form_of_the_draft() {
+        let rules = [rule("minute", Algorithm::SlidingWindow, None), rule("bucket", Algorithm::TokenBucket, Some(5))];
+        assert_eq!(policy_field(&rules).unwrap(), "\"minute\";q=100;w=60, \"bucket\";q=100;w=60;burst=5");
+        assert_eq!(policy_field(&[]), None);
+        let reading = |remaining, reset_nanos| Reading { remaining, reset_nanos };
+        let mut weights = Weights::new();
+        weights.push(Weighed::Fits { slot: Slot::default(), reading: reading(99, 59_000_000_001) });
+        weights.push(Weighed::Over { reading: reading(0, 1), retry_nanos: Some(1) });
+        assert_eq!(state_field(&rules, &weights).unwrap(), "\"minute\";r=99;t=60, \"bucket\";r=0;t=1");
+        assert_eq!(state_field(&[], &Weights::new()), None);
+    }
+}

@@ -1,0 +1,15 @@
+//! Counting: every decision becomes an event, refused and unknown keys too.
+//!
+//! [`pending`] is a call that is being answered: it records itself when the answer is complete, or when it is dropped
+//! because the client left. [`queue`] takes the event without waiting for anything. [`writer`] carries what is queued
+//! to the ledger several times a second; what a crash can lose is what came since its last batch.
+//!
+//! Not here: reading usage (`manage/usage`), the roll-ups (the ledger's).
+
+pub mod pending;
+pub mod queue;
+pub mod writer;
+
+pub use pending::Pending;
+pub use queue::{Buffer, Queue};
+pub use writer::Writer;

@@ -1,0 +1,117 @@
+//! A call that is being answered. Whatever ends it, it is counted once: when its answer is complete, or when it is
+//! dropped because the client went away.
+
+use std::sync::Arc;
+
+use keystile_core::Code;
+use keystile_core::time::Moment;
+use keystile_core::usage::{Counts, Dimensions, UsageEvent};
+
+use super::queue::Buffer;
+use crate::enforce::engine::Recognised;
+use crate::enforce::operations::Label;
+use crate::enforce::snapshot::ApiView;
+use crate::world::Clock;
+
+/// The count of one call, not made yet.
+pub struct Pending {
+    buffer: Arc<Buffer>,
+    clock: Arc<dyn Clock>,
+    began: Moment,
+    dimensions: Dimensions,
+    bytes_in: u64,
+    bytes_out: u64,
+    counted: bool,
+}
+
+impl Pending {
+    /// A call that began now. Until more is known it is one whose client went away.
+    pub fn new(buffer: Arc<Buffer>, clock: Arc<dyn Clock>, began: Moment) -> Self {
+        let dimensions = Dimensions {
+            organization: 0,
+            api: 0,
+            project: 0,
+            key: 0,
+            label: Label::UNIDENTIFIED.number(),
+            code: Code::ClientGone,
+            status: Code::ClientGone.status(),
+        };
+        Self { buffer, clock, began, dimensions, bytes_in: 0, bytes_out: 0, counted: false }
+    }
+
+    /// When it began.
+    pub const fn began(&self) -> Moment {
+        self.began
+    }
+
+    /// It goes to this API, to this operation of it.
+    pub fn api(&mut self, api: &ApiView, label: Label) {
+        self.dimensions.organization = api.owner;
+        self.dimensions.api = api.number;
+        self.dimensions.label = label.number();
+    }
+
+    /// It is counted under this label.
+    pub fn label(&mut self, label: Label) {
+        self.dimensions.label = label.number();
+    }
+
+    /// It presents this key.
+    pub fn key(&mut self, key: &Recognised) {
+        self.dimensions.key = key.entry.number;
+        self.dimensions.project = key.project.number;
+        if self.dimensions.api == 0 {
+            self.dimensions.organization = key.project.owner;
+        }
+    }
+
+    /// So many bytes of its body have come.
+    pub fn received(&mut self, bytes: u64) {
+        self.bytes_in = bytes;
+    }
+
+    /// So many more bytes of the answer's body were handed over.
+    pub fn sent(&mut self, bytes: u64) {
+        self.bytes_out += bytes;
+    }
+
+    /// Counts it as answered.
+    pub fn finish(&mut self, code: Code, status: u16) {
+        self.dimensions.code = code;
+        self.dimensions.status = status;
+        self.count();
+    }
+
+    /// The answer has begun with this status; if it is not completed, the client went away.
+    pub fn began_answer(&mut self, status: u16) {
+        self.dimensions.status = status;
+    }
+
+    /// Counts it as allowed and completely answered.
+    pub fn finish_allowed(&mut self) {
+        self.dimensions.code = Code::Allowed;
+        self.count();
+    }
+
+    /// Counts it as allowed and broken off by the upstream.
+    pub fn finish_broken(&mut self) {
+        self.dimensions.code = Code::UpstreamUnreachable;
+        self.count();
+    }
+
+    fn count(&mut self) {
+        if std::mem::replace(&mut self.counted, true) {
+            return;
+        }
+        let latency = self.clock.now().ticks.nanos_since(self.began.ticks);
+        let counts =
+            Counts { calls: 1, latency_us: latency / 1_000, bytes_in: self.bytes_in, bytes_out: self.bytes_out };
+        self.buffer.push(UsageEvent { at: self.began.wall, dimensions: self.dimensions, counts });
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.count();
+    }
+}

@@ -1,0 +1,74 @@
+//! What is answered.
+
+use keystile_core::Code;
+use keystile_core::decide::{Step, reading};
+use keystile_core::id::{KeyId, OrganizationId, ProjectId, RequestId};
+use keystile_core::key::Environment;
+use keystile_core::permission::Permission;
+use keystile_core::time::Timestamp;
+use serde::Serialize;
+
+use crate::enforce::engine::Verdict;
+use crate::ratelimit::seconds;
+
+/// The answer; 200 whenever the question was understood.
+#[derive(Serialize)]
+struct Answer<'a> {
+    allowed: bool,
+    code: Code,
+    key_id: Option<KeyId>,
+    project_id: Option<ProjectId>,
+    organization_id: Option<OrganizationId>,
+    environment: Option<Environment>,
+    permissions: &'a [Permission],
+    limits: Vec<Limit<'a>>,
+    expires_at: Option<Timestamp>,
+    request_id: RequestId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Vec<Answered>>,
+}
+
+/// What is left of a limit.
+#[derive(Serialize)]
+struct Limit<'a> {
+    name: &'a str,
+    limit: u32,
+    remaining: u32,
+    /// Seconds until all of it is there again.
+    reset: u64,
+}
+
+/// A question of the decision, answered.
+#[derive(Serialize)]
+struct Answered {
+    step: Step,
+    code: Code,
+}
+
+pub(super) fn write(verdict: &Verdict, trace: Option<&[(Step, Code)]>, id: RequestId) -> Vec<u8> {
+    let key = verdict.key.as_ref();
+    let rules = key.map_or(&[][..], |key| &key.policy.policy.rate_limits);
+    let limits = rules.iter().zip(&verdict.weights).map(|(rule, weighed)| {
+        let left = reading(weighed);
+        Limit {
+            name: rule.name.as_str(),
+            limit: rule.limit,
+            remaining: left.remaining,
+            reset: seconds(left.reset_nanos),
+        }
+    });
+    let answer = Answer {
+        allowed: verdict.code.is_allowed(),
+        code: verdict.code,
+        key_id: key.map(|key| key.entry.id),
+        project_id: key.map(|key| key.project.id),
+        organization_id: key.map(|key| key.project.organization),
+        environment: key.map(|key| key.entry.environment),
+        permissions: key.map_or(&[], |key| &key.policy.policy.permissions),
+        limits: limits.collect(),
+        expires_at: key.and_then(|key| key.entry.expires_at),
+        request_id: id,
+        trace: trace.map(|steps| steps.iter().map(|(step, code)| Answered { step: *step, code: *code }).collect()),
+    };
+    serde_json::to_vec(&answer).unwrap_or_default()
+}

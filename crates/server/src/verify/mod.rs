@@ -1,0 +1,190 @@
+//! Verification: `POST /v1/verify` answers the same question as the gateway, from the same engine, with the same codes,
+//! for services that stand in front of their own API. Served by the gateway's workers, because it is as hot a path.
+//!
+//! [`question`] and [`answer`] are the wire forms; this file carries one to the other.
+
+mod answer;
+mod question;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use keystile_core::Code;
+use keystile_core::decide::Step;
+use keystile_core::facts::Facts;
+use keystile_core::id::RequestId;
+use keystile_core::permission::PermissionQuery;
+use keystile_core::target::CanonicalTarget;
+
+use crate::enforce::engine::{Door, Verdict};
+use crate::enforce::operations::Label;
+use crate::enforce::snapshot::ApiView;
+use crate::gateway::Worker;
+use crate::gateway::wire::Exchange;
+use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
+use crate::usage::Pending;
+use question::Question;
+
+/// The right to ask, where a management key is needed for it.
+pub const PERMISSION: &str = "keys.verify";
+/// Longest question.
+const MAX_QUESTION_BYTES: usize = 64 << 10;
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Whether whoever asks must show a management key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedBy {
+    /// Anybody who reaches the listener.
+    Anybody,
+    /// Holders of a management key with the right `keys.verify`.
+    KeyHolders,
+}
+
+/// Answers a request on the check listener.
+pub async fn call(
+    worker: &Worker,
+    asked_by: AskedBy,
+    address: IpAddr,
+    request: Request<Incoming>,
+    exchange: Exchange,
+) -> Response<Full<Bytes>> {
+    let id = worker.next_request_id();
+    if let Some(refused) = exchange.refused() {
+        return refuse(&Problem::of(refused.code).because(refused.detail), id);
+    }
+    let answered = match (request.method(), request.uri().path()) {
+        (&Method::POST, "/v1/verify") => verify(worker, asked_by, address, request, id).await,
+        (_, "/v1/verify") => Err(Problem::of(Code::MethodNotAllowed).because("Ask with POST.")),
+        (&Method::GET | &Method::HEAD, "/healthz") => Ok(b"{\"status\":\"ok\"}".to_vec()),
+        _ => Err(Problem::of(Code::RouteUnknown).because("Here is POST /v1/verify.")),
+    };
+    match answered {
+        Ok(body) => {
+            let mut response = Response::new(Full::new(Bytes::from(body)));
+            response.headers_mut().insert(CONTENT_TYPE, JSON);
+            response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+            response
+        }
+        Err(problem) => refuse(&problem, id),
+    }
+}
+
+fn refuse(problem: &Problem, id: RequestId) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(problem.to_json(id))));
+    *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    if problem.status == 401 {
+        response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
+    }
+    response
+}
+
+fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+    Problem { status: 400, code: "invalid", title: "Invalid question", detail: detail.into() }
+}
+
+async fn verify(
+    worker: &Worker,
+    asked_by: AskedBy,
+    address: IpAddr,
+    request: Request<Incoming>,
+    id: RequestId,
+) -> Result<Vec<u8>, Problem> {
+    let began = worker.clock.now();
+    match asked_by {
+        AskedBy::Anybody => {}
+        AskedBy::KeyHolders => may_ask(worker, address, request.headers(), Facts::at(began))?,
+    }
+    let body = Limited::new(request.into_body(), MAX_QUESTION_BYTES).collect().await;
+    let body =
+        body.map_err(|_| Problem::of(Code::ContentTooLarge).because("A question has at most 64 KiB."))?.to_bytes();
+    let question: Question<'_> = serde_json::from_slice(&body).map_err(|error| invalid(error.to_string()))?;
+    let needs: Option<PermissionQuery> = question
+        .permissions
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|error: keystile_core::permission::PermissionError| invalid(error.to_string()))?;
+    let api = match question.api.as_deref() {
+        Some(api) => Some(find_api(worker, api).ok_or_else(|| invalid("There is no such API; name it by its id."))?),
+        None => None,
+    };
+    let mut pending = Pending::new(worker.buffer.clone(), worker.clock.clone(), began);
+    pending.received(body.len() as u64);
+    let answer = judge(worker, &question, needs.as_ref(), api.as_deref(), &mut pending, id)?;
+    Ok(answer)
+}
+
+fn judge(
+    worker: &Worker,
+    question: &Question<'_>,
+    needs: Option<&PermissionQuery>,
+    api: Option<&ApiView>,
+    pending: &mut Pending,
+    id: RequestId,
+) -> Result<Vec<u8>, Problem> {
+    let target = question.operation.as_ref().map(|operation| CanonicalTarget::parse(&operation.path));
+    let method = question.operation.as_ref().map(|operation| operation.method.parse());
+    let (code, target, method) = match (target.transpose(), method.transpose()) {
+        (Err(_), _) => (Some(Code::RequestMalformed), None, None),
+        (_, Err(_)) => (Some(Code::MethodNotAllowed), None, None),
+        (Ok(target), Ok(method)) => (None, target, method),
+    };
+    let path = target.as_ref().map(CanonicalTarget::path);
+    let facts = Facts {
+        client: question.client.as_ref().and_then(|client| client.ip),
+        method,
+        path,
+        needs,
+        cost: question.cost.unwrap_or(1),
+        ..Facts::at(pending.began())
+    };
+    let door = api.map_or(Door::KeyAlone, Door::Api);
+    let label = match (api, method, path) {
+        (Some(api), Some(method), Some(path)) => api.operations.label(method, path),
+        _ if code.is_some() => Label::INVALID,
+        _ => Label::UNNAMED,
+    };
+    match api {
+        Some(api) => pending.api(api, label),
+        None => pending.label(label),
+    }
+    let verdict = match code {
+        Some(code) => Verdict { key: worker.engine.identify(&question.key), ..Verdict::without_key(code) },
+        None => worker.engine.check(&question.key, door, &facts),
+    };
+    if let Some(key) = &verdict.key {
+        pending.key(key);
+    }
+    let trace: Option<Vec<(Step, Code)>> =
+        question.explain.unwrap_or(false).then(|| worker.engine.explain(&question.key, door, &facts, &verdict));
+    let body = answer::write(&verdict, trace.as_deref(), id);
+    pending.sent(body.len() as u64);
+    pending.finish(verdict.code, 200);
+    Ok(body)
+}
+
+fn may_ask(worker: &Worker, address: IpAddr, headers: &HeaderMap, facts: Facts<'_>) -> Result<(), Problem> {
+    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let key = value.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Problem::of(Code::KeyMissing))?;
+    let needs = PermissionQuery::Has(PERMISSION.to_owned());
+    let facts = Facts { client: Some(address), needs: Some(&needs), ..facts };
+    match worker.engine.check(key, Door::Management, &facts).code {
+        Code::Allowed => Ok(()),
+        code => Err(Problem::of(code)),
+    }
+}
+
+fn find_api(worker: &Worker, wanted: &str) -> Option<Arc<ApiView>> {
+    let router = worker.engine.snapshot.router.load();
+    match wanted.parse() {
+        Ok(id) => router.apis().find(|api| api.id == id).cloned(),
+        Err(_) => router.apis().find(|api| &*api.name == wanted).cloned(),
+    }
+}
