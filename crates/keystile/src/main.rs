@@ -1,2 +1,59 @@
-//! The binary.
-fn main() {}
+//! Keystile, a turnstile for your APIs: the one binary.
+//!
+//! Commands only: `dev` and `serve` become a [`process`], `config` and `docs` speak of the program itself, the rest
+//! talks to a running server ([`cli`]).
+
+pub mod cli;
+pub mod config;
+mod dev;
+mod docs;
+mod echo;
+pub mod process;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use keystile_server::world::{Clock, SystemClock};
+
+use crate::cli::Screen;
+
+/// A turnstile for your APIs: issues keys, checks every call that presents one, limits and counts what they do.
+#[derive(Parser)]
+#[command(name = "keystile", version, about, propagate_version = true)]
+struct Arguments {
+    #[command(flatten)]
+    global: cli::Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything at once to try it out: gateway, verification, management API, a first key.
+    Dev(dev::Options),
+    /// Run the server.
+    Serve(serve::Options),
+    /// The settings of `keystile serve`.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Documents that are generated.
+    #[command(hide = true)]
+    Docs(docs::Options),
+    #[command(flatten)]
+    Client(cli::Command),
+}
+
+fn main() -> ExitCode {
+    let Arguments { global, command } = Arguments::parse();
+    match command {
+        Command::Dev(options) => dev::run(&options, global.json),
+        Command::Serve(options) => serve::run(&options, global.json),
+        Command::Config(command) => config::run(command, config::environment(), &mut Screen::of_process()),
+        Command::Docs(options) => docs::run(&options, &mut Screen::of_process()),
+        Command::Client(command) => {
+            let clock = SystemClock::new();
+            cli::run(cli::Client { global, command }, &|| clock.now())
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `keystile api …`
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use keystile_core::api::{Host, KeyLocation, PathPrefix, UpstreamUrl};
+use keystile_core::key::Prefix;
+use serde_json::Value;
+
+use super::fault::{Exit, Fault};
+use super::session::{API, Fields, Session};
+use super::table::{Column, away, field};
+
+/// What to do with APIs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List the APIs, newest first.
+    List,
+    /// Publish an API.
+    Create(Create),
+    /// Show one API.
+    Show {
+        /// Its id or name.
+        api: String,
+    },
+    /// Change an API.
+    Update(Update),
+    /// Delete an API, with its activations.
+    Delete {
+        /// Its id or name.
+        api: String,
+    },
+    /// Switch an API off: every call is refused.
+    Disable {
+        /// Its id or name.
+        api: String,
+    },
+    /// Switch an API on again.
+    Enable {
+        /// Its id or name.
+        api: String,
+    },
+}
+
+/// A new API.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// What people call it.
+    #[arg(long)]
+    name: String,
+    /// Where its calls go, such as http://127.0.0.1:9000.
+    #[arg(long, value_name = "URL")]
+    upstream: UpstreamUrl,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Changes of an API.
+#[derive(Debug, Args)]
+pub struct Update {
+    /// Its id or name.
+    api: String,
+    /// What people call it.
+    #[arg(long)]
+    name: Option<String>,
+    /// Where its calls go.
+    #[arg(long, value_name = "URL")]
+    upstream: Option<UpstreamUrl>,
+    #[command(flatten)]
+    settings: Settings,
+    /// Answer to every host again.
+    #[arg(long, conflicts_with = "hosts")]
+    any_host: bool,
+    /// Remove the OpenAPI document.
+    #[arg(long, conflicts_with = "openapi")]
+    no_openapi: bool,
+}
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// A host it answers to; repeat for several. Any host unless given.
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<Host>,
+    /// What the paths of its calls begin with.
+    #[arg(long, value_name = "PATH")]
+    path_prefix: Option<PathPrefix>,
+    /// Whether the prefix is taken off before the call goes on.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    strip_prefix: Option<bool>,
+    /// Whether calls need a key.
+    #[arg(long, value_name = "ACCESS", value_parser = ["key", "open"])]
+    access: Option<String>,
+    /// Where the key stands: bearer, header:NAME or query:NAME; repeat for several.
+    #[arg(long = "key-location", value_name = "PLACE")]
+    key_locations: Vec<KeyLocation>,
+    /// What the text of its keys begins with.
+    #[arg(long, value_name = "PREFIX")]
+    key_prefix: Option<Prefix>,
+    /// Days until a new key expires, unless its maker says otherwise.
+    #[arg(long, value_name = "N")]
+    key_days: Option<u32>,
+    /// Longest request body.
+    #[arg(long, value_name = "N")]
+    body_limit_bytes: Option<u64>,
+    /// Seconds the upstream has to begin its answer.
+    #[arg(long, value_name = "N")]
+    upstream_timeout_seconds: Option<u32>,
+    /// An OpenAPI document, JSON or YAML: its operations are what calls are counted by.
+    #[arg(long, value_name = "FILE")]
+    openapi: Option<PathBuf>,
+}
+
+impl Settings {
+    fn fields(self) -> Result<Fields, Fault> {
+        let document = self.openapi.as_deref().map(document).transpose()?;
+        Ok(Fields::default()
+            .with_list("hosts", &self.hosts)
+            .with("path_prefix", self.path_prefix.map(|prefix| prefix.to_string()))
+            .with("strip_prefix", self.strip_prefix)
+            .with("access", self.access)
+            .with_list("key_locations", &self.key_locations)
+            .with("key_prefix", self.key_prefix.map(|prefix| prefix.as_str().to_owned()))
+            .with("key_days", self.key_days)
+            .with("body_limit_bytes", self.body_limit_bytes)
+            .with("upstream_timeout_seconds", self.upstream_timeout_seconds)
+            .with("openapi", document))
+    }
+}
+
+fn document(file: &Path) -> Result<String, Fault> {
+    std::fs::read_to_string(file).map_err(|error| {
+        Fault::usage("the OpenAPI document can't be read", format!("{}: {error}", file.display()), "check --openapi")
+    })
+}
+
+pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> {
+    match verb {
+        Verb::List => session.list(API, &[], &COLUMNS),
+        Verb::Create(ask) => {
+            let fields =
+                ask.settings.fields()?.with("name", Some(ask.name)).with("upstream", Some(ask.upstream.to_string()));
+            session.create(API, fields.0)
+        }
+        Verb::Show { api } => {
+            let id = session.api(&api)?;
+            session.show(API, &id)
+        }
+        Verb::Update(ask) => {
+            let fields = ask
+                .settings
+                .fields()?
+                .with("name", ask.name)
+                .with("upstream", ask.upstream.map(|url| url.to_string()))
+                .with("hosts", ask.any_host.then(|| Value::Array(Vec::new())))
+                .with("openapi", ask.no_openapi.then_some(Value::Null));
+            let id = session.api(&ask.api)?;
+            session.update(API, &id, fields.0)
+        }
+        Verb::Delete { api } => {
+            let id = session.api(&api)?;
+            session.delete(API, &id, " and every project's access to it")
+        }
+        Verb::Disable { api } => {
+            let id = session.api(&api)?;
+            session.act(API, &id, "disable", None)
+        }
+        Verb::Enable { api } => {
+            let id = session.api(&api)?;
+            session.act(API, &id, "enable", None)
+        }
+    }
+}
+
+const COLUMNS: [Column; 7] = [
+    Column::left("ID", |api, _| field(api, "id")),
+    Column::left("NAME", |api, _| field(api, "name")),
+    Column::left("STATE", |api, _| {
+        if api.get("active") == Some(&Value::Bool(false)) { "disabled" } else { "active" }.to_owned()
+    }),
+    Column::left("HOSTS", |api, _| match field(api, "hosts") {
+        none if none == "-" => "any".to_owned(),
+        hosts => hosts,
+    }),
+    Column::left("PATH", |api, _| field(api, "path_prefix")),
+    Column::left("UPSTREAM", |api, _| field(api, "upstream")),
+    Column::left("CREATED", |api, now| away(api, "created_at", now)),
+];

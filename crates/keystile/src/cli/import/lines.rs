@@ -1,0 +1,206 @@
+//! Lines of a file: counted, bounded in length, and taken apart into key, name and end.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use zeroize::Zeroizing;
+
+/// Longest line: a key has at most 512 characters, so this leaves plenty for a name, and for JSON.
+pub(super) const MAX_LINE_BYTES: usize = 16 << 10;
+/// How much is read at once.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// The lines of a file. Line ends may be those of Windows; a byte order mark at the beginning is not part of a line.
+pub(super) struct Lines {
+    reader: BufReader<Box<dyn Read + Send>>,
+    line: Zeroizing<Vec<u8>>,
+    number: u64,
+    bytes: u64,
+}
+
+/// What the next line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// One to be looked at.
+    Line,
+    /// One that is longer than any sensible line; its content is gone.
+    TooLong,
+    /// There is none.
+    End,
+}
+
+impl Lines {
+    pub(super) fn new(reader: Box<dyn Read + Send>) -> Self {
+        let line = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES + 2));
+        Self { reader: BufReader::with_capacity(BUFFER_BYTES, reader), line, number: 0, bytes: 0 }
+    }
+
+    /// Goes to the next line.
+    pub(super) fn advance(&mut self) -> io::Result<Next> {
+        self.line.clear();
+        let limit = MAX_LINE_BYTES as u64 + 2;
+        let read = self.reader.by_ref().take(limit).read_until(b'\n', &mut self.line)?;
+        self.bytes += read as u64;
+        if read == 0 {
+            return Ok(Next::End);
+        }
+        self.number += 1;
+        let mut too_long = false;
+        if self.line.last() == Some(&b'\n') {
+            self.line.pop();
+        } else if read as u64 == limit {
+            too_long = true;
+            self.bytes += skip_line(&mut self.reader)?;
+        }
+        if self.line.last() == Some(&b'\r') {
+            self.line.pop();
+        }
+        if self.number == 1 && self.line.starts_with(b"\xef\xbb\xbf") {
+            self.line.drain(..3);
+        }
+        if too_long || self.line.len() > MAX_LINE_BYTES {
+            self.line.clear();
+            return Ok(Next::TooLong);
+        }
+        Ok(Next::Line)
+    }
+
+    /// The line without its end.
+    pub(super) fn line(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// Its number in the file, counted from 1.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Bytes read so far.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+fn skip_line(reader: &mut impl BufRead) -> io::Result<u64> {
+    let mut skipped = 0;
+    loop {
+        let buffer = reader.fill_buf()?;
+        let newline = buffer.iter().position(|byte| *byte == b'\n');
+        let step = newline.map_or(buffer.len(), |at| at + 1);
+        reader.consume(step);
+        skipped += step as u64;
+        if newline.is_some() || step == 0 {
+            return Ok(skipped);
+        }
+    }
+}
+
+/// One key of a file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Record<'a> {
+    pub(super) key: &'a str,
+    pub(super) name: &'a str,
+    pub(super) expires_at: &'a str,
+}
+
+/// `KEY` or `KEY NAME`.
+pub(super) fn text(line: &str) -> Record<'_> {
+    let line = line.trim();
+    let (key, name) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+    Record { key, name: name.trim(), expires_at: "" }
+}
+
+/// Which column of a table holds what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Columns {
+    pub(super) separator: char,
+    pub(super) sha256: bool,
+    key: usize,
+    name: Option<usize>,
+    expires_at: Option<usize>,
+    /// Titles that mean nothing to us.
+    pub(super) ignored: Vec<String>,
+}
+
+impl Columns {
+    /// Reads a header; `None` if the line is none.
+    pub(super) fn of_header(line: &str) -> Option<Self> {
+        let separator = [',', ';', '\t'].into_iter().find(|separator| line.contains(*separator)).unwrap_or(',');
+        let titles: Vec<String> =
+            fields(line, separator)?.into_iter().map(|title| title.trim().to_ascii_lowercase()).collect();
+        let at = |wanted: &str| titles.iter().position(|title| title == wanted);
+        let (key, sha256) = match (at("key"), at("sha256")) {
+            (Some(key), None) => (key, false),
+            (None, Some(key)) => (key, true),
+            // Both or none: not a header that says which column the keys are in.
+            _ => return None,
+        };
+        let known = ["key", "sha256", "name", "expires_at"];
+        let ignored = titles.iter().filter(|title| !known.contains(&title.as_str())).cloned().collect();
+        Some(Self { separator, sha256, key, name: at("name"), expires_at: at("expires_at"), ignored })
+    }
+
+    /// The key of a line; `None` if its quotes are not closed or the key's column is not there. `store` keeps fields
+    /// whose quotes had to be undone.
+    pub(super) fn record<'a>(&self, line: &'a str, store: &'a mut Vec<String>) -> Option<Record<'a>> {
+        if !line.contains('"') {
+            let mut record = Record::default();
+            let mut found = false;
+            for (n, field) in line.split(self.separator).enumerate() {
+                if n == self.key {
+                    record.key = field.trim();
+                    found = true;
+                } else if Some(n) == self.name {
+                    record.name = field.trim();
+                } else if Some(n) == self.expires_at {
+                    record.expires_at = field.trim();
+                }
+            }
+            return found.then_some(record);
+        }
+        *store = fields(line, self.separator)?;
+        let store: &'a Vec<String> = store;
+        let field = |n: Option<usize>| n.and_then(|n| store.get(n)).map_or("", |field| field.trim());
+        store.get(self.key)?;
+        Some(Record { key: field(Some(self.key)), name: field(self.name), expires_at: field(self.expires_at) })
+    }
+}
+
+/// The fields of a line of CSV (RFC 4180); `None` if a quote is not closed or stands where none may.
+fn fields(line: &str, separator: char) -> Option<Vec<String>> {
+    let mut fields = Vec::new();
+    let mut rest = line;
+    loop {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let mut field = String::new();
+            let mut inner = quoted;
+            loop {
+                let quote = inner.find('"')?;
+                field.push_str(&inner[..quote]);
+                inner = &inner[quote + 1..];
+                match inner.strip_prefix('"') {
+                    Some(after) => {
+                        field.push('"');
+                        inner = after;
+                    }
+                    None => break,
+                }
+            }
+            fields.push(field);
+            match inner.strip_prefix(separator) {
+                Some(next) => rest = next,
+                None => return inner.trim().is_empty().then_some(fields),
+            }
+        } else {
+            match rest.split_once(separator) {
+                Some((field, next)) => {
+                    fields.push(field.to_owned());
+                    rest = next;
+                }
+                None => {
+                    fields.push(rest.to_owned());
+                    return Some(fields);
+                }
+            }
+        }
+    }
+}

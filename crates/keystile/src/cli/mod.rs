@@ -1,0 +1,182 @@
+//! The commands that talk to a running server over its management API, for people and for scripts.
+//!
+//! Results go to standard output, everything else to standard error; `--json` gives the API's own objects; the exit
+//! codes are [`Exit`]. A key never stands in an argument and is never printed but by the command that made it.
+//!
+//! Not here: `serve`, `dev` and `config`, which need no running server. Begin with [`run`].
+
+mod activation;
+mod api;
+mod fault;
+mod import;
+mod key;
+mod policy;
+mod project;
+mod screen;
+mod secret;
+mod server;
+mod session;
+mod table;
+#[cfg(test)]
+mod tests;
+mod usage;
+mod values;
+mod verify;
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use keystile_core::time::Moment;
+
+pub use fault::Exit;
+pub use screen::{Screen, Terminal};
+
+use fault::Fault;
+use secret::Secret;
+use server::Server;
+use session::Session;
+
+/// Where the management API listens unless something else is said.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:4401";
+
+/// A command for a running server.
+#[derive(Debug, Args)]
+pub struct Client {
+    /// What holds for all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of all commands that talk to a server.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Options of all commands")]
+pub struct Global {
+    /// The management API of the server; else KEYSTILE_URL, else http://127.0.0.1:4401.
+    #[arg(long, global = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// A file that holds the management key; else it is taken from KEYSTILE_MANAGEMENT_KEY.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Print the API's JSON, and errors as problem details (RFC 9457).
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print ids only, and no remarks.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// No colours and no bold type; so does NO_COLOR.
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Revoke and delete without asking.
+    #[arg(long, global = true)]
+    pub yes: bool,
+    /// At most so many items of a list.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+}
+
+/// What to do with a running server.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// APIs: what is protected.
+    Api {
+        /// What to do.
+        #[command(subcommand)]
+        verb: api::Verb,
+    },
+    /// Projects: the programs that call.
+    Project {
+        /// What to do.
+        #[command(subcommand)]
+        verb: project::Verb,
+    },
+    /// Activations: which project may call which API.
+    Activation {
+        /// What to do.
+        #[command(subcommand)]
+        verb: activation::Verb,
+    },
+    /// Keys: create, change, end, import, verify.
+    Key {
+        /// What to do.
+        #[command(subcommand)]
+        verb: key::Verb,
+    },
+    /// What was called, by whom, and how it ended.
+    Usage(usage::Ask),
+}
+
+/// The world as the commands see it.
+pub struct World<'a> {
+    /// Tells the time.
+    pub clock: &'a dyn Fn() -> Moment,
+    /// Looks up an environment variable.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// Standard input.
+    pub input: Box<dyn Read + Send>,
+    /// Where results and remarks go.
+    pub screen: Screen,
+}
+
+/// Runs a command in this process.
+pub fn run(client: Client, clock: &dyn Fn() -> Moment) -> ExitCode {
+    let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let world = World { clock, env: &env, input: Box::new(std::io::stdin()), screen: Screen::of_process() };
+    run_in(world, client).into()
+}
+
+/// Runs a command in this world.
+pub fn run_in(world: World<'_>, client: Client) -> Exit {
+    let World { clock, env, input, screen } = world;
+    let Client { global, command } = client;
+    let as_json = global.json;
+    let mut screen = screen.with(global.quiet, !global.no_color && env("NO_COLOR").is_none());
+    let done = match command {
+        // The one command that needs no management key.
+        Command::Key { verb: key::Verb::Verify(ask) } => verify::run(ask, &global, env, input, &mut screen),
+        command => open(&global, env, &mut screen).and_then(|server| {
+            let mut session = Session { server, screen: &mut screen, input, clock, global };
+            match command {
+                Command::Api { verb } => api::run(verb, &mut session),
+                Command::Project { verb } => project::run(verb, &mut session),
+                Command::Activation { verb } => activation::run(verb, &mut session),
+                Command::Key { verb } => key::run(verb, &mut session),
+                Command::Usage(ask) => usage::run(ask, &mut session),
+            }
+        }),
+    };
+    done.unwrap_or_else(|fault| {
+        fault.tell(&mut screen, as_json);
+        fault.exit
+    })
+}
+
+/// The server that is meant, with the key to it.
+fn open(global: &Global, env: &dyn Fn(&str) -> Option<String>, screen: &mut Screen) -> Result<Server, Fault> {
+    let url = global.server.clone().or_else(|| env("KEYSTILE_URL")).unwrap_or_else(|| DEFAULT_SERVER.to_owned());
+    let key = management_key(global, env)?.ok_or_else(|| {
+        Fault::new(
+            Exit::Authentication,
+            "no management key is given",
+            "commands need one to be let in",
+            "put it into KEYSTILE_MANAGEMENT_KEY, or into a file for --key-file",
+        )
+    })?;
+    let server = Server::at(&url, Some(key))?;
+    if server.is_exposed() {
+        screen
+            .note("warning: the management key crosses the network unencrypted; use https:// to reach another machine");
+    }
+    Ok(server)
+}
+
+fn management_key(global: &Global, env: &dyn Fn(&str) -> Option<String>) -> Result<Option<Secret>, Fault> {
+    match &global.key_file {
+        Some(file) => Secret::from_file(file).map(Some),
+        None => env("KEYSTILE_MANAGEMENT_KEY").map(|text| Secret::new(text, "KEYSTILE_MANAGEMENT_KEY")).transpose(),
+    }
+}

@@ -1,0 +1,349 @@
+//! Rules: what a setting may be, how it is read, and how it is written. A rule is made once and serves the parser,
+//! its messages, the example file and the settings document, so that none of them can disagree.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// A value as it was given, before any rule looked at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Raw {
+    /// A text of the file.
+    Text(String),
+    /// A whole number of the file, unless it is beyond 64 bits.
+    Whole(Option<i64>),
+    /// `true` or `false` in the file.
+    Flag(bool),
+    /// A list of the file, with the place of each entry.
+    List(Vec<(Raw, Range<usize>)>),
+    /// Something else of the file, by the name of its kind.
+    Other(&'static str),
+    /// The text of an environment variable, which has no kinds: the rule decides what it means.
+    Variable(String),
+}
+
+impl Raw {
+    /// What to call such a value in a message; texts are quoted by the rules, which know whether they may be.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) | Self::Variable(_) => "a text",
+            Self::Whole(_) => "a number",
+            Self::Flag(_) => "true or false",
+            Self::List(_) => "a list",
+            Self::Other(kind) => kind,
+        }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Variable(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Why a value is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Complaint {
+    /// What is wrong, as the end of a sentence that begins with the setting's name.
+    pub(super) what: String,
+    /// The part of the value that is wrong, if it is not all of it.
+    pub(super) within: Option<Range<usize>>,
+}
+
+impl Complaint {
+    fn of(what: impl Into<String>) -> Self {
+        Self { what: what.into(), within: None }
+    }
+
+    fn kind(raw: &Raw) -> Self {
+        Self::of(format!("{} does not fit here", raw.kind()))
+    }
+}
+
+type Reader<T> = Box<dyn Fn(&Raw) -> Result<T, Complaint>>;
+
+/// What one setting may be.
+pub(super) struct Rule<T> {
+    /// What is allowed, for messages and documents.
+    pub(super) allowed: String,
+    pub(super) read: Reader<T>,
+    /// The value as it stands in a file.
+    pub(super) write: fn(&T) -> String,
+}
+
+fn rule<T>(
+    allowed: impl Into<String>,
+    write: fn(&T) -> String,
+    read: impl Fn(&Raw) -> Result<T, Complaint> + 'static,
+) -> Rule<T> {
+    Rule { allowed: allowed.into(), read: Box::new(read), write }
+}
+
+/// A text as TOML.
+pub(super) fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// A file or folder.
+pub(super) fn path() -> Rule<PathBuf> {
+    rule(
+        "a path, relative to the folder that the server is started in",
+        |path| quoted(&path.to_string_lossy()),
+        |raw| match raw.text() {
+            Some("") => Err(Complaint::of("the path is empty")),
+            Some(text) if text.contains('\0') => Err(Complaint::of("a path holds no NUL character")),
+            Some(text) => Ok(PathBuf::from(text)),
+            None => Err(Complaint::kind(raw)),
+        },
+    )
+}
+
+/// The file of a secret. A text that looks like the secret itself is refused, and not repeated in the message.
+pub(super) fn secret_file() -> Rule<PathBuf> {
+    let path = path();
+    rule(
+        "a path; `<data>/` at its beginning stands for the data folder. The file holds the key, the setting only says where it is",
+        path.write,
+        move |raw| match raw.text() {
+            Some(text) if looks_like_key_material(text) => Err(Complaint::of(
+                "this looks like a key instead of the path of a file with one; it is not repeated here",
+            )),
+            _ => (path.read)(raw),
+        },
+    )
+}
+
+/// 32 bytes or more in hexadecimal or Base64, and nothing that paths have.
+fn looks_like_key_material(text: &str) -> bool {
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=-_".contains(&b));
+    text.len() >= 43 && plain && text.matches('/').count() <= 3 && !text.starts_with(['/', '.'])
+}
+
+/// An address and port to listen on; `None` is written `off`.
+pub(super) fn listener() -> Rule<Option<SocketAddr>> {
+    rule(
+        r#"an address and port, such as 127.0.0.1:4400 or [::1]:4400, or "off""#,
+        |address| address.map_or_else(|| quoted("off"), |address| quoted(&address.to_string())),
+        |raw| match raw.text() {
+            Some("off") => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| {
+                Complaint::of(if text.parse::<u16>().is_ok() {
+                    format!("`{}` is a port without an address", shown(text))
+                } else if text.parse::<IpAddr>().is_ok() {
+                    format!("`{}` is an address without a port", shown(text))
+                } else {
+                    format!("`{}` is no address and port", shown(text))
+                })
+            }),
+            None => Err(Complaint::kind(raw)),
+        },
+    )
+}
+
+/// `auto` (`None`) or a whole number.
+pub(super) fn auto_or_whole(range: RangeInclusive<u32>) -> Rule<Option<u32>> {
+    let whole = whole(range);
+    rule(
+        format!(r#""auto" or {}"#, whole.allowed),
+        |number| number.map_or_else(|| quoted("auto"), |number| number.to_string()),
+        move |raw| if raw.text() == Some("auto") { Ok(None) } else { (whole.read)(raw).map(Some) },
+    )
+}
+
+/// A whole number.
+pub(super) fn whole(range: RangeInclusive<u32>) -> Rule<u32> {
+    let (low, high) = (*range.start(), *range.end());
+    rule(format!("a whole number from {low} to {high}"), u32::to_string, move |raw| {
+        let number = match raw {
+            Raw::Whole(number) => number.ok_or_else(|| Complaint::of("the number is too large"))?,
+            Raw::Variable(text) => {
+                text.parse().map_err(|_| Complaint::of(format!("`{}` is no whole number", shown(text))))?
+            }
+            other => return Err(Complaint::kind(other)),
+        };
+        u32::try_from(number)
+            .ok()
+            .filter(|number| (low..=high).contains(number))
+            .ok_or_else(|| Complaint::of(format!("{number} is out of range")))
+    })
+}
+
+/// A time in whole seconds.
+pub(super) fn seconds(range: RangeInclusive<u32>) -> Rule<Duration> {
+    let whole = whole(range);
+    rule(
+        format!("{} (seconds)", whole.allowed),
+        |time| time.as_secs().to_string(),
+        move |raw| (whole.read)(raw).map(|number| Duration::from_secs(number.into())),
+    )
+}
+
+/// A time in whole milliseconds.
+pub(super) fn millis(range: RangeInclusive<u32>) -> Rule<Duration> {
+    let whole = whole(range);
+    rule(
+        format!("{} (milliseconds)", whole.allowed),
+        |time| time.as_millis().to_string(),
+        move |raw| (whole.read)(raw).map(|number| Duration::from_millis(number.into())),
+    )
+}
+
+/// Yes or no.
+pub(super) fn flag() -> Rule<bool> {
+    rule("true or false", bool::to_string, |raw| match raw {
+        Raw::Flag(flag) => Ok(*flag),
+        Raw::Variable(text) => {
+            text.parse().map_err(|_| Complaint::of(format!("`{}` is neither true nor false", shown(text))))
+        }
+        other => Err(Complaint::kind(other)),
+    })
+}
+
+/// A list of networks. In a variable they are separated by commas.
+pub(super) fn networks() -> Rule<Vec<IpNet>> {
+    rule(
+        r#"a list of networks or addresses, such as ["10.0.0.0/8", "2001:db8::1"]; in a variable separated by commas"#,
+        |nets| {
+            let nets: Vec<String> = nets.iter().map(|net| quoted(&net.to_string())).collect();
+            format!("[{}]", nets.join(", "))
+        },
+        |raw| match raw {
+            Raw::List(entries) => entries
+                .iter()
+                .map(|(entry, place)| {
+                    let complaint = match entry.text() {
+                        Some(text) => match network(text) {
+                            Ok(net) => return Ok(net),
+                            Err(complaint) => complaint,
+                        },
+                        None => Complaint::kind(entry),
+                    };
+                    Err(Complaint { within: Some(place.clone()), ..complaint })
+                })
+                .collect(),
+            Raw::Variable(text) => {
+                text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(network).collect()
+            }
+            other => Err(Complaint::kind(other)),
+        },
+    )
+}
+
+fn network(text: &str) -> Result<IpNet, Complaint> {
+    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let net = net.map_err(|_| Complaint::of(format!("`{}` is no network", shown(text))))?;
+    // `10.1.2.3/8` is either a slip of the host or of the length; guessing which would trust the wrong machines.
+    if net.trunc() != net {
+        return Err(Complaint::of(format!(
+            "`{net}` has address bits behind its length; write {} or {}",
+            net.trunc(),
+            net.addr()
+        )));
+    }
+    Ok(net)
+}
+
+/// One of our own words.
+pub(super) trait Word: Copy + PartialEq + 'static {
+    /// All of them, with what they are called.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+/// One word of a few.
+pub(super) fn word<T: Word>() -> Rule<T> {
+    let words: Vec<String> = T::WORDS.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+    rule(
+        format!("one of {}", words.join(", ")),
+        |value| quoted(T::WORDS.iter().find(|(_, known)| known == value).map_or("", |(word, _)| word)),
+        |raw| match raw.text() {
+            Some(text) => T::WORDS.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+                let hint = nearest(text, T::WORDS.iter().map(|(word, _)| *word))
+                    .map_or_else(String::new, |word| format!("; did you mean `{word}`?"));
+                Complaint::of(format!("`{}` is not known{hint}", shown(text)))
+            }),
+            None => Err(Complaint::kind(raw)),
+        },
+    )
+}
+
+/// A given text in a message: on one line, and not longer than anybody would read.
+pub(super) fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    if text.chars().nth(60).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// The known word that was most likely meant: at most a third of its letters are other.
+pub(super) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let text = text.to_lowercase();
+    let near = known.into_iter().map(|word| (distance(&text, &word.to_lowercase()), word));
+    near.filter(|(distance, word)| *distance <= 1.max(word.len() / 3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// Letters to change, add, leave out, or swap with their neighbour, to come from one word to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    // Longer texts are no typing errors, and would only cost time.
+    if from.len() > 64 {
+        return usize::MAX;
+    }
+    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
+    for (i, a) in from.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in to.iter().enumerate() {
+            let mut cost = (rows[i][j] + usize::from(a != b)).min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
+                cost = cost.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(cost);
+        }
+        rows.push(row);
+    }
+    rows[from.len()][to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typing_error_finds_its_word_and_another_word_does_not() {
+        for (text, meant) in [
+            ("lisen", Some("listen")),
+            ("lsiten", Some("listen")),
+            ("LISTEN", Some("listen")),
+            ("worker", Some("workers")),
+            ("port", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(text, ["listen", "workers", "idle_seconds"]), meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_key_is_no_path_of_a_key() {
+        let rule = secret_file();
+        for text in
+            ["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", &"A".repeat(43), &"a+b=".repeat(11)]
+        {
+            let complaint = (rule.read)(&Raw::Variable(text.to_owned())).unwrap_err();
+            assert!(!complaint.what.contains(text), "{}", complaint.what);
+        }
+        for text in [
+            "<data>/root.key",
+            "/etc/keystile/root.key",
+            "root.key",
+            "keys/a-rather-long-name-of-a-folder-for-keys/root.key",
+        ] {
+            assert!((rule.read)(&Raw::Text(text.to_owned())).is_ok(), "{text}");
+        }
+    }
+}

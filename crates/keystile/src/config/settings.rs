@@ -1,0 +1,139 @@
+//! The one list of settings. A line here is all that a new setting needs: the parser, `config show`, the example
+//! file and the settings document follow.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::given::Given;
+use super::rule::{Word, auto_or_whole, flag, listener, millis, networks, path, seconds, secret_file, whole, word};
+
+macro_rules! settings {
+    (
+        { $($top:ident: $Top:ty = $top_name:literal, $top_rule:expr, $top_default:expr, $top_doc:literal;)* }
+        $($section:ident: $Section:ident = $section_name:literal, $section_doc:literal
+        { $($field:ident: $Field:ty = $name:literal, $rule:expr, $default:expr, $doc:literal;)* })*
+    ) => {
+        /// The settings of `keystile serve`, checked.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Config {
+            $(#[doc = $top_doc] pub $top: $Top,)*
+            $(#[doc = $section_doc] pub $section: $Section,)*
+        }
+
+        $(
+            #[doc = $section_doc]
+            #[derive(Debug, Clone, PartialEq, Eq)]
+            pub struct $Section {
+                $(#[doc = $doc] pub $field: $Field,)*
+            }
+        )*
+
+        /// Takes every setting out of what was given, or its default.
+        pub(super) fn assemble(given: &mut Given) -> Config {
+            given.begin("", "");
+            $(let $top = given.take($top_name, $top_doc, $top_rule, $top_default);)*
+            $(
+                given.begin($section_name, $section_doc);
+                let $section = $Section { $($field: given.take($name, $doc, $rule, $default),)* };
+            )*
+            Config { $($top,)* $($section,)* }
+        }
+    };
+}
+
+settings! {
+    {
+        data: PathBuf = "data", path(), "keystile-data".into(), "The folder that holds everything the server keeps; it is made if it is not there.";
+        root_key: PathBuf = "root_key", secret_file(), "<data>/root.key".into(), "The file of the root key, which protects all stored keys. Back it up apart from the data: without it the data is worthless, to you too.";
+    }
+    gateway: Gateway = "gateway", "The gateway, which consumers call." {
+        listen: Option<SocketAddr> = "listen", listener(), loopback(4400), "Where it listens.";
+        workers: Option<u32> = "workers", auto_or_whole(1..=1_024), None, "Threads that carry calls; `auto` is one a processor core.";
+        trusted_proxies: Vec<IpNet> = "trusted_proxies", networks(), Vec::new(), "Proxies in front of the gateway. Only they are believed when they say, in X-Forwarded-For, who the client is.";
+        max_connections: u32 = "max_connections", whole(1..=1_000_000), 10_000, "Connections at once; further ones wait.";
+        max_connections_per_address: u32 = "max_connections_per_address", whole(1..=1_000_000), 1_000, "Connections at once from one client address.";
+        idle: Duration = "idle_seconds", seconds(1..=3_600), Duration::from_secs(60), "How long a connection may rest between calls.";
+        head: Duration = "head_seconds", seconds(1..=300), Duration::from_secs(10), "How long a client may take to send the head of a request, all of it.";
+        body_stall: Duration = "body_stall_seconds", seconds(1..=3_600), Duration::from_secs(10), "How long a request body may pause.";
+        write_stall: Duration = "write_stall_seconds", seconds(1..=3_600), Duration::from_secs(60), "How long a client may take nothing of its answer.";
+        connect: Duration = "connect_seconds", seconds(1..=300), Duration::from_secs(5), "How long an upstream may take to accept a connection.";
+    }
+    admin: Admin = "admin", "The management API and the console, for owners." {
+        listen: Option<SocketAddr> = "listen", listener(), loopback(4401), "Where it listens. Without TLS of its own: behind anything but loopback belongs a proxy that has it.";
+    }
+    check: Check = "check", "Verification, for services that ask before they answer." {
+        listen: Option<SocketAddr> = "listen", listener(), loopback(4402), "Where it listens.";
+        require_key: bool = "require_key", flag(), false, "Whether callers need a management key. Must be true unless `listen` is a loopback address.";
+    }
+    usage: Usage = "usage", "Counting." {
+        flush: Duration = "flush_ms", millis(10..=10_000), Duration::from_millis(100), "How long counted calls may wait before they are on disk: a crash loses no more than that.";
+    }
+    log: Log = "log", "What the server says while it runs." {
+        format: LogFormat = "format", word(), LogFormat::Text, "For people or for programs.";
+        level: LogLevel = "level", word(), LogLevel::Info, "The least important lines to write.";
+    }
+    snapshot: Snapshot = "snapshot", "The saved copy of all keys that makes starting fast." {
+        save: Duration = "save_seconds", seconds(1..=86_400), Duration::from_secs(300), "How often it is saved; it is also saved when the server ends.";
+    }
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// How important a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Something failed.
+    Error,
+    /// Something may fail.
+    Warn,
+    /// What an operator wants to know.
+    Info,
+    /// What a developer wants to know.
+    Debug,
+}
+
+impl Word for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+impl Word for LogLevel {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("error", Self::Error), ("warn", Self::Warn), ("info", Self::Info), ("debug", Self::Debug)];
+}
+
+impl LogLevel {
+    /// The word of the settings file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+impl Gateway {
+    /// Threads to start: the number that was set, or one a core.
+    pub fn worker_count(&self) -> usize {
+        match self.workers {
+            Some(workers) => workers as usize,
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// Only this machine, until somebody decides otherwise.
+fn loopback(port: u16) -> Option<SocketAddr> {
+    Some(SocketAddr::from(([127, 0, 0, 1], port)))
+}

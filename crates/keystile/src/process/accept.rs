@@ -1,0 +1,134 @@
+//! Takes connections in, no more than are allowed at once, in all and from one address (SECURITY.md G-16).
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+
+/// How long to wait when the system has no file descriptor left.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Who is in.
+pub struct Admission {
+    most: usize,
+    most_per_address: u32,
+    inside: Mutex<Inside>,
+    left: Notify,
+}
+
+#[derive(Default)]
+struct Inside {
+    count: usize,
+    by_address: HashMap<IpAddr, u32>,
+}
+
+/// The right to be in; gives it back when dropped.
+pub struct Permit {
+    admission: Arc<Admission>,
+    address: IpAddr,
+}
+
+impl Admission {
+    /// At most so many at once.
+    pub fn new(most: u32, most_per_address: u32) -> Self {
+        Self { most: most as usize, most_per_address, inside: Mutex::default(), left: Notify::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.inside.lock().count >= self.most
+    }
+
+    /// Lets one in, unless its address has enough in.
+    fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+        let mut inside = self.inside.lock();
+        let own = inside.by_address.entry(address).or_default();
+        if *own >= self.most_per_address {
+            return None;
+        }
+        *own += 1;
+        inside.count += 1;
+        Some(Permit { admission: self.clone(), address })
+    }
+
+    async fn until(&self, done: impl Fn(&Self) -> bool) {
+        loop {
+            let left = self.left.notified();
+            if done(self) {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    /// Waits until nobody is in.
+    pub async fn until_empty(&self) {
+        self.until(|admission| admission.inside.lock().count == 0).await;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut inside = self.admission.inside.lock();
+        inside.count -= 1;
+        if let Some(own) = inside.by_address.get_mut(&self.address) {
+            *own -= 1;
+            if *own == 0 {
+                inside.by_address.remove(&self.address);
+            }
+        }
+        drop(inside);
+        self.admission.left.notify_waiters();
+    }
+}
+
+/// Accepts until the process ends. What is too much for one address is closed at once; when all places are taken,
+/// further connections wait in the system's queue.
+pub async fn accept(
+    listener: TcpListener,
+    admission: Arc<Admission>,
+    mut ended: watch::Receiver<bool>,
+    carry: impl Fn(TcpStream, SocketAddr, Permit),
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = async {
+                admission.until(|admission| !admission.is_full()).await;
+                listener.accept().await
+            } => accepted,
+            _ = ended.changed() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let _ = stream.set_nodelay(true);
+                if let Some(permit) = admission.admit(peer.ip().to_canonical()) {
+                    carry(stream, peer, permit);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g16_one_address_can_not_take_all_places() {
+        let admission = Arc::new(Admission::new(10, 2));
+        let (greedy, other): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let permits: Vec<_> = (0..3).map(|_| admission.admit(greedy)).collect();
+        assert_eq!(permits.iter().flatten().count(), 2);
+        assert!(admission.admit(other).is_some());
+        drop(permits);
+        assert!(admission.admit(greedy).is_some(), "places are given back");
+        assert!(admission.inside.lock().by_address.is_empty(), "nothing is kept of who left");
+    }
+}

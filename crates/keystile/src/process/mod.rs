@@ -1,0 +1,266 @@
+//! From settings to a running process: the store opened, the snapshot filled, listeners bound, one thread a core for
+//! the calls, and an orderly end.
+//!
+//! The control plane (management API, usage writer, snapshot saver, acceptors) has a runtime of its own, which runs
+//! [`Process::start`]; [`workers`] have one each, so that both halves of a call stay on one core.
+
+pub mod accept;
+pub mod workers;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keystile_server::enforce::engine::Engine;
+use keystile_server::enforce::feed::Feed;
+use keystile_server::enforce::file::SnapshotFile;
+use keystile_server::gateway::wire::Patience;
+use keystile_server::gateway::{TrustedProxies, serve};
+use keystile_server::manage::{self, App};
+use keystile_server::setup::{Owner, Setup, SetupError};
+use keystile_server::usage::{Queue, Writer};
+use keystile_server::verify::AskedBy;
+use keystile_server::world::{Clock, Entropy, SystemClock, SystemEntropy, random};
+use keystile_store::{OpenError, Store, StoreError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use accept::{Admission, accept};
+use workers::{Door, Jobs, Workers};
+
+/// Where the snapshot is saved in the data folder.
+const SNAPSHOT_FILE: &str = "snapshot.keys";
+/// How long calls that are being answered may take to their end when the process ends.
+const DRAIN: Duration = Duration::from_secs(4);
+/// Connections of the management API at once; people and programs, not calls.
+const MAX_ADMIN_CONNECTIONS: u32 = 1_024;
+
+/// Why the process can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The first things could not be made.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// A listener can't be bound.
+    #[error("{name} can't listen on {address}: {cause}")]
+    Listen {
+        /// Which listener.
+        name: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A thread can't be started.
+    #[error("a worker can't be started: {0}")]
+    Worker(io::Error),
+    /// The system has no randomness.
+    #[error(transparent)]
+    Entropy(#[from] keystile_server::world::NoEntropy),
+}
+
+/// A running installation.
+pub struct Process {
+    store: Store,
+    app: App,
+    snapshot: Arc<SnapshotFile>,
+    ending: watch::Sender<bool>,
+    workers: Workers,
+    admission: Arc<Admission>,
+    /// Where the listeners really are.
+    pub addresses: Addresses,
+    /// The owner, with a management key if it was made just now.
+    pub owner: Owner,
+}
+
+/// Where the listeners are; a listener that is off has none.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// The gateway.
+    pub gateway: Option<SocketAddr>,
+    /// The management API.
+    pub admin: Option<SocketAddr>,
+    /// Verification.
+    pub check: Option<SocketAddr>,
+}
+
+/// An installation that is opened and answers nobody yet.
+pub struct Opened {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    /// The owner, with a management key if it was made just now.
+    pub owner: Owner,
+}
+
+impl Opened {
+    /// Opens the data that the settings name, and makes the owner if there is none.
+    ///
+    /// # Errors
+    /// If the data or its root key can't be used.
+    pub async fn open(config: &Config) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let source = entropy.clone();
+        let mut fill = move |bytes: &mut [u8]| source.fill(bytes).map_err(|_| OpenError::NoEntropy);
+        let store = Store::open(&config.data, &config.root_key, clock.now().wall, &mut fill).await?;
+        let owner = setup(&store, &*entropy, &*clock).owner().await?;
+        Ok(Self { store, clock, entropy, owner })
+    }
+
+    /// Makes things before anybody is answered.
+    pub fn setup(&self) -> Setup<'_> {
+        setup(&self.store, &*self.entropy, &*self.clock)
+    }
+}
+
+fn setup<'a>(store: &'a Store, entropy: &'a dyn Entropy, clock: &dyn Clock) -> Setup<'a> {
+    Setup { catalog: &store.catalog, entropy, at: clock.now().wall }
+}
+
+impl Process {
+    /// Fills the snapshot, binds the listeners and begins to answer.
+    ///
+    /// # Errors
+    /// If the store fails, a listener can't be bound or a thread not started.
+    pub async fn start(opened: Opened, config: &Config) -> Result<Self, StartError> {
+        let Opened { store, clock, entropy, owner } = opened;
+        let snapshot = Arc::new(SnapshotFile::new(config.data.join(SNAPSHOT_FILE), &store.catalog));
+        let feed = Arc::new(Feed::start(&store, Some(&snapshot)).await?);
+        let engine = feed.engine().clone();
+        let queue = Arc::new(Queue::default());
+        let node = u64::from_le_bytes(random(&*entropy)?);
+        let labels = engine.snapshot.labels.clone();
+        // SQLite keeps whole numbers of 63 bits.
+        let writer = Arc::new(Writer::new(queue.clone(), store.ledger.clone(), labels, node >> 1));
+        let app = App {
+            catalog: store.catalog.clone(),
+            ledger: store.ledger.clone(),
+            feed: feed.clone(),
+            writer: writer.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+        };
+
+        let (ending, ended) = watch::channel(false);
+        let gateway = bind("gateway", config.gateway.listen).await?;
+        let admin = bind("admin", config.admin.listen).await?;
+        let check = bind("check", config.check.listen).await?;
+        let addresses = Addresses {
+            gateway: gateway.as_ref().and_then(|listener| listener.local_addr().ok()),
+            admin: admin.as_ref().and_then(|listener| listener.local_addr().ok()),
+            check: check.as_ref().and_then(|listener| listener.local_addr().ok()),
+        };
+        let patience = Patience {
+            idle: config.gateway.idle,
+            head: config.gateway.head,
+            body: config.gateway.body_stall,
+            write: config.gateway.write_stall,
+        };
+        let jobs = jobs(config, &engine, &queue, &clock, &entropy, patience)?;
+        let workers = Workers::start(config.gateway.worker_count(), jobs, &ended).map_err(StartError::Worker)?;
+        let admission =
+            Arc::new(Admission::new(config.gateway.max_connections, config.gateway.max_connections_per_address));
+        for (listener, door) in [(gateway, Door::Gateway), (check, Door::Check)] {
+            if let Some(listener) = listener {
+                let hands = workers.hands();
+                let carry = move |stream, peer, permit| hands.hand_over(door, stream, peer, permit);
+                tokio::spawn(accept(listener, admission.clone(), ended.clone(), carry));
+            }
+        }
+        if let Some(listener) = admin {
+            let router = manage::router(app.clone());
+            let guests = Arc::new(Admission::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS));
+            let admin_ended = ended.clone();
+            let carry = move |stream, peer: SocketAddr, permit| {
+                let (router, ending) = (router.clone(), admin_ended.clone());
+                tokio::spawn(async move {
+                    serve::admin(stream, peer.ip(), router, patience, ending).await;
+                    drop(permit);
+                });
+            };
+            tokio::spawn(accept(listener, guests, ended.clone(), carry));
+        }
+        tokio::spawn(writer.run(config.usage.flush));
+        tokio::spawn(save_now_and_then(snapshot.clone(), feed, config.snapshot.save, ended));
+        Ok(Self { store, app, snapshot, ending, workers, admission, addresses, owner })
+    }
+
+    /// Ends: no new connection or call begins, those that run are finished or cut off after some seconds, what was
+    /// counted and the snapshot are written.
+    pub async fn end(self) {
+        self.ending.send_replace(true);
+        if tokio::time::timeout(DRAIN, self.admission.until_empty()).await.is_err() {
+            tracing::warn!("some connections were cut off; they took too long to end");
+        }
+        self.workers.end();
+        if let Err(error) = self.app.writer.flush().await {
+            tracing::error!(cause = ?error, "the last counts could not be written");
+        }
+        save(self.snapshot, self.app.feed).await;
+        self.store.ledger.close().await;
+        self.store.catalog.close().await;
+    }
+}
+
+fn jobs(
+    config: &Config,
+    engine: &Arc<Engine>,
+    queue: &Arc<Queue>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+    patience: Patience,
+) -> Result<Jobs, StartError> {
+    let workers = config.gateway.worker_count();
+    let seeds: Result<Vec<u64>, _> = (0..workers).map(|_| random(&**entropy).map(u64::from_le_bytes)).collect();
+    Ok(Jobs {
+        engine: engine.clone(),
+        buffers: (0..workers).map(|_| queue.buffer()).collect(),
+        seeds: seeds?,
+        clock: clock.clone(),
+        proxies: TrustedProxies::new(config.gateway.trusted_proxies.clone()),
+        connect_timeout: config.gateway.connect,
+        asked_by: if config.check.require_key { AskedBy::KeyHolders } else { AskedBy::Anybody },
+        patience,
+    })
+}
+
+async fn bind(name: &'static str, address: Option<SocketAddr>) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = address else { return Ok(None) };
+    TcpListener::bind(address).await.map(Some).map_err(|cause| StartError::Listen { name, address, cause })
+}
+
+async fn save_now_and_then(
+    file: Arc<SnapshotFile>,
+    feed: Arc<Feed>,
+    every: Duration,
+    mut ended: watch::Receiver<bool>,
+) {
+    let mut saved = 0;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            _ = ended.changed() => return,
+        }
+        if feed.revision() != saved {
+            saved = feed.revision();
+            save(file.clone(), feed.clone()).await;
+        }
+    }
+}
+
+async fn save(file: Arc<SnapshotFile>, feed: Arc<Feed>) {
+    let revision = feed.revision();
+    let written = tokio::task::spawn_blocking(move || file.save(&feed.engine().snapshot.keys, revision)).await;
+    if let Ok(Err(error)) = written {
+        tracing::warn!(%error, "the snapshot could not be saved; the next start reads the keys from the catalogue");
+    }
+}

@@ -1,0 +1,192 @@
+//! The threads that carry calls: one a core, each with a runtime, a pool of upstream connections and a buffer of
+//! counts of its own. A connection goes to the thread that has the fewest and stays there.
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use keystile_server::enforce::engine::Engine;
+use keystile_server::gateway::wire::Patience;
+use keystile_server::gateway::{Pool, TrustedProxies, Worker, serve};
+use keystile_server::usage::Buffer;
+use keystile_server::verify::AskedBy;
+use keystile_server::world::Clock;
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, watch};
+
+use super::accept::Permit;
+
+/// How often idle upstream connections are looked through.
+const REAP_EVERY: Duration = Duration::from_secs(2);
+
+/// How often an ending thread looks whether its connections have ended.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Through which listener a connection came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The gateway's.
+    Gateway,
+    /// Verification's.
+    Check,
+}
+
+/// What the threads work with.
+pub struct Jobs {
+    /// Decides.
+    pub engine: Arc<Engine>,
+    /// A buffer of counts for each.
+    pub buffers: Vec<Arc<Buffer>>,
+    /// A random number for each.
+    pub seeds: Vec<u64>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Whose word about the caller's address counts.
+    pub proxies: TrustedProxies,
+    /// How long an upstream may take to accept a connection.
+    pub connect_timeout: Duration,
+    /// Who may ask for verification.
+    pub asked_by: AskedBy,
+    /// How long to wait for clients.
+    pub patience: Patience,
+}
+
+struct Arrival {
+    door: Door,
+    stream: std::net::TcpStream,
+    peer: SocketAddr,
+    permit: Permit,
+}
+
+/// The running threads.
+pub struct Workers {
+    hands: Hands,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Where connections are handed over.
+#[derive(Clone)]
+pub struct Hands(Arc<Vec<Hand>>);
+
+struct Hand {
+    arrivals: mpsc::UnboundedSender<Arrival>,
+    open: Arc<AtomicUsize>,
+}
+
+impl Workers {
+    /// Starts so many threads.
+    ///
+    /// # Errors
+    /// If the system can't start one.
+    pub fn start(count: usize, jobs: Jobs, ended: &watch::Receiver<bool>) -> io::Result<Self> {
+        let jobs = Arc::new(jobs);
+        let (mut hands, mut threads) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for index in 0..count {
+            // Not bounded: admission bounds how many connections there are.
+            let (arrivals, arriving) = mpsc::unbounded_channel();
+            let open = Arc::new(AtomicUsize::new(0));
+            let (jobs, counted, ended) = (jobs.clone(), open.clone(), ended.clone());
+            let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+            threads.push(thread.spawn(move || run(index, &jobs, arriving, &counted, ended))?);
+            hands.push(Hand { arrivals, open });
+        }
+        Ok(Self { hands: Hands(Arc::new(hands)), threads })
+    }
+
+    /// Where connections are handed over.
+    pub fn hands(&self) -> Hands {
+        self.hands.clone()
+    }
+
+    /// Waits until every thread has ended, which each does when `ended` says so.
+    pub fn end(self) {
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Hands {
+    /// Gives a connection to the thread that has the fewest.
+    pub fn hand_over(&self, door: Door, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+        let Some(hand) = self.0.iter().min_by_key(|hand| hand.open.load(Ordering::Relaxed)) else { return };
+        let Ok(stream) = stream.into_std() else { return };
+        hand.open.fetch_add(1, Ordering::Relaxed);
+        let _ = hand.arrivals.send(Arrival { door, stream, peer, permit });
+    }
+}
+
+fn run(
+    index: usize,
+    jobs: &Arc<Jobs>,
+    mut arriving: mpsc::UnboundedReceiver<Arrival>,
+    open: &Arc<AtomicUsize>,
+    mut ended: watch::Receiver<bool>,
+) {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "a worker could not start");
+            return;
+        }
+    };
+    let worker = Rc::new(Worker {
+        engine: jobs.engine.clone(),
+        buffer: jobs.buffers[index].clone(),
+        clock: jobs.clock.clone(),
+        pool: Rc::new(Pool::new(jobs.clock.clone(), jobs.connect_timeout)),
+        proxies: jobs.proxies.clone(),
+        request_seed: jobs.seeds[index],
+        requests: Cell::new(0),
+    });
+    let open = open.clone();
+    runtime.block_on(async move {
+        let pool = worker.pool.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(REAP_EVERY).await;
+                pool.reap();
+            }
+        });
+        let ending = ended.clone();
+        loop {
+            let arrival = tokio::select! {
+                biased;
+                arrival = arriving.recv() => arrival,
+                _ = ended.changed() => None,
+            };
+            let Some(arrival) = arrival else { break };
+            let (jobs, worker, open, ending) = (jobs.clone(), worker.clone(), open.clone(), ending.clone());
+            tokio::task::spawn_local(async move {
+                carry(arrival, &jobs, worker, ending).await;
+                open.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+        // Calls that are being answered go on to their end, within reason; then the runtime is dropped with the rest.
+        let finished = async {
+            while open.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let _ = tokio::time::timeout(super::DRAIN, finished).await;
+    });
+}
+
+async fn carry(arrival: Arrival, jobs: &Jobs, worker: Rc<Worker>, ending: watch::Receiver<bool>) {
+    let Arrival { door, stream, peer, permit } = arrival;
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::warn!(%error, "a connection could not be taken over"),
+    };
+    match door {
+        Door::Gateway => serve::gateway(stream, peer.ip(), worker, jobs.patience, ending).await,
+        Door::Check => serve::check(stream, peer.ip(), worker, jobs.asked_by, jobs.patience, ending).await,
+    }
+    drop(permit);
+}

@@ -1,0 +1,140 @@
+//! `keystile serve`: the settings become a running process, until a signal ends it.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::cli::{Exit, Screen};
+use crate::config::{self, LogFormat, LogLevel};
+use crate::process::{Opened, Process};
+
+/// Threads of the control plane: management, counting, accepting. Calls have threads of their own.
+const CONTROL_THREADS: usize = 2;
+
+/// Runs the server.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The settings file; else `KEYSTILE_CONFIG`, else `keystile.toml` if it is there.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
+    let mut screen = Screen::of_process();
+    let loaded = match config::load(options.config.as_deref(), config::environment()) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            screen.complain(&format!("{errors}"));
+            return Exit::Usage.into();
+        }
+    };
+    log(loaded.config.log.format, loaded.config.log.level);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    harden();
+    let config = loaded.config;
+    run_on_control_plane(&mut screen, async |screen| {
+        let opened = Opened::open(&config).await?;
+        let process = Process::start(opened, &config).await?;
+        announce(&process, json, screen);
+        until_told_to_end().await;
+        tracing::info!("ending: calls that are being answered are finished");
+        process.end().await;
+        Ok(())
+    })
+}
+
+/// Says where the listeners are, and the first management key: this one time.
+fn announce(process: &Process, json: bool, screen: &mut Screen) {
+    let addresses = process.addresses;
+    let url = |address: Option<std::net::SocketAddr>| address.map(|address| format!("http://{address}"));
+    let key = process.owner.management_key.as_ref().map(|key| key.expose());
+    if json {
+        let line = serde_json::json!({
+            "gateway": url(addresses.gateway), "admin": url(addresses.admin), "check": url(addresses.check), "management_key": key,
+        });
+        screen.out(&format!("{line}\n"));
+        return;
+    }
+    for (name, address) in [("gateway", addresses.gateway), ("admin", addresses.admin), ("check", addresses.check)] {
+        screen.out(&format!("{name}: {}\n", url(address).as_deref().unwrap_or("off")));
+    }
+    if let Some(key) = key {
+        screen.out(&format!("management key: {key}\n"));
+        screen.note(
+            "Keep the management key now: it is shown this one time. Commands take it from KEYSTILE_MANAGEMENT_KEY.",
+        );
+    }
+}
+
+/// Runs the control plane to its end. An error is said in one line.
+pub(crate) fn run_on_control_plane(
+    screen: &mut Screen,
+    body: impl AsyncFnOnce(&mut Screen) -> Result<(), Box<dyn std::error::Error>>,
+) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(body(screen)),
+        Err(error) => Err(error.into()),
+    };
+    match done {
+        Ok(()) => Exit::Ok.into(),
+        Err(error) => {
+            let mut text = format!("keystile: {error}");
+            let mut next = error.source();
+            while let Some(cause) = next {
+                text.push_str(&format!(": {cause}"));
+                next = cause.source();
+            }
+            screen.complain(&text);
+            Exit::Failure.into()
+        }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub(crate) async fn until_told_to_end() {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // Without signals the process runs until it is killed, which loses nothing that was acknowledged.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// No core dump holds the root key, and no other process of this user reads the memory (SECURITY.md §2.3).
+pub(crate) fn harden() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let done = setrlimit(Resource::Core, none).and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    if let Err(error) = done {
+        tracing::warn!(%error, "core dumps could not be switched off");
+    }
+}
+
+/// Where log lines go: standard error, as people or programs read them.
+pub(crate) fn log(format: LogFormat, level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    match format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
