@@ -16,7 +16,7 @@ use keystile_core::time::Timestamp;
 use keystile_store::Catalog;
 use sha2::Sha256;
 
-use super::keys::{KeyEntry, Keys};
+use super::keys::{KeyEntry, Keys, MAX_POLICIES};
 
 const MAGIC: &[u8; 8] = b"KSTLSNP1";
 const HEAD_LEN: usize = 8 + 16 + 8 + 8;
@@ -43,8 +43,12 @@ pub struct Saved {
 impl SnapshotFile {
     /// The file of an installation.
     pub fn new(path: PathBuf, catalog: &Catalog) -> Self {
-        let seal = Hmac::new_from_slice(&catalog.root().derive("snapshot")).expect("HMAC takes a key of any length");
-        Self { path, installation: catalog.installation(), seal }
+        Self::sealed(path, catalog.installation(), &catalog.root().derive("snapshot"))
+    }
+
+    fn sealed(path: PathBuf, installation: [u8; 16], seal: &[u8; 32]) -> Self {
+        let seal = Hmac::new_from_slice(seal).expect("HMAC takes a key of any length");
+        Self { path, installation, seal }
     }
 
     /// Reads the file if it is there, sound, and not newer than the catalogue.
@@ -167,6 +171,9 @@ fn decode(bytes: &[u8]) -> Option<KeyEntry> {
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
     let flags = word(64);
     let expires = word(60);
+    if word(56) >= MAX_POLICIES {
+        return None;
+    }
     Some(KeyEntry {
         digest: KeyDigest::from_bytes(bytes[..32].try_into().ok()?),
         id: KeyId::from_slice(&bytes[32..48]).ok()?,
@@ -183,4 +190,77 @@ fn decode(bytes: &[u8]) -> Option<KeyEntry> {
         kind: if flags & 4 == 0 { KeyKind::Secret } else { KeyKind::Management },
         environment: if flags & 8 == 0 { Environment::Live } else { Environment::Test },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(n: u32) -> KeyEntry {
+        let mut digest = [0; 32];
+        digest[..4].copy_from_slice(&n.wrapping_mul(2_654_435_761).to_le_bytes());
+        digest[28..].copy_from_slice(&n.to_le_bytes());
+        KeyEntry {
+            number: n,
+            digest: KeyDigest::from_bytes(digest),
+            id: KeyId::from_entropy([n as u8; 16]),
+            project: n % 7,
+            policy: n % 11,
+            expires_at: n.is_multiple_of(2).then(|| Timestamp::from_secs(i64::from(n) + 1)),
+            standing: [Standing::Active, Standing::Disabled, Standing::Revoked][n as usize % 3],
+            kind: if n.is_multiple_of(5) { KeyKind::Management } else { KeyKind::Secret },
+            environment: if n.is_multiple_of(3) { Environment::Test } else { Environment::Live },
+        }
+    }
+
+    /// A folder with a saved snapshot of 5,000 keys at revision 9.
+    fn saved() -> (tempfile::TempDir, SnapshotFile) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = SnapshotFile::sealed(folder.path().join("snapshot"), [1; 16], &[2; 32]);
+        let keys = Keys::with_capacity(0);
+        (1..=5_000).for_each(|n| keys.put(&entry(n)));
+        keys.remove(&entry(77).digest, entry(77).id);
+        file.save(&keys, 9).unwrap();
+        (folder, file)
+    }
+
+    #[test]
+    fn a_snapshot_comes_back_as_it_was_saved() {
+        let (_folder, file) = saved();
+        let back = file.load(9).unwrap();
+        assert_eq!(back.revision, 9);
+        let wanted: Vec<KeyEntry> = (1..=5_000).filter(|n| *n != 77).map(entry).collect();
+        assert_eq!(back.keys.iter().collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn a_snapshot_of_the_future_or_of_another_installation_is_not_used() {
+        let (folder, file) = saved();
+        assert!(file.load(8).is_none(), "the catalogue was put back to an earlier day");
+        let path = folder.path().join("snapshot");
+        assert!(SnapshotFile::sealed(path.clone(), [9; 16], &[2; 32]).load(9).is_none());
+        assert!(SnapshotFile::sealed(path, [1; 16], &[3; 32]).load(9).is_none(), "another root key");
+        assert!(SnapshotFile::sealed(folder.path().join("none"), [1; 16], &[2; 32]).load(9).is_none());
+    }
+
+    //
+    #[test]
+    fn r04_no_altered_or_cut_snapshot_is_used() {
+        let (folder, file) = saved();
+        let path = folder.path().join("snapshot");
+        let sound = fs::read(&path).unwrap();
+        let places = (0..sound.len()).step_by(sound.len() / 97).chain([sound.len() - 1]);
+        for place in places {
+            let mut altered = sound.clone();
+            altered[place] ^= 1 << (place % 8);
+            fs::write(&path, &altered).unwrap();
+            assert!(file.load(u64::MAX).is_none(), "byte {place} was altered");
+            fs::write(&path, &sound[..place]).unwrap();
+            assert!(file.load(u64::MAX).is_none(), "cut at {place}");
+        }
+        fs::write(&path, [&sound[..], b"x"].concat()).unwrap();
+        assert!(file.load(u64::MAX).is_none());
+        fs::write(&path, &sound).unwrap();
+        assert!(file.load(9).is_some());
+    }
 }

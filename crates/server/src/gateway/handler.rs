@@ -83,7 +83,8 @@ fn address_header(address: IpAddr) -> HeaderValue {
 struct Refusal {
     problem: Problem,
     code: Code,
-    limits: Option<Verdict>,
+    /// What the limits said, if they were asked. Boxed: refusals are rare, and every step hands one on.
+    limits: Option<Box<Verdict>>,
 }
 
 impl From<Code> for Refusal {
@@ -172,7 +173,8 @@ impl Worker {
         }
         let verdict = match verdict {
             Some(verdict) if !verdict.code.is_allowed() => {
-                return Err(Refusal { limits: Some(verdict), ..Refusal::from(Code::Allowed) }.by_verdict());
+                let code = verdict.code;
+                return Err(Refusal { limits: Some(Box::new(verdict)), ..code.into() });
             }
             other => other,
         };
@@ -212,14 +214,6 @@ impl Worker {
         {
             pending.key(&key);
         }
-    }
-}
-
-impl Refusal {
-    /// The refusal that the verdict it carries speaks of.
-    fn by_verdict(self) -> Self {
-        let code = self.limits.as_ref().map_or(Code::Unidentified, |verdict| verdict.code);
-        Self { problem: Problem::of(code), code, ..self }
     }
 }
 

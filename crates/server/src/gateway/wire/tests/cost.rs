@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::wire::framing::Framing;
-use crate::wire::{Patience, guard};
+use crate::gateway::wire::framing::Framing;
+use crate::gateway::wire::{Patience, guard};
 
 const ROUNDS: u32 = if cfg!(debug_assertions) { 1_000 } else { 1_000_000 };
 

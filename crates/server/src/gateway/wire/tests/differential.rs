@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::harness::{count_answers, exchange, judged, many_cases, plainly_read, run};
-use crate::wire::Scope;
-use crate::wire::framing::Stop;
+use crate::gateway::wire::Scope;
+use crate::gateway::wire::framing::Stop;
 
 /// What requests are made of: sound lines, and lines that look like them.
 const TARGETS: &[&str] =

@@ -14,8 +14,8 @@ use keystile_core::Code;
 use proptest::prelude::ProptestConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 
-use crate::wire::framing::{Framing, Stop};
-use crate::wire::{Exchanges, Guarded, Patience, Refused, guard};
+use crate::gateway::wire::framing::{Framing, Stop};
+use crate::gateway::wire::{Exchanges, Guarded, Patience, Refused, guard};
 
 /// What the answer of the tests' service begins with; hyper never answers like this by itself.
 pub(super) const ANSWER: &[u8] = b"HTTP/1.1 299 ";

@@ -3,8 +3,8 @@
 use keystile_core::Code;
 
 use super::harness::{head_refused, judged, malformed, passes, with_fields, with_target};
-use crate::wire::framing::{Framing, Place, Stop};
-use crate::wire::{MAX_FIELDS, MAX_HEAD_BYTES, Scope};
+use crate::gateway::wire::framing::{Framing, Place, Stop};
+use crate::gateway::wire::{MAX_FIELDS, MAX_HEAD_BYTES, Scope};
 
 #[test]
 fn sound_requests_pass_byte_for_byte() {

@@ -6,7 +6,7 @@ use keystile_core::Code;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::harness::{count_answers, exchange, run, serve, served};
-use crate::wire::{Patience, Scope, guard};
+use crate::gateway::wire::{Patience, Scope, guard};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -96,8 +96,8 @@ fn the_answer_to_a_refusal_is_not_lost_in_a_reset() {
 #[test]
 fn exchanges_may_go_where_a_body_goes() {
     fn is_sendable<T: Send + Sync + 'static>() {}
-    is_sendable::<crate::wire::Exchange>();
-    is_sendable::<crate::wire::Exchanges>();
+    is_sendable::<crate::gateway::wire::Exchange>();
+    is_sendable::<crate::gateway::wire::Exchanges>();
 }
 
 #[test]

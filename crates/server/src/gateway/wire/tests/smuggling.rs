@@ -3,7 +3,7 @@
 use keystile_core::Code;
 
 use super::harness::{count_answers, exchange, judged, plainly_read, run, with_fields};
-use crate::wire::framing::Stop;
+use crate::gateway::wire::framing::Stop;
 
 /// Bytes that some parser somewhere skips, cuts at or trims.
 const MEANINGFUL: &[u8] =

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
 
 use super::harness::{count_answers, run, serve, served};
-use crate::wire::{Patience, guard};
+use crate::gateway::wire::{Patience, guard};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 

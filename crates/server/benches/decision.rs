@@ -1,0 +1,141 @@
+//! What a decision costs, with everything it needs in memory: `cargo bench -p keystile-server --bench decision`.
+//!
+//! Allocations are counted too: a decision makes none.
+
+use std::sync::{Arc, OnceLock};
+
+use divan::{AllocProfiler, Bencher, black_box};
+use http::HeaderValue;
+use keystile_core::api::Access;
+use keystile_core::decide::ActivationState;
+use keystile_core::facts::Facts;
+use keystile_core::id::{ApiId, KeyId, OrganizationId, ProjectId};
+use keystile_core::key::{Environment, KeyKind, Pepper, PepperSecret, Standing};
+use keystile_core::limit::{Algorithm, LimitRule};
+use keystile_core::policy::Policy;
+use keystile_core::time::{Moment, Ticks, Timestamp};
+use keystile_server::enforce::engine::{Door, Engine};
+use keystile_server::enforce::keys::KeyEntry;
+use keystile_server::enforce::operations::{ApiLabels, Operations};
+use keystile_server::enforce::snapshot::{ApiView, PolicyView, ProjectView, Snapshot, Upstream};
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+fn main() {
+    divan::main();
+}
+
+const OWNER: OrganizationId = OrganizationId::from_entropy([1; 16]);
+
+struct World {
+    engine: Engine,
+    api: Arc<ApiView>,
+    keys: u32,
+}
+
+fn text(n: u32) -> String {
+    format!("gk_live_{n:032}")
+}
+
+/// An engine with so many keys of one project; even ones have no limits, odd ones have three.
+fn world(keys: u32) -> World {
+    let snapshot = Snapshot::with_capacity(keys as usize);
+    let pepper = Pepper::new(1, &PepperSecret::new([7; 32]));
+    let project = ProjectView {
+        number: 1,
+        owner: 1,
+        id: ProjectId::from_entropy([2; 16]),
+        organization: OWNER,
+        environment: Environment::Live,
+        id_header: HeaderValue::from_static("prj"),
+        name_header: HeaderValue::from_static("bench"),
+        activations: vec![(1, ActivationState::Approved)],
+    };
+    snapshot.projects.set(1, Some(Arc::new(project)));
+    let rule = |name, limit, window, algorithm| LimitRule::new(name, limit, window, algorithm, None).expect("a limit");
+    let limits = vec![
+        rule("second", 1_000_000, 1, Algorithm::TokenBucket),
+        rule("minute", 100_000_000, 60, Algorithm::SlidingWindow),
+        rule("day", 1_000_000_000, 86_400, Algorithm::SlidingWindow),
+    ];
+    snapshot.policies.set(1, Some(Arc::new(PolicyView::new(Policy::default()))));
+    snapshot.policies.set(2, Some(Arc::new(PolicyView::new(Policy { rate_limits: limits, ..Policy::default() }))));
+    for n in 0..keys {
+        snapshot.keys.put(&KeyEntry {
+            number: n + 1,
+            digest: pepper.digest(&text(n)),
+            id: KeyId::from_entropy([n as u8; 16]),
+            project: 1,
+            policy: 1 + n % 2,
+            expires_at: None,
+            standing: Standing::Active,
+            kind: KeyKind::Secret,
+            environment: Environment::Live,
+        });
+    }
+    let api = Arc::new(ApiView {
+        number: 1,
+        id: ApiId::from_entropy([3; 16]),
+        name: "bench".into(),
+        organization: OWNER,
+        owner: 1,
+        active: true,
+        access: Access::Key,
+        upstream: Arc::new(Upstream::new(&"http://127.0.0.1:9".parse().expect("an upstream"))),
+        hosts: Vec::new(),
+        path_prefix: "".into(),
+        strip_prefix: false,
+        key_places: Vec::new(),
+        body_limit_bytes: 0,
+        upstream_timeout: std::time::Duration::ZERO,
+        operations: Operations::Segments(Arc::new(ApiLabels::new(1, snapshot.labels.clone()))),
+    });
+    World { engine: Engine::new(snapshot, vec![pepper]), api, keys }
+}
+
+fn million() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| world(1_000_000))
+}
+
+fn ten_thousand() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| world(10_000))
+}
+
+/// Decides calls of keys all over the table; `parity` picks keys without (0) or with (1) limits.
+fn decide(bencher: Bencher<'_, '_>, world: &World, parity: u32) {
+    let texts: Vec<String> =
+        (0..4_096u32).map(|n| text((n.wrapping_mul(2_654_435_761) % world.keys) & !1 | parity)).collect();
+    let mut at = 0;
+    let facts = Facts::at(Moment { wall: Timestamp::from_secs(1), ticks: Ticks::from_nanos(1 << 60) });
+    bencher.bench_local(|| {
+        at = (at + 1) % texts.len();
+        world.engine.check(black_box(&texts[at]), Door::Api(&world.api), &facts).code
+    });
+}
+
+#[divan::bench]
+fn key_alone_of_a_million(bencher: Bencher<'_, '_>) {
+    decide(bencher, million(), 0);
+}
+
+#[divan::bench]
+fn key_and_three_limits_of_a_million(bencher: Bencher<'_, '_>) {
+    decide(bencher, million(), 1);
+}
+
+#[divan::bench]
+fn key_and_three_limits_of_ten_thousand(bencher: Bencher<'_, '_>) {
+    decide(bencher, ten_thousand(), 1);
+}
+
+#[divan::bench]
+fn unknown_key_of_a_million(bencher: Bencher<'_, '_>) {
+    let world = million();
+    let facts = Facts::at(Moment { wall: Timestamp::from_secs(1), ticks: Ticks::from_nanos(1 << 60) });
+    bencher.bench_local(|| {
+        world.engine.check(black_box("gk_live_no_such_key_here_0123456789"), Door::Api(&world.api), &facts).code
+    });
+}
