@@ -84,7 +84,7 @@ codes! {
     TimeForbidden = 27, "time_forbidden", 403, "Not at this time", "The key may not be used at this time.";
     /// The country is not allowed.
     CountryForbidden = 28, "country_forbidden", 403, "Country not allowed for this key", "The key may not be used from this country.";
-    /// A key of this kind, or of this environment, does not open this.
+    /// A key of this kind does not open this.
     KeyKindForbidden = 29, "key_kind_forbidden", 403, "Wrong kind of key", "A key of this kind can't be used here: secret keys call APIs, management keys call the management API.";
     /// The activation is suspended.
     Suspended = 30, "suspended", 403, "Access suspended", "The project's access to this API is suspended; ask the API's owner.";

@@ -183,6 +183,9 @@ fn judge_activation(key: &Key<'_>, target: Target) -> Result<(), Code> {
 /// What the counters said, rule by rule in the order of the admission. Empty when there are no rules.
 pub type Weights = ArrayVec<Weighed, MAX_RULES>;
 
+/// What is left at each rule, in the order of the admission: all that is kept of [`Weights`] once the call is settled.
+pub type Readings = ArrayVec<Reading, MAX_RULES>;
+
 /// The answer for one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {

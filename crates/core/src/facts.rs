@@ -17,7 +17,7 @@ pub struct Facts<'a> {
     pub method: Option<Method>,
     /// Its canonical path, if known.
     pub path: Option<&'a str>,
-    /// Permissions that it needs beyond those of its operation.
+    /// Permissions that it needs.
     pub needs: Option<&'a PermissionQuery>,
     /// What it counts against limits; an ordinary call costs 1.
     pub cost: u32,

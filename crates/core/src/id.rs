@@ -53,6 +53,15 @@ macro_rules! ids {
                 self.0
             }
 
+            /// The text form, without a detour through formatting: ids are written on every call.
+            pub fn to_ascii(self) -> [u8; $prefix.len() + ID_DIGITS] {
+                let mut text = [0; $prefix.len() + ID_DIGITS];
+                let (prefix, digits) = text.split_at_mut($prefix.len());
+                prefix.copy_from_slice($prefix.as_bytes());
+                base62::encode_u128(self.0, digits);
+                text
+            }
+
             /// Reads sixteen stored bytes; any other length is no id.
             pub fn from_slice(bytes: &[u8]) -> Result<Self, NotAnId> {
                 let bytes = bytes.try_into().map_err(|_| NotAnId { prefix: $prefix })?;
@@ -127,6 +136,7 @@ mod tests {
             let id = KeyId::from_entropy(bytes);
             prop_assert_eq!(id.to_string().parse::<KeyId>(), Ok(id));
             prop_assert_eq!(id.to_string().len(), 26);
+            prop_assert_eq!(id.to_string().into_bytes(), id.to_ascii());
         }
     }
 

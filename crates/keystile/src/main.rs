@@ -18,6 +18,10 @@ use keystile_server::world::{Clock, SystemClock};
 
 use crate::cli::Screen;
 
+/// A call makes some forty small allocations, all on its own core; this allocator takes half the time for them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A turnstile for your APIs: issues keys, checks every call that presents one, limits and counts what they do.
 #[derive(Parser)]
 #[command(name = "keystile", version, about, propagate_version = true)]

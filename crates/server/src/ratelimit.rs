@@ -2,8 +2,7 @@
 //! (RFC 9110 §10.2.3). Times are whole seconds, rounded up, so that a client that waits is never early.
 
 use http::HeaderValue;
-use keystile_core::decide::{Weights, reading};
-use keystile_core::limit::{Algorithm, LimitRule};
+use keystile_core::limit::{Algorithm, LimitRule, Reading};
 
 /// `RateLimit-Policy: "per-minute";q=60;w=60`, for each limit; none without limits.
 pub fn policy_field(rules: &[LimitRule]) -> Option<HeaderValue> {
@@ -21,14 +20,13 @@ pub fn policy_field(rules: &[LimitRule]) -> Option<HeaderValue> {
 }
 
 /// `RateLimit: "per-minute";r=59;t=30`, for each limit.
-pub fn state_field(rules: &[LimitRule], weights: &Weights) -> Option<HeaderValue> {
-    let mut text = Vec::with_capacity(40 * weights.len());
+pub fn state_field(rules: &[LimitRule], readings: &[Reading]) -> Option<HeaderValue> {
+    let mut text = Vec::with_capacity(40 * readings.len());
     let mut digits = itoa::Buffer::new();
-    for (rule, weighed) in rules.iter().zip(weights) {
+    for (rule, reading) in rules.iter().zip(readings) {
         if !text.is_empty() {
             text.extend_from_slice(b", ");
         }
-        let reading = reading(weighed);
         text.push(b'"');
         text.extend_from_slice(rule.name.as_str().as_bytes());
         text.extend_from_slice(b"\";r=");
@@ -48,7 +46,6 @@ pub const fn seconds(nanos: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keystile_core::limit::{Reading, Slot, Weighed};
 
     fn rule(name: &str, algorithm: Algorithm, burst: Option<u32>) -> LimitRule {
         LimitRule::new(name, 100, 60, algorithm, burst).unwrap()
@@ -60,10 +57,8 @@ mod tests {
         assert_eq!(policy_field(&rules).unwrap(), "\"minute\";q=100;w=60, \"bucket\";q=100;w=60;burst=5");
         assert_eq!(policy_field(&[]), None);
         let reading = |remaining, reset_nanos| Reading { remaining, reset_nanos };
-        let mut weights = Weights::new();
-        weights.push(Weighed::Fits { slot: Slot::default(), reading: reading(99, 59_000_000_001) });
-        weights.push(Weighed::Over { reading: reading(0, 1), retry_nanos: Some(1) });
-        assert_eq!(state_field(&rules, &weights).unwrap(), "\"minute\";r=99;t=60, \"bucket\";r=0;t=1");
-        assert_eq!(state_field(&[], &Weights::new()), None);
+        let readings = [reading(99, 59_000_000_001), reading(0, 1)];
+        assert_eq!(state_field(&rules, &readings).unwrap(), "\"minute\";r=99;t=60, \"bucket\";r=0;t=1");
+        assert_eq!(state_field(&[], &[]), None);
     }
 }

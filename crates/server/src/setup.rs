@@ -54,7 +54,7 @@ pub struct Setup<'a> {
 pub struct Owner {
     /// The first organization.
     pub organization: OrganizationId,
-    /// A management key, if there was none in use: at the first start, or when all were revoked.
+    /// A management key, if there was none in use: at the first start, or when all were revoked or have expired.
     pub management_key: Option<KeyText>,
 }
 
@@ -71,6 +71,7 @@ pub struct Trial {
 }
 
 const FIRST: Page = Page { before: None, limit: 1 };
+const ALL: Page = Page { before: None, limit: u32::MAX };
 
 impl Setup<'_> {
     fn author(&self, organization: OrganizationId) -> Author {
@@ -98,9 +99,10 @@ impl Setup<'_> {
             }
         };
         let in_use = KeyFilter { kind: Some(KeyKind::Management), standing: Some(Standing::Active), project: None };
-        let management_key = match self.catalog.keys(organization, in_use, FIRST).await?.is_empty() {
-            false => None,
-            true => {
+        let active = self.catalog.keys(organization, in_use, ALL).await?;
+        let management_key = match active.iter().any(|key| key.expires_at.is_none_or(|end| end > self.at)) {
+            true => None,
+            false => {
                 let project =
                     self.project(organization, "Management", "Holds the keys of this installation's owner.").await?;
                 let everything = Policy { permissions: vec!["*".parse().expect("a permission")], ..Policy::default() };
@@ -124,8 +126,7 @@ impl Setup<'_> {
         document: Option<&ApiDocument>,
     ) -> Result<Trial, SetupError> {
         let document = document.map(ApiDocument::kept).transpose()?;
-        let all = Page { before: None, limit: u32::MAX };
-        let oldest = self.catalog.apis(organization, all).await?.into_iter().min_by_key(|api| api.number);
+        let oldest = self.catalog.apis(organization, ALL).await?.into_iter().min_by_key(|api| api.number);
         let api = match oldest {
             None => {
                 let id = ApiId::from_entropy(self.id()?);
@@ -158,7 +159,7 @@ impl Setup<'_> {
             self.catalog.apply(&self.author(organization), change).await?;
         }
         let keys = KeyFilter { project: Some(project), ..KeyFilter::default() };
-        let oldest = self.catalog.keys(organization, keys, all).await?.into_iter().min_by_key(|key| key.number);
+        let oldest = self.catalog.keys(organization, keys, ALL).await?.into_iter().min_by_key(|key| key.number);
         let (key, text) = match oldest {
             Some(key) => (key.id, None),
             None => {
@@ -179,8 +180,7 @@ impl Setup<'_> {
         name: &str,
         description: &str,
     ) -> Result<ProjectId, SetupError> {
-        let all = Page { before: None, limit: u32::MAX };
-        let named = self.catalog.projects(organization, all).await?.into_iter().filter(|project| project.name == name);
+        let named = self.catalog.projects(organization, ALL).await?.into_iter().filter(|project| project.name == name);
         if let Some(project) = named.min_by_key(|project| project.number) {
             return Ok(project.id);
         }

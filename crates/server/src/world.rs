@@ -8,6 +8,11 @@ use keystile_core::time::{Moment, Ticks, Timestamp};
 pub trait Clock: Send + Sync + 'static {
     /// Both clocks, read together.
     fn now(&self) -> Moment;
+
+    /// The clock that never goes back, alone.
+    fn ticks(&self) -> Ticks {
+        self.now().ticks
+    }
 }
 
 /// Gives bytes that nobody can guess.
@@ -61,11 +66,11 @@ impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods, reason = "this is the one place where the real clock enters")]
     fn now(&self) -> Moment {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let ticks = self.start.elapsed().as_nanos() as u64;
-        Moment {
-            wall: Timestamp::from_micros(since_epoch.as_micros() as i64),
-            ticks: Ticks::from_nanos(FIRST_TICK + ticks),
-        }
+        Moment { wall: Timestamp::from_micros(since_epoch.as_micros() as i64), ticks: self.ticks() }
+    }
+
+    fn ticks(&self) -> Ticks {
+        Ticks::from_nanos(FIRST_TICK + self.start.elapsed().as_nanos() as u64)
     }
 }
 

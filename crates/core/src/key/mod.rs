@@ -21,7 +21,7 @@ pub const DEFAULT_KEY_DAYS: u32 = 90;
 /// Bits below which an imported text is refused as guessable (SECURITY.md K-7).
 pub const MIN_IMPORT_BITS: u32 = 112;
 
-/// Where a project and its keys live. A key of one never opens the other.
+/// Where a project and its keys live. It stands in the text of a key, so that nobody takes one for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Environment {

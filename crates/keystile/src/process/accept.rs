@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use keystile_server::gateway::Ending;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// How long to wait when the system has no file descriptor left.
 const BREATH: Duration = Duration::from_millis(50);
@@ -90,7 +91,7 @@ impl Drop for Permit {
 pub async fn accept(
     listener: TcpListener,
     admission: Arc<Admission>,
-    mut ended: watch::Receiver<bool>,
+    ending: Ending,
     carry: impl Fn(TcpStream, SocketAddr, Permit),
 ) {
     loop {
@@ -99,7 +100,7 @@ pub async fn accept(
                 admission.until(|admission| !admission.is_full()).await;
                 listener.accept().await
             } => accepted,
-            _ = ended.changed() => return,
+            () = ending.wait() => return,
         };
         match accepted {
             Ok((stream, peer)) => {

@@ -16,7 +16,7 @@ use keystile_server::enforce::engine::Engine;
 use keystile_server::enforce::feed::Feed;
 use keystile_server::enforce::file::SnapshotFile;
 use keystile_server::gateway::wire::Patience;
-use keystile_server::gateway::{TrustedProxies, serve};
+use keystile_server::gateway::{Ending, TrustedProxies, serve};
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Owner, Setup, SetupError};
 use keystile_server::usage::{Queue, Writer};
@@ -24,7 +24,6 @@ use keystile_server::verify::AskedBy;
 use keystile_server::world::{Clock, Entropy, SystemClock, SystemEntropy, random};
 use keystile_store::{OpenError, Store, StoreError};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
 use crate::config::Config;
 use accept::{Admission, accept};
@@ -72,9 +71,10 @@ pub struct Process {
     store: Store,
     app: App,
     snapshot: Arc<SnapshotFile>,
-    ending: watch::Sender<bool>,
+    ending: Ending,
     workers: Workers,
     admission: Arc<Admission>,
+    guests: Arc<Admission>,
     /// Where the listeners really are.
     pub addresses: Addresses,
     /// The owner, with a management key if it was made just now.
@@ -150,7 +150,7 @@ impl Process {
             entropy: entropy.clone(),
         };
 
-        let (ending, ended) = watch::channel(false);
+        let ending = Ending::new();
         let gateway = bind("gateway", config.gateway.listen).await?;
         let admin = bind("admin", config.admin.listen).await?;
         let check = bind("check", config.check.listen).await?;
@@ -166,39 +166,43 @@ impl Process {
             write: config.gateway.write_stall,
         };
         let jobs = jobs(config, &engine, &queue, &clock, &entropy, patience)?;
-        let workers = Workers::start(config.gateway.worker_count(), jobs, &ended).map_err(StartError::Worker)?;
+        let workers = Workers::start(config.gateway.worker_count(), jobs, &ending).map_err(StartError::Worker)?;
         let admission =
             Arc::new(Admission::new(config.gateway.max_connections, config.gateway.max_connections_per_address));
         for (listener, door) in [(gateway, Door::Gateway), (check, Door::Check)] {
             if let Some(listener) = listener {
                 let hands = workers.hands();
                 let carry = move |stream, peer, permit| hands.hand_over(door, stream, peer, permit);
-                tokio::spawn(accept(listener, admission.clone(), ended.clone(), carry));
+                tokio::spawn(accept(listener, admission.clone(), ending.clone(), carry));
             }
         }
+        let guests = Arc::new(Admission::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS));
         if let Some(listener) = admin {
             let router = manage::router(app.clone());
-            let guests = Arc::new(Admission::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS));
-            let admin_ended = ended.clone();
+            let admin_ending = ending.clone();
             let carry = move |stream, peer: SocketAddr, permit| {
-                let (router, ending) = (router.clone(), admin_ended.clone());
+                let (router, ending) = (router.clone(), admin_ending.clone());
                 tokio::spawn(async move {
                     serve::admin(stream, peer.ip(), router, patience, ending).await;
                     drop(permit);
                 });
             };
-            tokio::spawn(accept(listener, guests, ended.clone(), carry));
+            tokio::spawn(accept(listener, guests.clone(), ending.clone(), carry));
         }
         tokio::spawn(writer.run(config.usage.flush));
-        tokio::spawn(save_now_and_then(snapshot.clone(), feed, config.snapshot.save, ended));
-        Ok(Self { store, app, snapshot, ending, workers, admission, addresses, owner })
+        tokio::spawn(save_now_and_then(snapshot.clone(), feed, config.snapshot.save, ending.clone()));
+        Ok(Self { store, app, snapshot, ending, workers, admission, guests, addresses, owner })
     }
 
     /// Ends: no new connection or call begins, those that run are finished or cut off after some seconds, what was
     /// counted and the snapshot are written.
     pub async fn end(self) {
-        self.ending.send_replace(true);
-        if tokio::time::timeout(DRAIN, self.admission.until_empty()).await.is_err() {
+        self.ending.begin();
+        let everybody_left = async {
+            self.admission.until_empty().await;
+            self.guests.until_empty().await;
+        };
+        if tokio::time::timeout(DRAIN, everybody_left).await.is_err() {
             tracing::warn!("some connections were cut off; they took too long to end");
         }
         self.workers.end();
@@ -238,17 +242,12 @@ async fn bind(name: &'static str, address: Option<SocketAddr>) -> Result<Option<
     TcpListener::bind(address).await.map(Some).map_err(|cause| StartError::Listen { name, address, cause })
 }
 
-async fn save_now_and_then(
-    file: Arc<SnapshotFile>,
-    feed: Arc<Feed>,
-    every: Duration,
-    mut ended: watch::Receiver<bool>,
-) {
+async fn save_now_and_then(file: Arc<SnapshotFile>, feed: Arc<Feed>, every: Duration, ending: Ending) {
     let mut saved = 0;
     loop {
         tokio::select! {
             () = tokio::time::sleep(every) => {}
-            _ = ended.changed() => return,
+            () = ending.wait() => return,
         }
         if feed.revision() != saved {
             saved = feed.revision();

@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use keystile_server::enforce::engine::Engine;
 use keystile_server::gateway::wire::Patience;
-use keystile_server::gateway::{Pool, TrustedProxies, Worker, serve};
-use keystile_server::usage::Buffer;
+use keystile_server::gateway::{Ending, Pool, TrustedProxies, Worker, serve};
+use keystile_server::usage::{Buffer, Recorder};
 use keystile_server::verify::AskedBy;
 use keystile_server::world::Clock;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::accept::Permit;
 
@@ -84,16 +84,16 @@ impl Workers {
     ///
     /// # Errors
     /// If the system can't start one.
-    pub fn start(count: usize, jobs: Jobs, ended: &watch::Receiver<bool>) -> io::Result<Self> {
+    pub fn start(count: usize, jobs: Jobs, ending: &Ending) -> io::Result<Self> {
         let jobs = Arc::new(jobs);
         let (mut hands, mut threads) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for index in 0..count {
             // Not bounded: admission bounds how many connections there are.
             let (arrivals, arriving) = mpsc::unbounded_channel();
             let open = Arc::new(AtomicUsize::new(0));
-            let (jobs, counted, ended) = (jobs.clone(), open.clone(), ended.clone());
+            let (jobs, counted, ending) = (jobs.clone(), open.clone(), ending.clone());
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-            threads.push(thread.spawn(move || run(index, &jobs, arriving, &counted, ended))?);
+            threads.push(thread.spawn(move || run(index, &jobs, arriving, &counted, &ending))?);
             hands.push(Hand { arrivals, open });
         }
         Ok(Self { hands: Hands(Arc::new(hands)), threads })
@@ -104,7 +104,7 @@ impl Workers {
         self.hands.clone()
     }
 
-    /// Waits until every thread has ended, which each does when `ended` says so.
+    /// Waits until every thread has ended, which each does when `ending` says so.
     pub fn end(self) {
         for thread in self.threads {
             let _ = thread.join();
@@ -127,7 +127,7 @@ fn run(
     jobs: &Arc<Jobs>,
     mut arriving: mpsc::UnboundedReceiver<Arrival>,
     open: &Arc<AtomicUsize>,
-    mut ended: watch::Receiver<bool>,
+    ending: &Ending,
 ) {
     let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
@@ -138,8 +138,7 @@ fn run(
     };
     let worker = Rc::new(Worker {
         engine: jobs.engine.clone(),
-        buffer: jobs.buffers[index].clone(),
-        clock: jobs.clock.clone(),
+        recorder: Rc::new(Recorder { buffer: jobs.buffers[index].clone(), clock: jobs.clock.clone() }),
         pool: Rc::new(Pool::new(jobs.clock.clone(), jobs.connect_timeout)),
         proxies: jobs.proxies.clone(),
         request_seed: jobs.seeds[index],
@@ -154,12 +153,11 @@ fn run(
                 pool.reap();
             }
         });
-        let ending = ended.clone();
         loop {
             let arrival = tokio::select! {
                 biased;
                 arrival = arriving.recv() => arrival,
-                _ = ended.changed() => None,
+                () = ending.wait() => None,
             };
             let Some(arrival) = arrival else { break };
             let (jobs, worker, open, ending) = (jobs.clone(), worker.clone(), open.clone(), ending.clone());
@@ -178,7 +176,7 @@ fn run(
     });
 }
 
-async fn carry(arrival: Arrival, jobs: &Jobs, worker: Rc<Worker>, ending: watch::Receiver<bool>) {
+async fn carry(arrival: Arrival, jobs: &Jobs, worker: Rc<Worker>, ending: Ending) {
     let Arrival { door, stream, peer, permit } = arrival;
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,

@@ -1,6 +1,6 @@
 //! Growing storage that is read without a lock: chunks are added, never moved, so an index stays good for ever.
 //!
-//! One thread writes (the feed), any number read.
+//! Who writes is settled by whoever uses it (the feed alone, or under a lock); any number read.
 
 use std::sync::{Arc, OnceLock};
 

@@ -58,11 +58,12 @@ impl Counters {
 
     /// Weighs a call at every rule, and counts it at all of them if it fits all of them.
     ///
-    /// `fingerprint` tells one list of rules from another: counts made under other rules are forgotten.
-    pub fn charge(&self, key: u32, admission: &Admission<'_>, fingerprint: u64, now: Ticks) -> Weights {
-        let mut weights = Weights::new();
+    /// `fingerprint` tells one list of rules from another: counts made under other rules are forgotten. What each rule
+    /// said is put into `weights`, which is long and therefore stays where it is.
+    pub fn charge(&self, key: u32, admission: &Admission<'_>, fingerprint: u64, now: Ticks, weights: &mut Weights) {
+        weights.clear();
         if admission.rules.is_empty() {
-            return weights;
+            return;
         }
         let _held = self.stripes[key as usize % STRIPES].0.lock();
         let first = self.block(key, admission.rules.len() as u32, fingerprint);
@@ -73,7 +74,7 @@ impl Counters {
             fits &= matches!(weighed, Weighed::Fits { .. });
             weights.push(weighed);
         }
-        for (index, (rule, weighed)) in admission.rules.iter().zip(&mut weights).enumerate() {
+        for (index, (rule, weighed)) in admission.rules.iter().zip(weights).enumerate() {
             match weighed {
                 Weighed::Fits { slot, .. } if fits => cells(index).store(slot.0),
                 // Not charged after all, so what is left is what was left before.
@@ -81,7 +82,6 @@ impl Counters {
                 Weighed::Over { .. } => {}
             }
         }
-        weights
     }
 
     /// The first cell of the key's rules; called under its lock.
@@ -133,14 +133,19 @@ mod tests {
 
     const NOW: Ticks = Ticks::from_nanos(1 << 60);
 
+    fn charged(counters: &Counters, key: u32, rules: &[LimitRule], fingerprint: u64) -> Weights {
+        let mut weights = Weights::new();
+        counters.charge(key, &Admission { rules, cost: 1 }, fingerprint, NOW, &mut weights);
+        weights
+    }
+
     fn admitted_by_100_tasks(rules: &[LimitRule]) -> usize {
         let counters = Counters::new();
         std::thread::scope(|scope| {
             let tasks: Vec<_> = (0..100)
                 .map(|_| {
                     scope.spawn(|| {
-                        let admission = Admission { rules, cost: 1 };
-                        (0..50).filter(|_| settle(&counters.charge(7, &admission, 1, NOW)).code.is_allowed()).count()
+                        (0..50).filter(|_| settle(&charged(&counters, 7, rules, 1)).code.is_allowed()).count()
                     })
                 })
                 .collect();
@@ -163,11 +168,10 @@ mod tests {
     fn a_refusal_costs_nothing() {
         let counters = Counters::new();
         let rules = rules(&[(Algorithm::SlidingWindow, 100), (Algorithm::TokenBucket, 1)]);
-        let admission = Admission { rules: &rules, cost: 1 };
         for _ in 0..50 {
-            counters.charge(1, &admission, 1, NOW);
+            charged(&counters, 1, &rules, 1);
         }
-        let weights = counters.charge(1, &admission, 1, NOW);
+        let weights = charged(&counters, 1, &rules, 1);
         assert_eq!(keystile_core::decide::reading(&weights[0]).remaining, 99, "only the admitted call was counted");
     }
 
@@ -176,7 +180,7 @@ mod tests {
         let counters = Counters::new();
         let (one, two) = (rules(&[(Algorithm::SlidingWindow, 1)]), rules(&[(Algorithm::SlidingWindow, 1); 2]));
         let allowed = |key, rules: &[LimitRule], fingerprint| {
-            settle(&counters.charge(key, &Admission { rules, cost: 1 }, fingerprint, NOW)).code.is_allowed()
+            settle(&charged(&counters, key, rules, fingerprint)).code.is_allowed()
         };
         assert!(allowed(1, &one, 1));
         assert!(!allowed(1, &one, 1));

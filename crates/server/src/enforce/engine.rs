@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use keystile_core::Code;
-use keystile_core::decide::{self, Step, Target, Weights, admit, settle};
+use keystile_core::decide::{self, Readings, Step, Target, Weights, admit, reading, settle};
 use keystile_core::facts::Facts;
 use keystile_core::key::{Pepper, Presented};
 
@@ -41,8 +41,8 @@ pub struct Verdict {
     pub code: Code,
     /// The key, if one was recognised.
     pub key: Option<Recognised>,
-    /// What the limits said, in the order of the policy's rules; empty if they were not asked.
-    pub weights: Weights,
+    /// What is left at the limits, in the order of the policy's rules; empty if they were not asked.
+    pub readings: Readings,
     /// If a limit refused: nanoseconds until the same call fits.
     pub retry_nanos: Option<u64>,
 }
@@ -50,7 +50,7 @@ pub struct Verdict {
 impl Verdict {
     /// A refusal in which no key was recognised.
     pub fn without_key(code: Code) -> Self {
-        Self { code, key: None, weights: Weights::new(), retry_nanos: None }
+        Self { code, key: None, readings: Readings::new(), retry_nanos: None }
     }
 }
 
@@ -93,18 +93,22 @@ impl Engine {
             Ok(found) => found,
             Err(code) => return Verdict::without_key(code),
         };
-        let decided = admit(&decide_key(&key), target(door, &key), facts).map(|admission| {
-            let (fingerprint, ticks) = (key.policy.fingerprint, facts.at.ticks);
-            if known { self.counters.charge(key.index, &admission, fingerprint, ticks) } else { Weights::new() }
+        let mut weights = Weights::new();
+        let admitted = admit(&decide_key(&key), target(door, &key), facts).map(|admission| {
+            if known {
+                let (fingerprint, ticks) = (key.policy.fingerprint, facts.at.ticks);
+                self.counters.charge(key.index, &admission, fingerprint, ticks, &mut weights);
+            }
         });
-        match decided {
+        match admitted {
             // The work above was done for a stand-in, so that an unknown key takes the time of a known one (K-8).
             _ if !known => Verdict::without_key(Code::KeyUnknown),
             Err(Code::KeyUnknown) => Verdict::without_key(Code::KeyUnknown),
-            Err(code) => Verdict { code, key: Some(key), weights: Weights::new(), retry_nanos: None },
-            Ok(weights) => {
+            Err(code) => Verdict { key: Some(key), ..Verdict::without_key(code) },
+            Ok(()) => {
                 let decision = settle(&weights);
-                Verdict { code: decision.code, key: Some(key), weights, retry_nanos: decision.retry_nanos }
+                let readings = weights.iter().map(reading).collect();
+                Verdict { code: decision.code, key: Some(key), readings, retry_nanos: decision.retry_nanos }
             }
         }
     }
@@ -280,7 +284,7 @@ mod tests {
         put(&engine, 1, pepper(1).digest(&text(1)), Standing::Revoked);
         let verdict = engine.check(&text(9), Door::KeyAlone, &Facts::at(NOW));
         assert_eq!(verdict.code, Code::KeyUnknown);
-        assert!(verdict.key.is_none() && verdict.weights.is_empty() && verdict.retry_nanos.is_none());
+        assert!(verdict.key.is_none() && verdict.readings.is_empty() && verdict.retry_nanos.is_none());
         assert!(engine.identify(&text(9)).is_none());
         assert_eq!(code(&engine, &text(1)), Code::KeyRevoked);
     }

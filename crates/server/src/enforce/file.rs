@@ -5,9 +5,10 @@
 //! catalogue is not used; then the keys are read from the catalogue. Whatever the file says, the revisions after its
 //! own are read on top, and revocations are monotone, so an old file brings no revoked key back.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
 use keystile_core::id::KeyId;
@@ -58,6 +59,11 @@ impl SnapshotFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 tracing::warn!(%error, "the saved snapshot is not used; keys are read from the catalogue");
+                // Gone for good: a catalogue that was put back to an earlier day goes on to another history, and must
+                // not meet this one again when its revisions have caught up.
+                if let Err(error) = fs::remove_file(&self.path) {
+                    tracing::error!(%error, path = %self.path.display(), "the snapshot could not be removed; remove it");
+                }
                 None
             }
         }
@@ -108,7 +114,7 @@ impl SnapshotFile {
     pub fn save(&self, keys: &Keys, revision: u64) -> io::Result<()> {
         let fresh = self.path.with_extension("new");
         let mut seal = self.seal.clone();
-        let mut file = BufWriter::with_capacity(1 << 20, File::create(&fresh)?);
+        let mut file = BufWriter::with_capacity(1 << 20, owners_own(&fresh)?);
         // Counted first: keys that come meanwhile belong to later revisions.
         let records = keys.len();
         let present = (0..records).filter(|index| keys.read(*index).is_some()).count();
@@ -136,6 +142,11 @@ impl SnapshotFile {
         file.sync_all()?;
         fs::rename(&fresh, &self.path)
     }
+}
+
+/// A new file that only its owner reads.
+fn owners_own(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 fn broken(why: &'static str) -> io::Error {
@@ -237,9 +248,12 @@ mod tests {
     fn a_snapshot_of_the_future_or_of_another_installation_is_not_used() {
         let (folder, file) = saved();
         assert!(file.load(8).is_none(), "the catalogue was put back to an earlier day");
-        let path = folder.path().join("snapshot");
-        assert!(SnapshotFile::sealed(path.clone(), [9; 16], &[2; 32]).load(9).is_none());
-        assert!(SnapshotFile::sealed(path, [1; 16], &[3; 32]).load(9).is_none(), "another root key");
+        assert!(file.load(9).is_none(), "and never meets this history again");
+        for (installation, seal) in [([9; 16], [2; 32]), ([1; 16], [3; 32])] {
+            let (folder, _) = saved();
+            let other = SnapshotFile::sealed(folder.path().join("snapshot"), installation, &seal);
+            assert!(other.load(9).is_none(), "another installation or root key");
+        }
         assert!(SnapshotFile::sealed(folder.path().join("none"), [1; 16], &[2; 32]).load(9).is_none());
     }
 

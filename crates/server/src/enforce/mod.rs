@@ -2,7 +2,8 @@
 //! answered in the same way wherever it is presented.
 //!
 //! [`engine`] takes the text of a key and the facts of a call and gives a verdict. It reads [`snapshot`], which
-//! holds every key in memory, and charges [`counters`]. [`feed`] keeps the snapshot current from the catalogue,
+//! holds every key in memory ([`keys`], stored in an [`arena`]), and charges [`counters`]. [`operations`] tells calls
+//! apart for counting. [`feed`] keeps the snapshot current from the catalogue,
 //! [`file`] saves it for the next start.
 //!
 //! Not here: HTTP, SQL, usage.

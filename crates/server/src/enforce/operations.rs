@@ -23,8 +23,8 @@ pub const MAX_LABELS: usize = 1_000;
 pub struct Label(u32);
 
 impl Label {
-    /// Calls in which no key was recognised.
-    pub const UNIDENTIFIED: Self = Self(0);
+    /// Calls to a host and path under which no API is published, and calls of which nothing more is known.
+    pub const UNROUTED: Self = Self(0);
     /// Calls whose target or method was refused.
     pub const INVALID: Self = Self(1);
     /// Calls beyond the bound of an API's labels.
@@ -41,7 +41,7 @@ impl Label {
 }
 
 /// The fixed labels, by their numbers.
-const FIXED: [&str; 5] = ["(unidentified)", "(invalid)", "(other)", "(undocumented)", "(unnamed)"];
+const FIXED: [&str; 5] = ["(unrouted)", "(invalid)", "(other)", "(undocumented)", "(unnamed)"];
 /// Where the numbers of other labels begin; the room between is for fixed ones of later versions.
 const FIRST_OWN: u32 = 16;
 

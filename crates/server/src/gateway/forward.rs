@@ -3,7 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use keystile_core::Code;
@@ -52,7 +53,11 @@ async fn exchange(
         let upstream: &Arc<_> = &api.upstream;
         let mut lease = pool.take(upstream).await.map_err(|error| error.to_string())?;
         match lease.sender.try_send_request(request).await {
-            Ok(answer) => return Ok((answer, lease.sender)),
+            Ok(answer) => match fault_of(&answer) {
+                None => return Ok((answer, lease.sender)),
+                // The connection goes with the lease: where this answer ends is anybody's guess.
+                Some(fault) => return Err(fault.to_owned()),
+            },
             // It was closed while it lay idle and nothing of the request was sent: another one takes it.
             Err(mut error) => match error.take_message() {
                 Some(unsent) if lease.reused => request = unsent,
@@ -60,4 +65,28 @@ async fn exchange(
             },
         }
     }
+}
+
+/// What makes an answer one that two readers could understand differently. hyper takes these; a client behind us may
+/// read them in another way than we did (RFC 9112 §6.3).
+fn fault_of<B>(answer: &Response<B>) -> Option<&'static str> {
+    let headers = answer.headers();
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Some("it switches protocols, and nobody asked for that");
+    }
+    let one_length = headers.get_all(CONTENT_LENGTH).iter().nth(1).is_none()
+        && headers.get(CONTENT_LENGTH).is_none_or(|length| length.as_bytes().iter().all(u8::is_ascii_digit));
+    if !one_length {
+        return Some("it has more than one Content-Length");
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    // Without one the length, or the end of the connection, is the end.
+    let coding = codings.next()?;
+    if headers.contains_key(CONTENT_LENGTH) {
+        return Some("it has both Content-Length and Transfer-Encoding");
+    }
+    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Some("its Transfer-Encoding is not just chunked");
+    }
+    None
 }

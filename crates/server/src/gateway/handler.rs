@@ -33,8 +33,7 @@ use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
 use crate::ratelimit;
-use crate::usage::{Buffer, Pending};
-use crate::world::Clock;
+use crate::usage::{Pending, Recorder};
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -46,10 +45,8 @@ const ADDED_FIELDS: usize = 8;
 pub struct Worker {
     /// Decides.
     pub engine: Arc<Engine>,
-    /// Takes the counts.
-    pub buffer: Arc<Buffer>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
+    /// Takes the counts, and tells the time.
+    pub recorder: Rc<Recorder>,
     /// Connections to upstreams.
     pub pool: Rc<Pool>,
     /// Whose word about the caller's address counts.
@@ -115,11 +112,12 @@ impl Worker {
     /// Answers a call. `exchange` is what the wire guard knows of it.
     pub async fn call(&self, caller: &Caller, request: Request<Incoming>, exchange: Exchange) -> Response<Answer> {
         let id = self.next_request_id();
-        let mut pending = Pending::new(self.buffer.clone(), self.clock.clone(), self.clock.now());
+        let id_header = id_header(&id.to_ascii());
+        let mut pending = Pending::new(self.recorder.clone(), self.recorder.clock.now());
         let (parts, body) = request.into_parts();
-        match self.carry(caller, &parts, body, &exchange, id, &mut pending).await {
-            Ok(go) => go.answer(pending, id, &self.pool, exchange),
-            Err(refusal) => refuse(&refusal, pending, id, exchange),
+        match self.carry(caller, &parts, body, &exchange, &id_header, &mut pending).await {
+            Ok(go) => go.answer(pending, id_header, &self.pool, exchange),
+            Err(refusal) => refuse(&refusal, pending, id, id_header, exchange),
         }
     }
 
@@ -129,7 +127,7 @@ impl Worker {
         parts: &Parts,
         body: Incoming,
         exchange: &Exchange,
-        id: RequestId,
+        id: &HeaderValue,
         pending: &mut Pending,
     ) -> Result<Go, Refusal> {
         if let Some(refused) = exchange.refused() {
@@ -149,6 +147,7 @@ impl Worker {
         let host = host(&parts.uri, &parts.headers);
         let Some(api) = self.engine.snapshot.router.load().find(&host, target.path()).cloned() else {
             self.identify(&parts.headers, pending);
+            pending.label(Label::UNROUTED);
             return Err(Code::RouteUnknown.into());
         };
         pending.api(&api, api.operations.label(method, below(&api, target.path())));
@@ -227,12 +226,12 @@ struct Go {
 }
 
 impl Go {
-    fn answer(self, mut pending: Pending, id: RequestId, pool: &Rc<Pool>, exchange: Exchange) -> Response<Answer> {
+    fn answer(self, mut pending: Pending, id: HeaderValue, pool: &Rc<Pool>, exchange: Exchange) -> Response<Answer> {
         let (mut parts, incoming) = self.response.into_parts();
         parts.version = http::Version::HTTP_11;
         // Upgrades and informational answers can't come: nothing asked for them.
         strip_answer(&mut parts.headers);
-        parts.headers.insert(X_REQUEST_ID, request_id_header(id));
+        parts.headers.insert(X_REQUEST_ID, id);
         if let Some(verdict) = &self.verdict {
             limit_headers(&mut parts.headers, verdict);
         }
@@ -244,14 +243,20 @@ impl Go {
 }
 
 /// The gateway's own answer: a problem.
-fn refuse(refusal: &Refusal, mut pending: Pending, id: RequestId, exchange: Exchange) -> Response<Answer> {
+fn refuse(
+    refusal: &Refusal,
+    mut pending: Pending,
+    id: RequestId,
+    id_header: HeaderValue,
+    exchange: Exchange,
+) -> Response<Answer> {
     let body = refusal.problem.to_json(id);
     pending.sent(body.len() as u64);
     let mut response = Response::new(Answer::own(body, exchange));
     *response.status_mut() = StatusCode::from_u16(refusal.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, PROBLEM_JSON);
-    headers.insert(X_REQUEST_ID, request_id_header(id));
+    headers.insert(X_REQUEST_ID, id_header);
     if refusal.code.wants_challenge() {
         headers.insert(WWW_AUTHENTICATE, CHALLENGE);
     }
@@ -266,16 +271,9 @@ fn refuse(refusal: &Refusal, mut pending: Pending, id: RequestId, exchange: Exch
     response
 }
 
-fn request_id_header(id: RequestId) -> HeaderValue {
-    text_header(&id)
-}
-
-/// A header value of something that prints visible ASCII.
-fn text_header(text: &dyn std::fmt::Display) -> HeaderValue {
-    use std::io::Write;
-    let mut bytes = Vec::with_capacity(32);
-    let _ = write!(bytes, "{text}");
-    HeaderValue::from_maybe_shared(Bytes::from(bytes)).expect("ids are visible ASCII")
+/// The text of an id as a header value.
+fn id_header(text: &[u8]) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::copy_from_slice(text)).expect("ids are visible ASCII")
 }
 
 fn limit_headers(headers: &mut HeaderMap, verdict: &Verdict) {
@@ -283,7 +281,7 @@ fn limit_headers(headers: &mut HeaderMap, verdict: &Verdict) {
     if let Some(policy) = &key.policy.limits_header {
         headers.insert(RATELIMIT_POLICY, policy.clone());
     }
-    if let Some(state) = ratelimit::state_field(&key.policy.policy.rate_limits, &verdict.weights) {
+    if let Some(state) = ratelimit::state_field(&key.policy.policy.rate_limits, &verdict.readings) {
         headers.insert(RATELIMIT, state);
     }
     if verdict.code == Code::RateLimited
@@ -342,15 +340,15 @@ fn upstream_headers(
     parts: &Parts,
     verdict: Option<&Verdict>,
     client: HeaderValue,
-    id: RequestId,
+    id: &HeaderValue,
 ) -> HeaderMap {
     let mut headers = forwarded(&parts.headers, &api.key_places, api.upstream.host_header.clone(), ADDED_FIELDS);
     if let Some(key) = verdict.and_then(|verdict| verdict.key.as_ref()) {
         headers.insert(X_CONSUMER_ID, key.project.id_header.clone());
         headers.insert(X_CONSUMER_USERNAME, key.project.name_header.clone());
-        headers.insert(X_CREDENTIAL_IDENTIFIER, text_header(&key.entry.id));
+        headers.insert(X_CREDENTIAL_IDENTIFIER, id_header(&key.entry.id.to_ascii()));
     }
-    headers.insert(X_REQUEST_ID, request_id_header(id));
+    headers.insert(X_REQUEST_ID, id.clone());
     headers.insert(X_FORWARDED_FOR, client);
     headers.insert(X_FORWARDED_PROTO, HTTP);
     if let Some(host) = parts.headers.get(HOST) {

@@ -2,13 +2,14 @@
 //!
 //! [`wire`] reads every byte of a connection before hyper does and refuses what is not sound HTTP/1.1 (SECURITY.md §4).
 //! [`handler`] carries a call from its head to its answer: route, [`credential`], [`client`] address, decision,
-//! [`headers`] rebuilt, [`forward`] over the worker's [`pool`], [`body`] both ways. [`serve`] joins a stream to all that.
+//! [`headers`] rebuilt, [`forward`] over the worker's [`pool`], [`body`] both ways. [`serve`] joins a stream to all that, until [`ending`] says so.
 //!
 //! Not here: listening and threads (the binary's), decisions (`enforce`), the management API.
 
 pub mod body;
 pub mod client;
 pub mod credential;
+pub mod ending;
 pub mod forward;
 pub mod handler;
 pub mod headers;
@@ -17,5 +18,6 @@ pub mod serve;
 pub mod wire;
 
 pub use client::TrustedProxies;
+pub use ending::Ending;
 pub use handler::{Caller, Worker};
 pub use pool::Pool;

@@ -76,7 +76,7 @@ impl Pool {
         if sender.is_closed() {
             return;
         }
-        let idle = Idle { sender, since: self.clock.now().ticks };
+        let idle = Idle { sender, since: self.clock.ticks() };
         let mut all = self.idle.borrow_mut();
         match all.get_mut(upstream) {
             Some(list) if list.len() < MAX_IDLE => list.push(idle),
@@ -89,7 +89,7 @@ impl Pool {
 
     /// Closes connections that were idle too long, and forgets upstreams without any. To be called now and then.
     pub fn reap(&self) {
-        let now = self.clock.now().ticks;
+        let now = self.clock.ticks();
         let fresh = |idle: &Idle| u128::from(now.nanos_since(idle.since)) < MAX_IDLE_TIME.as_nanos();
         self.idle.borrow_mut().retain(|_, list| {
             list.retain(|idle| fresh(idle) && !idle.sender.is_closed());

@@ -1,9 +1,11 @@
 //! Joins a connection to a worker: guard, HTTP engine, handler. Everything of one connection stays on one core.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use axum::Router;
 use hyper::body::Incoming;
@@ -12,9 +14,9 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::sync::watch;
 use tower::ServiceExt;
 
+use super::ending::Ending;
 use super::handler::{Caller, Worker};
 use super::wire::{self, Exchange, Patience};
 use crate::manage::PeerAddress;
@@ -23,7 +25,7 @@ use crate::verify::{self, AskedBy};
 
 /// Serves a connection of the gateway until it ends, or until `ending` says that the process ends: then the call that
 /// is being answered is finished and no other one begins.
-pub async fn gateway<S>(stream: S, peer: IpAddr, worker: Rc<Worker>, patience: Patience, ending: watch::Receiver<bool>)
+pub async fn gateway<S>(stream: S, peer: IpAddr, worker: Rc<Worker>, patience: Patience, ending: Ending)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -42,7 +44,7 @@ pub async fn check<S>(
     worker: Rc<Worker>,
     asked_by: AskedBy,
     patience: Patience,
-    ending: watch::Receiver<bool>,
+    ending: Ending,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -54,7 +56,7 @@ pub async fn check<S>(
 }
 
 /// Serves a connection of the management API.
-pub async fn admin<S>(stream: S, peer: IpAddr, router: Router, patience: Patience, ending: watch::Receiver<bool>)
+pub async fn admin<S>(stream: S, peer: IpAddr, router: Router, patience: Patience, ending: Ending)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -69,7 +71,7 @@ where
     serve(stream, patience, ending, answer).await;
 }
 
-async fn serve<S, F, A, B>(stream: S, patience: Patience, mut ending: watch::Receiver<bool>, answer: F)
+async fn serve<S, F, A, B>(stream: S, patience: Patience, ending: Ending, answer: F)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     F: Fn(Exchange, Request<Incoming>) -> A,
@@ -85,18 +87,19 @@ where
         async move { Ok::<_, Infallible>(answered.await) }
     });
     let mut builder = http1::Builder::new();
-    builder.pipeline_flush(true).max_buf_size(wire::MAX_HEAD_BYTES.next_multiple_of(8_192) * 2);
+    builder.max_buf_size(wire::MAX_HEAD_BYTES.next_multiple_of(8_192) * 2);
     let mut connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut is_ending = *ending.borrow();
-    let outcome = loop {
-        if is_ending {
+    let mut told = ending.wait();
+    let ended = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => Pin::new(&mut told).poll(cx).map(|()| None),
+    })
+    .await;
+    let outcome = match ended {
+        Some(outcome) => outcome,
+        None => {
             Pin::new(&mut connection).graceful_shutdown();
-            break (&mut connection).await;
-        }
-        tokio::select! {
-            biased;
-            outcome = &mut connection => break outcome,
-            changed = ending.changed() => is_ending = changed.is_err() || *ending.borrow(),
+            (&mut connection).await
         }
     };
     if let Err(error) = outcome {

@@ -10,6 +10,6 @@ pub mod pending;
 pub mod queue;
 pub mod writer;
 
-pub use pending::Pending;
+pub use pending::{Pending, Recorder};
 pub use queue::{Buffer, Queue};
 pub use writer::Writer;

@@ -1,6 +1,7 @@
 //! A call that is being answered. Whatever ends it, it is counted once: when its answer is complete, or when it is
 //! dropped because the client went away.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use keystile_core::Code;
@@ -13,10 +14,17 @@ use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
 use crate::world::Clock;
 
+/// Where a worker's calls are counted, and by which clock.
+pub struct Recorder {
+    /// Takes the counts.
+    pub buffer: Arc<Buffer>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// The count of one call, not made yet.
 pub struct Pending {
-    buffer: Arc<Buffer>,
-    clock: Arc<dyn Clock>,
+    recorder: Rc<Recorder>,
     began: Moment,
     dimensions: Dimensions,
     bytes_in: u64,
@@ -26,17 +34,17 @@ pub struct Pending {
 
 impl Pending {
     /// A call that began now. Until more is known it is one whose client went away.
-    pub fn new(buffer: Arc<Buffer>, clock: Arc<dyn Clock>, began: Moment) -> Self {
+    pub fn new(recorder: Rc<Recorder>, began: Moment) -> Self {
         let dimensions = Dimensions {
             organization: 0,
             api: 0,
             project: 0,
             key: 0,
-            label: Label::UNIDENTIFIED.number(),
+            label: Label::UNROUTED.number(),
             code: Code::ClientGone,
             status: Code::ClientGone.status(),
         };
-        Self { buffer, clock, began, dimensions, bytes_in: 0, bytes_out: 0, counted: false }
+        Self { recorder, began, dimensions, bytes_in: 0, bytes_out: 0, counted: false }
     }
 
     /// When it began.
@@ -103,10 +111,10 @@ impl Pending {
         if std::mem::replace(&mut self.counted, true) {
             return;
         }
-        let latency = self.clock.now().ticks.nanos_since(self.began.ticks);
+        let latency = self.recorder.clock.ticks().nanos_since(self.began.ticks);
         let counts =
             Counts { calls: 1, latency_us: latency / 1_000, bytes_in: self.bytes_in, bytes_out: self.bytes_out };
-        self.buffer.push(UsageEvent { at: self.began.wall, dimensions: self.dimensions, counts });
+        self.recorder.buffer.push(UsageEvent { at: self.began.wall, dimensions: self.dimensions, counts });
     }
 }
 

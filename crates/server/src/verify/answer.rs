@@ -1,7 +1,7 @@
 //! What is answered.
 
 use keystile_core::Code;
-use keystile_core::decide::{Step, reading};
+use keystile_core::decide::Step;
 use keystile_core::id::{KeyId, OrganizationId, ProjectId, RequestId};
 use keystile_core::key::Environment;
 use keystile_core::permission::Permission;
@@ -48,14 +48,11 @@ struct Answered {
 pub(super) fn write(verdict: &Verdict, trace: Option<&[(Step, Code)]>, id: RequestId) -> Vec<u8> {
     let key = verdict.key.as_ref();
     let rules = key.map_or(&[][..], |key| &key.policy.policy.rate_limits);
-    let limits = rules.iter().zip(&verdict.weights).map(|(rule, weighed)| {
-        let left = reading(weighed);
-        Limit {
-            name: rule.name.as_str(),
-            limit: rule.limit,
-            remaining: left.remaining,
-            reset: seconds(left.reset_nanos),
-        }
+    let limits = rules.iter().zip(&verdict.readings).map(|(rule, left)| Limit {
+        name: rule.name.as_str(),
+        limit: rule.limit,
+        remaining: left.remaining,
+        reset: seconds(left.reset_nanos),
     });
     let answer = Answer {
         allowed: verdict.code.is_allowed(),

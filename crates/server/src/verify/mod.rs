@@ -96,7 +96,7 @@ async fn verify(
     request: Request<Incoming>,
     id: RequestId,
 ) -> Result<Vec<u8>, Problem> {
-    let began = worker.clock.now();
+    let began = worker.recorder.clock.now();
     match asked_by {
         AskedBy::Anybody => {}
         AskedBy::KeyHolders => may_ask(worker, address, request.headers(), Facts::at(began))?,
@@ -115,7 +115,7 @@ async fn verify(
         Some(api) => Some(find_api(worker, api).ok_or_else(|| invalid("There is no such API; name it by its id."))?),
         None => None,
     };
-    let mut pending = Pending::new(worker.buffer.clone(), worker.clock.clone(), began);
+    let mut pending = Pending::new(worker.recorder.clone(), began);
     pending.received(body.len() as u64);
     let answer = judge(worker, &question, needs.as_ref(), api.as_deref(), &mut pending, id)?;
     Ok(answer)
