@@ -1,0 +1,4 @@
+//! The real binary on real sockets, as its users meet it.
+
+mod gateway;
+mod operation;

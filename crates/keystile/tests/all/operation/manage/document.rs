@@ -1,0 +1,163 @@
+//! `/openapi.json`: sound in its structure, and of the server that gives it.
+
+use std::collections::HashSet;
+
+use keystile_testkit::raw::Answer;
+use serde_json::Value;
+
+use super::super::world::shared;
+use super::routes::{Things, document, routes};
+
+#[test]
+fn every_reference_leads_to_something() {
+    let document = document(shared());
+    let mut references = Vec::new();
+    collect(&document, &mut references);
+    assert!(references.len() > 20, "only {}", references.len());
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("{reference} leads out of the document"));
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+}
+
+#[test]
+fn every_operation_is_whole() {
+    let document = document(shared());
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")), "{}", document["openapi"]);
+    assert!(document["info"]["title"].is_string() && document["info"]["version"].is_string());
+    let schemes = &document["components"]["securitySchemes"];
+    for route in routes(&document) {
+        let (title, operation) = (route.title(), &route.operation);
+        assert!(operation["operationId"].is_string(), "{title} has no operationId");
+        assert!(operation["summary"].is_string() || operation["description"].is_string(), "{title} is not explained");
+        let security = operation["security"].as_array().unwrap_or_else(|| panic!("{title} needs nothing"));
+        let named = |requirement: &Value| {
+            requirement
+                .as_object()
+                .is_some_and(|all| !all.is_empty() && all.keys().all(|name| schemes[name].is_object()))
+        };
+        assert!(!security.is_empty() && security.iter().all(named), "{title}: {security:?}");
+        declared_parameters(&route.template, operation, &title);
+        let responses = operation["responses"].as_object().unwrap_or_else(|| panic!("{title} answers nothing"));
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{title} never succeeds");
+        assert!(responses.contains_key("401"), "{title} does not say that it needs a key");
+        for (status, response) in responses {
+            let content = &response["content"];
+            assert!(
+                !status.starts_with('2') || status == "204" || content["application/json"]["schema"].is_object(),
+                "{title} {status}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_response_is_described() {
+    let document = document(shared());
+    let mut silent = Vec::new();
+    for route in routes(&document) {
+        let responses = route.operation["responses"].as_object().unwrap();
+        let bare = responses.iter().filter(|(_, response)| response["description"].as_str().is_none_or(str::is_empty));
+        silent.extend(bare.map(|(status, _)| format!("{} {status}", route.title())));
+    }
+    assert_eq!(silent.first(), None, "OpenAPI demands a description of each; {} have none", silent.len());
+}
+
+#[test]
+fn operation_ids_are_unique() {
+    let document = document(shared());
+    let mut seen = HashSet::new();
+    let doubled: Vec<String> = routes(&document)
+        .iter()
+        .filter(|route| !seen.insert(route.operation["operationId"].to_string()))
+        .map(|route| format!("{} {}", route.operation["operationId"], route.title()))
+        .collect();
+    assert_eq!(doubled, Vec::<String>::new(), "OpenAPI demands ids that are unique among all operations");
+}
+
+#[test]
+fn answers_are_as_the_document_says() {
+    let world = shared();
+    let document = document(world);
+    let things = Things::of(world);
+    for route in routes(&document).iter().filter(|route| route.method == "GET") {
+        let answer = route.ask(&world.manage(), &things);
+        assert_eq!(answer.status, 200, "{}: {}", route.title(), answer.text());
+        check(&document, &route.operation, &answer, &route.title());
+    }
+}
+
+/// Every field of the answer is in its schema, and what the schema requires is in the answer.
+fn check(document: &Value, operation: &Value, answer: &Answer, title: &str) {
+    let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+    fits(document, schema, &answer.json(), title);
+}
+
+fn fits(document: &Value, schema: &Value, value: &Value, place: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return fits(document, document.pointer(&reference[1..]).unwrap(), value, place);
+    }
+    if let Some(choices) = schema["oneOf"].as_array().or(schema["anyOf"].as_array()) {
+        let choice = choices.iter().find(|choice| (choice["type"] == "null") == value.is_null());
+        return fits(document, choice.unwrap_or_else(|| panic!("{place}: {value}")), value, place);
+    }
+    match value {
+        Value::Object(fields) if schema["properties"].is_object() => {
+            for (name, value) in fields {
+                let inner = &schema["properties"][name];
+                assert!(!inner.is_null(), "{place}: {name} is not in the document");
+                fits(document, inner, value, &format!("{place}.{name}"));
+            }
+            for name in schema["required"].as_array().into_iter().flatten() {
+                assert!(fields.contains_key(name.as_str().unwrap()), "{place}: {name} is missing");
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                fits(document, &schema["items"], item, &format!("{place}[]"));
+            }
+        }
+        _ => {}
+    }
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let allowed = match &schema["type"] {
+        Value::String(one) => one == kind,
+        Value::Array(several) => several.iter().any(|one| one == kind),
+        _ => false,
+    };
+    assert!(allowed, "{place} is {kind}, the document says {}", schema["type"]);
+}
+
+fn declared_parameters(template: &str, operation: &Value, title: &str) {
+    let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+    let declared: HashSet<&str> = parameters
+        .iter()
+        .filter(|parameter| parameter["in"] == "path")
+        .map(|parameter| {
+            assert_eq!(parameter["required"], true, "{title}: {parameter}");
+            assert!(parameter["schema"].is_object(), "{title}: {parameter}");
+            parameter["name"].as_str().unwrap()
+        })
+        .collect();
+    let used: HashSet<&str> =
+        template.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).collect();
+    assert_eq!(declared, used, "{title}");
+}
+
+fn collect(value: &Value, references: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            references.extend(fields.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            fields.values().for_each(|value| collect(value, references));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, references)),
+        _ => {}
+    }
+}

@@ -1,0 +1,26 @@
+//! Running it: management, commands, import, counting, crashes. The real binary, as its owners and operators meet it.
+//!
+//! Most tests share one installation ([`world::shared`]) and make an API, a project and keys of their own in it. Those
+//! that start, stop or break a server have one to themselves. What an upstream sees of a call is in `gateway`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "all of this is tests; figures that are worth knowing are printed"
+)]
+
+mod cli;
+mod counting;
+mod crash;
+mod dev;
+mod disk;
+mod form;
+mod import;
+mod keys;
+mod manage;
+mod process;
+mod restart;
+mod serve;
+mod verify;
+mod world;
