@@ -1,6 +1,7 @@
-//! A million keys: how fast they come in, ten thousand at a time, and how fast a node reads them at its start.
+//! A million keys: how fast they come in, by how many at a time, and how fast a node reads them at its start; and what a
+//! batch of usage costs.
 //!
-//! The first includes everything durable: rows, indexes, audit entry, revision, and a sync of the disk for each batch.
+//! Imports include everything durable: rows, indexes, audit entry, revision, and a sync of the disk for each batch.
 
 #![allow(clippy::unwrap_used, reason = "a bench is run by people who read its panics")]
 
@@ -19,7 +20,6 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 const KEYS: u64 = 1_000_000;
-const BATCH: u64 = 10_000;
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 fn main() {
@@ -60,7 +60,8 @@ fn new_installation() -> Installation {
     Installation { runtime, store, project, author, _folder: folder }
 }
 
-fn batch(installation: &Installation, number: u64) -> Vec<NewKey> {
+/// The keys from this one on.
+fn keys(installation: &Installation, first: u64, count: u64) -> Vec<NewKey> {
     let pepper = &installation.store.catalog.peppers()[0];
     let key = |n: u64| {
         // Ids are spread as real ones are; a counter would be kind to the index.
@@ -76,7 +77,7 @@ fn batch(installation: &Installation, number: u64) -> Vec<NewKey> {
             expires_at: None,
         }
     };
-    (number * BATCH..(number + 1) * BATCH).map(key).collect()
+    (first..first + count).map(key).collect()
 }
 
 fn import(installation: &Installation, keys: Vec<NewKey>) {
@@ -90,19 +91,20 @@ fn filled() -> &'static Installation {
     static FILLED: OnceLock<Installation> = OnceLock::new();
     FILLED.get_or_init(|| {
         let installation = new_installation();
-        for number in 0..KEYS / BATCH {
-            import(&installation, batch(&installation, number));
+        for first in (0..KEYS).step_by(100_000) {
+            import(&installation, keys(&installation, first, 100_000));
         }
         installation
     })
 }
 
-#[divan::bench(sample_count = 1, sample_size = 1)]
-fn import_a_million_keys(bencher: Bencher<'_, '_>) {
+#[divan::bench(args = [10_000, 100_000], sample_count = 1, sample_size = 1)]
+fn import_a_million_keys(bencher: Bencher<'_, '_>, at_a_time: u64) {
     let installation = new_installation();
+    let all = || (0..KEYS).step_by(at_a_time as usize).map(|first| keys(&installation, first, at_a_time));
     bencher
         .counter(ItemsCount::new(KEYS))
-        .with_inputs(|| (0..KEYS / BATCH).map(|number| batch(&installation, number)).collect::<Vec<_>>())
+        .with_inputs(|| all().collect::<Vec<_>>())
         .bench_values(|batches| batches.into_iter().for_each(|keys| import(&installation, keys)));
 }
 
@@ -117,15 +119,16 @@ fn feed_a_million_keys(bencher: Bencher<'_, '_>) {
     });
 }
 
-#[divan::bench(sample_count = 20, sample_size = 1)]
-fn import_ten_thousand_into_a_million(bencher: Bencher<'_, '_>) {
+#[divan::bench(args = [10_000, 100_000], sample_count = 3, sample_size = 1)]
+fn import_more_into_a_million(bencher: Bencher<'_, '_>, at_a_time: u64) {
     let installation = filled();
-    let mut number = 10 * KEYS / BATCH;
+    // Each starts where no other one comes.
+    let mut first = 100 * KEYS * at_a_time;
     bencher
-        .counter(ItemsCount::new(BATCH))
+        .counter(ItemsCount::new(at_a_time))
         .with_inputs(|| {
-            number += 1;
-            batch(installation, number)
+            first += at_a_time;
+            keys(installation, first, at_a_time)
         })
         .bench_local_values(|keys| import(installation, keys));
 }

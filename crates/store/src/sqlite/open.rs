@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use keystile_core::key::{Pepper, PepperSecret};
 use keystile_core::time::Timestamp;
 use sqlx::{Row, SqliteConnection};
+use zeroize::Zeroizing;
 
-use super::file::DatabaseFile;
+use super::file::{DatabaseFile, Sizes};
 use super::row::signed;
 use super::{Catalog, CatalogParts, Ledger, schema};
 use crate::root::exposed;
@@ -22,6 +23,11 @@ use crate::{OpenError, Random, RootKey, RootKeyError, Store};
 const CATALOG_FILE: &str = "catalog.db";
 /// The ledger's file in the data folder.
 const USAGE_FILE: &str = "usage.db";
+/// An import touches pages of the digests' index at random, so the catalogue's writer gets 64 MiB of cache and 128 MiB of
+/// WAL. Small changes never fill either.
+const CATALOG_SIZES: Sizes = Sizes { cache_kib: 64 << 10, checkpoint_pages: 32_768 };
+/// Batches and counts go to the ends of their tables: 4 MiB of cache and 16 MiB of WAL.
+const USAGE_SIZES: Sizes = Sizes { cache_kib: 4 << 10, checkpoint_pages: 4_096 };
 /// The file whose lock says that the folder is in use. The system frees the lock when the process ends, however it does.
 const LOCK_FILE: &str = "keystile.lock";
 
@@ -50,18 +56,19 @@ pub(super) async fn open(
         |cause: &dyn std::fmt::Display| OpenError::Unreadable { folder: name.clone(), cause: cause.to_string() };
 
     let catalog_path = folder.join(CATALOG_FILE);
+    let holds_data = || catalog_path.try_exists().map_err(|error| unreadable(&error));
     // Asked before the folder is made or anything else is: without its root key, data is left exactly as it is.
-    let holds_data = catalog_path.try_exists().map_err(|error| unreadable(&error))?;
-    if holds_data {
+    if holds_data()? {
         RootKey::load(root_key)?;
     }
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unreadable(&error))?;
     let lock = Arc::new(lock(folder)?);
-    let root = if holds_data { RootKey::load(root_key)? } else { RootKey::load_or_make(root_key, random)? };
+    // Asked again, now that nobody else can make any.
+    let root = if holds_data()? { RootKey::load(root_key)? } else { RootKey::load_or_make(root_key, random)? };
     let usage_path = folder.join(USAGE_FILE);
     let had_usage = usage_path.try_exists().map_err(|error| unreadable(&error))?;
 
-    let catalog = DatabaseFile::open(&catalog_path).await.map_err(|error| unreadable(&error))?;
+    let catalog = DatabaseFile::open(&catalog_path, CATALOG_SIZES).await.map_err(|error| unreadable(&error))?;
     let filled = fill_catalog(&catalog, &name, root_key, &root, at, random).await;
     let (installation, peppers, is_new) = match filled {
         Ok(filled) => filled,
@@ -80,7 +87,7 @@ pub(super) async fn open(
         tracing::warn!("{warning}");
     }
 
-    let usage = DatabaseFile::open(&usage_path).await.map_err(|error| unreadable(&error))?;
+    let usage = DatabaseFile::open(&usage_path, USAGE_SIZES).await.map_err(|error| unreadable(&error))?;
     if let Err(error) = fill_usage(&usage, &name, installation).await {
         usage.close().await;
         catalog.close().await;
@@ -134,9 +141,9 @@ async fn fill_catalog(
     if seen == 0 {
         let mut installation = [0; 16];
         random(&mut installation)?;
-        let mut secret = [0; 32];
-        random(&mut secret)?;
-        let secret = PepperSecret::new(std::mem::take(&mut secret));
+        let mut secret = Zeroizing::new([0; 32]);
+        random(secret.as_mut_slice())?;
+        let secret = PepperSecret::new(*secret);
         let wrapped = root.wrap_pepper(&secret, &installation, 1, random)?;
         write_meta(&mut db, "installation", &installation).await.map_err(unreadable)?;
         write_meta(&mut db, "root_check", &root.check(&installation)).await.map_err(unreadable)?;

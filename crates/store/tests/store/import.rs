@@ -33,6 +33,7 @@ async fn an_import_is_one_revision_and_one_entry() {
         assert_eq!(world.catalog.count_keys(world.theirs.id).await.unwrap(), 1);
         let keys = world.catalog.keys(world.mine.id, KeyFilter::default(), ALL).await.unwrap();
         assert_eq!(keys[0].policy, policy("pets.read"));
+        world.catalog.settle().await.unwrap();
     })
     .await;
 }

@@ -64,7 +64,9 @@ impl Catalog {
             sqlx::query_as("SELECT sequence, seal FROM audit_end").fetch_optional(&mut *view).await?;
         let mut last = 0;
         let mut hash = audit::beginning(&self.0.installation);
-        let mut rows = sqlx::query(AS_WALKED).fetch(&mut *view);
+        let mut query = QueryBuilder::new(SELECT);
+        query.push(" ORDER BY sequence");
+        let mut rows = query.build().fetch(&mut *view);
         while let Some(row) = rows.try_next().await? {
             let expected = last + 1;
             // An entry that can't even be read was altered.
@@ -86,7 +88,3 @@ impl Catalog {
         Ok((sealed.0 != signed(last) || seal != audit::seal(&self.0.root, last, &hash)).then_some(last))
     }
 }
-
-/// [`SELECT`] in the order of the chain.
-const AS_WALKED: &str = "SELECT sequence, at, organization, actor, address, request, action, subject, before, after, \
-     hash FROM audit ORDER BY sequence";
