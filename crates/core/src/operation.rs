@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::key::MARK;
 use crate::method::Method;
 
 mod template;
@@ -190,22 +191,20 @@ impl OperationTable {
 }
 
 /// Appends the label of a call to an API without a document: the method and the first two segments of its canonical
-/// path, with `/*` for what follows.
+/// path, with `/*` for what follows. A segment that holds the mark of a key is `*` too: a label is kept and shown.
 pub fn segments_label(method: Method, path: &str, out: &mut String) {
     out.push_str(method.as_str());
     out.push(' ');
-    let mut slashes = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/').map(|(at, _)| at).skip(1);
-    let second = slashes.next();
-    let third = slashes.next();
-    let end = path.len().saturating_sub(1);
-    match (second, third) {
-        (Some(second), _) if second == end => out.push_str(&path[..second]),
-        (_, Some(third)) => {
-            out.push_str(&path[..third]);
-            if third != end {
-                out.push_str("/*");
-            }
-        }
-        _ => out.push_str(path),
+    let trimmed = path.strip_suffix('/').unwrap_or(path);
+    let mut segments = trimmed.split('/').skip(1);
+    let first_two = [segments.next(), segments.next()];
+    for segment in first_two.into_iter().flatten() {
+        out.push('/');
+        out.push_str(if segment.contains(MARK) { "*" } else { segment });
+    }
+    match (first_two, segments.next()) {
+        ([None, None], _) => out.push('/'),
+        (_, Some(_)) => out.push_str("/*"),
+        (_, None) => {}
     }
 }

@@ -15,7 +15,7 @@ use crate::cli::Screen;
 use crate::config::{self, Config, LogFormat, LogLevel};
 use crate::echo;
 use crate::process::{Opened, Process};
-use crate::serve::{harden, log, run_on_control_plane, until_told_to_end};
+use crate::serve::{Signals, harden, log, run_on_control_plane};
 
 /// Ports from the base: gateway, admin, check, portal, built-in upstream.
 const DEFAULT_PORT_BASE: u16 = 4400;
@@ -42,6 +42,7 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
     log(LogFormat::Text, LogLevel::Warn);
     harden();
     run_on_control_plane(&mut Screen::of_process(), async |screen| {
+        let signals = Signals::listen()?;
         let document = options.openapi.as_ref().map(read_document).transpose()?;
         // Kept until the end: a temporary folder goes with it.
         let (folder, _temporary) = match &options.data {
@@ -70,7 +71,7 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
         let trial = opened.setup().trial(owner, options.upstream.clone(), &echo, document.as_ref()).await?;
         let process = Process::start(opened, &config).await?;
         announce(&process, &trial, at(3), json, screen);
-        until_told_to_end().await;
+        signals.wait().await;
         process.end().await;
         Ok(())
     })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{Exit, Screen};
@@ -39,10 +39,11 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
     harden();
     let config = loaded.config;
     run_on_control_plane(&mut screen, async |screen| {
+        let signals = Signals::listen()?;
         let opened = Opened::open(&config).await?;
         let process = Process::start(opened, &config).await?;
         announce(&process, json, screen);
-        until_told_to_end().await;
+        signals.wait().await;
         tracing::info!("ending: calls that are being answered are finished");
         process.end().await;
         Ok(())
@@ -97,16 +98,24 @@ pub(crate) fn run_on_control_plane(
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-pub(crate) async fn until_told_to_end() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        // Without signals the process runs until it is killed, which loses nothing that was acknowledged.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Ctrl-C and SIGTERM, heard from the moment this is made: before anybody is told that the process runs.
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Begins to listen.
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the first of them.
+    pub(crate) async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::enforce::snapshot::KeyPlace;
 pub fn find<'a>(
     places: &[KeyPlace],
     headers: &'a HeaderMap,
+    path: &str,
     query: Option<&'a str>,
 ) -> Result<Option<Cow<'a, str>>, Code> {
     let mut found = None;
@@ -52,7 +53,7 @@ pub fn find<'a>(
         }
     }
     // Keys where nobody looks for them: none may travel on, and none may stand beside the one that counts.
-    if query.is_some_and(|query| holds_marked_key(query.as_bytes(), places)) {
+    if query.is_some_and(|query| holds_marked_key(query.as_bytes(), places)) || is_key_in_path(path) {
         return Err(Code::KeyExposed);
     }
     let elsewhere = |name| headers.get_all(name).iter().any(|value| holds_mark(value.as_bytes()));
@@ -78,6 +79,22 @@ pub fn query_without_keys(places: &[KeyPlace], query: &str) -> Option<String> {
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
+}
+
+/// The one `Bearer TOKEN` of a request, for the doors that look nowhere else.
+///
+/// # Errors
+/// [`Code::KeyMissing`] if there is none, [`Code::CredentialsAmbiguous`] if there is more than one.
+pub fn one_bearer(headers: &HeaderMap) -> Result<&str, Code> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (Some(_), Some(_)) => Err(Code::CredentialsAmbiguous),
+        (None, _) => Err(Code::KeyMissing),
+        (Some(value), None) => match alone(bearer(value.as_bytes()).ok_or(Code::KeyMissing)?)? {
+            Cow::Borrowed(text) => Ok(text),
+            Cow::Owned(_) => Err(Code::KeyMalformed),
+        },
+    }
 }
 
 /// One text without a separator; a list is more than one credential.
@@ -122,6 +139,12 @@ fn percent_decoded(text: &str) -> Cow<'_, str> {
 
 fn holds_mark(text: &[u8]) -> bool {
     memmem::find(text, MARK.as_bytes()).is_some()
+}
+
+/// Whether a segment is a key of ours: addresses are written down everywhere, like queries.
+fn is_key_in_path(path: &str) -> bool {
+    holds_mark(path.as_bytes())
+        && path.split('/').any(|segment| matches!(Presented::parse(segment), Ok(Presented::Marked { .. })))
 }
 
 /// Whether a parameter in which this API does not look for keys holds one with our mark and a sound checksum.
@@ -169,9 +192,9 @@ mod tests {
             &[("authorization", "Basic dXNlcg=="), ("x-api-key", "abc")],
             &[("cookie", "a=b"), ("x-api-key", "abc")],
         ] {
-            assert_eq!(find(&places(), &headers(list), None).unwrap().as_deref(), Some("abc"), "{list:?}");
+            assert_eq!(find(&places(), &headers(list), "/", None).unwrap().as_deref(), Some("abc"), "{list:?}");
         }
-        assert_eq!(find(&places(), &headers(&[("authorization", "Basic abc")]), Some("q=1")), Ok(None));
+        assert_eq!(find(&places(), &headers(&[("authorization", "Basic abc")]), "/", Some("q=1")), Ok(None));
     }
 
     // G-9, K-13: every pair of places, and every list.
@@ -191,23 +214,25 @@ mod tests {
             &[("authorization", &*bearer), ("cookie", &*cookie)],
             &[("x-api-key", &*b), ("cookie", &*cookie)],
         ] {
-            assert_eq!(find(&places(), &headers(list), None), Err(Code::CredentialsAmbiguous), "{list:?}");
+            assert_eq!(find(&places(), &headers(list), "/", None), Err(Code::CredentialsAmbiguous), "{list:?}");
         }
         let only_header = vec![KeyPlace::Header("x-api-key".parse().unwrap())];
         let both = headers(&[("authorization", &*bearer), ("x-api-key", &*b)]);
-        assert_eq!(find(&only_header, &both, None), Err(Code::CredentialsAmbiguous), "it would travel on");
+        assert_eq!(find(&only_header, &both, "/", None), Err(Code::CredentialsAmbiguous), "it would travel on");
     }
 
     #[test]
     fn k12_a_key_in_the_query_is_exposed_unless_the_owner_allows_it() {
         let query = format!("a=1&api_key={}", key(1));
-        assert_eq!(find(&places(), &headers(&[]), Some(&query)), Err(Code::KeyExposed));
-        assert_eq!(find(&places(), &headers(&[("x-api-key", "abc")]), Some(&query)), Err(Code::KeyExposed));
+        assert_eq!(find(&places(), &headers(&[]), "/", Some(&query)), Err(Code::KeyExposed));
+        assert_eq!(find(&places(), &headers(&[("x-api-key", "abc")]), "/", Some(&query)), Err(Code::KeyExposed));
+        let path = format!("/bot/{}/send", key(1));
+        assert_eq!(find(&places(), &headers(&[("x-api-key", "abc")]), &path, None), Err(Code::KeyExposed));
         let allowed = vec![KeyPlace::Query("api_key".into())];
-        assert_eq!(find(&allowed, &headers(&[]), Some(&query)).unwrap().as_deref(), Some(&*key(1)));
+        assert_eq!(find(&allowed, &headers(&[]), "/", Some(&query)).unwrap().as_deref(), Some(&*key(1)));
         assert_eq!(query_without_keys(&allowed, &query).as_deref(), Some("a=1"));
         assert_eq!(query_without_keys(&allowed, "api%5Fkey=x").as_deref(), Some(""));
         assert_eq!(query_without_keys(&allowed, "a=1"), None);
-        assert_eq!(find(&allowed, &headers(&[]), Some("api_key=a&api%5fkey=b")), Err(Code::CredentialsAmbiguous));
+        assert_eq!(find(&allowed, &headers(&[]), "/", Some("api_key=a&api%5fkey=b")), Err(Code::CredentialsAmbiguous));
     }
 }

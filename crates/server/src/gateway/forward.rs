@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use keystile_core::Code;
 
@@ -21,14 +21,14 @@ pub enum ForwardError {
     Upstream(Code),
 }
 
-/// Sends a request and waits for the head of the answer.
+/// Sends a request, which is taken out of its place, and waits for the head of the answer.
 ///
 /// # Errors
 /// [`ForwardError`] says on which side it failed.
 pub async fn forward(
     pool: &Rc<Pool>,
     api: &ApiView,
-    request: Request<Outgoing>,
+    request: &mut Option<Request<Outgoing>>,
     tally: Option<&Tally>,
 ) -> Result<(Response<Incoming>, SendRequest<Outgoing>), ForwardError> {
     match tokio::time::timeout(api.upstream_timeout, exchange(pool, api, request)).await {
@@ -47,24 +47,40 @@ pub async fn forward(
 async fn exchange(
     pool: &Rc<Pool>,
     api: &ApiView,
-    mut request: Request<Outgoing>,
+    request: &mut Option<Request<Outgoing>>,
 ) -> Result<(Response<Incoming>, SendRequest<Outgoing>), String> {
+    let upstream: &Arc<_> = &api.upstream;
     loop {
-        let upstream: &Arc<_> = &api.upstream;
         let mut lease = pool.take(upstream).await.map_err(|error| error.to_string())?;
-        match lease.sender.try_send_request(request).await {
+        let Some(sending) = request.take() else { return Err("the request was sent already".to_owned()) };
+        // Kept for another try where that can do no harm.
+        let again = if lease.reused { copy_of(&sending) } else { None };
+        match lease.sender.try_send_request(sending).await {
             Ok(answer) => match fault_of(&answer) {
                 None => return Ok((answer, lease.sender)),
                 // The connection goes with the lease: where this answer ends is anybody's guess.
                 Some(fault) => return Err(fault.to_owned()),
             },
-            // It was closed while it lay idle and nothing of the request was sent: another one takes it.
-            Err(mut error) => match error.take_message() {
-                Some(unsent) if lease.reused => request = unsent,
+            // The upstream closed the connection while it lay idle. If nothing of the request was sent, or it may be
+            // sent twice, another connection takes it.
+            Err(mut error) => match error.take_message().or(again) {
+                Some(request_again) if lease.reused => *request = Some(request_again),
                 Some(_) | None => return Err(error.into_error().to_string()),
             },
         }
     }
+}
+
+/// A copy of a request that may be sent twice: a safe method (RFC 9110 §9.2.1) without a body.
+fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
+    if !request.method().is_safe() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(Outgoing::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
 }
 
 /// What makes an answer one that two readers could understand differently. hyper takes these; a client behind us may

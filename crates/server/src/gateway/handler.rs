@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1::SendRequest;
 use keystile_core::Code;
 use keystile_core::api::Access;
 use keystile_core::facts::Facts;
@@ -80,19 +80,18 @@ fn address_header(address: IpAddr) -> HeaderValue {
 struct Refusal {
     problem: Problem,
     code: Code,
-    /// What the limits said, if they were asked. Boxed: refusals are rare, and every step hands one on.
-    limits: Option<Box<Verdict>>,
+    limits: LimitFields,
 }
 
 impl From<Code> for Refusal {
     fn from(code: Code) -> Self {
-        Self { problem: Problem::of(code), code, limits: None }
+        Self { problem: Problem::of(code), code, limits: LimitFields::default() }
     }
 }
 
 impl Refusal {
     fn because(code: Code, detail: &'static str) -> Self {
-        Self { problem: Problem::of(code).because(detail), code, limits: None }
+        Self { problem: Problem::of(code).because(detail), code, limits: LimitFields::default() }
     }
 }
 
@@ -114,22 +113,30 @@ impl Worker {
         let id = self.next_request_id();
         let id_header = id_header(&id.to_ascii());
         let mut pending = Pending::new(self.recorder.clone(), self.recorder.clock.now());
-        let (parts, body) = request.into_parts();
-        match self.carry(caller, &parts, body, &exchange, &id_header, &mut pending).await {
-            Ok(go) => go.answer(pending, id_header, &self.pool, exchange),
-            Err(refusal) => refuse(&refusal, pending, id, id_header, exchange),
+        // Decided in one go, without waiting: what is kept while the upstream works is little, and copied with every call.
+        let mut going = match self.decide(caller, request, &exchange, &id_header, &mut pending) {
+            Ok(going) => going,
+            Err(refusal) => return refuse(refusal, pending, id, id_header, exchange),
+        };
+        let answer = forward(&self.pool, &going.api, &mut going.request, going.tally.as_deref()).await;
+        if let Some(tally) = &going.tally {
+            pending.received(tally.received());
+        }
+        match answer {
+            Ok((response, sender)) => going.answer(response, sender, pending, id_header, &self.pool, exchange),
+            Err(error) => refuse(unanswered(&error, &exchange), pending, id, id_header, exchange),
         }
     }
 
-    async fn carry(
+    fn decide(
         &self,
         caller: &Caller,
-        parts: &Parts,
-        body: Incoming,
+        request: Request<Incoming>,
         exchange: &Exchange,
         id: &HeaderValue,
         pending: &mut Pending,
-    ) -> Result<Go, Refusal> {
+    ) -> Result<Going, Refusal> {
+        let (parts, body) = request.into_parts();
         if let Some(refused) = exchange.refused() {
             self.identify(&parts.headers, pending);
             return Err(Refusal::because(refused.code, refused.detail));
@@ -150,56 +157,35 @@ impl Worker {
             pending.label(Label::UNROUTED);
             return Err(Code::RouteUnknown.into());
         };
-        pending.api(&api, api.operations.label(method, below(&api, target.path())));
+        let path = below(&api, target.path());
+        pending.api(&api, api.operations.label(method, path));
         let client = self.proxies.client(caller.address, &parts.headers);
-        let key = credential::find(&api.key_places, &parts.headers, target.query());
-        let facts = Facts {
-            client: Some(client),
-            method: Some(method),
-            path: Some(below(&api, target.path())),
-            ..Facts::at(pending.began())
-        };
-        let verdict = match (api.access, key?) {
+        let key = credential::find(&api.key_places, &parts.headers, target.path(), target.query())?;
+        let facts =
+            Facts { client: Some(client), method: Some(method), path: Some(path), ..Facts::at(pending.began()) };
+        let verdict = match (api.access, key) {
             (Access::Open, _) if api.active => None,
             (Access::Open, _) => return Err(Code::ApiInactive.into()),
             (Access::Key, None) => return Err(Code::KeyMissing.into()),
             (Access::Key, Some(text)) => Some(self.engine.check(&text, Door::Api(&api), &facts)),
         };
-        if let Some(verdict) = verdict.as_ref()
-            && let Some(key) = &verdict.key
-        {
+        if let Some(key) = verdict.as_ref().and_then(|verdict| verdict.key.as_ref()) {
             pending.key(key);
         }
-        let verdict = match verdict {
-            Some(verdict) if !verdict.code.is_allowed() => {
-                let code = verdict.code;
-                return Err(Refusal { limits: Some(Box::new(verdict)), ..code.into() });
-            }
-            other => other,
-        };
+        let limits = verdict.as_ref().map(LimitFields::of).unwrap_or_default();
+        if let Some(code) = verdict.as_ref().map(|verdict| verdict.code).filter(|code| !code.is_allowed()) {
+            return Err(Refusal { limits, ..code.into() });
+        }
         if body.size_hint().lower() > api.body_limit_bytes {
             return Err(Code::ContentTooLarge.into());
         }
-        let client_header =
-            if client == caller.address { caller.forwarded_for.clone() } else { address_header(client) };
+        let address = if client == caller.address { caller.forwarded_for.clone() } else { address_header(client) };
         let (outgoing, tally) = Outgoing::new(body, api.body_limit_bytes);
         let mut request = Request::new(outgoing);
-        *request.method_mut() = parts.method.clone();
         *request.uri_mut() = upstream_uri(&api, &target, &parts.uri)?;
-        *request.headers_mut() = upstream_headers(&api, parts, verdict.as_ref(), client_header, id);
-        let answer = forward(&self.pool, &api, request, tally.as_deref()).await;
-        if let Some(tally) = &tally {
-            pending.received(tally.received());
-        }
-        let (response, sender) = answer.map_err(|error| match error {
-            ForwardError::Upstream(code) => code.into(),
-            ForwardError::Body(BodyEnd::TooLarge) => Code::ContentTooLarge.into(),
-            ForwardError::Body(BodyEnd::Broken) => match exchange.body_refused() {
-                Some(refused) => Refusal::because(refused.code, refused.detail),
-                None => Code::ClientGone.into(),
-            },
-        })?;
-        Ok(Go { api, response, sender, tally, verdict })
+        *request.headers_mut() = upstream_headers(&api, &parts.headers, verdict.as_ref(), address, id);
+        *request.method_mut() = parts.method;
+        Ok(Going { api, request: Some(request), tally, limits })
     }
 
     /// Whose call it is, for calls that are refused before an API is found and still count as somebody's.
@@ -216,35 +202,53 @@ impl Worker {
     }
 }
 
-/// An answer that goes back to the client.
-struct Go {
-    api: Arc<ApiView>,
-    response: Response<Incoming>,
-    sender: hyper::client::conn::http1::SendRequest<Outgoing>,
-    tally: Option<Rc<Tally>>,
-    verdict: Option<Verdict>,
+/// What the client hears when the upstream gave no answer.
+fn unanswered(error: &ForwardError, exchange: &Exchange) -> Refusal {
+    match error {
+        ForwardError::Upstream(code) => (*code).into(),
+        ForwardError::Body(BodyEnd::TooLarge) => Code::ContentTooLarge.into(),
+        ForwardError::Body(BodyEnd::Broken) => match exchange.body_refused() {
+            Some(refused) => Refusal::because(refused.code, refused.detail),
+            None => Code::ClientGone.into(),
+        },
+    }
 }
 
-impl Go {
-    fn answer(self, mut pending: Pending, id: HeaderValue, pool: &Rc<Pool>, exchange: Exchange) -> Response<Answer> {
-        let (mut parts, incoming) = self.response.into_parts();
+/// A call that goes to its upstream.
+struct Going {
+    api: Arc<ApiView>,
+    /// Taken when it is sent.
+    request: Option<Request<Outgoing>>,
+    tally: Option<Rc<Tally>>,
+    limits: LimitFields,
+}
+
+impl Going {
+    fn answer(
+        self,
+        response: Response<Incoming>,
+        sender: SendRequest<Outgoing>,
+        mut pending: Pending,
+        id: HeaderValue,
+        pool: &Rc<Pool>,
+        exchange: Exchange,
+    ) -> Response<Answer> {
+        let (mut parts, incoming) = response.into_parts();
         parts.version = http::Version::HTTP_11;
         // Upgrades and informational answers can't come: nothing asked for them.
         strip_answer(&mut parts.headers);
         parts.headers.insert(X_REQUEST_ID, id);
-        if let Some(verdict) = &self.verdict {
-            limit_headers(&mut parts.headers, verdict);
-        }
+        self.limits.put(&mut parts.headers);
         pending.began_answer(parts.status.as_u16());
-        let lease = (self.sender, self.api.upstream.clone(), pool.clone());
         parts.extensions.clear();
+        let lease = (sender, self.api.upstream.clone(), pool.clone());
         Response::from_parts(parts, Answer::streamed(incoming, pending, self.tally, lease, exchange))
     }
 }
 
 /// The gateway's own answer: a problem.
 fn refuse(
-    refusal: &Refusal,
+    refusal: Refusal,
     mut pending: Pending,
     id: RequestId,
     id_header: HeaderValue,
@@ -264,9 +268,7 @@ fn refuse(
         headers
             .insert(ALLOW, HeaderValue::try_from(MethodSet::ALL.to_string()).expect("method names are visible ASCII"));
     }
-    if let Some(verdict) = &refusal.limits {
-        limit_headers(headers, verdict);
-    }
+    refusal.limits.put(headers);
     pending.finish(refusal.code, refusal.problem.status);
     response
 }
@@ -276,18 +278,35 @@ fn id_header(text: &[u8]) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::copy_from_slice(text)).expect("ids are visible ASCII")
 }
 
-fn limit_headers(headers: &mut HeaderMap, verdict: &Verdict) {
-    let Some(key) = &verdict.key else { return };
-    if let Some(policy) = &key.policy.limits_header {
-        headers.insert(RATELIMIT_POLICY, policy.clone());
+/// What a client is told of its limits.
+#[derive(Default)]
+struct LimitFields {
+    policy: Option<HeaderValue>,
+    state: Option<HeaderValue>,
+    retry_after: Option<u64>,
+}
+
+impl LimitFields {
+    fn of(verdict: &Verdict) -> Self {
+        let Some(key) = &verdict.key else { return Self::default() };
+        let is_limited = verdict.code == Code::RateLimited;
+        Self {
+            policy: key.policy.limits_header.clone(),
+            state: ratelimit::state_field(&key.policy.policy.rate_limits, &verdict.readings),
+            retry_after: verdict.retry_nanos.filter(|_| is_limited).map(ratelimit::seconds),
+        }
     }
-    if let Some(state) = ratelimit::state_field(&key.policy.policy.rate_limits, &verdict.readings) {
-        headers.insert(RATELIMIT, state);
-    }
-    if verdict.code == Code::RateLimited
-        && let Some(nanos) = verdict.retry_nanos
-    {
-        headers.insert(RETRY_AFTER, HeaderValue::from(ratelimit::seconds(nanos)));
+
+    fn put(self, headers: &mut HeaderMap) {
+        if let Some(policy) = self.policy {
+            headers.insert(RATELIMIT_POLICY, policy);
+        }
+        if let Some(state) = self.state {
+            headers.insert(RATELIMIT, state);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
     }
 }
 
@@ -337,12 +356,12 @@ fn upstream_uri(api: &ApiView, target: &CanonicalTarget<'_>, uri: &Uri) -> Resul
 
 fn upstream_headers(
     api: &ApiView,
-    parts: &Parts,
+    client_headers: &HeaderMap,
     verdict: Option<&Verdict>,
     client: HeaderValue,
     id: &HeaderValue,
 ) -> HeaderMap {
-    let mut headers = forwarded(&parts.headers, &api.key_places, api.upstream.host_header.clone(), ADDED_FIELDS);
+    let mut headers = forwarded(client_headers, &api.key_places, api.upstream.host_header.clone(), ADDED_FIELDS);
     if let Some(key) = verdict.and_then(|verdict| verdict.key.as_ref()) {
         headers.insert(X_CONSUMER_ID, key.project.id_header.clone());
         headers.insert(X_CONSUMER_USERNAME, key.project.name_header.clone());
@@ -351,7 +370,7 @@ fn upstream_headers(
     headers.insert(X_REQUEST_ID, id.clone());
     headers.insert(X_FORWARDED_FOR, client);
     headers.insert(X_FORWARDED_PROTO, HTTP);
-    if let Some(host) = parts.headers.get(HOST) {
+    if let Some(host) = client_headers.get(HOST) {
         headers.insert(X_FORWARDED_HOST, host.clone());
     }
     headers

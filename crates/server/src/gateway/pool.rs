@@ -62,7 +62,8 @@ impl Pool {
                 return Ok(Lease { sender: idle.sender, reused: true });
             }
         }
-        let connecting = tokio::time::timeout(self.connect_timeout, connect(upstream));
+        // Boxed: it is large, and most calls find a connection.
+        let connecting = Box::pin(tokio::time::timeout(self.connect_timeout, connect(upstream)));
         let sender = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         Ok(Lease { sender, reused: false })
     }

@@ -4,18 +4,20 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
-use http::header::AUTHORIZATION;
 use http::request::Parts;
 use keystile_core::Code;
 use keystile_core::facts::Facts;
 use keystile_core::id::{KeyId, OrganizationId, RequestId};
 use keystile_core::permission::{Permission, PermissionQuery};
+use keystile_core::policy::Policy;
+use keystile_core::time::Timestamp;
 use keystile_store::{Actor, Who};
 use sha2::{Digest, Sha256};
 
 use super::app::App;
 use super::problem::invalid;
 use crate::enforce::engine::Door;
+use crate::gateway::credential::one_bearer;
 use crate::problem::Problem;
 
 /// The address of the other end, put into a request's extensions by whoever accepted the connection.
@@ -70,8 +72,10 @@ pub(super) struct Asker {
     pub(super) owner: u32,
     /// The management key.
     pub(super) key: KeyId,
-    /// What it may do.
-    pub(super) permissions: Vec<Permission>,
+    /// What it may do, and from where.
+    pub(super) policy: Policy,
+    /// When it ends, if it does.
+    pub(super) expires_at: Option<Timestamp>,
     /// The address.
     pub(super) address: Option<IpAddr>,
     /// The request.
@@ -90,10 +94,23 @@ impl Asker {
         }
     }
 
-    /// Whether everything that `wanted` grants is granted to the asker too: rights are only handed down, never made.
-    pub(super) fn may_grant(&self, wanted: &Permission) -> bool {
-        let text = wanted.as_str();
-        self.permissions.iter().any(|own| own == wanted || own.covers(text))
+    /// Whether another management key may have this policy and this end: no more than the asker's own, in rights, in
+    /// places and in time. Rights over this API are handed down, never made (K-14).
+    pub(super) fn may_hand_down(&self, policy: &Policy, expires_at: Option<Timestamp>) -> Result<(), String> {
+        let covered = |wanted: &Permission| {
+            self.policy.permissions.iter().any(|own| own == wanted || own.covers(wanted.as_str()))
+        };
+        if let Some(beyond) = policy.permissions.iter().find(|wanted| !covered(wanted)) {
+            return Err(format!("yours lacks {}", beyond.as_str()));
+        }
+        if !self.policy.restrictions.is_empty() && policy.restrictions != self.policy.restrictions {
+            return Err("yours has restrictions; the other must have the same".to_owned());
+        }
+        match (self.expires_at, expires_at) {
+            (Some(own), Some(wanted)) if wanted.as_secs() > own.as_secs() => Err(format!("yours ends at {own}")),
+            (Some(own), None) => Err(format!("yours ends at {own}")),
+            (Some(_) | None, _) => Ok(()),
+        }
     }
 }
 
@@ -137,7 +154,8 @@ impl<R: Right> FromRequestParts<App> for Caller<R> {
             organization: key.project.organization,
             owner: key.project.owner,
             key: key.entry.id,
-            permissions: key.policy.policy.permissions.clone(),
+            policy: key.policy.policy.clone(),
+            expires_at: key.entry.expires_at,
             address,
             request,
             idempotency_key: idempotency_key(parts)?,
@@ -147,22 +165,12 @@ impl<R: Right> FromRequestParts<App> for Caller<R> {
 }
 
 fn bearer(parts: &Parts) -> Result<&str, Problem> {
-    let mut values = parts.headers.get_all(AUTHORIZATION).iter();
-    match (values.next(), values.next()) {
-        (Some(_), Some(_)) => Err(Problem::of(Code::CredentialsAmbiguous)),
-        (Some(value), None) => value
-            .to_str()
-            .ok()
-            .and_then(|value| value.split_at_checked(7))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer "))
-            .map(|(_, token)| token.trim())
-            .ok_or(missing()),
-        (None, _) => Err(missing()),
-    }
-}
-
-fn missing() -> Problem {
-    Problem::of(Code::KeyMissing).because("Send a management key in the Authorization header as `Bearer KEY`.")
+    one_bearer(&parts.headers).map_err(|code| match code {
+        Code::KeyMissing => {
+            Problem::of(code).because("Send a management key in the Authorization header as `Bearer KEY`.")
+        }
+        code => Problem::of(code),
+    })
 }
 
 fn idempotency_key(parts: &Parts) -> Result<Option<[u8; 32]>, Problem> {

@@ -1,12 +1,15 @@
 //! Reads what a request says: bodies, queries and ids, each with an error that says what to do.
 
+use std::fmt;
+
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::app::App;
@@ -37,9 +40,64 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
         hash.update(request.uri().path());
         let bytes = body(request, app).await?;
         hash.update(&bytes);
-        let value =
-            serde_json::from_slice(&bytes).map_err(|error| invalid(format!("The body can't be read: {error}.")))?;
+        let value = read(&bytes)?;
         Ok(Self { value, hash: RequestHash(hash.finalize().into()) })
+    }
+}
+
+/// A JSON object. Lists pass for objects with the derived readers, so they are refused here.
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(invalid("The body is a JSON object."));
+    }
+    serde_json::from_slice(bytes).map_err(|error| invalid(format!("The body can't be read: {error}.")))
+}
+
+/// The fields of an object as they came, none of them twice.
+pub(super) struct Fields(pub(super) Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Fields, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, value)) = access.next_entry::<String, Value>()? {
+                    if fields.contains_key(&name) {
+                        return Err(A::Error::custom(format!("duplicate field `{name}`")));
+                    }
+                    fields.insert(name, value);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// No body, or an empty object: for requests whose path says it all.
+pub(super) struct Nothing;
+
+impl FromRequest<App> for Nothing {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Empty {}
+        let bytes = body(request, app).await?;
+        if !bytes.is_empty() {
+            read::<Empty>(&bytes)?;
+        }
+        Ok(Self)
     }
 }
 

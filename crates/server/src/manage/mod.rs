@@ -24,7 +24,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, License, OpenApi, OpenApiBuilder, Server};
+use utoipa::openapi::{InfoBuilder, License, OpenApi, OpenApiBuilder, RefOr, Server};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use app::App;
@@ -35,7 +35,8 @@ const BODY_LIMIT_BYTES: usize = 1 << 20;
 
 /// The management API over an installation, with its page, health and document.
 pub fn router(app: App) -> Router {
-    let (router, document) = routes().split_for_parts();
+    let (router, mut document) = routes().split_for_parts();
+    describe_answers(&mut document);
     let json = document.to_json().unwrap_or_default();
     router
         .route("/openapi.json", get(move || async move { page::json(json) }))
@@ -54,7 +55,40 @@ pub fn router(app: App) -> Router {
 
 /// The OpenAPI 3.1 document of the management API.
 pub fn document() -> OpenApi {
-    routes().into_openapi()
+    let mut document = routes().into_openapi();
+    describe_answers(&mut document);
+    document
+}
+
+/// Says of every answer what it means, which is the same for all routes.
+fn describe_answers(document: &mut OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            for (status, answer) in &mut operation.responses.responses {
+                if let RefOr::T(answer) = answer
+                    && answer.description.is_empty()
+                {
+                    answer.description = meaning(status).to_owned();
+                }
+            }
+        }
+    }
+}
+
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "200" => "Done; what holds now.",
+        "201" => "Made.",
+        "204" => "Gone.",
+        "400" => "The request makes no sense; `detail` says what is wrong (problem details, RFC 9457).",
+        "401" => "No management key, or one that is not in force.",
+        "403" => "The management key may not do this.",
+        "404" => "There is no such thing, or it is somebody else's.",
+        "409" => "It can't be done in the state in which things are.",
+        "413" => "The body is too long.",
+        _ => "See `code` and `detail`.",
+    }
 }
 
 fn routes() -> OpenApiRouter<App> {

@@ -1,6 +1,7 @@
 //! What the admin listener answers without a key: the front page, health, readiness and metrics.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -9,6 +10,8 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use super::app::App;
 use crate::problem::Problem;
 
+/// How long the snapshot may take to learn of a change before the node is not ready.
+const CATCH_UP: Duration = Duration::from_secs(1);
 const PAGE: &str = include_str!("page.html");
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
@@ -41,6 +44,8 @@ pub(super) async fn health() -> Response {
 /// The store answers and the snapshot is current.
 pub(super) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     let newest = app.catalog.revision().await.map_err(|error| super::problem::internal(&error))?;
+    // A commit of this very moment is on its way; a feed that is stuck is not ready.
+    let _ = tokio::time::timeout(CATCH_UP, app.feed.catch_up(newest)).await;
     let held = app.feed.revision();
     if held < newest {
         return Err(Problem::of(keystile_core::Code::Stale));

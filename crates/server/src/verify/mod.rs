@@ -9,7 +9,7 @@ mod question;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -24,6 +24,7 @@ use crate::enforce::engine::{Door, Verdict};
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
 use crate::gateway::Worker;
+use crate::gateway::credential::one_bearer;
 use crate::gateway::wire::Exchange;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
 use crate::usage::Pending;
@@ -112,7 +113,10 @@ async fn verify(
         .transpose()
         .map_err(|error: keystile_core::permission::PermissionError| invalid(error.to_string()))?;
     let api = match question.api.as_deref() {
-        Some(api) => Some(find_api(worker, api).ok_or_else(|| invalid("There is no such API; name it by its id."))?),
+        Some(api) => Some(
+            find_api(worker, api)
+                .ok_or_else(|| invalid("There is no such API, or several of this name; name it by its id."))?,
+        ),
         None => None,
     };
     let mut pending = Pending::new(worker.recorder.clone(), began);
@@ -171,8 +175,7 @@ fn judge(
 }
 
 fn may_ask(worker: &Worker, address: IpAddr, headers: &HeaderMap, facts: Facts<'_>) -> Result<(), Problem> {
-    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = value.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Problem::of(Code::KeyMissing))?;
+    let key = one_bearer(headers).map_err(Problem::of)?;
     let needs = PermissionQuery::Has(PERMISSION.to_owned());
     let facts = Facts { client: Some(address), needs: Some(&needs), ..facts };
     match worker.engine.check(key, Door::Management, &facts).code {
@@ -181,10 +184,14 @@ fn may_ask(worker: &Worker, address: IpAddr, headers: &HeaderMap, facts: Facts<'
     }
 }
 
+/// The API of this id, or the only one of this name.
 fn find_api(worker: &Worker, wanted: &str) -> Option<Arc<ApiView>> {
     let router = worker.engine.snapshot.router.load();
     match wanted.parse() {
         Ok(id) => router.apis().find(|api| api.id == id).cloned(),
-        Err(_) => router.apis().find(|api| &*api.name == wanted).cloned(),
+        Err(_) => {
+            let mut named = router.apis().filter(|api| &*api.name == wanted);
+            named.next().filter(|_| named.next().is_none()).cloned()
+        }
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct ActivationCreate {
 }
 
 /// Link a project to an API. It is approved at once if the API is the caller's own, else asked for.
-#[utoipa::path(post, path = "/v1/activations", tag = "Activations", request_body = ActivationCreate,
+#[utoipa::path(post, operation_id = "createActivation", path = "/v1/activations", tag = "Activations", request_body = ActivationCreate,
     security(("management_key" = [])),
     responses((status = 201, body = ActivationView), (status = 400), (status = 401), (status = 404), (status = 409)))]
 pub(super) async fn create(

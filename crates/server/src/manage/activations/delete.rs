@@ -11,7 +11,7 @@ use crate::manage::extract::Id;
 use crate::problem::Problem;
 
 /// Take a link away; both sides may.
-#[utoipa::path(delete, path = "/v1/activations/{id}", tag = "Activations", params(("id" = String, Path)),
+#[utoipa::path(delete, operation_id = "deleteActivation", path = "/v1/activations/{id}", tag = "Activations", params(("id" = String, Path)),
     security(("management_key" = [])), responses((status = 204), (status = 401), (status = 404)))]
 pub(super) async fn delete(
     caller: Caller<WriteActivations>,

@@ -11,7 +11,7 @@ use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// An activation.
-#[utoipa::path(get, path = "/v1/activations/{id}", tag = "Activations", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "getActivation", path = "/v1/activations/{id}", tag = "Activations", params(("id" = String, Path)),
     security(("management_key" = [])), responses((status = 200, body = ActivationView), (status = 401), (status = 404)))]
 pub(super) async fn get(
     caller: Caller<ReadActivations>,

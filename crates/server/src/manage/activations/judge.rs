@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::view::ActivationView;
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, WriteActivations};
-use crate::manage::extract::{Id, Json};
+use crate::manage::extract::{Id, Json, Nothing};
 use crate::manage::problem::{internal, invalid, not_found};
 use crate::problem::Problem;
 
@@ -27,18 +27,19 @@ pub(super) struct Reason {
 }
 
 /// Let the project call the API.
-#[utoipa::path(post, path = "/v1/activations/{id}/approve", tag = "Activations", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "approveActivation", path = "/v1/activations/{id}/approve", tag = "Activations", params(("id" = String, Path)),
     security(("management_key" = [])), responses((status = 200, body = ActivationView), (status = 401), (status = 404)))]
 pub(super) async fn approve(
     caller: Caller<WriteActivations>,
     State(app): State<App>,
     Id(id): Id<ActivationId>,
+    _: Nothing,
 ) -> Result<axum::Json<ActivationView>, Problem> {
     judge(&caller, &app, id, ActivationState::Approved, String::new()).await
 }
 
 /// Take the project's access back for now: its calls are refused with `suspended`.
-#[utoipa::path(post, path = "/v1/activations/{id}/suspend", tag = "Activations", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "suspendActivation", path = "/v1/activations/{id}/suspend", tag = "Activations", params(("id" = String, Path)),
     request_body = Reason, security(("management_key" = [])),
     responses((status = 200, body = ActivationView), (status = 401), (status = 404)))]
 pub(super) async fn suspend(
@@ -51,7 +52,7 @@ pub(super) async fn suspend(
 }
 
 /// Do not let the project call the API.
-#[utoipa::path(post, path = "/v1/activations/{id}/refuse", tag = "Activations", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "refuseActivation", path = "/v1/activations/{id}/refuse", tag = "Activations", params(("id" = String, Path)),
     request_body = Reason, security(("management_key" = [])),
     responses((status = 200, body = ActivationView), (status = 401), (status = 404)))]
 pub(super) async fn refuse(

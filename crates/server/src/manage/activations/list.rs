@@ -36,7 +36,7 @@ pub(super) struct Asked {
 }
 
 /// The activations of the organization's projects and of its APIs.
-#[utoipa::path(get, path = "/v1/activations", tag = "Activations", params(Asked), security(("management_key" = [])),
+#[utoipa::path(get, operation_id = "listActivations", path = "/v1/activations", tag = "Activations", params(Asked), security(("management_key" = [])),
     responses((status = 200, body = List<ActivationView>), (status = 401), (status = 403)))]
 pub(super) async fn list(
     caller: Caller<ReadActivations>,

@@ -5,25 +5,24 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 use keystile_core::id::ApiId;
 use keystile_store::Change;
-use serde_json::{Map, Value};
 
 use super::settings::{ApiInput, Said};
 use super::view::ApiView;
 use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WriteApis};
-use crate::manage::extract::Json;
+use crate::manage::extract::{Fields, Json};
 use crate::manage::problem::{internal, invalid, not_found};
 use crate::problem::Problem;
 
 /// Publish an API.
-#[utoipa::path(post, path = "/v1/apis", tag = "APIs", request_body = ApiInput, security(("management_key" = [])),
+#[utoipa::path(post, operation_id = "createApi", path = "/v1/apis", tag = "APIs", request_body = ApiInput, security(("management_key" = [])),
     responses((status = 201, body = ApiView), (status = 400), (status = 401), (status = 403), (status = 409)))]
 pub(super) async fn create(
     caller: Caller<WriteApis>,
     State(app): State<App>,
-    body: Json<Map<String, Value>>,
+    body: Json<Fields>,
 ) -> Result<impl IntoResponse, Problem> {
-    let said = Said::read(body.value, None)?;
+    let said = Said::read(body.value.0, None)?;
     let name = said.name.ok_or_else(|| invalid("name is missing; say how the API is called."))?;
     let id = ApiId::from_entropy(app.id()?);
     let change = Change::CreateApi { id, name, settings: said.settings, document: said.document.flatten() };

@@ -11,7 +11,7 @@ use crate::manage::extract::Id;
 use crate::problem::Problem;
 
 /// Withdraw an API, with its activations. Keys stay.
-#[utoipa::path(delete, path = "/v1/apis/{id}", tag = "APIs", params(("id" = String, Path)),
+#[utoipa::path(delete, operation_id = "deleteApi", path = "/v1/apis/{id}", tag = "APIs", params(("id" = String, Path)),
     security(("management_key" = [])), responses((status = 204), (status = 401), (status = 404)))]
 pub(super) async fn delete(
     caller: Caller<WriteApis>,

@@ -11,7 +11,7 @@ use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// An API.
-#[utoipa::path(get, path = "/v1/apis/{id}", tag = "APIs", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "getApi", path = "/v1/apis/{id}", tag = "APIs", params(("id" = String, Path)),
     security(("management_key" = [])), responses((status = 200, body = ApiView), (status = 401), (status = 404)))]
 pub(super) async fn get(
     caller: Caller<ReadApis>,

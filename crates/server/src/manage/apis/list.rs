@@ -11,7 +11,7 @@ use crate::manage::problem::internal;
 use crate::problem::Problem;
 
 /// The APIs of the organization.
-#[utoipa::path(get, path = "/v1/apis", tag = "APIs", params(Paging), security(("management_key" = [])),
+#[utoipa::path(get, operation_id = "listApis", path = "/v1/apis", tag = "APIs", params(Paging), security(("management_key" = [])),
     responses((status = 200, body = List<ApiView>), (status = 401), (status = 403)))]
 pub(super) async fn list(
     caller: Caller<ReadApis>,

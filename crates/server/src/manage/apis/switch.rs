@@ -7,28 +7,30 @@ use keystile_store::Change;
 use super::view::ApiView;
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, WriteApis};
-use crate::manage::extract::Id;
+use crate::manage::extract::{Id, Nothing};
 use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// Switch an API off: its calls are refused with `api_inactive`.
-#[utoipa::path(post, path = "/v1/apis/{id}/disable", tag = "APIs", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "disableApi", path = "/v1/apis/{id}/disable", tag = "APIs", params(("id" = String, Path)),
     security(("management_key" = [])), responses((status = 200, body = ApiView), (status = 401), (status = 404)))]
 pub(super) async fn disable(
     caller: Caller<WriteApis>,
     State(app): State<App>,
     Id(id): Id<ApiId>,
+    _: Nothing,
 ) -> Result<axum::Json<ApiView>, Problem> {
     switch(&caller, &app, id, false).await
 }
 
 /// Switch an API on again.
-#[utoipa::path(post, path = "/v1/apis/{id}/enable", tag = "APIs", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "enableApi", path = "/v1/apis/{id}/enable", tag = "APIs", params(("id" = String, Path)),
     security(("management_key" = [])), responses((status = 200, body = ApiView), (status = 401), (status = 404)))]
 pub(super) async fn enable(
     caller: Caller<WriteApis>,
     State(app): State<App>,
     Id(id): Id<ApiId>,
+    _: Nothing,
 ) -> Result<axum::Json<ApiView>, Problem> {
     switch(&caller, &app, id, true).await
 }

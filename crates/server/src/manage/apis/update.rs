@@ -3,29 +3,28 @@
 use axum::extract::State;
 use keystile_core::id::ApiId;
 use keystile_store::Change;
-use serde_json::{Map, Value};
 
 use super::settings::{ApiInput, Said};
 use super::view::ApiView;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WriteApis};
-use crate::manage::extract::{Id, Json};
+use crate::manage::extract::{Fields, Id, Json};
 use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// Change an API. Fields that are not said stay as they are.
-#[utoipa::path(patch, path = "/v1/apis/{id}", tag = "APIs", params(("id" = String, Path)), request_body = ApiInput,
+#[utoipa::path(patch, operation_id = "updateApi", path = "/v1/apis/{id}", tag = "APIs", params(("id" = String, Path)), request_body = ApiInput,
     security(("management_key" = [])),
     responses((status = 200, body = ApiView), (status = 400), (status = 401), (status = 404), (status = 409)))]
 pub(super) async fn update(
     caller: Caller<WriteApis>,
     State(app): State<App>,
     Id(id): Id<ApiId>,
-    body: Json<Map<String, Value>>,
+    body: Json<Fields>,
 ) -> Result<axum::Json<ApiView>, Problem> {
     let api = app.catalog.api(caller.organization, id).await.map_err(|error| internal(&error))?;
     let api = api.ok_or_else(|| not_found("API"))?;
-    let said = Said::read(body.value, Some(&api.settings))?;
+    let said = Said::read(body.value.0, Some(&api.settings))?;
     let change = Change::UpdateApi {
         id,
         was: api.revision,

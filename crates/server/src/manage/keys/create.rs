@@ -62,7 +62,7 @@ pub(super) struct KeyCreate {
 }
 
 /// Make a key. Its text is in the answer, this one time.
-#[utoipa::path(post, path = "/v1/keys", tag = "Keys", request_body = KeyCreate, security(("management_key" = [])),
+#[utoipa::path(post, operation_id = "createKey", path = "/v1/keys", tag = "Keys", request_body = KeyCreate, security(("management_key" = [])),
     responses((status = 201, body = NewKeyView), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn create(
     caller: Caller<WriteKeys>,
@@ -76,7 +76,6 @@ pub(super) async fn create(
     let kind = wanted.kind.unwrap_or(KeyKind::Secret);
     let policy =
         Policy { permissions: wanted.permissions, restrictions: wanted.restrictions, rate_limits: wanted.rate_limits };
-    let policy = checked(&caller, kind, policy)?;
     let (prefix, days) = habits(&app, caller.organization, wanted.project_id).await?;
     let now = app.now();
     let expires_at = match (wanted.expires_at, wanted.expires_in_days) {
@@ -84,6 +83,7 @@ pub(super) async fn create(
         (Some(end), None) => end.map(|end| checked_end(end, now)).transpose()?,
         (None, days_said) => Some(end_in_days(days_said.unwrap_or(days), now)?),
     };
+    let policy = checked(&caller, kind, policy, expires_at)?;
     let entropy = random(&*app.entropy).map_err(|error| internal(&error))?;
     let text = KeyText::issue(&wanted.prefix.unwrap_or(prefix), project.environment, &entropy)
         .map_err(|error| internal(&error))?;

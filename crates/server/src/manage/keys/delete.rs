@@ -11,7 +11,7 @@ use crate::manage::extract::Id;
 use crate::problem::Problem;
 
 /// Delete a key: it is refused as unknown from now on.
-#[utoipa::path(delete, path = "/v1/keys/{id}", tag = "Keys", params(("id" = String, Path)),
+#[utoipa::path(delete, operation_id = "deleteKey", path = "/v1/keys/{id}", tag = "Keys", params(("id" = String, Path)),
     security(("management_key" = [])), responses((status = 204), (status = 401), (status = 404)))]
 pub(super) async fn delete(
     caller: Caller<WriteKeys>,

@@ -11,7 +11,7 @@ use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// A key, without its secret.
-#[utoipa::path(get, path = "/v1/keys/{id}", tag = "Keys", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "getKey", path = "/v1/keys/{id}", tag = "Keys", params(("id" = String, Path)),
     security(("management_key" = [])), responses((status = 200, body = KeyView), (status = 401), (status = 404)))]
 pub(super) async fn get(
     caller: Caller<ReadKeys>,

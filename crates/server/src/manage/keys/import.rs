@@ -17,7 +17,7 @@ use super::policy::{checked, checked_end, end_in_days};
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, WriteKeys};
 use crate::manage::extract::{Query, body, spoken};
-use crate::manage::problem::{invalid, unsupported};
+use crate::manage::problem::{internal, invalid, unsupported};
 use crate::manage::projects::checked_name;
 use crate::problem::Problem;
 
@@ -25,8 +25,8 @@ use crate::problem::Problem;
 pub(super) const BODY_LIMIT_BYTES: usize = 64 << 20;
 /// Most keys of one request.
 const MAX_LINES: usize = 100_000;
-/// Keys of one transaction: long enough to be fast, short enough that other changes wait some 0.1 s at most.
-const BATCH: usize = 10_000;
+/// Keys of one transaction: long enough to be fast, short enough that another change waits half a second at most.
+const BATCH: usize = 50_000;
 /// Refused lines that an answer names; all are counted.
 const MAX_REPORTED: usize = 1_000;
 
@@ -105,7 +105,7 @@ fn refusal(reason: &'static str, detail: impl Into<String>) -> Refusal {
 
 /// Add keys that exist already, as text or as SHA-256, in any format; NDJSON, a line a key. Lines that can't be used
 /// are reported and do not stop the others.
-#[utoipa::path(post, path = "/v1/keys/import", tag = "Keys", params(Asked),
+#[utoipa::path(post, operation_id = "importKeys", path = "/v1/keys/import", tag = "Keys", params(Asked),
     request_body(content = Line<'_>, content_type = "application/x-ndjson"), security(("management_key" = [])),
     responses((status = 200, body = ImportReport), (status = 400), (status = 401), (status = 403), (status = 404), (status = 413)))]
 pub(super) async fn import(
@@ -127,7 +127,7 @@ pub(super) async fn import(
     }
     let reader = Reader { pepper: app.feed.engine().pepper(), end, now: app.now() };
     let mut report = ImportReport::default();
-    let (mut keys, mut numbers) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+    let (mut keys, mut numbers) = (Vec::new(), Vec::new());
     let mut lines = text.lines().enumerate().peekable();
     while let Some((index, line)) = lines.next() {
         if !line.trim().is_empty() {
@@ -140,7 +140,7 @@ pub(super) async fn import(
             }
         }
         if keys.len() == BATCH || (lines.peek().is_none() && !keys.is_empty()) {
-            let batch = std::mem::replace(&mut keys, Vec::with_capacity(BATCH));
+            let batch = std::mem::take(&mut keys);
             let change = Change::ImportKeys { project: asked.project_id, keys: batch, policy: policy.clone() };
             let known = app.import(&caller, change).await?;
             report.imported += numbers.len() - known.len();
@@ -149,6 +149,10 @@ pub(super) async fn import(
             }
             numbers.clear();
         }
+    }
+    if report.imported >= BATCH {
+        // Large transactions leave a large log and cache behind; what is left of them is given back here.
+        app.catalog.settle().await.map_err(|error| internal(&error))?;
     }
     report.refused.sort_by_key(|refused| refused.line);
     Ok(axum::Json(report))
@@ -159,7 +163,7 @@ fn read_policy(asker: &Asker, text: Option<&str>) -> Result<Policy, Problem> {
         None => Policy::default(),
         Some(text) => serde_json::from_str(text).map_err(|error| invalid(format!("policy can't be used: {error}.")))?,
     };
-    checked(asker, KeyKind::Secret, policy)
+    checked(asker, KeyKind::Secret, policy, None)
 }
 
 /// Reads lines, each for itself.

@@ -36,7 +36,7 @@ pub(super) struct Asked {
 }
 
 /// The keys of the organization.
-#[utoipa::path(get, path = "/v1/keys", tag = "Keys", params(Asked), security(("management_key" = [])),
+#[utoipa::path(get, operation_id = "listKeys", path = "/v1/keys", tag = "Keys", params(Asked), security(("management_key" = [])),
     responses((status = 200, body = List<KeyView>), (status = 401), (status = 403)))]
 pub(super) async fn list(
     caller: Caller<ReadKeys>,

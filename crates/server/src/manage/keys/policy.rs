@@ -57,18 +57,20 @@ struct NetworksShape {
     deny: Option<Vec<String>>,
 }
 
-/// A policy that this caller may give to a key of this kind.
-pub(super) fn checked(asker: &Asker, kind: KeyKind, policy: Policy) -> Result<Policy, Problem> {
+/// A policy that this caller may give to a key of this kind with this end.
+pub(super) fn checked(
+    asker: &Asker,
+    kind: KeyKind,
+    policy: Policy,
+    expires_at: Option<Timestamp>,
+) -> Result<Policy, Problem> {
     let policy = policy.checked().map_err(|error| invalid(format!("{error}.")))?;
     match kind {
         KeyKind::Secret => Ok(policy),
-        // K-14: rights over the management API are handed down, never made.
-        KeyKind::Management => match policy.permissions.iter().find(|wanted| !asker.may_grant(wanted)) {
-            None => Ok(policy),
-            Some(beyond) => Err(Problem::of(keystile_core::Code::PermissionMissing).because(format!(
-                "A management key can only be given what yours may do; it lacks {}.",
-                beyond.as_str()
-            ))),
+        KeyKind::Management => match asker.may_hand_down(&policy, expires_at) {
+            Ok(()) => Ok(policy),
+            Err(why) => Err(Problem::of(keystile_core::Code::PermissionMissing)
+                .because(format!("A management key can be given no more than yours may do: {why}."))),
         },
     }
 }

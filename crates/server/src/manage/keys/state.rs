@@ -9,41 +9,44 @@ use keystile_store::Change;
 use super::view::KeyView;
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, WriteKeys};
-use crate::manage::extract::Id;
+use crate::manage::extract::{Id, Nothing};
 use crate::manage::problem::{conflict, internal, not_found};
 use crate::problem::Problem;
 
 /// End a key for good.
-#[utoipa::path(post, path = "/v1/keys/{id}/revoke", tag = "Keys", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "revokeKey", path = "/v1/keys/{id}/revoke", tag = "Keys", params(("id" = String, Path)),
     security(("management_key" = [])), responses((status = 200, body = KeyView), (status = 401), (status = 404)))]
 pub(super) async fn revoke(
     caller: Caller<WriteKeys>,
     State(app): State<App>,
     Id(id): Id<KeyId>,
+    _: Nothing,
 ) -> Result<axum::Json<KeyView>, Problem> {
     change(&caller, &app, id, "revoke", |state, now| Ok(state.revoke(now))).await
 }
 
 /// Switch a key off.
-#[utoipa::path(post, path = "/v1/keys/{id}/disable", tag = "Keys", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "disableKey", path = "/v1/keys/{id}/disable", tag = "Keys", params(("id" = String, Path)),
     security(("management_key" = [])),
     responses((status = 200, body = KeyView), (status = 401), (status = 404), (status = 409)))]
 pub(super) async fn disable(
     caller: Caller<WriteKeys>,
     State(app): State<App>,
     Id(id): Id<KeyId>,
+    _: Nothing,
 ) -> Result<axum::Json<KeyView>, Problem> {
     change(&caller, &app, id, "disable", KeyState::disable).await
 }
 
 /// Switch a key on again.
-#[utoipa::path(post, path = "/v1/keys/{id}/enable", tag = "Keys", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "enableKey", path = "/v1/keys/{id}/enable", tag = "Keys", params(("id" = String, Path)),
     security(("management_key" = [])),
     responses((status = 200, body = KeyView), (status = 401), (status = 404), (status = 409)))]
 pub(super) async fn enable(
     caller: Caller<WriteKeys>,
     State(app): State<App>,
     Id(id): Id<KeyId>,
+    _: Nothing,
 ) -> Result<axum::Json<KeyView>, Problem> {
     change(&caller, &app, id, "enable", |state, _| state.enable()).await
 }

@@ -42,7 +42,7 @@ pub(super) struct KeyUpdate {
 }
 
 /// Change a key. Fields that are not said stay as they are.
-#[utoipa::path(patch, path = "/v1/keys/{id}", tag = "Keys", params(("id" = String, Path)), request_body = KeyUpdate,
+#[utoipa::path(patch, operation_id = "updateKey", path = "/v1/keys/{id}", tag = "Keys", params(("id" = String, Path)), request_body = KeyUpdate,
     security(("management_key" = [])),
     responses((status = 200, body = KeyView), (status = 400), (status = 401), (status = 404), (status = 409)))]
 pub(super) async fn update(
@@ -67,7 +67,7 @@ pub(super) async fn update(
         id,
         was: key.revision,
         name: wanted.name.map_or(Ok(key.name), checked_name)?,
-        policy: checked(&caller, key.kind, policy)?,
+        policy: checked(&caller, key.kind, policy, expires_at)?,
         expires_at,
     };
     app.apply(&caller, change).await?;

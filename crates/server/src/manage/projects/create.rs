@@ -35,7 +35,7 @@ pub(super) struct ProjectCreate {
 }
 
 /// Make a project.
-#[utoipa::path(post, path = "/v1/projects", tag = "Projects", request_body = ProjectCreate,
+#[utoipa::path(post, operation_id = "createProject", path = "/v1/projects", tag = "Projects", request_body = ProjectCreate,
     security(("management_key" = [])),
     responses((status = 201, body = ProjectView), (status = 400), (status = 401), (status = 403), (status = 409)))]
 pub(super) async fn create(

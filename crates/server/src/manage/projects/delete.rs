@@ -11,7 +11,7 @@ use crate::manage::extract::Id;
 use crate::problem::Problem;
 
 /// Delete a project, with its keys and activations.
-#[utoipa::path(delete, path = "/v1/projects/{id}", tag = "Projects", params(("id" = String, Path)),
+#[utoipa::path(delete, operation_id = "deleteProject", path = "/v1/projects/{id}", tag = "Projects", params(("id" = String, Path)),
     security(("management_key" = [])), responses((status = 204), (status = 401), (status = 404)))]
 pub(super) async fn delete(
     caller: Caller<WriteProjects>,

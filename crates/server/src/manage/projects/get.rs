@@ -11,7 +11,7 @@ use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// A project.
-#[utoipa::path(get, path = "/v1/projects/{id}", tag = "Projects", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "getProject", path = "/v1/projects/{id}", tag = "Projects", params(("id" = String, Path)),
     security(("management_key" = [])), responses((status = 200, body = ProjectView), (status = 401), (status = 404)))]
 pub(super) async fn get(
     caller: Caller<ReadProjects>,

@@ -11,7 +11,7 @@ use crate::manage::problem::internal;
 use crate::problem::Problem;
 
 /// The projects of the organization.
-#[utoipa::path(get, path = "/v1/projects", tag = "Projects", params(Paging), security(("management_key" = [])),
+#[utoipa::path(get, operation_id = "listProjects", path = "/v1/projects", tag = "Projects", params(Paging), security(("management_key" = [])),
     responses((status = 200, body = List<ProjectView>), (status = 401), (status = 403)))]
 pub(super) async fn list(
     caller: Caller<ReadProjects>,

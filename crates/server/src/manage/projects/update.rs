@@ -27,7 +27,7 @@ pub(super) struct ProjectUpdate {
 }
 
 /// Change a project. Fields that are not said stay as they are.
-#[utoipa::path(patch, path = "/v1/projects/{id}", tag = "Projects", params(("id" = String, Path)),
+#[utoipa::path(patch, operation_id = "updateProject", path = "/v1/projects/{id}", tag = "Projects", params(("id" = String, Path)),
     request_body = ProjectUpdate, security(("management_key" = [])),
     responses((status = 200, body = ProjectView), (status = 400), (status = 401), (status = 404), (status = 409)))]
 pub(super) async fn update(

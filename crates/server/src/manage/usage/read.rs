@@ -107,7 +107,7 @@ struct UsageItem {
 }
 
 /// What was counted, refused calls and unknown keys too. Calls that were answered until now are in it.
-#[utoipa::path(get, path = "/v1/usage", tag = "Usage", params(Asked), security(("management_key" = [])),
+#[utoipa::path(get, operation_id = "readUsage", path = "/v1/usage", tag = "Usage", params(Asked), security(("management_key" = [])),
     responses((status = 200, body = Usage), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn read(
     caller: Caller<ReadUsage>,
