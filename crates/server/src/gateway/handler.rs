@@ -80,18 +80,19 @@ fn address_header(address: IpAddr) -> HeaderValue {
 struct Refusal {
     problem: Problem,
     code: Code,
-    limits: LimitFields,
+    /// Boxed: refusals are rare, and every step hands one on.
+    limits: Option<Box<LimitFields>>,
 }
 
 impl From<Code> for Refusal {
     fn from(code: Code) -> Self {
-        Self { problem: Problem::of(code), code, limits: LimitFields::default() }
+        Self { problem: Problem::of(code), code, limits: None }
     }
 }
 
 impl Refusal {
     fn because(code: Code, detail: &'static str) -> Self {
-        Self { problem: Problem::of(code).because(detail), code, limits: LimitFields::default() }
+        Self { problem: Problem::of(code).because(detail), code, limits: None }
     }
 }
 
@@ -174,7 +175,7 @@ impl Worker {
         }
         let limits = verdict.as_ref().map(LimitFields::of).unwrap_or_default();
         if let Some(code) = verdict.as_ref().map(|verdict| verdict.code).filter(|code| !code.is_allowed()) {
-            return Err(Refusal { limits, ..code.into() });
+            return Err(Refusal { limits: Some(Box::new(limits)), ..code.into() });
         }
         if body.size_hint().lower() > api.body_limit_bytes {
             return Err(Code::ContentTooLarge.into());
@@ -268,7 +269,9 @@ fn refuse(
         headers
             .insert(ALLOW, HeaderValue::try_from(MethodSet::ALL.to_string()).expect("method names are visible ASCII"));
     }
-    refusal.limits.put(headers);
+    if let Some(limits) = refusal.limits {
+        limits.put(headers);
+    }
     pending.finish(refusal.code, refusal.problem.status);
     response
 }
@@ -337,7 +340,7 @@ fn below<'a>(api: &ApiView, path: &'a str) -> &'a str {
 }
 
 /// The target as the upstream gets it: exactly what was judged.
-fn upstream_uri(api: &ApiView, target: &CanonicalTarget<'_>, uri: &Uri) -> Result<Uri, Refusal> {
+fn upstream_uri(api: &ApiView, target: &CanonicalTarget<'_>, uri: &Uri) -> Result<Uri, Code> {
     let without_keys = target.query().and_then(|query| credential::query_without_keys(&api.key_places, query));
     if target.is_verbatim() && !api.strip_prefix && api.upstream.base_path.is_empty() && without_keys.is_none() {
         return Ok(uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from));
@@ -351,7 +354,7 @@ fn upstream_uri(api: &ApiView, target: &CanonicalTarget<'_>, uri: &Uri) -> Resul
         text.push('?');
         text.push_str(query);
     }
-    PathAndQuery::try_from(text).map(Uri::from).map_err(|_| Code::RequestMalformed.into())
+    PathAndQuery::try_from(text).map(Uri::from).map_err(|_| Code::RequestMalformed)
 }
 
 fn upstream_headers(

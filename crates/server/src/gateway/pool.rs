@@ -14,6 +14,7 @@ use keystile_core::time::Ticks;
 use tokio::net::TcpStream;
 
 use super::body::Outgoing;
+use super::gather::Gathering;
 use crate::enforce::snapshot::Upstream;
 use crate::world::Clock;
 
@@ -107,7 +108,7 @@ async fn connect(upstream: &Upstream) -> io::Result<SendRequest<Outgoing>> {
     stream.set_nodelay(true)?;
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_ANSWER_HEAD.max(8_192)).preserve_header_case(false);
-    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let (sender, connection) = builder.handshake(TokioIo::new(Gathering(stream))).await.map_err(io::Error::other)?;
     tokio::task::spawn_local(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "an upstream connection ended");

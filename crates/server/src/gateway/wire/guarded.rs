@@ -18,6 +18,7 @@ use super::Refused;
 use super::exchange::{Exchanges, Shared, Stage};
 use super::framing::{Framing, Place, Stop, Verdict};
 use super::patience::{Alarm, Pace, Patience};
+use crate::gateway::gather::write_gathered;
 
 /// How much is read on top of the beginning of a head: it bounds what a connection can make us keep.
 const MAX_READ_BEHIND_HEAD: usize = 16 * 1024;
@@ -326,7 +327,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let me = self.get_mut();
-        let result = Pin::new(&mut me.stream).poll_write_vectored(cx, parts);
+        let result = write_gathered(&mut me.stream, cx, parts);
         me.written(cx, result)
     }
 
