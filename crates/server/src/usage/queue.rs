@@ -55,6 +55,9 @@ impl Queue {
     /// Moves everything that is queued to the end of `into`.
     pub(super) fn take(&self, into: &mut Vec<UsageEvent>) {
         for buffer in self.buffers.lock().iter() {
+            if buffer.events.lock().is_empty() {
+                continue;
+            }
             // Swapped, so that the worker waits for a pointer and not for a copy.
             let mut taken = Vec::with_capacity(USUAL_EVENTS);
             std::mem::swap(&mut *buffer.events.lock(), &mut taken);
