@@ -68,12 +68,16 @@ fn main() {
         ("expired", (0..KEYS / 3).map(|n| text(3 * n + 1)).collect()),
     ];
     let mut samples = [const { Vec::new() }; 3];
-    let mut dice = 1_u64;
+    let mut state = 1_u64;
+    // Thrown twice a sample: the class must not say which keys of it are taken.
+    let mut dice = |sides: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % sides
+    };
     while samples.iter().any(|times| times.len() < SAMPLES) {
-        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let class = (dice >> 33) as usize % classes.len();
+        let class = dice(classes.len());
         let texts = &classes[class].1;
-        let text = &texts[(dice >> 40) as usize % texts.len()];
+        let text = &texts[dice(texts.len())];
         let took = nanoseconds(|| engine.check(black_box(text), Door::KeyAlone, &facts).code);
         if samples[class].len() < SAMPLES {
             samples[class].push(took);
