@@ -63,7 +63,17 @@ impl Networks {
 
 fn network(text: String) -> Result<IpNet, NetworksError> {
     let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    parsed.map(|net| net.trunc()).map_err(|_| NetworksError::NotANetwork(text))
+    parsed.map(|net| canonical(net.trunc())).map_err(|_| NetworksError::NotANetwork(text))
+}
+
+/// IPv4 written as IPv6 (`::ffff:10.0.0.0/104`) as the IPv4 that it means: addresses are judged in that form, and a
+/// denied network that never matched would let everybody in.
+fn canonical(net: IpNet) -> IpNet {
+    let mapped = match net {
+        IpNet::V6(net) if net.prefix_len() >= 96 => net.addr().to_ipv4_mapped().zip(Some(net.prefix_len() - 96)),
+        IpNet::V6(_) | IpNet::V4(_) => None,
+    };
+    mapped.and_then(|(address, len)| IpNet::new(address.into(), len).ok()).unwrap_or(net)
 }
 
 impl TryFrom<Lists> for Networks {
@@ -113,6 +123,17 @@ mod tests {
             assert_eq!(nets.admit(address.parse().unwrap()), admitted, "{address}");
         }
         assert!(networks(None, &["10.0.0.0/8"]).unwrap().admit("11.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_network_written_as_mapped_ipv4_is_the_ipv4_network() {
+        let nets = networks(None, &["::ffff:127.0.0.1", "::ffff:10.0.0.0/104"]).unwrap();
+        for (address, admitted) in
+            [("127.0.0.1", false), ("::ffff:127.0.0.1", false), ("10.9.9.9", false), ("11.0.0.1", true)]
+        {
+            assert_eq!(nets.admit(address.parse().unwrap()), admitted, "{address}");
+        }
+        assert!(networks(Some(&["::ffff:127.0.0.1"]), &[]).unwrap().admit("127.0.0.1".parse().unwrap()));
     }
 
     #[test]

@@ -63,10 +63,16 @@ async fn exchange(
             },
             // The upstream closed the connection while it lay idle. If nothing of the request was sent, or it may be
             // sent twice, another connection takes it.
-            Err(mut error) => match error.take_message().or(again) {
-                Some(request_again) if lease.reused => *request = Some(request_again),
-                Some(_) | None => return Err(error.into_error().to_string()),
-            },
+            Err(mut error) => {
+                let unsent = error.take_message();
+                let error = error.into_error();
+                // An answer that makes no sense is an answer; only silence may be asked again.
+                let is_silence = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+                match unsent.or(again.filter(|_| is_silence)) {
+                    Some(request_again) if lease.reused => *request = Some(request_again),
+                    Some(_) | None => return Err(error.to_string()),
+                }
+            }
         }
     }
 }

@@ -94,6 +94,7 @@ impl ImportReport {
     }
 }
 
+#[derive(Debug)]
 struct Refusal {
     reason: &'static str,
     detail: String,
@@ -221,12 +222,30 @@ impl Reader {
     }
 
     fn of_hash(&self, hash: &str) -> Result<(KeyDigest, String), Refusal> {
-        let mut bytes = [0; 32];
-        data_encoding::HEXLOWER_PERMISSIVE
-            .decode_mut(hash.as_bytes(), &mut bytes[..])
+        let bytes = data_encoding::HEXLOWER_PERMISSIVE
+            .decode(hash.as_bytes())
             .ok()
-            .filter(|len| *len == 32 && hash.len() == 64)
+            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
             .ok_or_else(|| refusal("malformed", "sha256 is 64 hexadecimal digits."))?;
         Ok((self.pepper.digest_of_hash(&TextHash::from_bytes(bytes)), "••••".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keystile_core::key::PepperSecret;
+
+    #[test]
+    fn a_hash_that_is_none_is_refused_and_nothing_else_happens() {
+        let pepper = Pepper::new(1, &PepperSecret::new([1; 32]));
+        let reader = Reader { pepper, end: None, now: Timestamp::from_secs(1) };
+        let id = KeyId::from_entropy([1; 16]);
+        let too_long = "0".repeat(66);
+        for hash in ["", "z", "zz", "ää", "00", &too_long] {
+            let refused = reader.read(&format!("{{\"sha256\":\"{hash}\"}}"), id).unwrap_err();
+            assert_eq!(refused.reason, "malformed", "{hash}");
+        }
+        assert!(reader.read(&format!("{{\"sha256\":\"{}\"}}", "aB".repeat(32)), id).is_ok());
     }
 }
