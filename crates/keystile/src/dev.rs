@@ -14,7 +14,7 @@ use keystile_server::setup::Trial;
 use crate::cli::Screen;
 use crate::config::{self, Config, LogFormat, LogLevel};
 use crate::echo;
-use crate::process::{Opened, Process};
+use crate::process::{Listeners, Opened, Process};
 use crate::serve::{Signals, harden, log, run_on_control_plane};
 
 /// Ports from the base: gateway, admin, check, portal, built-in upstream.
@@ -66,10 +66,11 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
         if options.upstream.is_none() {
             tokio::spawn(echo::run(echo::bind(at(ECHO_PORT)).await?));
         }
+        let listeners = Listeners::bind(&config).await?;
         let opened = Opened::open(&config).await?;
         let owner = opened.owner.organization;
         let trial = opened.setup().trial(owner, options.upstream.clone(), &echo, document.as_ref()).await?;
-        let process = Process::start(opened, &config).await?;
+        let process = Process::start(opened, listeners, &config).await?;
         announce(&process, &trial, at(3), json, screen);
         signals.wait().await;
         process.end().await;

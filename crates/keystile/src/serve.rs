@@ -10,7 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{Exit, Screen};
 use crate::config::{self, LogFormat, LogLevel};
-use crate::process::{Opened, Process};
+use crate::process::{Listeners, Opened, Process};
 
 /// Threads of the control plane: management, counting, accepting. Calls have threads of their own.
 const CONTROL_THREADS: usize = 2;
@@ -40,8 +40,9 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
     let config = loaded.config;
     run_on_control_plane(&mut screen, async |screen| {
         let signals = Signals::listen()?;
+        let listeners = Listeners::bind(&config).await?;
         let opened = Opened::open(&config).await?;
-        let process = Process::start(opened, &config).await?;
+        let process = Process::start(opened, listeners, &config).await?;
         announce(&process, json, screen);
         signals.wait().await;
         tracing::info!("ending: calls that are being answered are finished");

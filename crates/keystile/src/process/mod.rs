@@ -92,6 +92,28 @@ pub struct Addresses {
     pub check: Option<SocketAddr>,
 }
 
+/// The listeners, bound and silent: a port that is taken is found before anything is made that is shown only once.
+/// Whoever connects meanwhile waits.
+pub struct Listeners {
+    gateway: Option<TcpListener>,
+    admin: Option<TcpListener>,
+    check: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds those that are not off.
+    ///
+    /// # Errors
+    /// If one can't be bound.
+    pub async fn bind(config: &Config) -> Result<Self, StartError> {
+        Ok(Self {
+            gateway: bind("gateway", config.gateway.listen).await?,
+            admin: bind("admin", config.admin.listen).await?,
+            check: bind("check", config.check.listen).await?,
+        })
+    }
+}
+
 /// An installation that is opened and answers nobody yet.
 pub struct Opened {
     store: Store,
@@ -127,11 +149,11 @@ fn setup<'a>(store: &'a Store, entropy: &'a dyn Entropy, clock: &dyn Clock) -> S
 }
 
 impl Process {
-    /// Fills the snapshot, binds the listeners and begins to answer.
+    /// Fills the snapshot and begins to answer.
     ///
     /// # Errors
-    /// If the store fails, a listener can't be bound or a thread not started.
-    pub async fn start(opened: Opened, config: &Config) -> Result<Self, StartError> {
+    /// If the store fails or a thread can't be started.
+    pub async fn start(opened: Opened, listeners: Listeners, config: &Config) -> Result<Self, StartError> {
         let Opened { store, clock, entropy, owner } = opened;
         let snapshot = Arc::new(SnapshotFile::new(config.data.join(SNAPSHOT_FILE), &store.catalog));
         let feed = Arc::new(Feed::start(&store, Some(&snapshot)).await?);
@@ -151,9 +173,7 @@ impl Process {
         };
 
         let ending = Ending::new();
-        let gateway = bind("gateway", config.gateway.listen).await?;
-        let admin = bind("admin", config.admin.listen).await?;
-        let check = bind("check", config.check.listen).await?;
+        let Listeners { gateway, admin, check } = listeners;
         let addresses = Addresses {
             gateway: gateway.as_ref().and_then(|listener| listener.local_addr().ok()),
             admin: admin.as_ref().and_then(|listener| listener.local_addr().ok()),

@@ -177,6 +177,7 @@ fn a_taken_port_or_folder_is_said_in_one_line() {
         let ended = run(keystile(&["dev", "--json", "--port-base", &base, "--data"]).arg(other.path().join("data")));
         one_clear_line(&ended.err, &["can't listen on 127.0.0.1:"]);
         assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{}", ended.err);
+        assert!(!other.path().join("data").exists(), "a key was made that nobody has seen");
     }
     let ended = run(&mut keystile(&["dev", "--json", "--port-base", &free_ports().to_string(), "--data", &data]));
     one_clear_line(&ended.err, &[&data]);
