@@ -19,7 +19,7 @@ pub fn policy_field(rules: &[LimitRule]) -> Option<HeaderValue> {
     (!text.is_empty()).then(|| HeaderValue::try_from(text).expect("names of limits stand in headers"))
 }
 
-/// `RateLimit: "per-minute";r=59;t=30`, for each limit.
+/// `RateLimit: "per-minute";r=59;t=90`, for each limit: what is left, and when all of it is there again.
 pub fn state_field(rules: &[LimitRule], readings: &[Reading]) -> Option<HeaderValue> {
     let mut text = Vec::with_capacity(40 * readings.len());
     let mut digits = itoa::Buffer::new();

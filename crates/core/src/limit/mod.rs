@@ -197,7 +197,8 @@ pub enum Weighed {
 pub struct Reading {
     /// Calls of cost 1 that would still fit.
     pub remaining: u32,
-    /// Nanoseconds until all of the limit is there again, or until the current window ends.
+    /// Nanoseconds until all of the limit is there again, if nobody calls meanwhile. Never earlier than the moment at
+    /// which a refused call fits.
     pub reset_nanos: u64,
 }
 
@@ -235,6 +236,10 @@ mod tests {
                         let early = rule.weigh(slot, cost, Ticks::from_nanos(now + retry - 1));
                         let there = rule.weigh(slot, cost, Ticks::from_nanos(now + retry));
                         prop_assert!(matches!(early, Weighed::Over { .. }), "{retry} ns is too late");
+                        let full = rule.peek(slot, Ticks::from_nanos(now)).reset_nanos;
+                        prop_assert!(full >= retry, "all is there after {full} ns, one call only after {retry}");
+                        let left = rule.peek(slot, Ticks::from_nanos(now + full)).remaining;
+                        prop_assert_eq!(left, rule.burst.unwrap_or(rule.limit), "not all is there");
                         prop_assert!(matches!(there, Weighed::Fits { .. }), "{retry} ns is too early");
                     }
                     Weighed::Over { retry_nanos: None, .. } => {

@@ -27,6 +27,16 @@ impl Counts {
         }
     }
 
+    /// Nanoseconds until the last of what is counted has slid out.
+    fn until_empty(self, elapsed: u64, window: u64) -> u64 {
+        let left = window.saturating_sub(elapsed);
+        match (self.this, self.last) {
+            (0, 0) => 0,
+            (0, _) => left,
+            (_, _) => left.saturating_add(window),
+        }
+    }
+
     fn slot(self) -> Slot {
         Slot([self.window, u64::from(self.last) << 32 | u64::from(self.this)])
     }
@@ -56,10 +66,12 @@ pub(super) fn weigh(rule: &LimitRule, slot: Slot, cost: u32, now: Ticks) -> Weig
     let (limit, wanted) = (u64::from(rule.limit), u64::from(cost));
     if used + wanted <= limit {
         let next = Counts { this: counts.this.saturating_add(cost), ..counts };
-        let reading = Reading { remaining: (limit - used - wanted) as u32, reset_nanos: window - elapsed };
+        let reading =
+            Reading { remaining: (limit - used - wanted) as u32, reset_nanos: next.until_empty(elapsed, window) };
         return Weighed::Fits { slot: next.slot(), reading };
     }
-    let reading = Reading { remaining: limit.saturating_sub(used) as u32, reset_nanos: window - elapsed };
+    let reading =
+        Reading { remaining: limit.saturating_sub(used) as u32, reset_nanos: counts.until_empty(elapsed, window) };
     let retry_nanos = (wanted <= limit).then(|| match (limit - wanted).checked_sub(u64::from(counts.this)) {
         // Still in this window, once enough of the last one has slid out.
         Some(room) => elapsed_until(counts.last, room, window) - elapsed,

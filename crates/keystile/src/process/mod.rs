@@ -1,4 +1,4 @@
-//! From settings to a running process: the store opened, the snapshot filled, listeners bound, one thread a core for
+//! From settings to a running process: the store opened, the snapshot filled, one thread a core for
 //! the calls, and an orderly end.
 //!
 //! The control plane (management API, usage writer, snapshot saver, acceptors) has a runtime of its own, which runs
@@ -31,8 +31,9 @@ use workers::{Door, Jobs, Workers};
 
 /// Where the snapshot is saved in the data folder.
 const SNAPSHOT_FILE: &str = "snapshot.keys";
-/// How long calls that are being answered may take to their end when the process ends.
-const DRAIN: Duration = Duration::from_secs(4);
+/// How long calls that are being answered may take to their end when the process ends. The whole end takes less than
+/// 5 s; saving the snapshot and closing the files is the rest.
+const DRAIN: Duration = Duration::from_secs(3);
 /// Connections of the management API at once; people and programs, not calls.
 const MAX_ADMIN_CONNECTIONS: u32 = 1_024;
 

@@ -76,7 +76,7 @@ pub fn query_without_keys(places: &[KeyPlace], query: &str) -> Option<String> {
 }
 
 /// The token of `Bearer TOKEN`; `None` for another scheme.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
 }

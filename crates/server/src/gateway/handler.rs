@@ -192,8 +192,7 @@ impl Worker {
     /// Whose call it is, for calls that are refused before an API is found and still count as somebody's.
     fn identify(&self, headers: &HeaderMap, pending: &mut Pending) {
         pending.label(Label::INVALID);
-        let bearer = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(7));
-        let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer ")).map(|(_, token)| token);
+        let bearer = headers.get(AUTHORIZATION).and_then(|value| credential::bearer(value.as_bytes()));
         let text = bearer.or_else(|| headers.get("x-api-key").map(HeaderValue::as_bytes));
         if let Some(key) =
             text.and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| self.engine.identify(text))

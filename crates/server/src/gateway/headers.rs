@@ -5,6 +5,7 @@
 use http::header::{CONNECTION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::credential::bearer;
 use crate::enforce::snapshot::KeyPlace;
 
 /// The project's id.
@@ -42,7 +43,7 @@ pub fn forwarded(client: &HeaderMap, places: &[KeyPlace], host: HeaderValue, roo
             || is_ours_to_say(text)
             || options.iter().any(|option| option.eq_ignore_ascii_case(text))
             || is_key(name)
-            || (drops_bearer && text == "authorization" && is_bearer(value))
+            || (drops_bearer && text == "authorization" && bearer(value.as_bytes()).is_some())
         {
             continue;
         }
@@ -77,10 +78,6 @@ fn connection_options(headers: &HeaderMap) -> Vec<&str> {
         }
     }
     options
-}
-
-fn is_bearer(value: &HeaderValue) -> bool {
-    value.as_bytes().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
 }
 
 /// Fields between two neighbours only (RFC 9110 §7.6.1), and those that would speak to the upstream's own edge.

@@ -107,7 +107,7 @@ async fn connect(upstream: &Upstream) -> io::Result<SendRequest<Outgoing>> {
     };
     stream.set_nodelay(true)?;
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(MAX_ANSWER_HEAD.max(8_192)).preserve_header_case(false);
+    builder.max_buf_size(MAX_ANSWER_HEAD);
     let (sender, connection) = builder.handshake(TokioIo::new(Gathering(stream))).await.map_err(io::Error::other)?;
     tokio::task::spawn_local(async move {
         if let Err(error) = connection.await {

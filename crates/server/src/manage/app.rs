@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use keystile_core::id::RequestId;
+use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RequestId};
 use keystile_core::time::Timestamp;
-use keystile_store::{ApplyError, Author, Catalog, Change, Idempotency, Ledger};
+use keystile_store::records::{Activation, Api, Key, Project};
+use keystile_store::{ApplyError, Author, Catalog, Change, Idempotency, Ledger, StoreError};
 use tokio::task::JoinError;
 
 use super::caller::Asker;
@@ -57,6 +58,26 @@ impl App {
         RequestId::from_entropy(random(&*self.entropy).unwrap_or_default())
     }
 
+    /// An API of the asker's.
+    pub(super) async fn api(&self, asker: &Asker, id: ApiId) -> Result<Api, Problem> {
+        found(self.catalog.api(asker.organization, id).await, "API")
+    }
+
+    /// A project of the asker's.
+    pub(super) async fn project(&self, asker: &Asker, id: ProjectId) -> Result<Project, Problem> {
+        found(self.catalog.project(asker.organization, id).await, "project")
+    }
+
+    /// An activation of which one side is the asker's.
+    pub(super) async fn activation(&self, asker: &Asker, id: ActivationId) -> Result<Activation, Problem> {
+        found(self.catalog.activation(asker.organization, id).await, "activation")
+    }
+
+    /// A key of the asker's.
+    pub(super) async fn key(&self, asker: &Asker, id: KeyId) -> Result<Key, Problem> {
+        found(self.catalog.key(asker.organization, id).await, "key")
+    }
+
     /// Makes a change; when this returns it is durable and in force on this node. It is finished even if the client
     /// goes away meanwhile.
     pub(super) async fn apply(&self, asker: &Asker, change: Change) -> Result<u64, Problem> {
@@ -96,8 +117,13 @@ impl App {
             feed.catch_up(applied.revision).await?;
             Ok(applied)
         });
-        task.await.unwrap_or_else(|error: JoinError| Err(ApplyError::Store(keystile_store::StoreError(error.into()))))
+        task.await.unwrap_or_else(|error: JoinError| Err(ApplyError::Store(StoreError(error.into()))))
     }
+}
+
+/// What was looked for, or the problem that it is not there.
+pub(super) fn found<T>(looked_up: Result<Option<T>, StoreError>, noun: &'static str) -> Result<T, Problem> {
+    looked_up.map_err(|error| internal(&error))?.ok_or_else(|| not_found(noun))
 }
 
 fn problem(error: ApplyError) -> Problem {

@@ -55,12 +55,13 @@ impl Queue {
     /// Moves everything that is queued to the end of `into`.
     pub(super) fn take(&self, into: &mut Vec<UsageEvent>) {
         for buffer in self.buffers.lock().iter() {
-            if buffer.events.lock().is_empty() {
+            let mut queued = buffer.events.lock();
+            if queued.is_empty() {
                 continue;
             }
             // Swapped, so that the worker waits for a pointer and not for a copy.
-            let mut taken = Vec::with_capacity(USUAL_EVENTS);
-            std::mem::swap(&mut *buffer.events.lock(), &mut taken);
+            let mut taken = std::mem::replace(&mut *queued, Vec::with_capacity(USUAL_EVENTS));
+            drop(queued);
             if into.is_empty() {
                 *into = taken;
             } else {

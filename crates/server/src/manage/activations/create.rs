@@ -46,7 +46,6 @@ pub(super) async fn create(
         Made::Now => id,
         Made::Before(subject) => subject.parse().map_err(|_| not_found("activation"))?,
     };
-    let activation = app.catalog.activation(caller.organization, id).await.map_err(|error| internal(&error))?;
-    let view = ActivationView::from(activation.ok_or_else(|| not_found("activation"))?);
+    let view = ActivationView::from(app.activation(&caller, id).await?);
     Ok((StatusCode::CREATED, axum::Json(view)))
 }

@@ -7,7 +7,6 @@ use super::view::ActivationView;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadActivations};
 use crate::manage::extract::Id;
-use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// An activation.
@@ -18,6 +17,5 @@ pub(super) async fn get(
     State(app): State<App>,
     Id(id): Id<ActivationId>,
 ) -> Result<axum::Json<ActivationView>, Problem> {
-    let activation = app.catalog.activation(caller.organization, id).await.map_err(|error| internal(&error))?;
-    Ok(axum::Json(ActivationView::from(activation.ok_or_else(|| not_found("activation"))?)))
+    Ok(axum::Json(ActivationView::from(app.activation(&caller, id).await?)))
 }

@@ -11,7 +11,7 @@ use super::view::ActivationView;
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, WriteActivations};
 use crate::manage::extract::{Id, Json, Nothing};
-use crate::manage::problem::{internal, invalid, not_found};
+use crate::manage::problem::invalid;
 use crate::problem::Problem;
 
 /// Longest reason.
@@ -78,9 +78,7 @@ async fn judge(
     if reason.chars().count() > MAX_REASON_CHARS || reason.chars().any(char::is_control) {
         return Err(invalid(format!("reason is one line of at most {MAX_REASON_CHARS} characters.")));
     }
-    let activation = app.catalog.activation(asker.organization, id).await.map_err(|error| internal(&error))?;
-    let activation = activation.ok_or_else(|| not_found("activation"))?;
+    let activation = app.activation(asker, id).await?;
     app.apply(asker, Change::UpdateActivation { id, was: activation.revision, state, reason }).await?;
-    let activation = app.catalog.activation(asker.organization, id).await.map_err(|error| internal(&error))?;
-    Ok(axum::Json(ActivationView::from(activation.ok_or_else(|| not_found("activation"))?)))
+    Ok(axum::Json(ActivationView::from(app.activation(asker, id).await?)))
 }

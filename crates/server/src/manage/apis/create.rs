@@ -11,7 +11,7 @@ use super::view::ApiView;
 use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WriteApis};
 use crate::manage::extract::{Fields, Json};
-use crate::manage::problem::{internal, invalid, not_found};
+use crate::manage::problem::{invalid, not_found};
 use crate::problem::Problem;
 
 /// Publish an API.
@@ -30,7 +30,6 @@ pub(super) async fn create(
         Made::Now => id,
         Made::Before(subject) => subject.parse().map_err(|_| not_found("API"))?,
     };
-    let api = app.catalog.api(caller.organization, id).await.map_err(|error| internal(&error))?;
-    let view = ApiView::from(api.ok_or_else(|| not_found("API"))?);
+    let view = ApiView::from(app.api(&caller, id).await?);
     Ok((StatusCode::CREATED, axum::Json(view)))
 }

@@ -7,7 +7,6 @@ use super::view::ApiView;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadApis};
 use crate::manage::extract::Id;
-use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// An API.
@@ -18,6 +17,5 @@ pub(super) async fn get(
     State(app): State<App>,
     Id(id): Id<ApiId>,
 ) -> Result<axum::Json<ApiView>, Problem> {
-    let api = app.catalog.api(caller.organization, id).await.map_err(|error| internal(&error))?;
-    Ok(axum::Json(ApiView::from(api.ok_or_else(|| not_found("API"))?)))
+    Ok(axum::Json(ApiView::from(app.api(&caller, id).await?)))
 }

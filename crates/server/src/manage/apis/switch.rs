@@ -8,7 +8,6 @@ use super::view::ApiView;
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, WriteApis};
 use crate::manage::extract::{Id, Nothing};
-use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// Switch an API off: its calls are refused with `api_inactive`.
@@ -36,10 +35,8 @@ pub(super) async fn enable(
 }
 
 async fn switch(asker: &Asker, app: &App, id: ApiId, active: bool) -> Result<axum::Json<ApiView>, Problem> {
-    let api = app.catalog.api(asker.organization, id).await.map_err(|error| internal(&error))?;
-    let api = api.ok_or_else(|| not_found("API"))?;
+    let api = app.api(asker, id).await?;
     let (name, settings) = (api.name, api.settings);
     app.apply(asker, Change::UpdateApi { id, was: api.revision, name, active, settings, document: None }).await?;
-    let api = app.catalog.api(asker.organization, id).await.map_err(|error| internal(&error))?;
-    Ok(axum::Json(ApiView::from(api.ok_or_else(|| not_found("API"))?)))
+    Ok(axum::Json(ApiView::from(app.api(asker, id).await?)))
 }

@@ -9,7 +9,6 @@ use super::view::ApiView;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WriteApis};
 use crate::manage::extract::{Fields, Id, Json};
-use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// Change an API. Fields that are not said stay as they are.
@@ -22,8 +21,7 @@ pub(super) async fn update(
     Id(id): Id<ApiId>,
     body: Json<Fields>,
 ) -> Result<axum::Json<ApiView>, Problem> {
-    let api = app.catalog.api(caller.organization, id).await.map_err(|error| internal(&error))?;
-    let api = api.ok_or_else(|| not_found("API"))?;
+    let api = app.api(&caller, id).await?;
     let said = Said::read(body.value.0, Some(&api.settings))?;
     let change = Change::UpdateApi {
         id,
@@ -34,6 +32,5 @@ pub(super) async fn update(
         document: said.document,
     };
     app.apply(&caller, change).await?;
-    let api = app.catalog.api(caller.organization, id).await.map_err(|error| internal(&error))?;
-    Ok(axum::Json(ApiView::from(api.ok_or_else(|| not_found("API"))?)))
+    Ok(axum::Json(ApiView::from(app.api(&caller, id).await?)))
 }

@@ -70,9 +70,7 @@ pub(super) async fn create(
     body: Json<KeyCreate>,
 ) -> Result<impl IntoResponse, Problem> {
     let wanted = body.value;
-    let project =
-        app.catalog.project(caller.organization, wanted.project_id).await.map_err(|error| internal(&error))?;
-    let project = project.ok_or_else(|| not_found("project"))?;
+    let project = app.project(&caller, wanted.project_id).await?;
     let kind = wanted.kind.unwrap_or(KeyKind::Secret);
     let policy =
         Policy { permissions: wanted.permissions, restrictions: wanted.restrictions, rate_limits: wanted.rate_limits };
@@ -103,8 +101,7 @@ pub(super) async fn create(
         Made::Now => (id, Some(text.expose().to_owned())),
         Made::Before(subject) => (subject.parse().map_err(|_| not_found("key"))?, None),
     };
-    let key = app.catalog.key(caller.organization, id).await.map_err(|error| internal(&error))?;
-    let key_object = KeyView::from(key.ok_or_else(|| not_found("key"))?);
+    let key_object = KeyView::from(app.key(&caller, id).await?);
     Ok((StatusCode::CREATED, axum::Json(NewKeyView { key_object, key: shown })))
 }
 

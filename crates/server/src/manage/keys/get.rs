@@ -7,7 +7,6 @@ use super::view::KeyView;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadKeys};
 use crate::manage::extract::Id;
-use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// A key, without its secret.
@@ -18,6 +17,5 @@ pub(super) async fn get(
     State(app): State<App>,
     Id(id): Id<KeyId>,
 ) -> Result<axum::Json<KeyView>, Problem> {
-    let key = app.catalog.key(caller.organization, id).await.map_err(|error| internal(&error))?;
-    Ok(axum::Json(KeyView::from(key.ok_or_else(|| not_found("key"))?)))
+    Ok(axum::Json(KeyView::from(app.key(&caller, id).await?)))
 }

@@ -10,7 +10,7 @@ use super::view::KeyView;
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, WriteKeys};
 use crate::manage::extract::{Id, Nothing};
-use crate::manage::problem::{conflict, internal, not_found};
+use crate::manage::problem::conflict;
 use crate::problem::Problem;
 
 /// End a key for good.
@@ -58,10 +58,8 @@ async fn change(
     action: &'static str,
     next: impl FnOnce(KeyState, Timestamp) -> Result<KeyState, StateError>,
 ) -> Result<axum::Json<KeyView>, Problem> {
-    let key = app.catalog.key(asker.organization, id).await.map_err(|error| internal(&error))?;
-    let key = key.ok_or_else(|| not_found("key"))?;
+    let key = app.key(asker, id).await?;
     let state = next(key.state, app.now()).map_err(|error| conflict(format!("{error}.")))?;
     app.apply(asker, Change::KeyState { id, was: key.revision, state, action }).await?;
-    let key = app.catalog.key(asker.organization, id).await.map_err(|error| internal(&error))?;
-    Ok(axum::Json(KeyView::from(key.ok_or_else(|| not_found("key"))?)))
+    Ok(axum::Json(KeyView::from(app.key(asker, id).await?)))
 }

@@ -16,7 +16,6 @@ use super::view::KeyView;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WriteKeys};
 use crate::manage::extract::{Id, Json, spoken};
-use crate::manage::problem::{internal, not_found};
 use crate::manage::projects::checked_name;
 use crate::problem::Problem;
 
@@ -51,8 +50,7 @@ pub(super) async fn update(
     Id(id): Id<KeyId>,
     body: Json<KeyUpdate>,
 ) -> Result<axum::Json<KeyView>, Problem> {
-    let key = app.catalog.key(caller.organization, id).await.map_err(|error| internal(&error))?;
-    let key = key.ok_or_else(|| not_found("key"))?;
+    let key = app.key(&caller, id).await?;
     let wanted = body.value;
     let policy = Policy {
         permissions: wanted.permissions.unwrap_or(key.policy.permissions),
@@ -71,6 +69,5 @@ pub(super) async fn update(
         expires_at,
     };
     app.apply(&caller, change).await?;
-    let key = app.catalog.key(caller.organization, id).await.map_err(|error| internal(&error))?;
-    Ok(axum::Json(KeyView::from(key.ok_or_else(|| not_found("key"))?)))
+    Ok(axum::Json(KeyView::from(app.key(&caller, id).await?)))
 }

@@ -14,7 +14,7 @@ use super::{checked_name, checked_text};
 use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WriteProjects};
 use crate::manage::extract::Json;
-use crate::manage::problem::{internal, not_found};
+use crate::manage::problem::not_found;
 use crate::problem::Problem;
 
 /// A project to make.
@@ -56,7 +56,6 @@ pub(super) async fn create(
         Made::Now => id,
         Made::Before(subject) => subject.parse().map_err(|_| not_found("project"))?,
     };
-    let project = app.catalog.project(caller.organization, id).await.map_err(|error| internal(&error))?;
-    let view = ProjectView::from(project.ok_or_else(|| not_found("project"))?);
+    let view = ProjectView::from(app.project(&caller, id).await?);
     Ok((StatusCode::CREATED, axum::Json(view)))
 }

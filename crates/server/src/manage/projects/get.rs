@@ -7,7 +7,6 @@ use super::view::ProjectView;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadProjects};
 use crate::manage::extract::Id;
-use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// A project.
@@ -18,6 +17,5 @@ pub(super) async fn get(
     State(app): State<App>,
     Id(id): Id<ProjectId>,
 ) -> Result<axum::Json<ProjectView>, Problem> {
-    let project = app.catalog.project(caller.organization, id).await.map_err(|error| internal(&error))?;
-    Ok(axum::Json(ProjectView::from(project.ok_or_else(|| not_found("project"))?)))
+    Ok(axum::Json(ProjectView::from(app.project(&caller, id).await?)))
 }

@@ -11,7 +11,6 @@ use super::{checked_name, checked_text};
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WriteProjects};
 use crate::manage::extract::{Id, Json};
-use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// What is to change of a project.
@@ -36,8 +35,7 @@ pub(super) async fn update(
     Id(id): Id<ProjectId>,
     body: Json<ProjectUpdate>,
 ) -> Result<axum::Json<ProjectView>, Problem> {
-    let project = app.catalog.project(caller.organization, id).await.map_err(|error| internal(&error))?;
-    let project = project.ok_or_else(|| not_found("project"))?;
+    let project = app.project(&caller, id).await?;
     let wanted = body.value;
     let change = Change::UpdateProject {
         id,
@@ -47,6 +45,5 @@ pub(super) async fn update(
         contact: wanted.contact.map_or(Ok(project.contact), |text| checked_text("contact", text))?,
     };
     app.apply(&caller, change).await?;
-    let project = app.catalog.project(caller.organization, id).await.map_err(|error| internal(&error))?;
-    Ok(axum::Json(ProjectView::from(project.ok_or_else(|| not_found("project"))?)))
+    Ok(axum::Json(ProjectView::from(app.project(&caller, id).await?)))
 }

@@ -12,10 +12,10 @@ use keystile_store::{GroupBy, StoreError, UsageQuery, UsageRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::manage::app::App;
+use crate::manage::app::{App, found};
 use crate::manage::caller::{Asker, Caller, ReadUsage};
 use crate::manage::extract::Query;
-use crate::manage::problem::{internal, invalid, not_found};
+use crate::manage::problem::{internal, invalid};
 use crate::problem::Problem;
 
 const DEFAULT_LIMIT: u32 = 1_000;
@@ -179,10 +179,6 @@ async fn query(app: &App, asker: &Asker, asked: &Asked) -> Result<UsageQuery, Pr
         after,
         limit: limit + 1,
     })
-}
-
-fn found(number: Result<Option<u32>, StoreError>, noun: &'static str) -> Result<u32, Problem> {
-    number.map_err(|error| internal(&error))?.ok_or_else(|| not_found(noun))
 }
 
 fn group_by(text: Option<&str>) -> Result<GroupBy, Problem> {
