@@ -114,22 +114,30 @@ pub struct Admission<'a> {
     pub cost: u32,
 }
 
+/// The questions that [`admit`] asks, in order.
+const QUESTIONS: [Step; 6] =
+    [Step::State, Step::Expiry, Step::Kind, Step::Activation, Step::Restrictions, Step::Permissions];
+
 /// May this call happen, as far as the key and its rules are concerned?
+///
+/// All questions are asked, whatever the first answers are: the time of a refusal must not tell which one it was (K-8).
 ///
 /// # Errors
 /// The code of the first question that was answered with no.
 pub fn admit<'a>(key: &Key<'a>, target: Target, facts: &Facts<'_>) -> Result<Admission<'a>, Code> {
-    for step in [Step::State, Step::Expiry, Step::Kind, Step::Activation, Step::Restrictions, Step::Permissions] {
-        judge(step, key, target, facts)?;
+    let mut first = Code::Allowed;
+    for step in QUESTIONS {
+        let answer = judge(step, key, target, facts);
+        first = if first.is_allowed() { answer } else { first };
     }
-    Ok(Admission { rules: &key.policy.rate_limits, cost: facts.cost })
+    if first.is_allowed() { Ok(Admission { rules: &key.policy.rate_limits, cost: facts.cost }) } else { Err(first) }
 }
 
 /// Every question with its answer, up to the first no; what `explain` shows. Limits are not asked.
 pub fn trace(key: &Key<'_>, target: Target, facts: &Facts<'_>) -> ArrayVec<(Step, Code), 8> {
     let mut steps = ArrayVec::new();
-    for step in [Step::State, Step::Expiry, Step::Kind, Step::Activation, Step::Restrictions, Step::Permissions] {
-        let answer = judge(step, key, target, facts).err().unwrap_or(Code::Allowed);
+    for step in QUESTIONS {
+        let answer = judge(step, key, target, facts);
         steps.push((step, answer));
         if !answer.is_allowed() {
             break;
@@ -138,45 +146,44 @@ pub fn trace(key: &Key<'_>, target: Target, facts: &Facts<'_>) -> ArrayVec<(Step
     steps
 }
 
-fn judge(step: Step, key: &Key<'_>, target: Target, facts: &Facts<'_>) -> Result<(), Code> {
+/// The answer to one question.
+fn judge(step: Step, key: &Key<'_>, target: Target, facts: &Facts<'_>) -> Code {
     match step {
         Step::State => match key.standing {
-            Standing::Active => Ok(()),
-            Standing::Disabled => Err(Code::KeyDisabled),
-            Standing::Revoked => Err(Code::KeyRevoked),
+            Standing::Active => Code::Allowed,
+            Standing::Disabled => Code::KeyDisabled,
+            Standing::Revoked => Code::KeyRevoked,
         },
         Step::Expiry => match key.expires_at {
-            Some(end) if end <= facts.at.wall => Err(Code::KeyExpired),
-            Some(_) | None => Ok(()),
+            Some(end) if end <= facts.at.wall => Code::KeyExpired,
+            Some(_) | None => Code::Allowed,
         },
         Step::Kind => match (key.kind, target) {
-            (KeyKind::Secret, Target::Api { .. } | Target::KeyAlone) => Ok(()),
-            (KeyKind::Management, Target::Management | Target::KeyAlone) => Ok(()),
-            (KeyKind::Secret, Target::Management) | (KeyKind::Management, Target::Api { .. }) => {
-                Err(Code::KeyKindForbidden)
-            }
+            (KeyKind::Secret, Target::Api { .. } | Target::KeyAlone)
+            | (KeyKind::Management, Target::Management | Target::KeyAlone) => Code::Allowed,
+            (KeyKind::Secret, Target::Management) | (KeyKind::Management, Target::Api { .. }) => Code::KeyKindForbidden,
         },
         Step::Activation => judge_activation(key, target),
-        Step::Restrictions => key.policy.restrictions.judge(facts),
+        Step::Restrictions => key.policy.restrictions.judge(facts).err().unwrap_or(Code::Allowed),
         Step::Permissions => match facts.needs {
-            Some(needs) if !needs.allows(&key.policy.permissions) => Err(Code::PermissionMissing),
-            Some(_) | None => Ok(()),
+            Some(needs) if !needs.allows(&key.policy.permissions) => Code::PermissionMissing,
+            Some(_) | None => Code::Allowed,
         },
-        Step::Limits => Ok(()),
+        Step::Limits => Code::Allowed,
     }
 }
 
-fn judge_activation(key: &Key<'_>, target: Target) -> Result<(), Code> {
+fn judge_activation(key: &Key<'_>, target: Target) -> Code {
     let Target::Api { organization, active, activation } = target else {
-        return Ok(());
+        return Code::Allowed;
     };
     match activation {
         // A key of a stranger is answered like a key that does not exist (K-8).
-        None if key.organization != organization => Err(Code::KeyUnknown),
-        _ if !active => Err(Code::ApiInactive),
-        None | Some(ActivationState::Requested | ActivationState::Refused) => Err(Code::NotActivated),
-        Some(ActivationState::Suspended) => Err(Code::Suspended),
-        Some(ActivationState::Approved) => Ok(()),
+        None if key.organization != organization => Code::KeyUnknown,
+        _ if !active => Code::ApiInactive,
+        None | Some(ActivationState::Requested | ActivationState::Refused) => Code::NotActivated,
+        Some(ActivationState::Suspended) => Code::Suspended,
+        Some(ActivationState::Approved) => Code::Allowed,
     }
 }
 

@@ -10,17 +10,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderValue;
+use keystile_core::api::Access;
+use keystile_core::decide::ActivationState;
 use keystile_core::facts::Facts;
-use keystile_core::id::{KeyId, OrganizationId, ProjectId};
+use keystile_core::id::{ApiId, KeyId, OrganizationId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, Pepper, PepperSecret, Standing};
 use keystile_core::policy::Policy;
 use keystile_core::time::{Moment, Ticks, Timestamp};
 use keystile_server::enforce::engine::{Door, Engine};
 use keystile_server::enforce::keys::KeyEntry;
-use keystile_server::enforce::snapshot::{PolicyView, ProjectView, Snapshot};
+use keystile_server::enforce::operations::{ApiLabels, Operations};
+use keystile_server::enforce::snapshot::{ApiView, PolicyView, ProjectView, Snapshot, Upstream};
 
 const SAMPLES: usize = 1_000_000;
-const KEYS: u32 = 30_000;
+/// Few enough to stay in the cache of a core: what is measured is the path, not the memory behind it.
+const KEYS: u32 = 4_000;
+const OURS: OrganizationId = OrganizationId::from_entropy([1; 16]);
+const THEIRS: OrganizationId = OrganizationId::from_entropy([9; 16]);
 
 fn text(n: u32) -> String {
     format!("gk_live_{n:032}")
@@ -29,29 +35,32 @@ fn text(n: u32) -> String {
 fn engine() -> Engine {
     let snapshot = Snapshot::with_capacity(KEYS as usize);
     let pepper = Pepper::new(1, &PepperSecret::new([7; 32]));
-    let organization = OrganizationId::from_entropy([1; 16]);
-    let view = ProjectView {
-        number: 1,
-        owner: 1,
-        id: ProjectId::from_entropy([2; 16]),
-        organization,
-        environment: Environment::Live,
-        id_header: HeaderValue::from_static("prj"),
-        name_header: HeaderValue::from_static("timing"),
-        activations: Vec::new(),
-    };
-    snapshot.projects.set(1, Some(Arc::new(view)));
+    for (number, organization, activations) in
+        [(1, OURS, vec![(1, ActivationState::Approved)]), (2, THEIRS, Vec::new())]
+    {
+        let view = ProjectView {
+            number,
+            owner: number,
+            id: ProjectId::from_entropy([2; 16]),
+            organization,
+            environment: Environment::Live,
+            id_header: HeaderValue::from_static("prj"),
+            name_header: HeaderValue::from_static("timing"),
+            activations,
+        };
+        snapshot.projects.set(number, Some(Arc::new(view)));
+    }
     snapshot.policies.set(1, Some(Arc::new(PolicyView::new(Policy::default()))));
     for n in 0..KEYS {
         snapshot.keys.put(&KeyEntry {
             number: n + 1,
             digest: pepper.digest(&text(n)),
             id: KeyId::from_entropy([n as u8; 16]),
-            project: 1,
+            // A quarter each: revoked, expired, a stranger's, in force.
+            project: if n % 4 == 2 { 2 } else { 1 },
             policy: 1,
-            // A third revoked, a third expired, a third in force.
-            expires_at: (n % 3 == 1).then_some(Timestamp::from_secs(1)),
-            standing: if n % 3 == 0 { Standing::Revoked } else { Standing::Active },
+            expires_at: (n % 4 == 1).then_some(Timestamp::from_secs(1)),
+            standing: if n % 4 == 0 { Standing::Revoked } else { Standing::Active },
             kind: KeyKind::Secret,
             environment: Environment::Live,
         });
@@ -59,26 +68,51 @@ fn engine() -> Engine {
     Engine::new(snapshot, vec![pepper])
 }
 
+fn api() -> ApiView {
+    ApiView {
+        number: 1,
+        id: ApiId::from_entropy([3; 16]),
+        name: "timing".into(),
+        organization: OURS,
+        owner: 1,
+        active: true,
+        access: Access::Key,
+        upstream: Arc::new(Upstream::new(&"http://127.0.0.1:9".parse().expect("an upstream"))),
+        hosts: Vec::new(),
+        path_prefix: "".into(),
+        strip_prefix: false,
+        key_places: Vec::new(),
+        body_limit_bytes: 0,
+        upstream_timeout: std::time::Duration::ZERO,
+        operations: Operations::Segments(Arc::new(ApiLabels::new(1, Arc::default()))),
+    }
+}
+
 fn main() {
     let engine = engine();
     let facts = Facts::at(Moment { wall: Timestamp::from_secs(1_000), ticks: Ticks::from_nanos(1 << 60) });
-    let classes: [(&str, Vec<String>); 3] = [
-        ("unknown", (0..KEYS / 3).map(|n| text(KEYS + n)).collect()),
-        ("revoked", (0..KEYS / 3).map(|n| text(3 * n)).collect()),
-        ("expired", (0..KEYS / 3).map(|n| text(3 * n + 1)).collect()),
+    let api = api();
+    let every_fourth = |first: u32| (0..KEYS / 4).map(|n| text(4 * n + first)).collect::<Vec<_>>();
+    let classes = [
+        ("unknown", (0..KEYS / 4).map(|n| text(KEYS + n)).collect()),
+        ("revoked", every_fourth(0)),
+        ("expired", every_fourth(1)),
+        ("a stranger's", every_fourth(2)),
     ];
-    let mut samples = [const { Vec::new() }; 3];
+    let mut samples = [const { Vec::new() }; 4];
+    // SplitMix64 (Steele, Lea, Flood, 2014): which class is drawn says nothing of which of its keys is.
     let mut state = 1_u64;
-    // Thrown twice a sample: the class must not say which keys of it are taken.
     let mut dice = |sides: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % sides
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) as usize % sides
     };
     while samples.iter().any(|times| times.len() < SAMPLES) {
         let class = dice(classes.len());
         let texts = &classes[class].1;
         let text = &texts[dice(texts.len())];
-        let took = nanoseconds(|| engine.check(black_box(text), Door::KeyAlone, &facts).code);
+        let took = nanoseconds(|| engine.check(black_box(text), Door::Api(&api), &facts).code);
         if samples[class].len() < SAMPLES {
             samples[class].push(took);
         }
@@ -87,7 +121,7 @@ fn main() {
         times.sort_unstable_by(f64::total_cmp);
         times.truncate(SAMPLES / 10 * 9);
     }
-    for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+    for (a, b) in [(0, 3), (0, 1), (0, 2), (1, 2)] {
         let (x, y) = (moments(&samples[a]), moments(&samples[b]));
         let t = (x.0 - y.0) / (x.1 / x.2 + y.1 / y.2).sqrt();
         println!("{} {:.1} ns, {} {:.1} ns: t = {t:.2}", classes[a].0, x.0, classes[b].0, y.0);

@@ -145,7 +145,9 @@ impl Engine {
         let records = self.snapshot.keys.len();
         let (index, known) = match found {
             Some(index) => (index, true),
-            None => (stand_in.checked_rem(records).ok_or(Code::KeyUnknown)?, false),
+            None if records == 0 => return Err(Code::KeyUnknown),
+            // A multiplication, as even as a remainder and without the time of a division (Lemire, 2019).
+            None => (((u64::from(stand_in) * u64::from(records)) >> 32) as u32, false),
         };
         let entry = self.snapshot.keys.read(index).ok_or(Code::KeyUnknown)?;
         let project = self.snapshot.projects.get(entry.project);
