@@ -359,6 +359,16 @@ impl ApiSettings {
         }
     }
 
+    /// Whether a call could be meant for either: the same prefix, and a host in common or any host for both.
+    pub fn shares_route(&self, other: &Self) -> bool {
+        let shares_host = if self.hosts.is_empty() {
+            other.hosts.is_empty()
+        } else {
+            self.hosts.iter().any(|host| other.hosts.contains(host))
+        };
+        shares_host && self.path_prefix == other.path_prefix
+    }
+
     /// Checks what no single value can know.
     ///
     /// # Errors

@@ -120,9 +120,11 @@ codes! {
     /// Something of HTTP that the gateway does not do.
     NotImplemented = 68, "not_implemented", 501, "Not implemented", "Send the body with Content-Length or as plain chunked, without other transfer codings.";
     /// The upstream could not be reached or broke off.
-    UpstreamUnreachable = 70, "upstream_unreachable", 502, "Upstream unreachable", "The API behind the gateway could not be reached; try again in a moment.";
+    UpstreamUnreachable = 70, "upstream_unreachable", 502, "Upstream unreachable", "The API behind the gateway could not be reached, or gave no answer that can be passed on; try again in a moment.";
     /// The upstream did not answer in time.
     UpstreamTimeout = 71, "upstream_timeout", 504, "Upstream too slow", "The API behind the gateway did not answer in time; try again in a moment.";
+    /// The call came back to the gateway that had sent it on.
+    LoopDetected = 73, "loop_detected", 508, "The call goes round in a circle", "This call came back to the gateway that had sent it on; its API's upstream must be the API, not this gateway.";
     /// The client left before it had the whole answer.
     ClientGone = 72, "client_gone", 499, "Client went away", "The client closed the connection before the answer was complete.";
 }

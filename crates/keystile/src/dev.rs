@@ -71,7 +71,7 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
         let owner = opened.owner.organization;
         let trial = opened.setup().trial(owner, options.upstream.clone(), &echo, document.as_ref()).await?;
         let process = Process::start(opened, listeners, &config).await?;
-        announce(&process, &trial, at(3), json, screen);
+        process.hand_over_the_key(announce(&process, &trial, at(3), json, screen)).await?;
         signals.wait().await;
         process.end().await;
         Ok(())
@@ -88,22 +88,27 @@ fn read_document(file: &PathBuf) -> Result<ApiDocument, Box<dyn std::error::Erro
     ApiDocument::read(&text).map_err(|error| format!("{}: {error}", file.display()).into())
 }
 
-fn announce(process: &Process, trial: &Trial, portal: SocketAddr, json: bool, screen: &mut Screen) {
+fn announce(
+    process: &Process,
+    trial: &Trial,
+    portal: SocketAddr,
+    json: bool,
+    screen: &mut Screen,
+) -> std::io::Result<()> {
     let url = |address: Option<SocketAddr>| address.map(|address| format!("http://{address}")).unwrap_or_default();
     let (gateway, admin, check) =
         (url(process.addresses.gateway), url(process.addresses.admin), url(process.addresses.check));
-    let management_key = process.owner.management_key.as_ref().map(|key| key.expose());
+    let management_key = process.owner.management_key.as_ref().map(|(_, key)| key.expose());
     let key = trial.text.as_ref().map(|key| key.expose());
     if json {
         let line = serde_json::json!({
             "gateway": gateway, "admin": admin, "check": check, "portal": format!("http://{portal}"),
             "management_key": management_key, "api_id": trial.api, "project_id": trial.project, "key_id": trial.key, "key": key,
         });
-        screen.out(&format!("{line}\n"));
-        return;
+        return screen.deliver(&format!("{line}\n"));
     }
     let shown_once = "(shown when it was made)";
-    screen.out(&format!(
+    screen.deliver(&format!(
         "Keystile is running.\n\n  gateway         {gateway}\n  management API  {admin}\n  verification    {check}\n\n  \
          API             {}\n  project         {}\n  key             {}\n  its secret      {}\n  management key  {}\n",
         trial.api,
@@ -111,7 +116,7 @@ fn announce(process: &Process, trial: &Trial, portal: SocketAddr, json: bool, sc
         trial.key,
         key.unwrap_or(shown_once),
         management_key.unwrap_or(shown_once),
-    ));
+    ))?;
     let shown = key.unwrap_or("YOUR_KEY");
     screen.out(&format!("\nA call:\n\n  curl -i {gateway}/hello -H 'Authorization: Bearer {shown}'\n"));
     if let Some(key) = management_key {
@@ -119,5 +124,5 @@ fn announce(process: &Process, trial: &Trial, portal: SocketAddr, json: bool, sc
             "\nUsage, when you have made some calls:\n\n  KEYSTILE_MANAGEMENT_KEY={key} keystile --server {admin} usage\n"
         ));
     }
-    screen.out("\nCtrl-C ends it.\n");
+    screen.deliver("\nCtrl-C ends it.\n")
 }

@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
         let listeners = Listeners::bind(&config).await?;
         let opened = Opened::open(&config).await?;
         let process = Process::start(opened, listeners, &config).await?;
-        announce(&process, json, screen);
+        process.hand_over_the_key(announce(&process, json, screen)).await?;
         signals.wait().await;
         tracing::info!("ending: calls that are being answered are finished");
         process.end().await;
@@ -52,26 +52,29 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
 }
 
 /// Says where the listeners are, and the first management key: this one time.
-fn announce(process: &Process, json: bool, screen: &mut Screen) {
+///
+/// # Errors
+/// If it did not get out.
+fn announce(process: &Process, json: bool, screen: &mut Screen) -> std::io::Result<()> {
     let addresses = process.addresses;
     let url = |address: Option<std::net::SocketAddr>| address.map(|address| format!("http://{address}"));
-    let key = process.owner.management_key.as_ref().map(|key| key.expose());
+    let key = process.owner.management_key.as_ref().map(|(_, key)| key.expose());
     if json {
         let line = serde_json::json!({
             "gateway": url(addresses.gateway), "admin": url(addresses.admin), "check": url(addresses.check), "management_key": key,
         });
-        screen.out(&format!("{line}\n"));
-        return;
+        return screen.deliver(&format!("{line}\n"));
     }
     for (name, address) in [("gateway", addresses.gateway), ("admin", addresses.admin), ("check", addresses.check)] {
-        screen.out(&format!("{name}: {}\n", url(address).as_deref().unwrap_or("off")));
+        screen.deliver(&format!("{name}: {}\n", url(address).as_deref().unwrap_or("off")))?;
     }
     if let Some(key) = key {
-        screen.out(&format!("management key: {key}\n"));
+        screen.deliver(&format!("management key: {key}\n"))?;
         screen.note(
             "Keep the management key now: it is shown this one time. Commands take it from KEYSTILE_MANAGEMENT_KEY.",
         );
     }
+    Ok(())
 }
 
 /// Runs the control plane to its end. An error is said in one line.

@@ -5,7 +5,7 @@
 use keystile_core::api::{ApiSettings, UpstreamUrl};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
-use keystile_core::key::{Environment, KeyKind, KeyText, Prefix, Standing};
+use keystile_core::key::{Environment, KeyKind, KeyState, KeyText, Prefix, Standing};
 use keystile_core::limit::{Algorithm, LimitRule};
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
@@ -55,7 +55,7 @@ pub struct Owner {
     /// The first organization.
     pub organization: OrganizationId,
     /// A management key, if there was none in use: at the first start, or when all were revoked or have expired.
-    pub management_key: Option<KeyText>,
+    pub management_key: Option<(KeyId, KeyText)>,
 }
 
 /// What a trial works with.
@@ -98,7 +98,8 @@ impl Setup<'_> {
                 id
             }
         };
-        let in_use = KeyFilter { kind: Some(KeyKind::Management), standing: Some(Standing::Active), project: None };
+        let in_use =
+            KeyFilter { kind: Some(KeyKind::Management), standing: Some(Standing::Active), ..KeyFilter::default() };
         let active = self.catalog.keys(organization, in_use, ALL).await?;
         let management_key = match active.iter().any(|key| key.expires_at.is_none_or(|end| end > self.at)) {
             true => None,
@@ -106,11 +107,22 @@ impl Setup<'_> {
                 let project =
                     self.project(organization, "Management", "Holds the keys of this installation's owner.").await?;
                 let everything = Policy { permissions: vec!["*".parse().expect("a permission")], ..Policy::default() };
-                let (_, text) = self.key(organization, project, "first", KeyKind::Management, everything, None).await?;
-                Some(text)
+                Some(self.key(organization, project, "first", KeyKind::Management, everything, None).await?)
             }
         };
         Ok(Owner { organization, management_key })
+    }
+
+    /// Revokes a key that was made and could not be shown: the next start makes another.
+    ///
+    /// # Errors
+    /// If the catalogue fails.
+    pub async fn take_back(&self, organization: OrganizationId, id: KeyId) -> Result<(), SetupError> {
+        let Some(key) = self.catalog.key(organization, id).await? else { return Ok(()) };
+        let state = KeyState::Revoked { at: self.at };
+        let change = Change::KeyState { id, was: key.revision, state, action: "key.revoke" };
+        self.catalog.apply(&self.author(organization), change).await?;
+        Ok(())
     }
 
     /// An API, a project and a key to try things out with, made if they are not there. `upstream` is where calls go;
@@ -126,7 +138,7 @@ impl Setup<'_> {
         document: Option<&ApiDocument>,
     ) -> Result<Trial, SetupError> {
         let document = document.map(ApiDocument::kept).transpose()?;
-        let oldest = self.catalog.apis(organization, ALL).await?.into_iter().min_by_key(|api| api.number);
+        let oldest = self.catalog.apis(organization, None, ALL).await?.into_iter().min_by_key(|api| api.number);
         let api = match oldest {
             None => {
                 let id = ApiId::from_entropy(self.id()?);
@@ -180,8 +192,8 @@ impl Setup<'_> {
         name: &str,
         description: &str,
     ) -> Result<ProjectId, SetupError> {
-        let named = self.catalog.projects(organization, ALL).await?.into_iter().filter(|project| project.name == name);
-        if let Some(project) = named.min_by_key(|project| project.number) {
+        let named = self.catalog.projects(organization, Some(name), ALL).await?;
+        if let Some(project) = named.into_iter().min_by_key(|project| project.number) {
             return Ok(project.id);
         }
         let id = ProjectId::from_entropy(self.id()?);

@@ -114,7 +114,8 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
             }
             1 => {
                 apis.push(ApiId::from_entropy(dice.id()));
-                let settings = ApiSettings::new("http://127.0.0.1:9".parse().unwrap());
+                let path_prefix = format!("/{n}").parse().unwrap();
+                let settings = ApiSettings { path_prefix, ..ApiSettings::new("http://127.0.0.1:9".parse().unwrap()) };
                 Change::CreateApi { id: *apis.last().unwrap(), name: format!("api {n}"), settings, document: None }
             }
             2 if !projects.is_empty() && dice.throw(4) == 0 => {

@@ -249,7 +249,7 @@ pub struct Page {
 }
 
 /// Which keys are listed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyFilter {
     /// Only those of this project.
     pub project: Option<ProjectId>,
@@ -257,6 +257,8 @@ pub struct KeyFilter {
     pub standing: Option<Standing>,
     /// Only those of this kind.
     pub kind: Option<KeyKind>,
+    /// Only those of exactly this name.
+    pub name: Option<String>,
 }
 
 /// Which activations are listed.

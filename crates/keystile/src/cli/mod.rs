@@ -149,10 +149,11 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
             }
         }),
     };
-    done.unwrap_or_else(|fault| {
+    let exit = done.unwrap_or_else(|fault| {
         fault.tell(&mut screen, as_json);
         fault.exit
-    })
+    });
+    screen.ended(exit)
 }
 
 /// The server that is meant, with the key to it.

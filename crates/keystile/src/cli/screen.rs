@@ -3,6 +3,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use super::fault::Exit;
+
 /// What is known of the terminal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Terminal {
@@ -22,6 +24,8 @@ pub struct Screen {
     quiet: bool,
     color: bool,
     closed: bool,
+    /// Why results did not get out, unless their reader had just seen enough.
+    failure: Option<std::io::Error>,
 }
 
 impl std::fmt::Debug for Screen {
@@ -43,7 +47,7 @@ impl Screen {
 
     /// A screen that writes elsewhere.
     pub fn new(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, terminal: Terminal) -> Self {
-        Self { out, err, terminal, quiet: false, color: false, closed: false }
+        Self { out, err, terminal, quiet: false, color: false, closed: false, failure: None }
     }
 
     /// Says less, or without colour, from here on.
@@ -81,7 +85,26 @@ impl Screen {
             self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush())
         };
         self.closed = written.is_err();
+        if let Err(error) = &written
+            && error.kind() != std::io::ErrorKind::BrokenPipe
+        {
+            self.failure = Some(error.kind().into());
+        }
         written
+    }
+
+    /// How a command ends that would end so: as a failure, if its results did not get out.
+    pub fn ended(&mut self, exit: Exit) -> Exit {
+        match self.failure.take() {
+            Some(cause) if exit == Exit::Ok || exit == Exit::Findings => {
+                let label = self.red("error:");
+                self.complain(&format!(
+                    "{label} could not write the results\n  why: {cause}\n  fix: see that there is room where they go, and do it again"
+                ));
+                Exit::Failure
+            }
+            Some(_) | None => exit,
+        }
     }
 
     /// Whether nobody reads the results any more.
@@ -148,6 +171,26 @@ mod tests {
         screen.complain("y");
         assert!(screen.is_closed());
         assert!(screen.deliver("the only copy").is_err());
+    }
+
+    #[test]
+    fn results_that_found_no_room_are_a_failure() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut screen = Screen::new(Box::new(Full), Box::new(Closed), Terminal::default());
+        assert_eq!(screen.ended(Exit::Ok), Exit::Ok, "nothing was written yet");
+        screen.out("x");
+        assert_eq!(screen.ended(Exit::Ok), Exit::Failure);
+        let mut screen = Screen::new(Box::new(Closed), Box::new(Closed), Terminal::default());
+        screen.out("x");
+        assert_eq!(screen.ended(Exit::Ok), Exit::Ok, "its reader had seen enough");
     }
 
     #[test]

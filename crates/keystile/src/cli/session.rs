@@ -15,8 +15,8 @@ use super::screen::Screen;
 use super::server::{PAGE, Payload, Server};
 use super::table::{Column, Table, card, field};
 
-/// Most objects that are looked through for a name; beyond it an id is quicker for everybody.
-const MAX_NAMES: usize = 10_000;
+/// Most objects of one name that are named to whoever must choose.
+const MAX_SHOWN: usize = 10;
 /// Longest answer to a question.
 const MAX_REPLY_BYTES: u64 = 256;
 
@@ -72,15 +72,13 @@ impl Session<'_> {
         }
         let what = format!("find the {} `{text}`", noun.one);
         let mut found: Vec<String> = Vec::new();
-        let mut seen = 0;
-        self.server.pages(&what, noun.path, query, PAGE, Some(MAX_NAMES), |items| {
-            seen += items.len();
-            let same = items.iter().filter(|item| item.get("name").and_then(Value::as_str) == Some(text));
-            found.extend(same.map(|item| field(item, "id")));
+        let query: Vec<(&str, &str)> = query.iter().copied().chain([("name", text)]).collect();
+        self.server.pages(&what, noun.path, &query, PAGE, Some(MAX_SHOWN + 1), |items| {
+            found.extend(items.iter().map(|item| field(item, "id")));
             true
         })?;
         match found.as_slice() {
-            [id] if seen < MAX_NAMES => id.parse().map_err(|_| {
+            [id] => id.parse().map_err(|_| {
                 Fault::new(
                     Exit::Failure,
                     format!("could not {what}"),
@@ -88,21 +86,22 @@ impl Session<'_> {
                     "use a client of the server's version",
                 )
             }),
-            [] if seen < MAX_NAMES => Err(Fault::new(
+            [] => Err(Fault::new(
                 Exit::NotFound,
                 format!("could not {what}"),
                 format!("no {} has this id or name", noun.one),
                 format!("look at `keystile {} list`; names must be written exactly", noun.one.to_lowercase()),
             )),
-            [] | [_] => Err(Fault::usage(
-                format!("could not {what}"),
-                format!("there are more than {MAX_NAMES} {}; names are looked up among fewer", noun.many),
-                "use the id",
-            )),
             several => Err(Fault::usage(
                 format!("could not {what}"),
-                format!("{} {} have this name", several.len(), noun.many),
-                format!("use an id: {}", several.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ")),
+                match several.len() {
+                    count @ ..=MAX_SHOWN => format!("{count} {} have this name", noun.many),
+                    _ => format!("more than {MAX_SHOWN} {} have this name", noun.many),
+                },
+                format!(
+                    "use an id: {}",
+                    several.iter().take(MAX_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ")
+                ),
             )),
         }
     }

@@ -32,7 +32,7 @@ pub fn run(command: Command, env: impl Iterator<Item = (String, String)>, screen
     let (file, only_check) = match command {
         Command::Example => {
             screen.out(&example());
-            return Exit::Ok.into();
+            return screen.ended(Exit::Ok).into();
         }
         Command::Show { config } => (config, false),
         Command::Check { config } => (config, true),
@@ -54,5 +54,5 @@ pub fn run(command: Command, env: impl Iterator<Item = (String, String)>, screen
     } else {
         screen.out(&loaded.show());
     }
-    Exit::Ok.into()
+    screen.ended(Exit::Ok).into()
 }

@@ -16,7 +16,7 @@ use keystile_server::enforce::engine::Engine;
 use keystile_server::enforce::feed::Feed;
 use keystile_server::enforce::file::SnapshotFile;
 use keystile_server::gateway::wire::Patience;
-use keystile_server::gateway::{Ending, TrustedProxies, serve};
+use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Owner, Setup, SetupError};
 use keystile_server::usage::{Queue, Writer};
@@ -59,6 +59,9 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The management key did not get out.
+    #[error("the management key could not be shown ({0}); it was revoked, and the next start makes another")]
+    NotShown(io::Error),
     /// A thread can't be started.
     #[error("a worker can't be started: {0}")]
     Worker(io::Error),
@@ -215,6 +218,18 @@ impl Process {
         Ok(Self { store, app, snapshot, ending, workers, admission, guests, addresses, owner })
     }
 
+    /// A management key that was made just now is kept if it was shown, and taken back if not: nobody has its text, and
+    /// as long as it is in force no other one would be made.
+    ///
+    /// # Errors
+    /// If it was not shown; the process should end.
+    pub async fn hand_over_the_key(&self, shown: io::Result<()>) -> Result<(), StartError> {
+        let Err(cause) = shown else { return Ok(()) };
+        let Some((id, _)) = &self.owner.management_key else { return Ok(()) };
+        setup(&self.store, &*self.app.entropy, &*self.app.clock).take_back(self.owner.organization, *id).await?;
+        Err(StartError::NotShown(cause))
+    }
+
     /// Ends: no new connection or call begins, those that run are finished or cut off after some seconds, what was
     /// counted and the snapshot are written.
     pub async fn end(self) {
@@ -250,6 +265,7 @@ fn jobs(
         engine: engine.clone(),
         buffers: (0..workers).map(|_| queue.buffer()).collect(),
         seeds: seeds?,
+        via: Via::new(random(&**entropy).map(u64::from_le_bytes)?),
         clock: clock.clone(),
         proxies: TrustedProxies::new(config.gateway.trusted_proxies.clone()),
         connect_timeout: config.gateway.connect,

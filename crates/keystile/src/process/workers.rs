@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use keystile_server::enforce::engine::Engine;
 use keystile_server::gateway::wire::Patience;
-use keystile_server::gateway::{Ending, Pool, TrustedProxies, Worker, serve};
+use keystile_server::gateway::{Ending, Pool, TrustedProxies, Via, Worker, serve};
 use keystile_server::usage::{Buffer, Recorder};
 use keystile_server::verify::AskedBy;
 use keystile_server::world::Clock;
@@ -45,6 +45,8 @@ pub struct Jobs {
     pub buffers: Vec<Arc<Buffer>>,
     /// A random number for each.
     pub seeds: Vec<u64>,
+    /// What the process is called by those it passes calls on to.
+    pub via: Via,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Whose word about the caller's address counts.
@@ -141,6 +143,7 @@ fn run(
         recorder: Rc::new(Recorder { buffer: jobs.buffers[index].clone(), clock: jobs.clock.clone() }),
         pool: Rc::new(Pool::new(jobs.clock.clone(), jobs.connect_timeout)),
         proxies: jobs.proxies.clone(),
+        via: jobs.via.clone(),
         request_seed: jobs.seeds[index],
         requests: Cell::new(0),
     });

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, VIA, WWW_AUTHENTICATE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
@@ -27,6 +27,7 @@ use super::headers::{
     X_REQUEST_ID, forwarded, strip_answer,
 };
 use super::pool::Pool;
+use super::via::Via;
 use super::wire::Exchange;
 use crate::enforce::engine::{Door, Engine, Verdict};
 use crate::enforce::operations::Label;
@@ -39,7 +40,7 @@ const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
 /// Fields that the gateway adds to a call.
-const ADDED_FIELDS: usize = 8;
+const ADDED_FIELDS: usize = 9;
 
 /// What one worker needs to answer calls. It stays on its core.
 pub struct Worker {
@@ -51,6 +52,8 @@ pub struct Worker {
     pub pool: Rc<Pool>,
     /// Whose word about the caller's address counts.
     pub proxies: TrustedProxies,
+    /// The process, as its calls name it to upstreams and as it knows them when they come back.
+    pub via: Via,
     /// Random at its start: request ids are unique, not secret.
     pub request_seed: u64,
     /// Requests so far.
@@ -152,6 +155,10 @@ impl Worker {
             let code = if error == TargetError::TooLong { Code::TargetTooLong } else { Code::RequestMalformed };
             Refusal::because(code, error.detail())
         })?;
+        if self.via.is_in(&parts.headers) {
+            self.identify(&parts.headers, pending);
+            return Err(Code::LoopDetected.into());
+        }
         let host = host(&parts.uri, &parts.headers);
         let Some(api) = self.engine.snapshot.router.load().find(&host, target.path()).cloned() else {
             self.identify(&parts.headers, pending);
@@ -185,6 +192,7 @@ impl Worker {
         let mut request = Request::new(outgoing);
         *request.uri_mut() = upstream_uri(&api, &target, &parts.uri)?;
         *request.headers_mut() = upstream_headers(&api, &parts.headers, verdict.as_ref(), address, id);
+        request.headers_mut().insert(VIA, self.via.after(&parts.headers));
         *request.method_mut() = parts.method;
         Ok(Going { api, request: Some(request), tally, limits })
     }

@@ -2,7 +2,7 @@
 //!
 //! [`wire`] reads every byte of a connection before hyper does and refuses what is not sound HTTP/1.1 (SECURITY.md §4).
 //! [`handler`] carries a call from its head to its answer: route, [`credential`], [`client`] address, decision,
-//! [`headers`] rebuilt, [`forward`] over the worker's [`pool`], [`body`] both ways; `gather` writes small messages in one piece. [`serve`] joins a stream to all that, until [`ending`] says so.
+//! [`headers`] rebuilt, [`via`] named, [`forward`] over the worker's [`pool`], [`body`] both ways; `gather` writes small messages in one piece. [`serve`] joins a stream to all that, until [`ending`] says so.
 //!
 //! Not here: listening and threads (the binary's), decisions (`enforce`), the management API.
 
@@ -16,9 +16,11 @@ pub mod handler;
 pub mod headers;
 pub mod pool;
 pub mod serve;
+pub mod via;
 pub mod wire;
 
 pub use client::TrustedProxies;
 pub use ending::Ending;
 pub use handler::{Caller, Worker};
 pub use pool::Pool;
+pub use via::Via;

@@ -22,15 +22,17 @@ pub(super) struct List<T> {
     pub(super) next_cursor: Option<String>,
 }
 
-/// Which page.
+/// Which page of things that have names.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Paging {
+pub(super) struct Named {
     /// Rows of the page, 1 to 200; 50 unless said otherwise.
     pub(super) limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub(super) cursor: Option<String>,
+    /// Only those of exactly this name.
+    pub(super) name: Option<String>,
 }
 
 /// The page that a request asks for: one row more than it shows, to know whether there is another.

@@ -1,5 +1,6 @@
 //! What each change does, and why one is refused.
 
+use keystile_core::api::ApiSettings;
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState, Pepper, PepperSecret, Standing, TextHash};
@@ -48,6 +49,44 @@ async fn an_api_is_kept_as_it_was_told() {
         assert_eq!(catalog.api(mine, id).await.unwrap(), None);
         assert_eq!(catalog.api_ids(&[api.number]).await.unwrap()[&api.number], id, "usage still names it");
         assert_eq!(catalog.api_number(mine, id).await.unwrap(), Some(api.number));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_apis_never_have_the_same_route() {
+    everywhere(async |world| {
+        let routed = |hosts: &[&str], prefix: &str| ApiSettings {
+            hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
+            path_prefix: prefix.parse().unwrap(),
+            ..settings(9_001)
+        };
+        let create = async |settings: ApiSettings| {
+            let id = ApiId::from_entropy(bytes());
+            world.apply(Change::CreateApi { id, name: "a".to_owned(), settings, document: None }).await.map(|_| id)
+        };
+        let first = create(routed(&["a.test", "b.test"], "/v1")).await.unwrap();
+        for (hosts, prefix, is_taken) in [
+            (&["b.test"][..], "/v1", true),
+            (&["b.test"], "/v1/", true),
+            (&["b.test"], "/v2", false),
+            (&["c.test"], "/v1", false),
+            (&[], "/v1", false),
+            (&[], "/v1", true),
+        ] {
+            let made = create(routed(hosts, prefix)).await;
+            assert_eq!(matches!(made, Err(ApplyError::Exists(_))), is_taken, "{hosts:?} {prefix}: {made:?}");
+        }
+        let update = async |settings: ApiSettings| {
+            let was = world.catalog.api(world.mine.id, first).await.unwrap().unwrap().revision;
+            let change =
+                Change::UpdateApi { id: first, was, name: "a".to_owned(), active: true, settings, document: None };
+            world.apply(change).await
+        };
+        update(routed(&["a.test", "b.test"], "/v1")).await.unwrap();
+        assert!(matches!(update(routed(&["b.test"], "/v2")).await, Err(ApplyError::Exists(_))));
+        world.apply(Change::DeleteApi { id: first }).await.unwrap();
+        create(routed(&["a.test"], "/v1")).await.unwrap();
     })
     .await;
 }
@@ -269,16 +308,18 @@ async fn keys_are_found_by_project_state_and_kind() {
         let revoked = world.add_key("revoked").await;
         world.revoke(revoked).await;
 
-        let all = KeyFilter::default();
+        let all = KeyFilter::default;
         for (filter, expected) in [
-            (all, vec![revoked, managing, world.mine.key]),
-            (KeyFilter { project: Some(other), ..all }, vec![managing]),
-            (KeyFilter { standing: Some(Standing::Revoked), ..all }, vec![revoked]),
-            (KeyFilter { standing: Some(Standing::Active), ..all }, vec![managing, world.mine.key]),
-            (KeyFilter { kind: Some(KeyKind::Management), ..all }, vec![managing]),
-            (KeyFilter { project: Some(other), standing: Some(Standing::Revoked), ..all }, vec![]),
+            (all(), vec![revoked, managing, world.mine.key]),
+            (KeyFilter { project: Some(other), ..all() }, vec![managing]),
+            (KeyFilter { standing: Some(Standing::Revoked), ..all() }, vec![revoked]),
+            (KeyFilter { standing: Some(Standing::Active), ..all() }, vec![managing, world.mine.key]),
+            (KeyFilter { kind: Some(KeyKind::Management), ..all() }, vec![managing]),
+            (KeyFilter { project: Some(other), standing: Some(Standing::Revoked), ..all() }, vec![]),
+            (KeyFilter { name: Some("revoked".to_owned()), ..all() }, vec![revoked]),
+            (KeyFilter { name: Some("REVOKED".to_owned()), ..all() }, vec![]),
         ] {
-            let keys = world.catalog.keys(world.mine.id, filter, ALL).await.unwrap();
+            let keys = world.catalog.keys(world.mine.id, filter.clone(), ALL).await.unwrap();
             assert_eq!(keys.iter().map(|key| key.id).collect::<Vec<_>>(), expected, "{filter:?}");
         }
     })

@@ -9,9 +9,7 @@ use keystile_core::policy::Policy;
 use keystile_store::records::{ActivationFilter, Api, FeedKey, FeedProject, KeyFilter};
 use keystile_store::{ApplyError, Catalog, Change, Subject};
 
-use crate::world::{
-    ALL, Dice, NOW, Tenant, World, bytes, create_api, create_project, everywhere, new_key, policy, settings,
-};
+use crate::world::{ALL, Dice, NOW, Tenant, World, bytes, create_api, create_project, everywhere, new_key, policy};
 
 /// What a node holds.
 #[derive(Debug, Default, PartialEq)]
@@ -101,8 +99,8 @@ async fn following_the_feed_is_as_good_as_loading_everything() {
 /// A change that could happen, of whatever there is.
 async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
     let catalog = &world.catalog;
-    let projects = catalog.projects(tenant.id, ALL).await.unwrap();
-    let apis = catalog.apis(tenant.id, ALL).await.unwrap();
+    let projects = catalog.projects(tenant.id, None, ALL).await.unwrap();
+    let apis = catalog.apis(tenant.id, None, ALL).await.unwrap();
     let keys = catalog.keys(tenant.id, KeyFilter::default(), ALL).await.unwrap();
     let links = catalog.activations(tenant.id, ActivationFilter::default(), ALL).await.unwrap();
     let links: Vec<_> = links.into_iter().filter(|link| link.api_organization == tenant.id).collect();
@@ -132,7 +130,7 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
             was: api.revision,
             name,
             active: dice.below(2) == 0,
-            settings: settings(9_000),
+            settings: api.settings.clone(),
             document: None,
         },
         (8, _, _, Some(key), _) => {

@@ -13,9 +13,10 @@ use crate::world::{ALL, NOW, author, bytes, create_api, create_project, everywhe
 async fn z05_lists_hold_only_what_is_ones_own() {
     everywhere(async |world| {
         let (catalog, mine) = (&world.catalog, world.mine);
-        let apis: Vec<_> = catalog.apis(mine.id, ALL).await.unwrap().iter().map(|api| api.id).collect();
+        let apis: Vec<_> = catalog.apis(mine.id, None, ALL).await.unwrap().iter().map(|api| api.id).collect();
         assert_eq!(apis, [mine.api]);
-        let projects: Vec<_> = catalog.projects(mine.id, ALL).await.unwrap().iter().map(|project| project.id).collect();
+        let projects: Vec<_> =
+            catalog.projects(mine.id, None, ALL).await.unwrap().iter().map(|project| project.id).collect();
         assert_eq!(projects, [mine.project]);
         let keys = catalog.keys(mine.id, KeyFilter::default(), ALL).await.unwrap();
         assert_eq!(keys.iter().map(|key| key.id).collect::<Vec<_>>(), [mine.key]);

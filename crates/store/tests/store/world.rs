@@ -145,7 +145,9 @@ async fn settle(catalog: &Catalog, name: &str) -> Tenant {
 }
 
 pub fn create_api(id: ApiId, name: &str) -> Change {
-    Change::CreateApi { id, name: name.to_owned(), settings: settings(9_000), document: None }
+    // Each has a route of its own: two with the same one are refused.
+    let settings = ApiSettings { path_prefix: format!("/{id}").parse().unwrap(), ..settings(9_000) };
+    Change::CreateApi { id, name: name.to_owned(), settings, document: None }
 }
 
 pub fn create_project(id: ProjectId, name: &str) -> Change {

@@ -200,17 +200,17 @@ fn a_reader_who_left_ends_a_list_without_a_failure() {
 
 #[test]
 fn names_stand_for_ids_where_they_are_unambiguous() {
-    let named = |seen: &Seen| {
-        if seen.target.starts_with("/v1/projects?") {
-            items(&[
+    let named =
+        |seen: &Seen| match seen.target.split_once("name=").map(|(_, rest)| rest.split('&').next().unwrap_or_default())
+        {
+            Some("Twin") => items(&[
                 json!({"id": ProjectId::from_entropy([8; 16]).to_string(), "name": "Twin"}),
                 json!({"id": ProjectId::from_entropy([9; 16]).to_string(), "name": "Twin"}),
-                json!({"id": project(), "name": "Weather app"}),
-            ])
-        } else {
-            (200, json!({"id": project(), "name": "Weather app"}).to_string())
-        }
-    };
+            ]),
+            Some("Weather+app" | "Weather%20app") => items(&[json!({"id": project(), "name": "Weather app"})]),
+            Some(_) => items(&[]),
+            None => (200, json!({"id": project(), "name": "Weather app"}).to_string()),
+        };
     let stub = Stub::new(named);
     assert_eq!(Run::at(&stub).run(&["project", "show", "Weather app"]).exit, Exit::Ok);
     assert_eq!(stub.lines()[1], format!("GET /v1/projects/{}", project()));

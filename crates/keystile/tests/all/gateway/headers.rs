@@ -39,6 +39,7 @@ fn an_upstream_learns_who_calls_and_gets_nothing_else_added() {
         "accept",
         "cookie",
         "host",
+        "via",
         "x-consumer-id",
         "x-consumer-username",
         "x-credential-identifier",

@@ -65,6 +65,59 @@ fn an_answer_that_is_no_http_is_a_502() {
 }
 
 #[test]
+fn a_safe_call_is_sent_again_when_its_idle_connection_was_silent_and_only_then() {
+    let stage = Stage::new();
+    let closes = [Step::Close];
+    let nonsense = [Step::ReadBody, Step::Send(b"nonsense\r\n\r\n".to_vec()), Step::Close];
+    for (request, first, sent, status) in [
+        ("GET /open", &closes[..], 2, 200),
+        ("POST /open", &closes, 1, 502),
+        ("GET /open", &nonsense, 1, 502),
+        ("POST /open", &nonsense, 1, 502),
+    ] {
+        // This one leaves a connection behind that lies idle.
+        let mut client = stage.client();
+        let mut call = |request: &str| {
+            client.write(stage.request(request, &[], b"")).expect("the connection is open");
+            client.answer().expect("there is an answer")
+        };
+        assert_eq!(call("GET /open").status, 200);
+        let idle = stage.upstream.take_requests()[0].connection;
+        stage.upstream.script_once(first);
+        let answer = call(request);
+        let requests = stage.upstream.take_requests();
+        assert_eq!((requests.len(), answer.status), (sent, status), "{request} {first:?}");
+        assert_eq!(requests[0].connection, idle, "it took the idle connection");
+    }
+}
+
+#[test]
+fn a_call_that_comes_back_is_answered_and_not_sent_round_again() {
+    let stage = Stage::new();
+    let own = format!("http://{}", stage.gateway);
+    let changed = stage.manage.patch(&format!("/v1/apis/{}", stage.api_id), &json!({ "upstream": own }));
+    assert_eq!(changed.0, 200, "{}", changed.1);
+    let answer = stage.call("GET /open", &[], b"");
+    assert_eq!((answer.status, &*answer.code()), (508, "loop_detected"), "{}", answer.text());
+    assert!(stage.upstream.take_requests().is_empty());
+}
+
+#[test]
+fn the_upstream_is_told_through_whom_a_call_came() {
+    let stage = Stage::new();
+    let mut names = Vec::new();
+    for (fields, past) in
+        [(&[][..], ""), (&[("via", "1.0 fred"), ("via", "1.1 proxy.example")], "1.0 fred, 1.1 proxy.example, ")]
+    {
+        assert_eq!(stage.call("GET /open", fields, b"").status, 200);
+        let request = stage.upstream.take_requests().remove(0);
+        let [via] = request.all("via")[..] else { panic!("{:?}", request.fields) };
+        names.push(via.strip_prefix(past).expect(via).to_owned());
+    }
+    assert!(names[0].starts_with("1.1 keystile-") && names[0] == names[1], "{names:?}");
+}
+
+#[test]
 fn an_answer_that_breaks_off_never_looks_whole() {
     let stage = Stage::new();
     let mut calls = 0;

@@ -419,3 +419,16 @@ fn what_speaks_of_the_program_itself_needs_no_server() {
     }
     assert_eq!(run(&mut keystile(&[])).code, 2);
 }
+
+#[test]
+fn results_that_find_no_room_are_a_failure() {
+    let world = shared();
+    let shell = shell(world);
+    for args in [&["key", "list"][..], &["key", "list", "--json"], &["usage"], &["config", "example"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ended = shell.command(args).stdout(full).stderr(std::process::Stdio::piped()).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("could not write the results"), "{args:?}: {said}");
+    }
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use keystile_testkit::Api;
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::dev::one_clear_line;
 use super::disk::contents;
@@ -91,6 +91,28 @@ fn a05_the_management_key_is_printed_once_and_only_at_the_first_start() {
     let third = Server::serve(&file);
     assert_ne!(third.said("management_key"), key);
     assert_eq!(third.manage().get("/v1/keys").0, 200);
+}
+
+#[test]
+fn a_management_key_that_could_not_be_shown_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = settings(folder.path(), "");
+    for json in [&["--json"][..], &[]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = keystile(&[&["serve", "--config", &file], json].concat());
+        let ended = command.stdout(full).stderr(std::process::Stdio::piped()).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains("the management key could not be shown") && said.contains("makes another"), "{said}");
+    }
+    let server = Server::serve(&file);
+    let states: Vec<Value> = server.manage().get("/v1/keys?kind=management").1["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["state"].clone())
+        .collect();
+    assert_eq!(states, ["active", "revoked", "revoked"]);
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(super) struct Asked {
     /// Only `secret` or `management` ones.
     #[param(value_type = Option<String>)]
     kind: Option<KeyKind>,
+    /// Only those of exactly this name.
+    name: Option<String>,
 }
 
 /// The keys of the organization.
@@ -44,7 +46,7 @@ pub(super) async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<axum::Json<List<KeyView>>, Problem> {
     let page = page(asked.limit, asked.cursor.as_deref())?;
-    let filter = KeyFilter { project: asked.project_id, standing: asked.state, kind: asked.kind };
+    let filter = KeyFilter { project: asked.project_id, standing: asked.state, kind: asked.kind, name: asked.name };
     let rows = app.catalog.keys(caller.organization, filter, page).await.map_err(|error| internal(&error))?;
     Ok(axum::Json(shown(rows, page, |key| key.number, KeyView::from)))
 }

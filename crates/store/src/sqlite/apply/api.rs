@@ -1,10 +1,12 @@
 //! Changes of APIs.
 
+use futures_util::TryStreamExt;
 use keystile_core::api::ApiSettings;
 use keystile_core::id::ApiId;
+use sqlx::SqliteConnection;
 
 use super::super::catalog::apis::find;
-use super::super::row::{signed, to_json};
+use super::super::row::{Columns, signed, to_json};
 use super::{Done, Work, number_of, or_exists, refuse_stale};
 use crate::records::{Api, Document};
 use crate::{ApplyError, Subject};
@@ -18,6 +20,7 @@ pub(super) async fn create(
     settings: &ApiSettings,
     document: Option<&Document>,
 ) -> Result<Done, ApplyError> {
+    refuse_taken_route(work.db, settings, None).await?;
     let added = sqlx::query(
         "INSERT INTO apis (id, organization, name, active, settings, document, operations, created_at, updated_at, revision) \
          VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
@@ -38,6 +41,25 @@ pub(super) async fn create(
     Ok(Done::made("api.create", id, &api, Subject::Api(number_of(added.last_insert_rowid())?)))
 }
 
+/// Routes are the whole installation's: of two APIs with the same one, the calls of the second would go to the first.
+async fn refuse_taken_route(
+    db: &mut SqliteConnection,
+    settings: &ApiSettings,
+    own: Option<u32>,
+) -> Result<(), ApplyError> {
+    let mut others = sqlx::query("SELECT number, settings FROM apis WHERE deleted_at IS NULL").fetch(db);
+    while let Some(row) = others.try_next().await? {
+        let mut row = Columns::of(&row);
+        let (number, other): (u32, ApiSettings) = (row.number()?, row.json()?);
+        if own != Some(number) && settings.shares_route(&other) {
+            return Err(ApplyError::Exists(
+                "another API answers to this host and path; give this one its own hosts or path_prefix",
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// What an API becomes.
 pub(super) struct Update<'a> {
     pub(super) name: &'a str,
@@ -49,6 +71,11 @@ pub(super) struct Update<'a> {
 pub(super) async fn update(work: Work<'_>, id: ApiId, was: u64, to: Update<'_>) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     refuse_stale(before.revision, was)?;
+    let is_moved =
+        |before: &ApiSettings| to.settings.hosts != before.hosts || to.settings.path_prefix != before.path_prefix;
+    if is_moved(&before.settings) {
+        refuse_taken_route(work.db, to.settings, Some(before.number)).await?;
+    }
     sqlx::query("UPDATE apis SET name = ?, active = ?, settings = ?, updated_at = ?, revision = ? WHERE number = ?")
         .bind(to.name)
         .bind(to.active)

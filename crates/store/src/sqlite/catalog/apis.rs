@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::super::row::Columns;
-use super::push_page;
+use super::{push_name, push_page};
 use crate::records::{Api, Page};
 use crate::{Catalog, StoreError};
 
@@ -43,10 +43,16 @@ pub(in crate::sqlite) async fn find(
 }
 
 impl Catalog {
-    /// The APIs of an organization, newest first.
-    pub async fn apis(&self, organization: OrganizationId, page: Page) -> Result<Vec<Api>, StoreError> {
+    /// The APIs of an organization, newest first; only those of exactly this name, if one is given.
+    pub async fn apis(
+        &self,
+        organization: OrganizationId,
+        name: Option<&str>,
+        page: Page,
+    ) -> Result<Vec<Api>, StoreError> {
         let mut query = QueryBuilder::new(SELECT);
         query.push(" AND o.id = ").push_bind(organization.to_bytes().to_vec());
+        push_name(&mut query, "a.name", name);
         push_page(&mut query, "a.number", page);
         query.build().fetch_all(&mut *self.0.file.read().await?).await?.iter().map(read).collect()
     }

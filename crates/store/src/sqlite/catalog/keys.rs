@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::super::row::{Columns, standing_word};
-use super::push_page;
+use super::{push_name, push_page};
 use crate::records::{Key, KeyFilter, Page};
 use crate::{Catalog, StoreError};
 
@@ -71,6 +71,7 @@ impl Catalog {
         if let Some(kind) = filter.kind {
             query.push(" AND k.kind = ").push_bind(kind.as_str());
         }
+        push_name(&mut query, "k.name", filter.name.as_deref());
         push_page(&mut query, "k.number", page);
         query.build().fetch_all(&mut *self.0.file.read().await?).await?.iter().map(read).collect()
     }

@@ -25,6 +25,13 @@ impl Catalog {
     }
 }
 
+/// Keeps only rows of exactly this name, if one is asked for. `column` is the name's, with its table.
+fn push_name(query: &mut QueryBuilder<Sqlite>, column: &'static str, name: Option<&str>) {
+    if let Some(name) = name {
+        query.push(" AND ").push(column).push(" = ").push_bind(name.to_owned());
+    }
+}
+
 /// Ends a list: newest first, the part that was asked for. `number` is the column, with its table.
 fn push_page(query: &mut QueryBuilder<Sqlite>, number: &'static str, page: Page) {
     if let Some(before) = page.before {

@@ -105,18 +105,22 @@ fn every_list_has_the_newest_first_and_refuses_what_it_does_not_know() {
     let manage = world.manage();
     let (older, newer) = (name("listed"), name("listed"));
     for (path, body) in [
-        ("/v1/apis", json!({ "upstream": world.echo, "path_prefix": "/listed" })),
+        ("/v1/apis", json!({ "upstream": world.echo, "path_prefix": "" })),
         ("/v1/projects", json!({})),
         ("/v1/keys", json!({ "project_id": world.installation.project_id })),
     ] {
         for name in [&older, &newer] {
             let mut body = body.clone();
             body["name"] = name.as_str().into();
+            if !body["path_prefix"].is_null() {
+                body["path_prefix"] = format!("/{name}").into();
+            }
             manage.create(path, &body);
         }
         let listed = names(&walk(&manage, &format!("{path}?limit=200"), || {}));
         let place = |name: &String| listed.iter().position(|other| other == name).unwrap();
         assert!(place(&newer) < place(&older), "{path}");
+        assert_eq!(names(&walk(&manage, &format!("{path}?name={older}"), || {})), [older.as_str()], "{path}");
     }
     for path in ["/v1/apis", "/v1/projects", "/v1/keys", "/v1/activations"] {
         for query in ["limit=0", "limit=201", "limit=x", "limit=-1", "cursor=x", "cursor=", "surprise=1"] {

@@ -11,10 +11,11 @@ const DAY: i64 = 86_400;
 fn an_api_is_made_read_changed_switched_and_removed() {
     let manage = shared().manage();
     let name = name("shop");
-    let made = manage.create("/v1/apis", &json!({ "name": name, "upstream": "http://127.0.0.1:9" }));
+    let asked = json!({ "name": name, "upstream": "http://127.0.0.1:9", "hosts": ["first.example"] });
+    let made = manage.create("/v1/apis", &asked);
     let mut expected = json!({
-        "id": "api_…", "name": name, "active": true, "upstream": "http://127.0.0.1:9", "hosts": [], "path_prefix": "/",
-        "strip_prefix": false, "access": "key", "key_locations": ["bearer", "header:x-api-key"], "key_prefix": "ks",
+        "id": "api_…", "name": name, "active": true, "upstream": "http://127.0.0.1:9", "hosts": ["first.example"],
+        "path_prefix": "/", "strip_prefix": false, "access": "key", "key_locations": ["bearer", "header:x-api-key"], "key_prefix": "ks",
         "key_days": 90, "body_limit_bytes": 10_485_760, "upstream_timeout_seconds": 60, "document": null,
         "created_at": "TIME", "updated_at": "TIME",
     });
@@ -41,6 +42,10 @@ fn an_api_is_made_read_changed_switched_and_removed() {
         expected["active"] = active.into();
         assert_eq!((status, told(&switched)), (200, expected.clone()), "{action}");
     }
+    let same = json!({ "name": "Other", "upstream": "http://127.0.0.1:9", "hosts": ["shop.example"], "path_prefix": "/shop/" });
+    let json_type = [("content-type", "application/json")];
+    let taken = manage.request("POST", "/v1/apis", &json_type, same.to_string().as_bytes());
+    assert!(problem(&taken, 409, "conflict").contains("path_prefix"), "{}", taken.text());
     let gone = manage.request("DELETE", &path, &[], b"");
     assert_eq!((gone.status, gone.body.len()), (204, 0));
     problem(&manage.request("GET", &path, &[], b""), 404, "not_found");
@@ -56,7 +61,7 @@ fn an_api_takes_a_document_as_object_json_or_yaml_and_gives_it_back() {
     });
     let yaml = "openapi: 3.0.3\ninfo: {title: Pets, version: '1.2'}\npaths:\n  /pets: {get: {}, trace: {}}\n  /pets/{id}: {get: {}}\n";
     let known = json!({ "title": "Pets", "version": "1.2", "operations": 2, "skipped": 1 });
-    let wanted = json!({ "name": name("pets"), "upstream": "http://127.0.0.1:9", "openapi": document });
+    let wanted = json!({ "name": name("pets"), "upstream": "http://127.0.0.1:9", "hosts": ["pets.example"], "openapi": document });
     let api = manage.create("/v1/apis", &wanted);
     assert_eq!(api["document"], known);
     let path = format!("/v1/apis/{}", id(&api));
