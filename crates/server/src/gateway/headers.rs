@@ -101,7 +101,8 @@ fn is_of_one_hop(name: &str) -> bool {
 /// Fields that only the gateway says (G-8, G-10), and those that would make the upstream see another request than
 /// the one that was judged (G-11, G-12).
 fn is_ours_to_say(name: &str) -> bool {
-    if name == "forwarded" || name == "via" {
+    // The last three are what delivery networks call the client's address.
+    if matches!(name, "forwarded" | "via" | "true-client-ip" | "cf-connecting-ip" | "fastly-client-ip") {
         return true;
     }
     let Some(rest) = name.strip_prefix("x-") else { return false };

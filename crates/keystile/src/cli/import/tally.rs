@@ -112,8 +112,9 @@ impl Tally {
     pub(super) fn text(&self, nanos: u64) -> String {
         let seconds = nanos as f64 / 1e9;
         let mut text = format!(
-            "imported {} keys in {seconds:.1} s ({} keys/s)\n",
+            "imported {} {} in {seconds:.1} s ({} keys/s)\n",
             thousands(self.imported),
+            if self.imported == 1 { "key" } else { "keys" },
             thousands(self.per_second(nanos))
         );
         if self.refused == 0 {

@@ -58,7 +58,17 @@ fn g10_the_upstream_hears_the_true_address() {
         assert_eq!(stage.call("GET /open", &[field], b"").status, 200, "{field:?}");
         let seen = stage.upstream.take_requests();
         assert_eq!(seen[0].all("x-forwarded-for"), ["127.0.0.1"], "{field:?}");
-        for name in ["forwarded", "x-real-ip", "x-client-ip", "x-forwarded", "x-forwarded-by", "x-cluster-client-ip"] {
+        for name in [
+            "forwarded",
+            "x-real-ip",
+            "x-client-ip",
+            "x-forwarded",
+            "x-forwarded-by",
+            "x-cluster-client-ip",
+            "true-client-ip",
+            "cf-connecting-ip",
+            "fastly-client-ip",
+        ] {
             assert_eq!(seen[0].all(name), [] as [&str; 0], "{field:?}");
         }
     }

@@ -206,6 +206,11 @@ fn k11_a_revoked_and_a_removed_key_are_refused_on_the_very_next_call() {
         if turn % 2 == 0 {
             assert_eq!(manage.post(&format!("/v1/keys/{id}/revoke"), &json!({})).0, 200);
             problem(&world.call(&key, "GET", &caller.path), 401, "key_revoked");
+            assert_eq!(
+                manage.patch(&format!("/v1/keys/{id}"), &json!({ "name": "again" })).0,
+                409,
+                "it stays as it was"
+            );
         } else {
             assert_eq!(manage.delete(&format!("/v1/keys/{id}")).0, 204);
             problem(&world.call(&key, "GET", &caller.path), 401, "key_unknown");

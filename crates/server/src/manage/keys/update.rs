@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use keystile_core::id::KeyId;
+use keystile_core::key::Standing;
 use keystile_core::limit::LimitRule;
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
@@ -16,6 +17,7 @@ use super::view::KeyView;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WriteKeys};
 use crate::manage::extract::{Id, Json, spoken};
+use crate::manage::problem::conflict;
 use crate::manage::projects::checked_name;
 use crate::problem::Problem;
 
@@ -51,6 +53,9 @@ pub(super) async fn update(
     body: Json<KeyUpdate>,
 ) -> Result<axum::Json<KeyView>, Problem> {
     let key = app.key(&caller, id).await?;
+    if key.state.standing() == Standing::Revoked {
+        return Err(conflict("The key was revoked; it stays as it was. Create a new one."));
+    }
     let wanted = body.value;
     let policy = Policy {
         permissions: wanted.permissions.unwrap_or(key.policy.permissions),

@@ -31,14 +31,19 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub(super) fn checked_name(name: String) -> Result<String, Problem> {
     let sound = (1..=MAX_NAME_CHARS).contains(&name.chars().count())
         && name.trim() == name
-        && !name.chars().any(char::is_control);
+        && !name.chars().any(|c| c.is_control() || is_unseen(c));
     if sound {
         Ok(name)
     } else {
         Err(invalid(format!(
-            "name is 1 to {MAX_NAME_CHARS} characters without control characters or spaces at its ends."
+            "name is 1 to {MAX_NAME_CHARS} characters without control characters, invisible ones or spaces at its ends."
         )))
     }
+}
+
+/// Characters that nobody sees, and that make two names look alike or one read backwards (Unicode UAX #9, UTS #39).
+const fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A longer text, which may be empty and have several lines.

@@ -97,6 +97,8 @@ fn values_that_mean_nothing_are_refused_and_named() {
         ("kind", json!("root")),
         ("prefix", json!("Ks")),
         ("permissions", json!(["pets read"])),
+        ("name", json!("sdrawkcab\u{202e}")),
+        ("name", json!("twin\u{200b}")),
         ("permissions", json!("pets.read")),
         ("restrictions", json!({ "methods": [] })),
         ("restrictions", json!({ "methods": ["BREW"] })),
