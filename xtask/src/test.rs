@@ -11,7 +11,8 @@ use clap::Args;
 use crate::say;
 
 /// A program that tests start, and Debian's package of it.
-const PROGRAMS: [(&str, &str); 3] = [("nginx", "nginx"), ("slowhttptest", "slowhttptest"), ("curl", "curl")];
+const PROGRAMS: [(&str, &str); 4] =
+    [("nginx", "nginx"), ("slowhttptest", "slowhttptest"), ("curl", "curl"), ("openssl", "openssl")];
 
 /// Logs that lie beside a checkout of those who have them; the smallest is replayed too.
 const SHARED_LOGS: &str = "../shared/data/logs";

@@ -309,6 +309,12 @@ pub struct ApiSettings {
     /// Whether calls need a key.
     #[serde(default)]
     pub access: Access,
+    /// Whether calls must be encrypted.
+    #[serde(default)]
+    pub require_tls: bool,
+    /// Whether calls must come with a client certificate.
+    #[serde(default)]
+    pub require_client_certificate: bool,
     /// Where the key stands.
     #[serde(default = "default_key_locations")]
     pub key_locations: Vec<KeyLocation>,
@@ -351,6 +357,8 @@ impl ApiSettings {
             path_prefix: PathPrefix::default(),
             strip_prefix: false,
             access: Access::Key,
+            require_tls: false,
+            require_client_certificate: false,
             key_locations: default_key_locations(),
             key_prefix: Prefix::default(),
             key_days: DEFAULT_KEY_DAYS,

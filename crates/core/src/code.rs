@@ -89,6 +89,11 @@ codes! {
     /// The activation is suspended.
     Suspended = 30, "suspended", 403, "Access suspended", "The project's access to this API is suspended; ask the API's owner.";
 
+    /// The API wants a client certificate and there was none.
+    CertificateMissing = 31, "certificate_missing", 403, "A client certificate is needed", "This API is called with a client certificate (mutual TLS); configure your client with the one that its owner accepts.";
+    /// The certificate is not among those the key is bound to.
+    CertificateForbidden = 32, "certificate_forbidden", 403, "Certificate not allowed for this key", "The key is bound to a client certificate; call with that certificate over TLS.";
+
     /// Over a rate limit.
     RateLimited = 40, "rate_limited", 429, "Too many requests", "Wait as long as Retry-After says, then try again.";
     /// Over a quota.
@@ -119,6 +124,8 @@ codes! {
     HeadersTooLarge = 67, "headers_too_large", 431, "Headers too large", "Send at most 100 header fields and 32 KiB of them.";
     /// Something of HTTP that the gateway does not do.
     NotImplemented = 68, "not_implemented", 501, "Not implemented", "Send the body with Content-Length or as plain chunked, without other transfer codings.";
+    /// The API is for encrypted calls alone.
+    TlsRequired = 69, "tls_required", 403, "TLS is required", "This API is called over https alone; use its https address.";
     /// The upstream could not be reached or broke off.
     UpstreamUnreachable = 70, "upstream_unreachable", 502, "Upstream unreachable", "The API behind the gateway could not be reached, or gave no answer that can be passed on; try again in a moment.";
     /// The upstream did not answer in time.

@@ -13,6 +13,8 @@ pub struct Facts<'a> {
     pub at: Moment,
     /// The address it came from, if known.
     pub client: Option<IpAddr>,
+    /// SHA-256 of the client certificate that it came with, if one was accepted.
+    pub certificate: Option<[u8; 32]>,
     /// Its method, if known.
     pub method: Option<Method>,
     /// Its canonical path, if known.
@@ -26,6 +28,6 @@ pub struct Facts<'a> {
 impl Facts<'_> {
     /// The facts of a call of which only the moment is known.
     pub const fn at(at: Moment) -> Self {
-        Self { at, client: None, method: None, path: None, needs: None, cost: 1 }
+        Self { at, client: None, certificate: None, method: None, path: None, needs: None, cost: 1 }
     }
 }

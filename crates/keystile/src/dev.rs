@@ -97,7 +97,7 @@ fn announce(
 ) -> std::io::Result<()> {
     let url = |address: Option<SocketAddr>| address.map(|address| format!("http://{address}")).unwrap_or_default();
     let (gateway, admin, check) =
-        (url(process.addresses.gateway), url(process.addresses.admin), url(process.addresses.check));
+        (url(process.addresses.gateway.clear), url(process.addresses.admin.clear), url(process.addresses.check.clear));
     let management_key = process.owner.management_key.as_ref().map(|(_, key)| key.expose());
     let key = trial.text.as_ref().map(|key| key.expose());
     if json {

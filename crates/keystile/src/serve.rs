@@ -1,6 +1,7 @@
 //! `keystile serve`: the settings become a running process, until a signal ends it.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -57,16 +58,22 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
 /// If it did not get out.
 fn announce(process: &Process, json: bool, screen: &mut Screen) -> std::io::Result<()> {
     let addresses = process.addresses;
-    let url = |address: Option<std::net::SocketAddr>| address.map(|address| format!("http://{address}"));
     let key = process.owner.management_key.as_ref().map(|(_, key)| key.expose());
+    let doors = [("gateway", addresses.gateway), ("admin", addresses.admin), ("check", addresses.check)];
+    let url = |address: Option<SocketAddr>| address.map(|address| format!("http://{address}"));
+    let tls_url = |address: Option<SocketAddr>| address.map(|address| format!("https://{address}"));
     if json {
-        let line = serde_json::json!({
-            "gateway": url(addresses.gateway), "admin": url(addresses.admin), "check": url(addresses.check), "management_key": key,
-        });
-        return screen.deliver(&format!("{line}\n"));
+        let mut line = serde_json::Map::new();
+        for (name, both) in doors {
+            line.insert(name.to_owned(), url(both.clear).into());
+            line.insert(format!("{name}_tls"), tls_url(both.tls).into());
+        }
+        line.insert("management_key".to_owned(), key.into());
+        return screen.deliver(&format!("{}\n", serde_json::Value::from(line)));
     }
-    for (name, address) in [("gateway", addresses.gateway), ("admin", addresses.admin), ("check", addresses.check)] {
-        screen.deliver(&format!("{name}: {}\n", url(address).as_deref().unwrap_or("off")))?;
+    for (name, both) in doors {
+        let at: Vec<String> = url(both.clear).into_iter().chain(tls_url(both.tls)).collect();
+        screen.deliver(&format!("{name}: {}\n", if at.is_empty() { "off".to_owned() } else { at.join(" ") }))?;
     }
     if let Some(key) = key {
         screen.deliver(&format!("management key: {key}\n"))?;

@@ -82,6 +82,8 @@ fn world(keys: u32) -> World {
         owner: 1,
         active: true,
         access: Access::Key,
+        require_tls: false,
+        require_client_certificate: false,
         upstream: Arc::new(Upstream::new(&"http://127.0.0.1:9".parse().expect("an upstream"))),
         hosts: Vec::new(),
         path_prefix: "".into(),

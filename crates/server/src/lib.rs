@@ -7,12 +7,14 @@
 //! Not here: listening, threads, settings and commands (the binary's), SQL (the store's), rules (the core's).
 
 pub mod enforce;
+pub mod exposure;
 pub mod gateway;
 pub mod manage;
 pub mod openapi;
 pub mod problem;
 pub mod ratelimit;
 pub mod setup;
+pub mod tls;
 pub mod usage;
 pub mod verify;
 pub mod world;

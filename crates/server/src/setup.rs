@@ -120,7 +120,7 @@ impl Setup<'_> {
     pub async fn take_back(&self, organization: OrganizationId, id: KeyId) -> Result<(), SetupError> {
         let Some(key) = self.catalog.key(organization, id).await? else { return Ok(()) };
         let state = KeyState::Revoked { at: self.at };
-        let change = Change::KeyState { id, was: key.revision, state, action: "key.revoke" };
+        let change = Change::KeyState { id, was: key.revision, state, action: "revoke" };
         self.catalog.apply(&self.author(organization), change).await?;
         Ok(())
     }

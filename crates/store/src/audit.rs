@@ -115,6 +115,7 @@ impl Shown for Key {
             "expires_at": self.expires_at,
             "state": state,
             "state_since": since,
+            "exposed_at": self.exposed_at,
         })
     }
 }

@@ -93,6 +93,8 @@ pub enum Change {
     UpdateKey { id: KeyId, was: u64, name: String, policy: Policy, expires_at: Option<Timestamp> },
     /// Changes a key's state. `action` is the word for the audit: `revoke`, `disable`, `enable`.
     KeyState { id: KeyId, was: u64, state: KeyState, action: &'static str },
+    /// Notes that a key was sent where others could read it; [`ApplyError::Exists`] if that is known already.
+    KeyExposed { id: KeyId },
     /// Takes a key away.
     DeleteKey { id: KeyId },
     /// Adds many keys with one policy to a project: one revision, one audit entry. Keys whose digest is known already

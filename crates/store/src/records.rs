@@ -153,6 +153,8 @@ pub struct Key {
     pub expires_at: Option<Timestamp>,
     /// What was done to it.
     pub state: KeyState,
+    /// When it was first sent where others could read it.
+    pub exposed_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.

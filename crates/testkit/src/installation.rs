@@ -32,6 +32,8 @@ pub struct Installation {
     pub admin: SocketAddr,
     /// Where services ask.
     pub check: SocketAddr,
+    /// The same three with TLS, as far as they are on.
+    pub tls: [Option<SocketAddr>; 3],
     /// Shown on the first start on a data folder only.
     pub management_key: Option<String>,
     /// The first API; empty after [`Installation::serve`], which makes none.
@@ -135,6 +137,8 @@ impl Installation {
             gateway: address("gateway"),
             admin: address("admin"),
             check: address("check"),
+            tls: ["gateway_tls", "admin_tls", "check_tls"]
+                .map(|name| text(name).and_then(|url| url.strip_prefix("https://")?.parse().ok())),
             management_key: text("management_key"),
             api_id: text("api_id").unwrap_or_default(),
             project_id: text("project_id").unwrap_or_default(),

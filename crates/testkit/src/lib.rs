@@ -13,6 +13,7 @@ mod api;
 mod installation;
 mod message;
 pub mod raw;
+pub mod tls;
 mod upstream;
 mod watchdog;
 

@@ -1,8 +1,10 @@
 //! Heads of HTTP/1.1 messages, read by the strictest rules there are: what is not exactly right is an error. Used on both
 //! sides of the gateway, for the requests that it sends and the answers that it gives.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
+
+use rustls::{ClientConnection, StreamOwned};
 
 /// A head is longer than this only by mistake.
 const MAX_HEAD: usize = 256 << 10;
@@ -25,10 +27,64 @@ pub(crate) enum Framing {
     ToTheEnd,
 }
 
+/// A connection, in clear or with TLS.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Clear(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    /// The socket below.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Clear(stream) => stream,
+            Self::Tls(stream) => stream.get_ref(),
+        }
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Clear(stream)
+    }
+}
+
+impl From<StreamOwned<ClientConnection, TcpStream>> for Stream {
+    fn from(stream: StreamOwned<ClientConnection, TcpStream>) -> Self {
+        Self::Tls(Box::new(stream))
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.read(into),
+            Self::Tls(stream) => stream.read(into),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
 /// Bytes of a connection that were read and not yet used.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) ahead: Vec<u8>,
 }
 
@@ -45,8 +101,8 @@ pub(crate) fn wrong(what: impl Into<String>) -> io::Error {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, ahead: Vec::new() }
+    pub(crate) fn new(stream: impl Into<Stream>) -> Self {
+        Self { stream: stream.into(), ahead: Vec::new() }
     }
 
     /// Reads more; `false` at the end.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::message::{Body, Framing, Wire, values, wrong};
+use crate::message::{Body, Framing, Stream, Wire, values, wrong};
+use crate::tls::Tls;
 use crate::{PATIENCE, now};
 
 /// Writes bytes and reads to the end of the connection, or until nothing came for a while.
@@ -82,6 +83,25 @@ impl Client {
     /// If there is nobody to connect to.
     pub fn connect(address: SocketAddr) -> Self {
         Self { wire: Wire::new(connect(address)) }
+    }
+
+    /// Connects with TLS, asking for the server of a name.
+    ///
+    /// # Errors
+    /// If the handshake fails. With TLS 1.3 a server refuses a client's certificate only afterwards.
+    ///
+    /// # Panics
+    /// If there is nobody to connect to.
+    pub fn connect_tls(address: SocketAddr, tls: &Tls, name: &str) -> io::Result<Self> {
+        Ok(Self { wire: Wire::new(tls.shake(connect(address), name)?) })
+    }
+
+    /// The certificate that the server showed; `None` in clear.
+    pub fn server_certificate(&self) -> Option<Vec<u8>> {
+        match &self.wire.stream {
+            Stream::Clear(_) => None,
+            Stream::Tls(stream) => stream.conn.peer_certificates()?.first().map(|certificate| certificate.to_vec()),
+        }
     }
 
     /// Writes bytes.
@@ -189,7 +209,7 @@ impl Client {
     pub fn is_silent_for(&mut self, time: Duration) -> bool {
         self.limit(time);
         let mut piece = [0; 1];
-        let silent = match self.wire.stream.peek(&mut piece) {
+        let silent = match self.wire.stream.socket().peek(&mut piece) {
             Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
             Ok(_) => false,
         };
@@ -202,17 +222,17 @@ impl Client {
     /// # Panics
     /// If the limit can't be set.
     pub fn limit(&mut self, time: Duration) {
-        self.wire.stream.set_read_timeout(Some(time)).expect("a limit can be set");
+        self.wire.stream.socket().set_read_timeout(Some(time)).expect("a limit can be set");
     }
 
     /// Says that nothing more will be written.
     pub fn finish_writing(&mut self) {
-        let _ = self.wire.stream.shutdown(Shutdown::Write);
+        let _ = self.wire.stream.socket().shutdown(Shutdown::Write);
     }
 
     /// The socket, to do with it what no ordinary client does.
     pub fn stream(&self) -> &TcpStream {
-        &self.wire.stream
+        self.wire.stream.socket()
     }
 }
 

@@ -228,7 +228,7 @@ impl Shared {
                 Err(error) => break Some(error),
             }
         };
-        let _ = wire.stream.shutdown(Shutdown::Both);
+        let _ = wire.stream.socket().shutdown(Shutdown::Both);
         let mut state = self.lock();
         state.streams[number] = None;
         if let Some(error) = ended

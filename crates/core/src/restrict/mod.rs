@@ -3,9 +3,11 @@
 //! A restriction that is absent restricts nothing. One that is present is never empty: an empty list would read
 //! as "nobody" to one person and as "anybody" to the next, so it can't be written down.
 
+mod certificates;
 mod networks;
 mod paths;
 
+pub use certificates::{Certificates, CertificatesError, fingerprint};
 pub use networks::{Networks, NetworksError};
 pub use paths::{PathPattern, PathPatterns, PathsError};
 
@@ -28,6 +30,9 @@ pub struct Restrictions {
     /// Paths that may be called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paths: Option<PathPatterns>,
+    /// Client certificates with which the key must come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<Certificates>,
 }
 
 impl Restrictions {
@@ -56,6 +61,11 @@ impl Restrictions {
             && !facts.path.is_some_and(|path| paths.admit(path))
         {
             return Err(Code::OperationForbidden);
+        }
+        if let Some(certificates) = &self.certificates
+            && !facts.certificate.is_some_and(|certificate| certificates.admit(&certificate))
+        {
+            return Err(Code::CertificateForbidden);
         }
         Ok(())
     }

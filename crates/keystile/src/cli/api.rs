@@ -90,6 +90,12 @@ struct Settings {
     /// Whether calls need a key.
     #[arg(long, value_name = "ACCESS", value_parser = ["key", "open"])]
     access: Option<String>,
+    /// Whether calls must be encrypted; a key that comes in clear is refused and marked as exposed.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    require_tls: Option<bool>,
+    /// Whether calls must come with a client certificate.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    require_client_certificate: Option<bool>,
     /// Where the key stands: bearer, header:NAME or query:NAME; repeat for several.
     #[arg(long = "key-location", value_name = "PLACE")]
     key_locations: Vec<KeyLocation>,
@@ -118,6 +124,8 @@ impl Settings {
             .with("path_prefix", self.path_prefix.map(|prefix| prefix.to_string()))
             .with("strip_prefix", self.strip_prefix)
             .with("access", self.access)
+            .with("require_tls", self.require_tls)
+            .with("require_client_certificate", self.require_client_certificate)
             .with_list("key_locations", &self.key_locations)
             .with("key_prefix", self.key_prefix.map(|prefix| prefix.as_str().to_owned()))
             .with("key_days", self.key_days)

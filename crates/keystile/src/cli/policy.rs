@@ -1,4 +1,4 @@
-//! What a key may do, as options: `--permission`, `--network`, `--method`, `--path`, `--rate-limit`.
+//! What a key may do, as options: `--permission`, `--network`, `--method`, `--path`, `--certificate`, `--rate-limit`.
 
 use clap::Args;
 use keystile_core::limit::LimitRule;
@@ -27,6 +27,9 @@ pub(super) struct PolicyArgs {
     /// A path it may call, such as /pets/{id}, /pets/* or /pets/**; repeat for several.
     #[arg(long = "path", value_name = "PATH")]
     paths: Vec<String>,
+    /// A client certificate it must come with, by its SHA-256 in hexadecimal; repeat for several.
+    #[arg(long = "certificate", value_name = "SHA256")]
+    certificates: Vec<String>,
     /// How often: 100/min, name=100/60s, or bucket:name=100/60s,burst=20; repeat for several.
     #[arg(long = "rate-limit", value_name = "LIMIT", value_parser = rate_limit)]
     rate_limits: Vec<LimitRule>,
@@ -52,6 +55,9 @@ impl PolicyArgs {
         }
         if !self.paths.is_empty() {
             restrictions.insert("paths".to_owned(), json!(self.paths));
+        }
+        if !self.certificates.is_empty() {
+            restrictions.insert("certificates".to_owned(), json!(self.certificates));
         }
         let mut fields = Map::new();
         if !self.permissions.is_empty() {

@@ -20,7 +20,7 @@ pub use command::{Command, run};
 pub use document::{example, markdown};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use given::Origin;
-pub use settings::{Admin, Check, Config, Gateway, Log, LogFormat, LogLevel, Snapshot, Usage};
+pub use settings::{Admin, Check, Config, Gateway, Log, LogFormat, LogLevel, Snapshot, Tls, Usage};
 
 use given::{Entry, Given};
 
@@ -125,17 +125,24 @@ fn contradictions(config: &Config, entries: &[Entry]) -> Vec<ConfigError> {
         let mut places = names.iter().filter_map(|name| entries.iter().find(|entry| entry.full_name() == *name));
         places.find_map(|entry| entry.place.clone()).unwrap_or(Place::WholeFile)
     };
-    if let Some(address) = config.check.listen
-        && !address.ip().to_canonical().is_loopback()
-        && !config.check.require_key
-    {
+    for (name, address) in [("check.listen", config.check.listen), ("check.tls_listen", config.check.tls_listen)] {
+        let Some(address) = address.filter(is_exposed).filter(|_| !config.check.require_key) else { continue };
         errors.push(ConfigError {
-            place: place(&["check.listen", "check.require_key"]),
+            place: place(&[name, "check.require_key"]),
             what: format!(
-                "check.listen: {address} can be reached from other machines, and without check.require_key anybody there could try keys out"
+                "{name}: {address} can be reached from other machines, and without check.require_key anybody there could try keys out"
             ),
             hints: vec!["allowed: a loopback address, or `require_key = true` in [check]".to_owned()],
         });
+    }
+    for (name, address) in tls_listeners(config) {
+        if config.tls.certificates.is_empty() {
+            errors.push(ConfigError {
+                place: place(&[name]),
+                what: format!("{name}: {address} needs a certificate, and tls.certificates names none"),
+                hints: vec![format!("allowed: `certificates` in [tls], or `{name} = \"off\"`")],
+            });
+        }
     }
     let listeners = listeners(config);
     for (n, (name, address)) in listeners.iter().enumerate() {
@@ -165,20 +172,34 @@ fn listeners(config: &Config) -> Vec<(&'static str, std::net::SocketAddr)> {
         ("admin.listen", config.admin.listen),
         ("check.listen", config.check.listen),
     ];
+    let clear = all.into_iter().filter_map(|(name, address)| Some((name, address?)));
+    clear.chain(tls_listeners(config)).collect()
+}
+
+fn tls_listeners(config: &Config) -> Vec<(&'static str, std::net::SocketAddr)> {
+    let all = [
+        ("gateway.tls_listen", config.gateway.tls_listen),
+        ("admin.tls_listen", config.admin.tls_listen),
+        ("check.tls_listen", config.check.tls_listen),
+    ];
     all.into_iter().filter_map(|(name, address)| Some((name, address?))).collect()
+}
+
+/// Whether other machines can reach it.
+fn is_exposed(address: &std::net::SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
 }
 
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
-    let exposed = |address: &std::net::SocketAddr| !address.ip().to_canonical().is_loopback();
-    if let Some(address) = config.admin.listen.filter(exposed) {
+    if let Some(address) = config.admin.listen.filter(is_exposed) {
         warnings.push(format!(
-            "admin.listen: {address} can be reached from other machines, and management keys cross that network unencrypted; put a proxy with TLS in front and listen on loopback"
+            "admin.listen: {address} can be reached from other machines, and management keys cross that network unencrypted; use admin.tls_listen, or a proxy with TLS in front and listen on loopback"
         ));
     }
-    if let Some(address) = config.check.listen.filter(exposed) {
+    if let Some(address) = config.check.listen.filter(is_exposed) {
         warnings.push(format!(
-            "check.listen: {address} can be reached from other machines, and the keys to be checked cross that network unencrypted"
+            "check.listen: {address} can be reached from other machines, and the keys to be checked cross that network unencrypted; use check.tls_listen"
         ));
     }
     if let Some(net) = config.gateway.trusted_proxies.iter().find(|net| net.prefix_len() == 0) {

@@ -102,6 +102,41 @@ pub(super) fn path() -> Rule<PathBuf> {
     )
 }
 
+/// A file or folder, or nothing: `None` is written `off`.
+pub(super) fn path_or_off() -> Rule<Option<PathBuf>> {
+    let path = path();
+    rule(
+        format!(r#"{}, or "off""#, path.allowed),
+        |path| quoted(&path.as_ref().map_or("off".into(), |path| path.to_string_lossy())),
+        move |raw| if raw.text() == Some("off") { Ok(None) } else { (path.read)(raw).map(Some) },
+    )
+}
+
+/// A list of files or folders. In a variable they are separated by commas.
+pub(super) fn paths() -> Rule<Vec<PathBuf>> {
+    let path = path();
+    rule(
+        "a list of paths, relative to the folder that the server is started in; in a variable separated by commas",
+        |paths| {
+            let paths: Vec<String> = paths.iter().map(|path| quoted(&path.to_string_lossy())).collect();
+            format!("[{}]", paths.join(", "))
+        },
+        move |raw| match raw {
+            Raw::List(entries) => entries
+                .iter()
+                .map(|(entry, place)| {
+                    (path.read)(entry).map_err(|complaint| Complaint { within: Some(place.clone()), ..complaint })
+                })
+                .collect(),
+            Raw::Variable(text) => {
+                let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+                entries.map(|entry| (path.read)(&Raw::Variable(entry.to_owned()))).collect()
+            }
+            other => Err(Complaint::kind(other)),
+        },
+    )
+}
+
 /// The file of a secret. A text that looks like the secret itself is refused, and not repeated in the message.
 pub(super) fn secret_file() -> Rule<PathBuf> {
     let path = path();

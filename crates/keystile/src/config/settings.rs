@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use keystile_server::tls::MinVersion;
 
 use super::given::Given;
-use super::rule::{Word, auto_or_whole, flag, listener, millis, networks, path, seconds, secret_file, whole, word};
+use super::rule::{
+    Word, auto_or_whole, flag, listener, millis, networks, path, path_or_off, paths, seconds, secret_file, whole, word,
+};
 
 macro_rules! settings {
     (
@@ -51,6 +54,7 @@ settings! {
     }
     gateway: Gateway = "gateway", "The gateway, which consumers call." {
         listen: Option<SocketAddr> = "listen", listener(), loopback(4400), "Where it listens.";
+        tls_listen: Option<SocketAddr> = "tls_listen", listener(), None, "Where it listens with TLS, by the certificates of [tls].";
         workers: Option<u32> = "workers", auto_or_whole(1..=1_024), None, "Threads that carry calls; `auto` is one a processor core.";
         trusted_proxies: Vec<IpNet> = "trusted_proxies", networks(), Vec::new(), "Proxies in front of the gateway. Only they are believed when they say, in X-Forwarded-For, who the client is.";
         max_connections: u32 = "max_connections", whole(1..=1_000_000), 10_000, "Connections at once; further ones wait.";
@@ -62,11 +66,20 @@ settings! {
         connect: Duration = "connect_seconds", seconds(1..=300), Duration::from_secs(5), "How long an upstream may take to accept a connection.";
     }
     admin: Admin = "admin", "The management API and the console, for owners." {
-        listen: Option<SocketAddr> = "listen", listener(), loopback(4401), "Where it listens. Without TLS of its own: behind anything but loopback belongs a proxy that has it.";
+        listen: Option<SocketAddr> = "listen", listener(), loopback(4401), "Where it listens, in clear: for loopback, or behind a proxy that speaks TLS.";
+        tls_listen: Option<SocketAddr> = "tls_listen", listener(), None, "Where it listens with TLS, by the certificates of [tls].";
     }
     check: Check = "check", "Verification, for services that ask before they answer." {
-        listen: Option<SocketAddr> = "listen", listener(), loopback(4402), "Where it listens.";
-        require_key: bool = "require_key", flag(), false, "Whether callers need a management key. Must be true unless `listen` is a loopback address.";
+        listen: Option<SocketAddr> = "listen", listener(), loopback(4402), "Where it listens, in clear.";
+        tls_listen: Option<SocketAddr> = "tls_listen", listener(), None, "Where it listens with TLS, by the certificates of [tls].";
+        require_key: bool = "require_key", flag(), false, "Whether callers need a management key. Must be true unless it listens on loopback addresses alone.";
+    }
+    tls: Tls = "tls", "TLS, as the listeners speak it." {
+        certificates: Vec<PathBuf> = "certificates", paths(), Vec::new(), "Certificates: each a PEM file with chain and private key, or a folder with fullchain.pem and privkey.pem (certbot), tls.crt and tls.key (Kubernetes), or cert.pem and key.pem. A client gets the one with the name that it asks for, else the first.";
+        min_version: MinVersion = "min_version", word(), MinVersion::Tls12, "The oldest version of TLS that is spoken.";
+        client_authorities: Option<PathBuf> = "client_authorities", path_or_off(), None, "A PEM file of the authorities whose client certificates are accepted. An API can require one, a key can be bound to one.";
+        hsts: u32 = "hsts_seconds", whole(0..=63_072_000), 0, "For how long browsers are told to use nothing but TLS for the gateway's hosts (Strict-Transport-Security); 0 says nothing.";
+        reload: Duration = "reload_seconds", seconds(1..=86_400), Duration::from_secs(10), "How often certificates are looked at, to take up those that changed.";
     }
     usage: Usage = "usage", "Counting." {
         flush: Duration = "flush_ms", millis(10..=10_000), Duration::from_millis(100), "How long counted calls may wait before they are on disk: a crash loses no more than that.";
@@ -100,6 +113,10 @@ pub enum LogLevel {
     Info,
     /// What a developer wants to know.
     Debug,
+}
+
+impl Word for MinVersion {
+    const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::Tls12), ("1.3", Self::Tls13)];
 }
 
 impl Word for LogFormat {

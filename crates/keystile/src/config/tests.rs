@@ -73,17 +73,17 @@ fn the_manual_page_names_every_setting_once() {
 
 #[test]
 fn every_wrong_line_is_named_with_its_place() {
-    let gateway = "listen, workers, trusted_proxies, max_connections, max_connections_per_address, idle_seconds, head_seconds, body_stall_seconds, write_stall_seconds, connect_seconds";
+    let gateway = "listen, tls_listen, workers, trusted_proxies, max_connections, max_connections_per_address, idle_seconds, head_seconds, body_stall_seconds, write_stall_seconds, connect_seconds";
     let address = r#"an address and port, such as 127.0.0.1:4400 or [::1]:4400, or "off""#;
-    let top = "data, root_key, gateway, admin, check, usage, log, snapshot";
+    let top = "data, root_key, gateway, admin, check, tls, usage, log, snapshot";
     for (text, expected) in [
         ("[gateway]\n  lisen = 1\n", format!("2:3: unknown setting `lisen` in [gateway]\n    allowed: {gateway}\n    did you mean `listen`?")),
         ("[gateway]\nport = 1\n", format!("2:1: unknown setting `port` in [gateway]\n    allowed: {gateway}")),
-        ("\n[gatway]\nlisten = \"off\"\nworkers = 1\n", "2:2: unknown section `gatway`\n    allowed: gateway, admin, check, usage, log, snapshot\n    did you mean `gateway`?".to_owned()),
+        ("\n[gatway]\nlisten = \"off\"\nworkers = 1\n", "2:2: unknown section `gatway`\n    allowed: gateway, admin, check, tls, usage, log, snapshot\n    did you mean `gateway`?".to_owned()),
         ("listen = \"off\"\n", format!("1:1: unknown setting `listen`\n    allowed: {top}\n    `listen` belongs to [gateway]")),
         ("dta = \"x\"\n", format!("1:1: unknown setting `dta`\n    allowed: {top}\n    did you mean `data`?")),
         ("[usage]\ndata = \"x\"\n", "2:1: unknown setting `data` in [usage]\n    allowed: flush_ms\n    `data` belongs to the top of the file".to_owned()),
-        ("[data]\nx = 1\n", "1:2: `data` is a setting, not a section\n    allowed: gateway, admin, check, usage, log, snapshot".to_owned()),
+        ("[data]\nx = 1\n", "1:2: `data` is a setting, not a section\n    allowed: gateway, admin, check, tls, usage, log, snapshot".to_owned()),
         ("gateway = 1\n", "1:1: `gateway` is a section, not a setting\n    write [gateway] on a line of its own and its settings below it".to_owned()),
         ("gateway.listen = \"127.0.0.1\"\n", format!("1:18: gateway.listen: `127.0.0.1` is an address without a port\n    allowed: {address}")),
         ("gateway.listen = \"4400\"\n", format!("1:18: gateway.listen: `4400` is a port without an address\n    allowed: {address}")),
@@ -261,4 +261,29 @@ fn the_named_file_must_be_there_and_be_text() {
     std::fs::write(&file, "data = \"a\"\n").unwrap();
     let env = || std::iter::once(("KEYSTILE_CONFIG".to_owned(), file.to_string_lossy().into_owned()));
     assert_eq!(load(None, env()).unwrap().config.data, PathBuf::from("a"));
+}
+
+#[test]
+fn a_listener_with_tls_needs_a_certificate_and_check_keeps_its_rule() {
+    let refused_with = |text: &str, words: &[&str]| {
+        let said = load_text(text).unwrap_err().to_string();
+        assert!(words.iter().all(|word| said.contains(word)), "{text}\n{said}");
+    };
+    refused_with("[admin]\ntls_listen = \"127.0.0.1:8443\"\n", &["2:14", "admin.tls_listen", "tls.certificates"]);
+    let tls = "[tls]\ncertificates = [\"/c.pem\", \"/d\"]\nmin_version = \"1.3\"\nclient_authorities = \"/a.pem\"\n";
+    refused_with(
+        &format!("[check]\ntls_listen = \"0.0.0.0:8443\"\n{tls}"),
+        &["check.tls_listen", "`require_key = true`"],
+    );
+    refused_with(&format!("[gateway]\ntls_listen = \"127.0.0.1:4401\"\n{tls}"), &["taken"]);
+    refused_with("[tls]\ncertificates = [\"\"]\n", &["2:17", "the path is empty"]);
+    refused_with("[tls]\nmin_version = \"1.1\"\n", &["1.2"]);
+
+    let config = load_text(&format!("[gateway]\ntls_listen = \"0.0.0.0:443\"\n{tls}")).unwrap().config;
+    assert_eq!(config.tls.certificates, [PathBuf::from("/c.pem"), "/d".into()]);
+    assert_eq!(config.tls.client_authorities, Some("/a.pem".into()));
+    let env = [("KEYSTILE_TLS_CERTIFICATES", "/c.pem, /d"), ("KEYSTILE_TLS_CLIENT_AUTHORITIES", "off")];
+    let config = load_env("", &env).unwrap().config;
+    assert_eq!(config.tls.certificates, [PathBuf::from("/c.pem"), "/d".into()]);
+    assert_eq!(config.tls.client_authorities, None);
 }

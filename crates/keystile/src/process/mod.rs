@@ -2,9 +2,11 @@
 //! the calls, and an orderly end.
 //!
 //! The control plane (management API, usage writer, snapshot saver, acceptors) has a runtime of its own, which runs
-//! [`Process::start`]; [`workers`] have one each, so that both halves of a call stay on one core.
+//! [`Process::start`]; [`workers`] have one each, so that both halves of a call stay on one core. Each door has two
+//! listeners, in clear and with TLS ([`handshake`]).
 
 pub mod accept;
+pub mod handshake;
 pub mod workers;
 
 use std::io;
@@ -12,13 +14,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use keystile_server::enforce::engine::Engine;
 use keystile_server::enforce::feed::Feed;
 use keystile_server::enforce::file::SnapshotFile;
+use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Owner, Setup, SetupError};
+use keystile_server::tls::{Tls, TlsError};
 use keystile_server::usage::{Queue, Writer};
 use keystile_server::verify::AskedBy;
 use keystile_server::world::{Clock, Entropy, SystemClock, SystemEntropy, random};
@@ -27,7 +32,8 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 use accept::{Admission, accept};
-use workers::{Door, Jobs, Workers};
+use handshake::Security;
+use workers::{Arrival, Door, Jobs, Workers};
 
 /// Where the snapshot is saved in the data folder.
 const SNAPSHOT_FILE: &str = "snapshot.keys";
@@ -62,6 +68,9 @@ pub enum StartError {
     /// The management key did not get out.
     #[error("the management key could not be shown ({0}); it was revoked, and the next start makes another")]
     NotShown(io::Error),
+    /// A certificate can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A thread can't be started.
     #[error("a worker can't be started: {0}")]
     Worker(io::Error),
@@ -85,24 +94,32 @@ pub struct Process {
     pub owner: Owner,
 }
 
-/// Where the listeners are; a listener that is off has none.
-#[derive(Debug, Clone, Copy)]
-pub struct Addresses {
-    /// The gateway.
-    pub gateway: Option<SocketAddr>,
-    /// The management API.
-    pub admin: Option<SocketAddr>,
-    /// Verification.
-    pub check: Option<SocketAddr>,
+/// What is in clear, and the same with TLS; what is off is `None`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Both<T> {
+    /// In clear.
+    pub clear: Option<T>,
+    /// With TLS.
+    pub tls: Option<T>,
 }
+
+/// The doors of an installation.
+#[derive(Debug, Clone, Copy)]
+pub struct Doors<T> {
+    /// The gateway.
+    pub gateway: Both<T>,
+    /// The management API.
+    pub admin: Both<T>,
+    /// Verification.
+    pub check: Both<T>,
+}
+
+/// Where the listeners are.
+pub type Addresses = Doors<SocketAddr>;
 
 /// The listeners, bound and silent: a port that is taken is found before anything is made that is shown only once.
 /// Whoever connects meanwhile waits.
-pub struct Listeners {
-    gateway: Option<TcpListener>,
-    admin: Option<TcpListener>,
-    check: Option<TcpListener>,
-}
+pub struct Listeners(Doors<TcpListener>);
 
 impl Listeners {
     /// Binds those that are not off.
@@ -110,11 +127,20 @@ impl Listeners {
     /// # Errors
     /// If one can't be bound.
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
-        Ok(Self {
-            gateway: bind("gateway", config.gateway.listen).await?,
-            admin: bind("admin", config.admin.listen).await?,
-            check: bind("check", config.check.listen).await?,
-        })
+        let (gateway, admin, check) = (&config.gateway, &config.admin, &config.check);
+        Ok(Self(Doors {
+            gateway: bind("gateway", gateway.listen, gateway.tls_listen).await?,
+            admin: bind("admin", admin.listen, admin.tls_listen).await?,
+            check: bind("check", check.listen, check.tls_listen).await?,
+        }))
+    }
+
+    fn addresses(&self) -> Addresses {
+        let of = |both: &Both<TcpListener>| {
+            let address = |listener: &Option<TcpListener>| listener.as_ref()?.local_addr().ok();
+            Both { clear: address(&both.clear), tls: address(&both.tls) }
+        };
+        Doors { gateway: of(&self.0.gateway), admin: of(&self.0.admin), check: of(&self.0.check) }
     }
 }
 
@@ -123,23 +149,26 @@ pub struct Opened {
     store: Store,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    tls: Option<Arc<Tls>>,
     /// The owner, with a management key if it was made just now.
     pub owner: Owner,
 }
 
 impl Opened {
-    /// Opens the data that the settings name, and makes the owner if there is none.
+    /// Reads the certificates, opens the data that the settings name, and makes the owner if there is none.
     ///
     /// # Errors
     /// If the data or its root key can't be used.
     pub async fn open(config: &Config) -> Result<Self, StartError> {
+        // First of all: what is wrong with a certificate leaves no trace.
+        let tls = handshake::certificates(config)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let source = entropy.clone();
         let mut fill = move |bytes: &mut [u8]| source.fill(bytes).map_err(|_| OpenError::NoEntropy);
         let store = Store::open(&config.data, &config.root_key, clock.now().wall, &mut fill).await?;
         let owner = setup(&store, &*entropy, &*clock).owner().await?;
-        Ok(Self { store, clock, entropy, owner })
+        Ok(Self { store, clock, entropy, tls, owner })
     }
 
     /// Makes things before anybody is answered.
@@ -158,7 +187,7 @@ impl Process {
     /// # Errors
     /// If the store fails or a thread can't be started.
     pub async fn start(opened: Opened, listeners: Listeners, config: &Config) -> Result<Self, StartError> {
-        let Opened { store, clock, entropy, owner } = opened;
+        let Opened { store, clock, entropy, owner, tls } = opened;
         let snapshot = Arc::new(SnapshotFile::new(config.data.join(SNAPSHOT_FILE), &store.catalog));
         let feed = Arc::new(Feed::start(&store, Some(&snapshot)).await?);
         let engine = feed.engine().clone();
@@ -176,42 +205,48 @@ impl Process {
             entropy: entropy.clone(),
         };
 
+        let (exposures, reports) = exposures();
+        tokio::spawn(reports.write_down(store.catalog.clone(), clock.clone()));
+
         let ending = Ending::new();
-        let Listeners { gateway, admin, check } = listeners;
-        let addresses = Addresses {
-            gateway: gateway.as_ref().and_then(|listener| listener.local_addr().ok()),
-            admin: admin.as_ref().and_then(|listener| listener.local_addr().ok()),
-            check: check.as_ref().and_then(|listener| listener.local_addr().ok()),
-        };
+        let addresses = listeners.addresses();
+        let Listeners(Doors { gateway, admin, check }) = listeners;
         let patience = Patience {
             idle: config.gateway.idle,
             head: config.gateway.head,
             body: config.gateway.body_stall,
             write: config.gateway.write_stall,
         };
-        let jobs = jobs(config, &engine, &queue, &clock, &entropy, patience)?;
+        let jobs = jobs(config, &engine, &queue, (&clock, &entropy), exposures, patience)?;
         let workers = Workers::start(config.gateway.worker_count(), jobs, &ending).map_err(StartError::Worker)?;
         let admission =
             Arc::new(Admission::new(config.gateway.max_connections, config.gateway.max_connections_per_address));
-        for (listener, door) in [(gateway, Door::Gateway), (check, Door::Check)] {
-            if let Some(listener) = listener {
+        for (both, door) in [(gateway, Door::Gateway), (check, Door::Check)] {
+            for (listener, security) in secured(both, tls.as_ref()) {
                 let hands = workers.hands();
-                let carry = move |stream, peer, permit| hands.hand_over(door, stream, peer, permit);
+                let carry = move |stream, peer, permit| {
+                    hands.hand_over(Arrival { door, security: security.clone(), stream, peer, permit });
+                };
                 tokio::spawn(accept(listener, admission.clone(), ending.clone(), carry));
             }
         }
         let guests = Arc::new(Admission::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS));
-        if let Some(listener) = admin {
-            let router = manage::router(app.clone());
-            let admin_ending = ending.clone();
+        let router = manage::router(app.clone());
+        for (listener, security) in secured(admin, tls.as_ref()) {
+            let (router, admin_ending) = (router.clone(), ending.clone());
             let carry = move |stream, peer: SocketAddr, permit| {
-                let (router, ending) = (router.clone(), admin_ending.clone());
+                let (router, ending, security) = (router.clone(), admin_ending.clone(), security.clone());
                 tokio::spawn(async move {
-                    serve::admin(stream, peer.ip(), router, patience, ending).await;
+                    if let Some((stream, _)) = security.shake(stream, patience.head).await {
+                        serve::admin(stream, peer.ip(), router, patience, ending).await;
+                    }
                     drop(permit);
                 });
             };
             tokio::spawn(accept(listener, guests.clone(), ending.clone(), carry));
+        }
+        if let Some(tls) = tls {
+            tokio::spawn(handshake::reload_now_and_then(tls, config.tls.reload, ending.clone()));
         }
         tokio::spawn(writer.run(config.usage.flush));
         tokio::spawn(save_now_and_then(snapshot.clone(), feed, config.snapshot.save, ending.clone()));
@@ -255,8 +290,8 @@ fn jobs(
     config: &Config,
     engine: &Arc<Engine>,
     queue: &Arc<Queue>,
-    clock: &Arc<dyn Clock>,
-    entropy: &Arc<dyn Entropy>,
+    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+    exposures: Exposures,
     patience: Patience,
 ) -> Result<Jobs, StartError> {
     let workers = config.gateway.worker_count();
@@ -265,6 +300,9 @@ fn jobs(
         engine: engine.clone(),
         buffers: (0..workers).map(|_| queue.buffer()).collect(),
         seeds: seeds?,
+        exposures,
+        hsts: (config.tls.hsts > 0)
+            .then(|| HeaderValue::try_from(format!("max-age={}", config.tls.hsts)).expect("digits are visible")),
         via: Via::new(random(&**entropy).map(u64::from_le_bytes)?),
         clock: clock.clone(),
         proxies: TrustedProxies::new(config.gateway.trusted_proxies.clone()),
@@ -274,9 +312,24 @@ fn jobs(
     })
 }
 
-async fn bind(name: &'static str, address: Option<SocketAddr>) -> Result<Option<TcpListener>, StartError> {
-    let Some(address) = address else { return Ok(None) };
-    TcpListener::bind(address).await.map(Some).map_err(|cause| StartError::Listen { name, address, cause })
+async fn bind(
+    name: &'static str,
+    clear: Option<SocketAddr>,
+    tls: Option<SocketAddr>,
+) -> Result<Both<TcpListener>, StartError> {
+    let listen = async |address: Option<SocketAddr>| {
+        let Some(address) = address else { return Ok(None) };
+        TcpListener::bind(address).await.map(Some).map_err(|cause| StartError::Listen { name, address, cause })
+    };
+    Ok(Both { clear: listen(clear).await?, tls: listen(tls).await? })
+}
+
+/// The listeners of a door, each with what its connections begin with.
+fn secured(both: Both<TcpListener>, tls: Option<&Arc<Tls>>) -> Vec<(TcpListener, Security)> {
+    let clear = both.clear.map(|listener| (listener, Security::Clear));
+    // The settings allow no listener with TLS where there are no certificates.
+    let tls = both.tls.zip(tls.cloned()).map(|(listener, tls)| (listener, Security::Tls(tls)));
+    clear.into_iter().chain(tls).collect()
 }
 
 async fn save_now_and_then(file: Arc<SnapshotFile>, feed: Arc<Feed>, every: Duration, ending: Ending) {

@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use http::HeaderValue;
 use keystile_server::enforce::engine::Engine;
+use keystile_server::exposure::Exposures;
 use keystile_server::gateway::wire::Patience;
-use keystile_server::gateway::{Ending, Pool, TrustedProxies, Via, Worker, serve};
+use keystile_server::gateway::{Caller, Ending, Pool, TrustedProxies, Via, Worker, serve};
 use keystile_server::usage::{Buffer, Recorder};
 use keystile_server::verify::AskedBy;
 use keystile_server::world::Clock;
@@ -21,6 +23,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
 use super::accept::Permit;
+use super::handshake::{Secured, Security};
 
 /// How often idle upstream connections are looked through.
 const REAP_EVERY: Duration = Duration::from_secs(2);
@@ -45,6 +48,10 @@ pub struct Jobs {
     pub buffers: Vec<Arc<Buffer>>,
     /// A random number for each.
     pub seeds: Vec<u64>,
+    /// Where exposed keys are reported.
+    pub exposures: Exposures,
+    /// What browsers are told over TLS.
+    pub hsts: Option<HeaderValue>,
     /// What the process is called by those it passes calls on to.
     pub via: Via,
     /// Tells the time.
@@ -59,9 +66,25 @@ pub struct Jobs {
     pub patience: Patience,
 }
 
-struct Arrival {
-    door: Door,
+/// A connection that was accepted.
+pub struct Arrival {
+    /// Where it came in.
+    pub door: Door,
+    /// What it begins with.
+    pub security: Security,
+    /// Its socket.
+    pub stream: TcpStream,
+    /// Its other end.
+    pub peer: SocketAddr,
+    /// Its right to be in.
+    pub permit: Permit,
+}
+
+/// The same on its way to another thread, which has a runtime of its own.
+struct Handed {
     stream: std::net::TcpStream,
+    door: Door,
+    security: Security,
     peer: SocketAddr,
     permit: Permit,
 }
@@ -77,7 +100,7 @@ pub struct Workers {
 pub struct Hands(Arc<Vec<Hand>>);
 
 struct Hand {
-    arrivals: mpsc::UnboundedSender<Arrival>,
+    arrivals: mpsc::UnboundedSender<Handed>,
     open: Arc<AtomicUsize>,
 }
 
@@ -116,18 +139,19 @@ impl Workers {
 
 impl Hands {
     /// Gives a connection to the thread that has the fewest.
-    pub fn hand_over(&self, door: Door, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+    pub fn hand_over(&self, arrival: Arrival) {
+        let Arrival { door, security, stream, peer, permit } = arrival;
         let Some(hand) = self.0.iter().min_by_key(|hand| hand.open.load(Ordering::Relaxed)) else { return };
         let Ok(stream) = stream.into_std() else { return };
         hand.open.fetch_add(1, Ordering::Relaxed);
-        let _ = hand.arrivals.send(Arrival { door, stream, peer, permit });
+        let _ = hand.arrivals.send(Handed { stream, door, security, peer, permit });
     }
 }
 
 fn run(
     index: usize,
     jobs: &Arc<Jobs>,
-    mut arriving: mpsc::UnboundedReceiver<Arrival>,
+    mut arriving: mpsc::UnboundedReceiver<Handed>,
     open: &Arc<AtomicUsize>,
     ending: &Ending,
 ) {
@@ -143,6 +167,8 @@ fn run(
         recorder: Rc::new(Recorder { buffer: jobs.buffers[index].clone(), clock: jobs.clock.clone() }),
         pool: Rc::new(Pool::new(jobs.clock.clone(), jobs.connect_timeout)),
         proxies: jobs.proxies.clone(),
+        exposures: jobs.exposures.clone(),
+        hsts: jobs.hsts.clone(),
         via: jobs.via.clone(),
         request_seed: jobs.seeds[index],
         requests: Cell::new(0),
@@ -179,14 +205,20 @@ fn run(
     });
 }
 
-async fn carry(arrival: Arrival, jobs: &Jobs, worker: Rc<Worker>, ending: Ending) {
-    let Arrival { door, stream, peer, permit } = arrival;
+async fn carry(handed: Handed, jobs: &Jobs, worker: Rc<Worker>, ending: Ending) {
+    let Handed { stream, door, security, peer, permit } = handed;
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => return tracing::warn!(%error, "a connection could not be taken over"),
     };
+    let Some((stream, Secured { encrypted, certificate })) = security.shake(stream, jobs.patience.head).await else {
+        return;
+    };
     match door {
-        Door::Gateway => serve::gateway(stream, peer.ip(), worker, jobs.patience, ending).await,
+        Door::Gateway => {
+            let caller = Caller::new(peer.ip(), encrypted, certificate);
+            serve::gateway(stream, caller, worker, jobs.patience, ending).await;
+        }
         Door::Check => serve::check(stream, peer.ip(), worker, jobs.asked_by, jobs.patience, ending).await,
     }
     drop(permit);

@@ -183,6 +183,8 @@ impl Feed {
             owner: api.organization_number,
             active: api.active,
             access: settings.access,
+            require_tls: settings.require_tls,
+            require_client_certificate: settings.require_client_certificate,
             upstream: Arc::new(Upstream::new(&settings.upstream)),
             hosts: settings.hosts.iter().map(|host| host.as_str().into()).collect(),
             path_prefix: settings.path_prefix.as_str().into(),

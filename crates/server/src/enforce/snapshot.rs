@@ -102,6 +102,10 @@ pub struct ApiView {
     pub active: bool,
     /// Whether calls need a key.
     pub access: Access,
+    /// Whether they must be encrypted.
+    pub require_tls: bool,
+    /// Whether they must come with a client certificate.
+    pub require_client_certificate: bool,
     /// Where its calls go.
     pub upstream: Arc<Upstream>,
     /// Hosts it answers to; any, when empty.

@@ -19,6 +19,17 @@ impl TrustedProxies {
         self.0.iter().any(|net| net.contains(&address))
     }
 
+    /// Whether the peer is a trusted proxy that says the call came to it encrypted. Of several words the last is its own.
+    pub fn says_encrypted(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        // Without proxies, the usual case, no header is looked for.
+        if !self.trusts(peer) {
+            return false;
+        }
+        let last = headers.get_all("x-forwarded-proto").iter().next_back();
+        let word = last.and_then(|value| value.as_bytes().rsplit(|byte| *byte == b',').next());
+        word.is_some_and(|word| word.trim_ascii().eq_ignore_ascii_case(b"https"))
+    }
+
     /// The address of the caller: counted from the right, the first hop that is not a trusted proxy. Whatever stands
     /// further left was written by somebody we do not know. An unreadable hop ends the walk at the one before it.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
@@ -65,6 +76,23 @@ mod tests {
     fn g10_a_forged_header_of_a_stranger_is_not_believed() {
         for forged in ["127.0.0.1", "10.0.0.1", "10.0.0.1, 127.0.0.1", "::1", "unknown", "198.51.100.7:80"] {
             assert_eq!(client("203.0.113.9", &[forged]), "203.0.113.9", "{forged}");
+        }
+    }
+
+    #[test]
+    fn g10_only_a_trusted_proxy_says_that_a_call_was_encrypted() {
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        for (peer, said, encrypted) in [
+            ("10.0.0.1", &["https"][..], true),
+            ("10.0.0.1", &["http", "HTTPS"], true),
+            ("10.0.0.1", &["http, https"], true),
+            ("10.0.0.1", &["https, http"], false),
+            ("10.0.0.1", &[], false),
+            ("203.0.113.9", &["https"], false),
+        ] {
+            let headers =
+                said.iter().map(|word| ("x-forwarded-proto".parse().unwrap(), word.parse().unwrap())).collect();
+            assert_eq!(proxies.says_encrypted(peer.parse().unwrap(), &headers), encrypted, "{peer} {said:?}");
         }
     }
 

@@ -63,6 +63,13 @@ pub fn find<'a>(
     Ok(found)
 }
 
+/// The first of our keys in the address of a call, wherever it stands there.
+pub fn in_address<'a>(path: &'a str, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+    let values = query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+    let texts = path.split('/').map(Cow::Borrowed).chain(values.map(percent_decoded));
+    texts.into_iter().find(|text| matches!(Presented::parse(text), Ok(Presented::Marked { .. })))
+}
+
 /// The query without the parameters in which this API looks for keys; `None` if nothing has to go.
 pub fn query_without_keys(places: &[KeyPlace], query: &str) -> Option<String> {
     let is_key = |pair: &str| {

@@ -1,12 +1,15 @@
 //! A call from its head to its answer.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, VIA, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, VIA, WWW_AUTHENTICATE,
+};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
@@ -32,6 +35,7 @@ use super::wire::Exchange;
 use crate::enforce::engine::{Door, Engine, Verdict};
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
+use crate::exposure::Exposures;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
 use crate::ratelimit;
 use crate::usage::{Pending, Recorder};
@@ -39,6 +43,10 @@ use crate::usage::{Pending, Recorder};
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
+const HTTPS: HeaderValue = HeaderValue::from_static("https");
+/// Why a key is exposed that stands where it should.
+const KEY_IN_CLEAR: &str =
+    "A key that crosses the network unencrypted can be read by others; call over https, and replace this key.";
 /// Fields that the gateway adds to a call.
 const ADDED_FIELDS: usize = 9;
 
@@ -52,6 +60,10 @@ pub struct Worker {
     pub pool: Rc<Pool>,
     /// Whose word about the caller's address counts.
     pub proxies: TrustedProxies,
+    /// Where keys are reported that were sent where others could read them.
+    pub exposures: Exposures,
+    /// What browsers are told over TLS.
+    pub hsts: Option<HeaderValue>,
     /// The process, as its calls name it to upstreams and as it knows them when they come back.
     pub via: Via,
     /// Random at its start: request ids are unique, not secret.
@@ -66,12 +78,17 @@ pub struct Caller {
     pub address: IpAddr,
     /// The same as a header.
     pub forwarded_for: HeaderValue,
+    /// Whether what it says is encrypted on its way here.
+    pub encrypted: bool,
+    /// Its certificate, which an accepted authority issued, by its SHA-256.
+    pub certificate: Option<[u8; 32]>,
 }
 
 impl Caller {
-    /// The other end of a connection.
-    pub fn new(address: IpAddr) -> Self {
-        Self { address: address.to_canonical(), forwarded_for: address_header(address.to_canonical()) }
+    /// The other end of a connection, and what is known of it by how the connection began.
+    pub fn new(address: IpAddr, encrypted: bool, certificate: Option<[u8; 32]>) -> Self {
+        let address = address.to_canonical();
+        Self { address, forwarded_for: address_header(address), encrypted, certificate }
     }
 }
 
@@ -114,6 +131,15 @@ impl Worker {
 
     /// Answers a call. `exchange` is what the wire guard knows of it.
     pub async fn call(&self, caller: &Caller, request: Request<Incoming>, exchange: Exchange) -> Response<Answer> {
+        let mut response = self.answer(caller, request, exchange).await;
+        if let Some(hsts) = self.hsts.as_ref().filter(|_| caller.encrypted) {
+            // The gateway's word, whatever the upstream says of its own hosts (RFC 6797 §6.1).
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        response
+    }
+
+    async fn answer(&self, caller: &Caller, request: Request<Incoming>, exchange: Exchange) -> Response<Answer> {
         let id = self.next_request_id();
         let id_header = id_header(&id.to_ascii());
         let mut pending = Pending::new(self.recorder.clone(), self.recorder.clock.now());
@@ -168,9 +194,30 @@ impl Worker {
         let path = below(&api, target.path());
         pending.api(&api, api.operations.label(method, path));
         let client = self.proxies.client(caller.address, &parts.headers);
-        let key = credential::find(&api.key_places, &parts.headers, target.path(), target.query())?;
-        let facts =
-            Facts { client: Some(client), method: Some(method), path: Some(path), ..Facts::at(pending.began()) };
+        let encrypted = caller.encrypted || self.proxies.says_encrypted(caller.address, &parts.headers);
+        let key = match credential::find(&api.key_places, &parts.headers, target.path(), target.query()) {
+            Err(Code::KeyExposed) => {
+                self.expose(credential::in_address(target.path(), target.query()), pending);
+                return Err(Code::KeyExposed.into());
+            }
+            Err(code) => return Err(code.into()),
+            Ok(Some(key)) if api.require_tls && !encrypted => {
+                self.expose(Some(key), pending);
+                return Err(Refusal::because(Code::KeyExposed, KEY_IN_CLEAR));
+            }
+            Ok(None) if api.require_tls && !encrypted => return Err(Code::TlsRequired.into()),
+            Ok(key) => key,
+        };
+        if api.require_client_certificate && caller.certificate.is_none() {
+            return Err(Code::CertificateMissing.into());
+        }
+        let facts = Facts {
+            client: Some(client),
+            certificate: caller.certificate,
+            method: Some(method),
+            path: Some(path),
+            ..Facts::at(pending.began())
+        };
         let verdict = match (api.access, key) {
             (Access::Open, _) if api.active => None,
             (Access::Open, _) => return Err(Code::ApiInactive.into()),
@@ -192,9 +239,18 @@ impl Worker {
         let mut request = Request::new(outgoing);
         *request.uri_mut() = upstream_uri(&api, &target, &parts.uri)?;
         *request.headers_mut() = upstream_headers(&api, &parts.headers, verdict.as_ref(), address, id);
+        request.headers_mut().insert(X_FORWARDED_PROTO, if encrypted { HTTPS } else { HTTP });
         request.headers_mut().insert(VIA, self.via.after(&parts.headers));
         *request.method_mut() = parts.method;
         Ok(Going { api, request: Some(request), tally, limits })
+    }
+
+    /// Says whose key it is that others could read, to its owner and in the count.
+    fn expose(&self, text: Option<Cow<'_, str>>, pending: &mut Pending) {
+        if let Some(key) = text.and_then(|text| self.engine.identify(&text)) {
+            self.exposures.report(key.project.organization, key.entry.id);
+            pending.key(&key);
+        }
     }
 
     /// Whose call it is, for calls that are refused before an API is found and still count as somebody's.
@@ -379,7 +435,6 @@ fn upstream_headers(
     }
     headers.insert(X_REQUEST_ID, id.clone());
     headers.insert(X_FORWARDED_FOR, client);
-    headers.insert(X_FORWARDED_PROTO, HTTP);
     if let Some(host) = client_headers.get(HOST) {
         headers.insert(X_FORWARDED_HOST, host.clone());
     }

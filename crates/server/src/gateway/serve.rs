@@ -25,11 +25,11 @@ use crate::verify::{self, AskedBy};
 
 /// Serves a connection of the gateway until it ends, or until `ending` says that the process ends: then the call that
 /// is being answered is finished and no other one begins.
-pub async fn gateway<S>(stream: S, peer: IpAddr, worker: Rc<Worker>, patience: Patience, ending: Ending)
+pub async fn gateway<S>(stream: S, caller: Caller, worker: Rc<Worker>, patience: Patience, ending: Ending)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let caller = Rc::new(Caller::new(peer));
+    let caller = Rc::new(caller);
     let answer = |exchange: Exchange, request| {
         let (worker, caller) = (worker.clone(), caller.clone());
         async move { worker.call(&caller, request, exchange).await }

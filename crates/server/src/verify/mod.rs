@@ -18,6 +18,7 @@ use keystile_core::decide::Step;
 use keystile_core::facts::Facts;
 use keystile_core::id::RequestId;
 use keystile_core::permission::PermissionQuery;
+use keystile_core::restrict::fingerprint;
 use keystile_core::target::CanonicalTarget;
 
 use crate::enforce::engine::{Door, Verdict};
@@ -141,8 +142,12 @@ fn judge(
         (Ok(target), Ok(method)) => (None, target, method),
     };
     let path = target.as_ref().map(CanonicalTarget::path);
+    let certificate = question.client.as_ref().and_then(|client| client.certificate.as_deref());
+    let certificate =
+        certificate.map(fingerprint).transpose().map_err(|error| invalid(format!("client.certificate: {error}.")))?;
     let facts = Facts {
         client: question.client.as_ref().and_then(|client| client.ip),
+        certificate,
         method,
         path,
         needs,

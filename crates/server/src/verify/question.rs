@@ -51,4 +51,7 @@ pub(super) struct Client {
     /// The address, as the service sees it.
     #[serde(default)]
     pub(super) ip: Option<IpAddr>,
+    /// SHA-256 of its certificate in hexadecimal, if it came with one that the service accepts.
+    #[serde(default)]
+    pub(super) certificate: Option<String>,
 }

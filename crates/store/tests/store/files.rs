@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use keystile_store::records::{KeyFilter, Page};
 use keystile_store::{OpenError, RootKeyError, Store};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
@@ -193,7 +194,11 @@ async fn data_of_a_newer_version_is_left_alone() {
         sqlx::Connection::close(db).await.unwrap();
         let before = contents(&folder);
         let refused = try_open(folder.path()).await;
-        assert!(matches!(refused, Err(OpenError::Newer { found: 1_000, known: 1, .. })), "{refused:?}");
+        let known_steps = if file == "catalog.db" { 2 } else { 1 };
+        assert!(
+            matches!(refused, Err(OpenError::Newer { found: 1_000, known, .. }) if known == known_steps),
+            "{refused:?}"
+        );
         assert_eq!(contents(&folder), before, "nothing was made or changed");
     }
 }
@@ -235,4 +240,16 @@ async fn a_file_that_is_no_database_is_refused() {
     fs::write(folder.path().join("data/catalog.db"), "not a database".repeat(1_000)).unwrap();
     let refused = try_open(folder.path()).await;
     assert!(matches!(refused, Err(OpenError::Unreadable { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn data_of_an_older_version_is_brought_up_to_date() {
+    let folder = closed().await;
+    let mut db = raw(&folder, "catalog.db").await;
+    sqlx::raw_sql("ALTER TABLE keys DROP COLUMN exposed_at; PRAGMA user_version = 1").execute(&mut db).await.unwrap();
+    sqlx::Connection::close(db).await.unwrap();
+    let store = open(folder.path()).await.unwrap();
+    let page = Page { before: None, limit: 10 };
+    let organization = store.catalog.organizations().await.unwrap()[0].id;
+    store.catalog.keys(organization, KeyFilter::default(), page).await.unwrap();
 }

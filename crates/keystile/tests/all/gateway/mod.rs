@@ -22,6 +22,7 @@ mod sizes;
 mod slowness;
 mod stage;
 mod streaming;
+mod tls;
 mod upstreams;
 
 use stage::Stage;

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Stage;
 
 /// Names that have broken something somewhere.
-const NAMES: [&str; 72] = [
+const NAMES: [&str; 65] = [
     "plain",
     "a b",
     "x",
@@ -58,14 +58,8 @@ const NAMES: [&str; 72] = [
     "\u{5e9}\u{5dc}\u{5d5}\u{5dd}",
     "\u{1f600}",
     "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
-    "\u{202e}desrever",
-    "\u{200b}zero",
-    "a\u{200b}b",
-    "\u{feff}bom",
     "\u{fffd}",
     "\u{ffff}",
-    "a\u{2028}line",
-    "a\u{2029}b",
     "a\u{3000}wide",
     "a\u{a0}b",
     "\u{ff41}\u{ff42}",
@@ -77,11 +71,10 @@ const NAMES: [&str; 72] = [
     "\u{e000}",
     "\u{10ffff}",
     "Z\u{351}\u{36b}a\u{343}lgo",
-    "a\u{ad}b",
 ];
 
 /// Texts that would end a header line, or hide something in it.
-const BREAKING: [&str; 17] = [
+const BREAKING: [&str; 24] = [
     "a\r\nX-Evil: 1",
     "a\nX-Evil: 1",
     "a\rX-Evil: 1",
@@ -94,6 +87,13 @@ const BREAKING: [&str; 17] = [
     "\u{1b}[31mred",
     "a\u{7f}b",
     "a\u{85}b",
+    "\u{202e}desrever",
+    "\u{200b}zero",
+    "a\u{200b}b",
+    "\u{feff}bom",
+    "a\u{2028}line",
+    "a\u{ad}b",
+    "a\u{2029}b",
     " a",
     "a ",
     "",

@@ -11,7 +11,7 @@ use keystile_testkit::{Api, Installation, Upstream, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_keystile");
+pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_keystile");
 
 /// One server for all tests that need no settings of their own.
 pub(super) fn shared() -> &'static Installation {

@@ -329,9 +329,9 @@ fn what_is_printed_into_a_pipe_is_plain_and_ids_stand_alone_where_asked() {
     let made = shell.exits(0, &["project", "create", "--name", &name("quiet"), "--quiet"]);
     assert!(made.out.starts_with("prj_") && made.out.lines().count() == 1, "{}", made.out);
     // Names of others write nothing on the terminal.
-    let strange = format!("{}\u{202e}\u{200f}x", name("strange"));
-    world.manage().create("/v1/projects", &json!({ "name": strange }));
-    let ended = shell.exits(0, &["project", "list"]);
+    let strange = json!({ "name": name("strange"), "description": "\u{202e}\u{200f}x" });
+    let made = world.manage().create("/v1/projects", &strange);
+    let ended = shell.exits(0, &["project", "show", &id(&made)]);
     assert!(!ended.out.contains('\u{202e}'), "{}", ended.out);
 }
 

@@ -29,6 +29,10 @@ pub(super) struct ApiInput {
     strip_prefix: Option<bool>,
     /// `key`, or `open` if calls need none.
     access: Option<String>,
+    /// Whether calls must be encrypted: a key that comes in clear is refused and marked as exposed.
+    require_tls: Option<bool>,
+    /// Whether calls must come with a client certificate that the server accepts.
+    require_client_certificate: Option<bool>,
     /// Where the key stands: `bearer`, `header:NAME`, `query:NAME`.
     key_locations: Option<Vec<String>>,
     /// What the text of its keys begins with; `ks` unless said otherwise.

@@ -33,6 +33,10 @@ pub(in crate::manage) struct ApiView {
     /// `key`, or `open` if calls need none.
     #[schema(value_type = String, example = "key")]
     access: Access,
+    /// Whether calls must be encrypted.
+    require_tls: bool,
+    /// Whether calls must come with a client certificate.
+    require_client_certificate: bool,
     /// Where the key stands: `bearer`, `header:NAME`, `query:NAME`.
     #[schema(value_type = Vec<String>)]
     key_locations: Vec<KeyLocation>,
@@ -87,6 +91,8 @@ impl From<Api> for ApiView {
             path_prefix: settings.path_prefix,
             strip_prefix: settings.strip_prefix,
             access: settings.access,
+            require_tls: settings.require_tls,
+            require_client_certificate: settings.require_client_certificate,
             key_locations: settings.key_locations,
             key_prefix: settings.key_prefix,
             key_days: settings.key_days,

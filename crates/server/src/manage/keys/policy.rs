@@ -44,6 +44,8 @@ pub(super) struct RestrictionsShape {
     methods: Option<Vec<String>>,
     /// Paths that it may call, such as `/pets/{id}` or `/pets/**`.
     paths: Option<Vec<String>>,
+    /// SHA-256 of the client certificates with which it must come, in hexadecimal.
+    certificates: Option<Vec<String>>,
 }
 
 /// Networks in CIDR form; `deny` goes before `allow`.

@@ -40,6 +40,10 @@ pub(in crate::manage) struct KeyView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     state_since: Option<Timestamp>,
+    /// Since when it is exposed: it was sent in an address, or in clear where TLS is required. Replace it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    exposed_at: Option<Timestamp>,
     /// When it ends; `null` if it does not.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
@@ -89,6 +93,7 @@ impl From<Key> for KeyView {
             hint: key.hint,
             state: key.state.standing(),
             state_since,
+            exposed_at: key.exposed_at,
             expires_at: key.expires_at,
             permissions: key.policy.permissions,
             restrictions: key.policy.restrictions,

@@ -43,7 +43,7 @@ pub(super) fn checked_name(name: String) -> Result<String, Problem> {
 
 /// Characters that nobody sees, and that make two names look alike or one read backwards (Unicode UAX #9, UTS #39).
 const fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A longer text, which may be empty and have several lines.

@@ -97,6 +97,22 @@ pub(super) async fn change_state(
     Ok(Done::changed(action, id, [&before, &after], Subject::Keys(before.number, before.number)))
 }
 
+pub(super) async fn expose(work: Work<'_>, id: KeyId) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    if before.exposed_at.is_some() {
+        return Err(ApplyError::Exists("this key is known to be exposed"));
+    }
+    sqlx::query("UPDATE keys SET exposed_at = ?, updated_at = ?, revision = ? WHERE number = ?")
+        .bind(work.at.as_micros())
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
+    let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::changed("key.expose", id, [&before, &after], Subject::Keys(before.number, before.number)))
+}
+
 pub(super) async fn delete(work: Work<'_>, id: KeyId) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     sqlx::query("UPDATE keys SET deleted_at = ?, revision = ? WHERE number = ?")

@@ -145,6 +145,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
             key::update(work, id, was, &name, &policy, expires_at).await
         }
         Change::KeyState { id, was, state, action } => key::change_state(work, id, was, state, action).await,
+        Change::KeyExposed { id } => key::expose(work, id).await,
         Change::DeleteKey { id } => key::delete(work, id).await,
         Change::ImportKeys { project, keys, policy } => import::import(work, project, &keys, &policy).await,
     }

@@ -11,7 +11,7 @@ use crate::{Catalog, StoreError};
 
 /// The columns that [`read`] takes.
 const SELECT: &str = "SELECT k.id, k.number, p.id, o.id, k.name, k.kind, k.environment, k.hint, c.document, \
-     k.expires_at, k.state, k.state_at, k.created_at, k.updated_at, k.revision FROM keys k \
+     k.expires_at, k.state, k.state_at, k.exposed_at, k.created_at, k.updated_at, k.revision FROM keys k \
      JOIN projects p ON p.number = k.project JOIN organizations o ON o.number = k.organization \
      JOIN policies c ON c.number = k.policy WHERE k.deleted_at IS NULL";
 
@@ -29,6 +29,7 @@ fn read(row: &SqliteRow) -> Result<Key, StoreError> {
         policy: row.json()?,
         expires_at: row.moment_if_any()?,
         state: row.key_state()?,
+        exposed_at: row.moment_if_any()?,
         created_at: row.moment()?,
         updated_at: row.moment()?,
         revision: row.number()?,

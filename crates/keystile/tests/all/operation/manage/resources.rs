@@ -15,7 +15,8 @@ fn an_api_is_made_read_changed_switched_and_removed() {
     let made = manage.create("/v1/apis", &asked);
     let mut expected = json!({
         "id": "api_…", "name": name, "active": true, "upstream": "http://127.0.0.1:9", "hosts": ["first.example"],
-        "path_prefix": "/", "strip_prefix": false, "access": "key", "key_locations": ["bearer", "header:x-api-key"], "key_prefix": "ks",
+        "path_prefix": "/", "strip_prefix": false, "access": "key", "require_tls": false, "require_client_certificate": false,
+        "key_locations": ["bearer", "header:x-api-key"], "key_prefix": "ks",
         "key_days": 90, "body_limit_bytes": 10_485_760, "upstream_timeout_seconds": 60, "document": null,
         "created_at": "TIME", "updated_at": "TIME",
     });
@@ -25,7 +26,8 @@ fn an_api_is_made_read_changed_switched_and_removed() {
 
     let settings = json!({
         "name": format!("{name} 2"), "upstream": "http://127.0.0.1:10/base", "hosts": ["shop.example"],
-        "path_prefix": "/shop", "strip_prefix": true, "access": "open", "key_locations": ["header:x-key"],
+        "path_prefix": "/shop", "strip_prefix": true, "access": "open", "require_tls": true, "require_client_certificate": true,
+        "key_locations": ["header:x-key"],
         "key_prefix": "shop", "key_days": 7, "body_limit_bytes": 1_000, "upstream_timeout_seconds": 5,
     });
     let (status, changed) = manage.patch(&path, &settings);

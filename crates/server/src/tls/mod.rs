@@ -1,0 +1,162 @@
+//! TLS as the listeners speak it: certificates from files, chosen by the name that the client asks for (SNI), read anew
+//! while the process runs.
+//!
+//! What an owner sees: `certificates` in `[tls]` names files or folders. A file holds the chain and the private key as
+//! PEM; a folder is one that certbot, Kubernetes or cert-manager writes ([`source`]). The first certificate is for
+//! clients that ask for no name, or for one that none of them has. A file that changed is taken up within
+//! `reload_seconds`; one that can't be used any more is complained about, and the last good ones stay in force.
+//!
+//! [`Tls::server`] is what new connections use; connections that are open keep what they began with. Protocols below
+//! TLS 1.2 do not exist here (RFC 8996), the cipher suites are rustls' own choice. Whoever issues certificates by
+//! itself (ACME, RFC 8555) writes them into such a folder.
+//!
+//! Not here: sockets and handshakes, which are the binary's.
+
+mod names;
+mod source;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::CertificateDer;
+use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, SupportedProtocolVersion};
+use sha2::{Digest, Sha256};
+
+use names::ByName;
+use source::Source;
+
+/// Protocols that a client may choose from (RFC 7301).
+const HTTP_1_1: &[u8] = b"http/1.1";
+
+/// The oldest protocol version that is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MinVersion {
+    /// TLS 1.2 (RFC 5246) and 1.3.
+    Tls12,
+    /// TLS 1.3 (RFC 8446) alone.
+    Tls13,
+}
+
+/// What to speak TLS with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Files and folders of certificates; at least one.
+    pub certificates: Vec<PathBuf>,
+    /// The oldest version.
+    pub min_version: MinVersion,
+    /// A PEM file of the authorities whose client certificates are accepted; without it clients are not asked for one.
+    pub client_authorities: Option<PathBuf>,
+}
+
+/// Why a certificate can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {what}", path.display())]
+pub struct TlsError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What is wrong with it, and what would be right.
+    pub what: String,
+}
+
+impl TlsError {
+    fn new(path: impl Into<PathBuf>, what: impl Into<String>) -> Self {
+        Self { path: path.into(), what: what.into() }
+    }
+}
+
+/// The certificates in force.
+pub struct Tls {
+    settings: TlsSettings,
+    provider: Arc<CryptoProvider>,
+    current: ArcSwap<Current>,
+}
+
+struct Current {
+    server: Arc<ServerConfig>,
+    /// SHA-256 of everything that was read: what is unchanged is not taken up again.
+    content: [u8; 32],
+}
+
+impl Tls {
+    /// Reads the certificates.
+    ///
+    /// # Errors
+    /// For the first file that can't be used.
+    pub fn load(settings: TlsSettings) -> Result<Self, TlsError> {
+        let provider = Arc::new(ring::default_provider());
+        let current = read(&settings, &provider)?;
+        Ok(Self { settings, provider, current: ArcSwap::from_pointee(current) })
+    }
+
+    /// Reads them again: `true` if something had changed and is in force now.
+    ///
+    /// # Errors
+    /// For the first file that can't be used; what was in force stays in force.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        let read = read(&self.settings, &self.provider)?;
+        let changed = read.content != self.current.load().content;
+        if changed {
+            self.current.store(Arc::new(read));
+        }
+        Ok(changed)
+    }
+
+    /// What a new connection speaks.
+    pub fn server(&self) -> Arc<ServerConfig> {
+        self.current.load().server.clone()
+    }
+}
+
+fn read(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Current, TlsError> {
+    let mut content = Sha256::new();
+    let mut by_name = ByName::default();
+    for path in &settings.certificates {
+        let source = Source::read(path)?;
+        source.digest(&mut content);
+        by_name.add(path, source.certified(path, provider)?)?;
+    }
+    let versions: &[&SupportedProtocolVersion] = match settings.min_version {
+        MinVersion::Tls12 => &[&TLS13, &TLS12],
+        MinVersion::Tls13 => &[&TLS13],
+    };
+    let unusable = |error: rustls::Error| TlsError::new("", error.to_string());
+    let builder =
+        ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(unusable)?;
+    let builder = match &settings.client_authorities {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let authorities = Arc::new(authorities(path, &mut content)?);
+            // Who needs one is decided by API, when the call is known.
+            let verifier = WebPkiClientVerifier::builder_with_provider(authorities, provider.clone())
+                .allow_unauthenticated()
+                .build()
+                .map_err(|error| TlsError::new(path, error.to_string()))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut server = builder.with_cert_resolver(Arc::new(by_name));
+    server.alpn_protocols = vec![HTTP_1_1.to_vec()];
+    server.ticketer = ring::Ticketer::new().map_err(unusable)?;
+    Ok(Current { server: Arc::new(server), content: content.finalize().into() })
+}
+
+fn authorities(path: &PathBuf, content: &mut Sha256) -> Result<RootCertStore, TlsError> {
+    let text = source::read_file(path)?;
+    content.update(&text);
+    let mut store = RootCertStore::empty();
+    for certificate in source::certificates(path, &text)? {
+        store
+            .add(certificate)
+            .map_err(|error| TlsError::new(path, format!("it holds an authority that can't be used: {error}")))?;
+    }
+    Ok(store)
+}
+
+/// SHA-256 of a certificate, by which a key can be bound to it (as in RFC 8705 §3.1).
+pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
+    Sha256::digest(certificate).into()
+}
