@@ -59,28 +59,48 @@ macro_rules! as_text {
     };
 }
 
-/// Where an API's calls go: `http://host[:port][/base]`.
+/// Where an API's calls go: `http://host[:port][/base]`, or the same with `https`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UpstreamUrl {
+    is_tls: bool,
     host: String,
     port: u16,
     base_path: String,
 }
 
 impl UpstreamUrl {
+    /// Whether it is spoken to with TLS.
+    pub const fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    /// The scheme.
+    pub const fn scheme(&self) -> &'static str {
+        if self.is_tls { "https" } else { "http" }
+    }
+
+    /// The port that a URL without one means.
+    const fn default_port(is_tls: bool) -> u16 {
+        if is_tls { 443 } else { 80 }
+    }
+
     /// The host, a name or an address; IPv6 in brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port; 80 if the URL has none.
+    /// The port; that of the scheme if the URL has none.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Host and port as they stand in a `Host` header: without the port if it is 80.
+    /// Host and port as they stand in a `Host` header: without the port if it is the scheme's.
     pub fn authority(&self) -> String {
-        if self.port == 80 { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
+        if self.port == Self::default_port(self.is_tls) {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 
     /// What stands before every path; empty or `/base` without a slash at its end.
@@ -91,7 +111,7 @@ impl UpstreamUrl {
 
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority(), self.base_path)
+        write!(f, "{}://{}{}", self.scheme(), self.authority(), self.base_path)
     }
 }
 
@@ -99,17 +119,16 @@ impl FromStr for UpstreamUrl {
     type Err = SettingError;
 
     fn from_str(text: &str) -> Result<Self, SettingError> {
-        const FORM: &str = "an upstream is written http://host[:port][/base], such as http://127.0.0.1:9000";
-        let Some(rest) = text.strip_prefix("http://") else {
-            return wrong(if text.starts_with("https://") {
-                "upstreams are reached over plain HTTP in this version; put a TLS client such as stunnel between, or use http://".to_owned()
-            } else {
-                FORM.to_owned()
-            });
+        const FORM: &str = "an upstream is written http://host[:port][/base] or https://host[:port][/base], such as http://127.0.0.1:9000";
+        let schemes = [("http://", false), ("https://", true)];
+        let Some((rest, is_tls)) =
+            schemes.into_iter().find_map(|(scheme, is_tls)| Some((text.strip_prefix(scheme)?, is_tls)))
+        else {
+            return wrong(FORM);
         };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (host, port) = split_port(authority).ok_or_else(|| SettingError(FORM.to_owned()))?;
-        let port = port.unwrap_or(80);
+        let port = port.unwrap_or(Self::default_port(is_tls));
         if port == 0 || !is_host(host) {
             return wrong(FORM);
         }
@@ -117,7 +136,7 @@ impl FromStr for UpstreamUrl {
         if !base_path.is_empty() && !is_plain_path(base_path) {
             return wrong("the path of an upstream must be plain and in canonical form, such as http://host/base");
         }
-        Ok(Self { host: host.to_ascii_lowercase(), port, base_path: base_path.to_owned() })
+        Ok(Self { is_tls, host: host.to_ascii_lowercase(), port, base_path: base_path.to_owned() })
     }
 }
 
@@ -414,13 +433,17 @@ mod tests {
             ("http://Example.com:80/", "http://example.com"),
             ("http://[::1]:8080/base/", "http://[::1]:8080/base"),
             ("http://db_1/v1", "http://db_1/v1"),
+            ("https://Example.com:443/", "https://example.com"),
+            ("https://example.com:80/a", "https://example.com:80/a"),
+            ("http://example.com:443", "http://example.com:443"),
         ] {
             assert_eq!(text.parse::<UpstreamUrl>().map(|url| url.to_string()).as_deref(), Ok(form), "{text}");
         }
         for text in [
             "",
             "ftp://x",
-            "https://x",
+            "ftp://x",
+            "https:/x",
             "http://",
             "http://a b",
             "http://u@h",

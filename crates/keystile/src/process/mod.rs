@@ -23,7 +23,7 @@ use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Owner, Setup, SetupError};
-use keystile_server::tls::{Tls, TlsError};
+use keystile_server::tls::{Tls, TlsError, UpstreamTls};
 use keystile_server::usage::{Queue, Writer};
 use keystile_server::verify::AskedBy;
 use keystile_server::world::{Clock, Entropy, SystemClock, SystemEntropy, random};
@@ -150,6 +150,7 @@ pub struct Opened {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     tls: Option<Arc<Tls>>,
+    upstream_tls: Arc<UpstreamTls>,
     /// The owner, with a management key if it was made just now.
     pub owner: Owner,
 }
@@ -162,13 +163,14 @@ impl Opened {
     pub async fn open(config: &Config) -> Result<Self, StartError> {
         // First of all: what is wrong with a certificate leaves no trace.
         let tls = handshake::certificates(config)?;
+        let upstream_tls = Arc::new(UpstreamTls::new(config.gateway.upstream_authorities.as_ref())?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let source = entropy.clone();
         let mut fill = move |bytes: &mut [u8]| source.fill(bytes).map_err(|_| OpenError::NoEntropy);
         let store = Store::open(&config.data, &config.root_key, clock.now().wall, &mut fill).await?;
         let owner = setup(&store, &*entropy, &*clock).owner().await?;
-        Ok(Self { store, clock, entropy, tls, owner })
+        Ok(Self { store, clock, entropy, tls, upstream_tls, owner })
     }
 
     /// Makes things before anybody is answered.
@@ -187,7 +189,7 @@ impl Process {
     /// # Errors
     /// If the store fails or a thread can't be started.
     pub async fn start(opened: Opened, listeners: Listeners, config: &Config) -> Result<Self, StartError> {
-        let Opened { store, clock, entropy, owner, tls } = opened;
+        let Opened { store, clock, entropy, owner, tls, upstream_tls } = opened;
         let snapshot = Arc::new(SnapshotFile::new(config.data.join(SNAPSHOT_FILE), &store.catalog));
         let feed = Arc::new(Feed::start(&store, Some(&snapshot)).await?);
         let engine = feed.engine().clone();
@@ -211,13 +213,8 @@ impl Process {
         let ending = Ending::new();
         let addresses = listeners.addresses();
         let Listeners(Doors { gateway, admin, check }) = listeners;
-        let patience = Patience {
-            idle: config.gateway.idle,
-            head: config.gateway.head,
-            body: config.gateway.body_stall,
-            write: config.gateway.write_stall,
-        };
-        let jobs = jobs(config, &engine, &queue, (&clock, &entropy), exposures, patience)?;
+        let patience = patience(config);
+        let jobs = jobs(config, &engine, &queue, (&clock, &entropy), exposures, upstream_tls)?;
         let workers = Workers::start(config.gateway.worker_count(), jobs, &ending).map_err(StartError::Worker)?;
         let admission =
             Arc::new(Admission::new(config.gateway.max_connections, config.gateway.max_connections_per_address));
@@ -286,13 +283,22 @@ impl Process {
     }
 }
 
+fn patience(config: &Config) -> Patience {
+    Patience {
+        idle: config.gateway.idle,
+        head: config.gateway.head,
+        body: config.gateway.body_stall,
+        write: config.gateway.write_stall,
+    }
+}
+
 fn jobs(
     config: &Config,
     engine: &Arc<Engine>,
     queue: &Arc<Queue>,
     (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
     exposures: Exposures,
-    patience: Patience,
+    upstream_tls: Arc<UpstreamTls>,
 ) -> Result<Jobs, StartError> {
     let workers = config.gateway.worker_count();
     let seeds: Result<Vec<u64>, _> = (0..workers).map(|_| random(&**entropy).map(u64::from_le_bytes)).collect();
@@ -306,9 +312,10 @@ fn jobs(
         via: Via::new(random(&**entropy).map(u64::from_le_bytes)?),
         clock: clock.clone(),
         proxies: TrustedProxies::new(config.gateway.trusted_proxies.clone()),
+        upstream_tls,
         connect_timeout: config.gateway.connect,
         asked_by: if config.check.require_key { AskedBy::KeyHolders } else { AskedBy::Anybody },
-        patience,
+        patience: patience(config),
     })
 }
 

@@ -15,6 +15,7 @@ use keystile_server::enforce::engine::Engine;
 use keystile_server::exposure::Exposures;
 use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Caller, Ending, Pool, TrustedProxies, Via, Worker, serve};
+use keystile_server::tls::UpstreamTls;
 use keystile_server::usage::{Buffer, Recorder};
 use keystile_server::verify::AskedBy;
 use keystile_server::world::Clock;
@@ -58,6 +59,8 @@ pub struct Jobs {
     pub clock: Arc<dyn Clock>,
     /// Whose word about the caller's address counts.
     pub proxies: TrustedProxies,
+    /// What is spoken to upstreams with TLS.
+    pub upstream_tls: Arc<UpstreamTls>,
     /// How long an upstream may take to accept a connection.
     pub connect_timeout: Duration,
     /// Who may ask for verification.
@@ -165,7 +168,7 @@ fn run(
     let worker = Rc::new(Worker {
         engine: jobs.engine.clone(),
         recorder: Rc::new(Recorder { buffer: jobs.buffers[index].clone(), clock: jobs.clock.clone() }),
-        pool: Rc::new(Pool::new(jobs.clock.clone(), jobs.connect_timeout)),
+        pool: Rc::new(Pool::new(jobs.clock.clone(), jobs.connect_timeout, jobs.upstream_tls.clone())),
         proxies: jobs.proxies.clone(),
         exposures: jobs.exposures.clone(),
         hsts: jobs.hsts.clone(),

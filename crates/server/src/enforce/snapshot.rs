@@ -67,6 +67,8 @@ impl PolicyView {
 /// Where an API's calls go.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Upstream {
+    /// Whether it is spoken to with TLS.
+    pub is_tls: bool,
     /// Host to connect to, without brackets.
     pub host: Box<str>,
     /// Port to connect to.
@@ -82,7 +84,13 @@ impl Upstream {
     pub fn new(url: &UpstreamUrl) -> Self {
         let host = url.host().trim_start_matches('[').trim_end_matches(']');
         let host_header = HeaderValue::try_from(url.authority()).expect("hosts are visible ASCII");
-        Self { host: host.into(), port: url.port(), host_header, base_path: url.base_path().into() }
+        Self {
+            is_tls: url.is_tls(),
+            host: host.into(),
+            port: url.port(),
+            host_header,
+            base_path: url.base_path().into(),
+        }
     }
 }
 

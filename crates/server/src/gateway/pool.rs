@@ -11,11 +11,15 @@ use std::time::Duration;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use keystile_core::time::Ticks;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_util::either::Either;
 
 use super::body::Outgoing;
 use super::gather::Gathering;
 use crate::enforce::snapshot::Upstream;
+use crate::tls::UpstreamTls;
 use crate::world::Clock;
 
 /// Idle connections that one worker keeps to one upstream.
@@ -31,6 +35,7 @@ pub struct Pool {
     idle: RefCell<HashMap<Arc<Upstream>, Vec<Idle>>>,
     clock: Arc<dyn Clock>,
     connect_timeout: Duration,
+    tls: Arc<UpstreamTls>,
 }
 
 struct Idle {
@@ -48,8 +53,8 @@ pub struct Lease {
 
 impl Pool {
     /// An empty pool.
-    pub fn new(clock: Arc<dyn Clock>, connect_timeout: Duration) -> Self {
-        Self { idle: RefCell::default(), clock, connect_timeout }
+    pub fn new(clock: Arc<dyn Clock>, connect_timeout: Duration, tls: Arc<UpstreamTls>) -> Self {
+        Self { idle: RefCell::default(), clock, connect_timeout, tls }
     }
 
     /// An idle connection, the one used last; or a new one.
@@ -64,7 +69,7 @@ impl Pool {
             }
         }
         // Boxed: it is large, and most calls find a connection.
-        let connecting = Box::pin(tokio::time::timeout(self.connect_timeout, connect(upstream)));
+        let connecting = Box::pin(tokio::time::timeout(self.connect_timeout, connect(upstream, &self.tls)));
         let sender = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         Ok(Lease { sender, reused: false })
     }
@@ -100,12 +105,18 @@ impl Pool {
     }
 }
 
-async fn connect(upstream: &Upstream) -> io::Result<SendRequest<Outgoing>> {
+async fn connect(upstream: &Upstream, tls: &UpstreamTls) -> io::Result<SendRequest<Outgoing>> {
     let stream = match upstream.host.parse() {
         Ok(address) => TcpStream::connect(SocketAddr::new(address, upstream.port)).await?,
         Err(_) => TcpStream::connect((&*upstream.host, upstream.port)).await?,
     };
     stream.set_nodelay(true)?;
+    let stream = if upstream.is_tls {
+        let name = ServerName::try_from(&*upstream.host).map_err(io::Error::other)?.to_owned();
+        Either::Right(Box::new(TlsConnector::from(tls.client()).connect(name, stream).await?))
+    } else {
+        Either::Left(stream)
+    };
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_ANSWER_HEAD);
     let (sender, connection) = builder.handshake(TokioIo::new(Gathering(stream))).await.map_err(io::Error::other)?;

@@ -14,6 +14,7 @@
 
 mod names;
 mod source;
+mod upstream;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use sha2::{Digest, Sha256};
 
 use names::ByName;
 use source::Source;
+pub use upstream::UpstreamTls;
 
 /// Protocols that a client may choose from (RFC 7301).
 const HTTP_1_1: &[u8] = b"http/1.1";

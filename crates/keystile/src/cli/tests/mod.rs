@@ -395,7 +395,7 @@ fn an_api_is_published_with_its_document() {
     assert_eq!(stub.seen()[1].json(), json!({"openapi": null, "hosts": [], "strip_prefix": false}));
     Run::at(&stub).run(&["api", "disable", &api()]);
     assert_eq!(stub.lines()[2], format!("POST /v1/apis/{}/disable", api()));
-    assert!(Main::try_parse_from(["keystile", "api", "create", "--name", "x", "--upstream", "https://x"]).is_err());
+    assert!(Main::try_parse_from(["keystile", "api", "create", "--name", "x", "--upstream", "ftp://x"]).is_err());
 }
 
 #[test]

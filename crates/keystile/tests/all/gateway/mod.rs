@@ -23,6 +23,7 @@ mod slowness;
 mod stage;
 mod streaming;
 mod tls;
+mod tls_upstream;
 mod upstreams;
 
 use stage::Stage;

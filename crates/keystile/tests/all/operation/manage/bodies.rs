@@ -122,7 +122,7 @@ fn values_that_mean_nothing_are_refused_and_named() {
         assert_eq!((status, &answer["code"]), (400, &"invalid".into()), "{field}: {value}");
     }
     for (field, value) in [
-        ("upstream", json!("https://x")),
+        ("upstream", json!("https://")),
         ("upstream", json!("ftp://x")),
         ("upstream", json!("http://u:p@x")),
         ("path_prefix", json!("x")),

@@ -1,0 +1,109 @@
+//! Upstreams with https, a real nginx: verified, or not called at all (C-6).
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use keystile_testkit::tls::{Authority, Identity};
+use keystile_testkit::{Upstream, eventually};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::stage::{Stage, serve};
+
+/// An nginx that speaks TLS and says who it is.
+struct Nginx {
+    port: u16,
+    folder: TempDir,
+    child: Child,
+}
+
+impl Nginx {
+    fn start(identity: &Identity) -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a free port").port();
+        identity.write(&folder.path().join("own.pem"));
+        let at = folder.path().display();
+        let config = format!(
+            "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{\n  access_log {at}/access.log;\n  \
+             client_body_temp_path {at}/a; proxy_temp_path {at}/b; fastcgi_temp_path {at}/c; uwsgi_temp_path {at}/d; scgi_temp_path {at}/e;\n  \
+             server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {at}/own.pem; ssl_certificate_key {at}/own.pem;\n    \
+             location / {{ return 200 '$ssl_protocol $http_host $connection $http_x_forwarded_proto'; }} }}\n}}\n"
+        );
+        let file = folder.path().join("nginx.conf");
+        std::fs::write(&file, config).expect("a file can be written");
+        let child = Command::new("nginx")
+            .arg("-c")
+            .arg(&file)
+            .arg("-p")
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nginx is installed");
+        let nginx = Self { port, folder, child };
+        eventually("nginx listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        nginx
+    }
+
+    fn calls(&self) -> usize {
+        let log = std::fs::read_to_string(self.folder.path().join("access.log")).unwrap_or_default();
+        log.lines().count()
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn c06_an_upstream_with_tls_is_called_if_it_is_who_it_should_be() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("authority.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    let nginx = Nginx::start(&authority.issue(&["localhost", "127.0.0.1"]));
+    let trusting = serve(&format!("upstream_authorities = {file:?}"), "");
+    for host in ["localhost", "127.0.0.1"] {
+        let upstream = format!("https://{host}:{}", nginx.port);
+        let stage = Stage::on(&trusting.installation, json!({ "upstream": upstream }), json!({}));
+        let mut client = stage.client();
+        let mut said = Vec::new();
+        for _ in 0..2 {
+            client.write(stage.request("GET /open", &[], b"")).unwrap();
+            let answer = client.answer().unwrap();
+            assert_eq!(answer.status, 200, "{}\n{}", answer.text(), trusting.installation.log());
+            said.push(answer.text());
+        }
+        assert!(
+            said[0].starts_with(&format!("TLSv1.2 {host}:{} ", nginx.port)) && said[0].ends_with(" http"),
+            "{said:?}"
+        );
+        assert_eq!(said[0], said[1], "the connection is kept");
+    }
+
+    // Trusted by nobody here.
+    let calls = nginx.calls();
+    let stage = Stage::with(json!({ "upstream": format!("https://localhost:{}", nginx.port) }), json!({}));
+    let answer = stage.call("GET /open", &[], b"");
+    stage.check_problem(&answer, 502, "upstream_unreachable", "an authority that nobody knows");
+    // Another's name.
+    let other = Nginx::start(&authority.issue(&["other.example"]));
+    let upstream = format!("https://localhost:{}", other.port);
+    let stage = Stage::on(&trusting.installation, json!({ "upstream": upstream }), json!({}));
+    let answer = stage.call("GET /open", &[], b"");
+    stage.check_problem(&answer, 502, "upstream_unreachable", "another's certificate");
+    assert_eq!((nginx.calls(), other.calls()), (calls, 0), "neither heard a word of it");
+    assert!(trusting.installation.log().contains("not valid for name"), "{}", trusting.installation.log());
+}
+
+#[test]
+fn c06_there_is_no_way_back_to_plain_http() {
+    let plain = Upstream::start();
+    let stage = Stage::with(json!({ "upstream": plain.url().replace("http://", "https://") }), json!({}));
+    let answer = stage.call("GET /open", &[], b"");
+    stage.check_problem(&answer, 502, "upstream_unreachable", "plain HTTP where TLS was meant");
+    assert!(plain.requests().is_empty() && !plain.faults().iter().any(|fault| fault.contains(&stage.key)));
+}
