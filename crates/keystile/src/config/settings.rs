@@ -55,6 +55,8 @@ settings! {
     gateway: Gateway = "gateway", "The gateway, which consumers call." {
         listen: Option<SocketAddr> = "listen", listener(), loopback(4400), "Where it listens.";
         tls_listen: Option<SocketAddr> = "tls_listen", listener(), None, "Where it listens with TLS, by the certificates of [tls].";
+        http2: bool = "http2", flag(), true, "Whether clients with TLS may speak HTTP/2.";
+        h2c: bool = "h2c", flag(), false, "Whether clients in clear may begin with HTTP/2, as gRPC clients inside a network do.";
         workers: Option<u32> = "workers", auto_or_whole(1..=1_024), None, "Threads that carry calls; `auto` is one a processor core.";
         trusted_proxies: Vec<IpNet> = "trusted_proxies", networks(), Vec::new(), "Proxies in front of the gateway. Only they are believed when they say, in X-Forwarded-For, who the client is.";
         max_connections: u32 = "max_connections", whole(1..=1_000_000), 10_000, "Connections at once; further ones wait.";

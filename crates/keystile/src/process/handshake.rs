@@ -3,14 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keystile_server::gateway::Ending;
-use keystile_server::tls::{Tls, TlsError, TlsSettings, fingerprint};
+use keystile_server::gateway::http2::PREFACE;
+use keystile_server::gateway::{Ending, Protocol};
+use keystile_server::tls::{Tls, TlsError, TlsSettings, chose_http2, fingerprint};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 use crate::config::Config;
+
+/// How often a beginning is looked at that comes in pieces.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A connection that has begun. The one in clear stays what it is: looking which it is costs a branch.
 pub type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
@@ -24,9 +29,25 @@ pub enum Security {
     Tls(Arc<Tls>),
 }
 
+/// Whether a door speaks HTTP/2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http2 {
+    /// With TLS, to those who ask for it.
+    pub with_tls: bool,
+    /// In clear, to those who begin with it.
+    pub in_clear: bool,
+}
+
+impl Http2 {
+    /// No.
+    pub const NO: Self = Self { with_tls: false, in_clear: false };
+}
+
 /// What is known of a connection by how it began.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Secured {
+    /// What is spoken.
+    pub speaks: Protocol,
     /// Whether it is encrypted.
     pub encrypted: bool,
     /// The client's certificate, which an accepted authority issued, by its SHA-256.
@@ -35,14 +56,20 @@ pub struct Secured {
 
 impl Security {
     /// Begins a connection; `None` if the client was too slow or could not agree.
-    pub async fn shake(&self, stream: TcpStream, patience: Duration) -> Option<(Stream, Secured)> {
-        let Self::Tls(tls) = self else { return Some((Either::Left(stream), Secured::default())) };
-        let shaking = TlsAcceptor::from(tls.server()).accept(stream);
+    pub async fn shake(&self, stream: TcpStream, http2: Http2, patience: Duration) -> Option<(Stream, Secured)> {
+        let protocol = |is_http2| if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
+        let Self::Tls(tls) = self else {
+            let is_http2 = http2.in_clear && Box::pin(timeout(patience, begins_with_http2(&stream))).await.ok()?;
+            let secured = Secured { speaks: protocol(is_http2), encrypted: false, certificate: None };
+            return Some((Either::Left(stream), secured));
+        };
+        let shaking = TlsAcceptor::from(tls.server(http2.with_tls)).accept(stream);
         // Boxed: it is large, and gone when the connection begins.
-        match Box::pin(tokio::time::timeout(patience, shaking)).await {
+        match Box::pin(timeout(patience, shaking)).await {
             Ok(Ok(stream)) => {
+                let speaks = protocol(chose_http2(stream.get_ref().1.alpn_protocol()));
                 let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(fingerprint);
-                Some((Either::Right(Box::new(stream)), Secured { encrypted: true, certificate }))
+                Some((Either::Right(Box::new(stream)), Secured { speaks, encrypted: true, certificate }))
             }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a TLS handshake failed");
@@ -50,6 +77,22 @@ impl Security {
             }
             Err(_) => None,
         }
+    }
+}
+
+/// Looks, without taking anything, whether a client begins with HTTP/2.
+async fn begins_with_http2(stream: &TcpStream) -> bool {
+    let mut begun = [0; PREFACE.len()];
+    loop {
+        let Ok(len) = stream.peek(&mut begun).await else { return false };
+        if len == 0 || !PREFACE.starts_with(&begun[..len]) {
+            return false;
+        }
+        if len == PREFACE.len() {
+            return true;
+        }
+        // A beginning of it is there and stays readable: nobody tells when the rest comes.
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 

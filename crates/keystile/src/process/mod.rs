@@ -32,7 +32,7 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 use accept::{Admission, accept};
-use handshake::Security;
+use handshake::{Http2, Security};
 use workers::{Arrival, Door, Jobs, Workers};
 
 /// Where the snapshot is saved in the data folder.
@@ -234,7 +234,7 @@ impl Process {
             let carry = move |stream, peer: SocketAddr, permit| {
                 let (router, ending, security) = (router.clone(), admin_ending.clone(), security.clone());
                 tokio::spawn(async move {
-                    if let Some((stream, _)) = security.shake(stream, patience.head).await {
+                    if let Some((stream, _)) = security.shake(stream, Http2::NO, patience.head).await {
                         serve::admin(stream, peer.ip(), router, patience, ending).await;
                     }
                     drop(permit);
@@ -315,6 +315,7 @@ fn jobs(
         upstream_tls,
         connect_timeout: config.gateway.connect,
         asked_by: if config.check.require_key { AskedBy::KeyHolders } else { AskedBy::Anybody },
+        http2: Http2 { with_tls: config.gateway.http2, in_clear: config.gateway.h2c },
         patience: patience(config),
     })
 }

@@ -24,7 +24,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
 use super::accept::Permit;
-use super::handshake::{Secured, Security};
+use super::handshake::{Http2, Secured, Security};
 
 /// How often idle upstream connections are looked through.
 const REAP_EVERY: Duration = Duration::from_secs(2);
@@ -65,6 +65,8 @@ pub struct Jobs {
     pub connect_timeout: Duration,
     /// Who may ask for verification.
     pub asked_by: AskedBy,
+    /// Whether the gateway speaks HTTP/2.
+    pub http2: Http2,
     /// How long to wait for clients.
     pub patience: Patience,
 }
@@ -173,6 +175,7 @@ fn run(
         exposures: jobs.exposures.clone(),
         hsts: jobs.hsts.clone(),
         via: jobs.via.clone(),
+        body_patience: jobs.patience.body,
         request_seed: jobs.seeds[index],
         requests: Cell::new(0),
     });
@@ -214,12 +217,15 @@ async fn carry(handed: Handed, jobs: &Jobs, worker: Rc<Worker>, ending: Ending) 
         Ok(stream) => stream,
         Err(error) => return tracing::warn!(%error, "a connection could not be taken over"),
     };
-    let Some((stream, Secured { encrypted, certificate })) = security.shake(stream, jobs.patience.head).await else {
-        return;
+    let http2 = match door {
+        Door::Gateway => jobs.http2,
+        Door::Check => Http2::NO,
     };
+    let Some((stream, secured)) = security.shake(stream, http2, jobs.patience.head).await else { return };
     match door {
         Door::Gateway => {
-            let caller = Caller::new(peer.ip(), encrypted, certificate);
+            let Secured { speaks, encrypted, certificate } = secured;
+            let caller = Caller::new(peer.ip(), speaks, encrypted, certificate);
             serve::gateway(stream, caller, worker, jobs.patience, ending).await;
         }
         Door::Check => serve::check(stream, peer.ip(), worker, jobs.asked_by, jobs.patience, ending).await,

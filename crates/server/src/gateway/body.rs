@@ -5,10 +5,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::SendRequest;
+use tokio::time::Sleep;
 
 use super::pool::Pool;
 use super::wire::Exchange;
@@ -29,7 +31,9 @@ pub struct Tally {
 pub enum BodyEnd {
     /// It passed the API's bound.
     TooLarge,
-    /// Its framing broke or it stopped coming.
+    /// It stopped coming.
+    Stalled,
+    /// Its framing broke, or its client left.
     Broken,
 }
 
@@ -57,17 +61,34 @@ pub enum Outgoing {
         room: u64,
         /// What is known of it.
         tally: Rc<Tally>,
+        /// Ends it when it pauses for too long, if nobody else does.
+        stall: Option<Stall>,
     },
+}
+
+/// A pause of a body.
+pub struct Stall {
+    patience: Duration,
+    /// Set while it pauses.
+    over: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stall {
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let patience = self.patience;
+        self.over.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience))).as_mut().poll(cx)
+    }
 }
 
 impl Outgoing {
     /// A client's body; without one nothing is allocated.
-    pub fn new(incoming: Incoming, limit: u64) -> (Self, Option<Rc<Tally>>) {
+    pub fn new(incoming: Incoming, limit: u64, patience: Option<Duration>) -> (Self, Option<Rc<Tally>>) {
         if incoming.is_end_stream() {
             return (Self::Empty, None);
         }
         let tally = Rc::new(Tally::default());
-        (Self::Stream { incoming, room: limit, tally: tally.clone() }, Some(tally))
+        let stall = patience.map(|patience| Stall { patience, over: None });
+        (Self::Stream { incoming, room: limit, tally: tally.clone(), stall }, Some(tally))
     }
 }
 
@@ -76,8 +97,17 @@ impl Body for Outgoing {
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self::Stream { incoming, room, tally } = self.get_mut() else { return Poll::Ready(None) };
-        let frame = match std::task::ready!(Pin::new(incoming).poll_frame(cx)) {
+        let Self::Stream { incoming, room, tally, stall } = self.get_mut() else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
+            let Some(stall) = stall else { return Poll::Pending };
+            std::task::ready!(stall.poll_over(cx));
+            tally.end.set(Some(BodyEnd::Stalled));
+            return Poll::Ready(Some(Err("the request body stopped coming".into())));
+        };
+        if let Some(stall) = stall {
+            stall.over = None;
+        }
+        let frame = match frame {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
                 tally.end.set(Some(BodyEnd::Broken));

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -66,10 +67,21 @@ pub struct Worker {
     pub hsts: Option<HeaderValue>,
     /// The process, as its calls name it to upstreams and as it knows them when they come back.
     pub via: Via,
+    /// How long the body of a request may pause over HTTP/2.
+    pub body_patience: Duration,
     /// Random at its start: request ids are unique, not secret.
     pub request_seed: u64,
     /// Requests so far.
     pub requests: Cell<u64>,
+}
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 (RFC 9112).
+    Http1,
+    /// HTTP/2 (RFC 9113).
+    Http2,
 }
 
 /// What is the same for all calls of a connection.
@@ -80,15 +92,17 @@ pub struct Caller {
     pub forwarded_for: HeaderValue,
     /// Whether what it says is encrypted on its way here.
     pub encrypted: bool,
+    /// What it speaks.
+    pub speaks: Protocol,
     /// Its certificate, which an accepted authority issued, by its SHA-256.
     pub certificate: Option<[u8; 32]>,
 }
 
 impl Caller {
     /// The other end of a connection, and what is known of it by how the connection began.
-    pub fn new(address: IpAddr, encrypted: bool, certificate: Option<[u8; 32]>) -> Self {
+    pub fn new(address: IpAddr, speaks: Protocol, encrypted: bool, certificate: Option<[u8; 32]>) -> Self {
         let address = address.to_canonical();
-        Self { address, forwarded_for: address_header(address), encrypted, certificate }
+        Self { address, forwarded_for: address_header(address), speaks, encrypted, certificate }
     }
 }
 
@@ -235,7 +249,9 @@ impl Worker {
             return Err(Code::ContentTooLarge.into());
         }
         let address = if client == caller.address { caller.forwarded_for.clone() } else { address_header(client) };
-        let (outgoing, tally) = Outgoing::new(body, api.body_limit_bytes);
+        // Over HTTP/1.1 the guard is patient for all of them.
+        let patience = (caller.speaks == Protocol::Http2).then_some(self.body_patience);
+        let (outgoing, tally) = Outgoing::new(body, api.body_limit_bytes, patience);
         let mut request = Request::new(outgoing);
         *request.uri_mut() = upstream_uri(&api, &target, &parts.uri)?;
         *request.headers_mut() = upstream_headers(&api, &parts.headers, verdict.as_ref(), address, id);
@@ -271,6 +287,7 @@ fn unanswered(error: &ForwardError, exchange: &Exchange) -> Refusal {
     match error {
         ForwardError::Upstream(code) => (*code).into(),
         ForwardError::Body(BodyEnd::TooLarge) => Code::ContentTooLarge.into(),
+        ForwardError::Body(BodyEnd::Stalled) => Code::RequestTimeout.into(),
         ForwardError::Body(BodyEnd::Broken) => match exchange.body_refused() {
             Some(refused) => Refusal::because(refused.code, refused.detail),
             None => Code::ClientGone.into(),

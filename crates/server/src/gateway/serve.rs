@@ -17,7 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tower::ServiceExt;
 
 use super::ending::Ending;
-use super::handler::{Caller, Worker};
+use super::handler::{Caller, Protocol, Worker};
+use super::http2;
 use super::wire::{self, Exchange, Patience};
 use crate::manage::PeerAddress;
 use crate::problem::Problem;
@@ -30,11 +31,16 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let caller = Rc::new(caller);
+    let speaks = caller.speaks;
     let answer = |exchange: Exchange, request| {
         let (worker, caller) = (worker.clone(), caller.clone());
         async move { worker.call(&caller, request, exchange).await }
     };
-    serve(stream, patience, ending, answer).await;
+    match speaks {
+        Protocol::Http1 => serve(stream, patience, ending, answer).await,
+        // Boxed: it is large, and the others are many.
+        Protocol::Http2 => Box::pin(http2::serve(stream, patience, ending, answer)).await,
+    }
 }
 
 /// Serves a connection of the check listener.

@@ -33,6 +33,7 @@ pub use upstream::UpstreamTls;
 
 /// Protocols that a client may choose from (RFC 7301).
 const HTTP_1_1: &[u8] = b"http/1.1";
+const HTTP_2: &[u8] = b"h2";
 
 /// The oldest protocol version that is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,7 @@ pub struct Tls {
 
 struct Current {
     server: Arc<ServerConfig>,
+    server_with_http2: Arc<ServerConfig>,
     /// SHA-256 of everything that was read: what is unchanged is not taken up again.
     content: [u8; 32],
 }
@@ -107,9 +109,10 @@ impl Tls {
         Ok(changed)
     }
 
-    /// What a new connection speaks.
-    pub fn server(&self) -> Arc<ServerConfig> {
-        self.current.load().server.clone()
+    /// What a new connection speaks, at a door that offers HTTP/2 or at one that does not.
+    pub fn server(&self, offers_http2: bool) -> Arc<ServerConfig> {
+        let current = self.current.load();
+        if offers_http2 { current.server_with_http2.clone() } else { current.server.clone() }
     }
 }
 
@@ -143,7 +146,13 @@ fn read(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Curren
     let mut server = builder.with_cert_resolver(Arc::new(by_name));
     server.alpn_protocols = vec![HTTP_1_1.to_vec()];
     server.ticketer = ring::Ticketer::new().map_err(unusable)?;
-    Ok(Current { server: Arc::new(server), content: content.finalize().into() })
+    let mut with_http2 = server.clone();
+    with_http2.alpn_protocols.insert(0, HTTP_2.to_vec());
+    Ok(Current {
+        server: Arc::new(server),
+        server_with_http2: Arc::new(with_http2),
+        content: content.finalize().into(),
+    })
 }
 
 fn authorities(path: &PathBuf, content: &mut Sha256) -> Result<RootCertStore, TlsError> {
@@ -156,6 +165,11 @@ fn authorities(path: &PathBuf, content: &mut Sha256) -> Result<RootCertStore, Tl
             .map_err(|error| TlsError::new(path, format!("it holds an authority that can't be used: {error}")))?;
     }
     Ok(store)
+}
+
+/// Whether the client chose HTTP/2 of what it was offered.
+pub fn chose_http2(alpn: Option<&[u8]>) -> bool {
+    alpn == Some(HTTP_2)
 }
 
 /// SHA-256 of a certificate, by which a key can be bound to it (as in RFC 8705 §3.1).

@@ -12,6 +12,7 @@ mod credentials;
 mod framing;
 mod headers;
 mod heads;
+mod http2;
 mod leaving;
 mod limits;
 mod messages;

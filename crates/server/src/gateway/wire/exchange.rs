@@ -20,6 +20,8 @@ pub struct Exchanges {
 pub struct Exchange {
     shared: Arc<Shared>,
     number: u64,
+    /// Why it was refused, where a guard did not say so.
+    own: Option<Refused>,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +52,17 @@ impl Exchanges {
     /// anything is awaited.
     pub fn begin(&self) -> Exchange {
         let number = self.shared.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        Exchange { shared: Arc::clone(&self.shared), number }
+        Exchange { shared: Arc::clone(&self.shared), number, own: None }
+    }
+
+    /// Requests that have begun.
+    pub fn begun(&self) -> u64 {
+        self.shared.begun.load(Ordering::Relaxed)
+    }
+
+    /// Whether all that have begun are answered.
+    pub fn is_idle(&self) -> bool {
+        !self.shared.is_answering(self.begun())
     }
 
     pub(super) fn shared(&self) -> Arc<Shared> {
@@ -59,10 +71,17 @@ impl Exchanges {
 }
 
 impl Exchange {
+    /// The same, refused.
+    #[must_use]
+    pub fn with(mut self, refused: Refused) -> Self {
+        self.own = Some(refused);
+        self
+    }
+
     /// Why this request was refused. What the service got instead of it is made up, in whole or in part (see
     /// [`Scope`](super::Scope)); it must answer with the refused.
     pub fn refused(&self) -> Option<Refused> {
-        self.find(Stage::Head)
+        self.own.or_else(|| self.find(Stage::Head))
     }
 
     /// Why the body broke off, if the body's stream ended with an error and it was not the client who left.

@@ -44,6 +44,7 @@ use keystile_core::Code;
 pub use exchange::{Exchange, Exchanges};
 pub use guarded::{Guarded, guard};
 pub use patience::Patience;
+pub(super) use target::is_authority;
 
 /// The largest head, from the request line to the empty line, both included: enough for every ordinary client.
 pub const MAX_HEAD_BYTES: usize = 32 * 1024;

@@ -57,7 +57,7 @@ pub(super) fn agrees(authority: &[u8], host: &[u8]) -> Result<(), Fault> {
 }
 
 /// `host` or `host:port`, without user and password.
-pub(super) fn is_authority(text: &[u8]) -> bool {
+pub(in crate::gateway) fn is_authority(text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text) else { return false };
     let port_from = text.rfind(']').map_or(0, |bracket| bracket + 1);
     match text[port_from..].split_once(':') {

@@ -1,0 +1,146 @@
+//! HTTP/2 to clients (RFC 9113). The engine frames what HTTP/1.1 leaves to be guessed, so there is no guard over the bytes
+//! as in [`wire`](super::wire); what a request may say is judged when it is whole ([`sound`], G-15), and from there on it
+//! is a call like every other.
+//!
+//! What a connection may cost is bounded: streams at once, the bytes of a head, what waits to be sent, how long it may
+//! be idle ([`patience`]), and how many streams it may take back before they are answered (G-14, CVE-2023-44487). Streams
+//! of one connection are tasks of its thread.
+//!
+//! Left out on purpose: server push, priorities (RFC 9113 deprecates both), extended CONNECT.
+
+mod patience;
+mod sound;
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::ending::Ending;
+use super::wire::{Exchange, Exchanges, MAX_HEAD_BYTES, Patience};
+use patience::{Idleness, Patient};
+
+/// What a connection begins with that speaks HTTP/2 without having agreed on it (RFC 9113 §3.4).
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Streams of one connection at once.
+const MAX_STREAMS: u32 = 100;
+/// What may be on its way to us: for one stream, and for all of them.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// What waits to be taken, for each stream.
+const MAX_SEND_BUFFER: usize = 64 << 10;
+/// Streams that a client may take back before they are answered, beyond as many as were answered.
+const MAX_ABANDONED: u64 = 100;
+/// How long a peer may be silent before it is asked whether it is there, and how long it has for its answer.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Serves a connection until it ends or `ending` begins.
+pub(super) async fn serve<S, F, A, B>(stream: S, patience: Patience, ending: Ending, answer: F)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Fn(Exchange, Request<Incoming>) -> A,
+    A: Future<Output = Response<B>> + 'static,
+    B: hyper::body::Body + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let exchanges = Exchanges::default();
+    let tally = Rc::new(Tally::default());
+    let service = service_fn(|request| {
+        let (exchange, request) = sound::judge(exchanges.begin(), request);
+        let answering = Answering { tally: tally.clone(), is_answered: false };
+        let answered = answer(exchange, request);
+        async move {
+            let mut answering = answering;
+            let response = answered.await;
+            answering.is_answered = true;
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut builder = http2::Builder::new(OnThisThread);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_BYTES as u32)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(MAX_SEND_BUFFER)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_PATIENCE);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(Patient::new(stream, patience.write)), service));
+    let mut told = ending.wait();
+    let mut idleness = Idleness::new(patience);
+    // Until it ends, or has to.
+    let ended = poll_fn(|cx| {
+        if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Some(outcome));
+        }
+        let must_end = tally.is_abused()
+            || Pin::new(&mut told).poll(cx).is_ready()
+            || idleness.poll_over(cx, exchanges.begun(), exchanges.is_idle()).is_ready();
+        if must_end { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await;
+    let outcome = match ended {
+        Some(outcome) => outcome,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            // Whoever does not leave then is left. When the process ends, that is sooner.
+            tokio::time::timeout(patience.write, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "an HTTP/2 connection ended early");
+    }
+}
+
+/// Streams become tasks of the thread that has the connection.
+#[derive(Clone, Copy)]
+struct OnThisThread;
+
+impl<F: Future + 'static> Executor<F> for OnThisThread {
+    fn execute(&self, stream: F) {
+        tokio::task::spawn_local(async move {
+            stream.await;
+        });
+    }
+}
+
+/// How the streams of a connection ended.
+#[derive(Default)]
+struct Tally {
+    answered: Cell<u64>,
+    abandoned: Cell<u64>,
+}
+
+impl Tally {
+    fn is_abused(&self) -> bool {
+        self.abandoned.get() > self.answered.get() + MAX_ABANDONED
+    }
+}
+
+/// A stream until there is an answer to it.
+struct Answering {
+    tally: Rc<Tally>,
+    is_answered: bool,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let count = if self.is_answered { &self.tally.answered } else { &self.tally.abandoned };
+        count.set(count.get() + 1);
+    }
+}
