@@ -62,7 +62,7 @@ pub enum Outgoing {
         /// What is known of it.
         tally: Rc<Tally>,
         /// Ends it when it pauses for too long, if nobody else does.
-        stall: Option<Stall>,
+        stall: Option<Box<Stall>>,
     },
 }
 
@@ -87,7 +87,7 @@ impl Outgoing {
             return (Self::Empty, None);
         }
         let tally = Rc::new(Tally::default());
-        let stall = patience.map(|patience| Stall { patience, over: None });
+        let stall = patience.map(|patience| Box::new(Stall { patience, over: None }));
         (Self::Stream { incoming, room: limit, tally: tally.clone(), stall }, Some(tally))
     }
 }

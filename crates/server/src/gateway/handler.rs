@@ -145,31 +145,31 @@ impl Worker {
 
     /// Answers a call. `exchange` is what the wire guard knows of it.
     pub async fn call(&self, caller: &Caller, request: Request<Incoming>, exchange: Exchange) -> Response<Answer> {
-        let mut response = self.answer(caller, request, exchange).await;
-        if let Some(hsts) = self.hsts.as_ref().filter(|_| caller.encrypted) {
-            // The gateway's word, whatever the upstream says of its own hosts (RFC 6797 §6.1).
-            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
-        }
-        response
-    }
-
-    async fn answer(&self, caller: &Caller, request: Request<Incoming>, exchange: Exchange) -> Response<Answer> {
         let id = self.next_request_id();
         let id_header = id_header(&id.to_ascii());
         let mut pending = Pending::new(self.recorder.clone(), self.recorder.clock.now());
         // Decided in one go, without waiting: what is kept while the upstream works is little, and copied with every call.
         let mut going = match self.decide(caller, request, &exchange, &id_header, &mut pending) {
             Ok(going) => going,
-            Err(refusal) => return refuse(refusal, pending, id, id_header, exchange),
+            Err(refusal) => return self.with_hsts(caller, refuse(refusal, pending, id, id_header, exchange)),
         };
         let answer = forward(&self.pool, &going.api, &mut going.request, going.tally.as_deref()).await;
         if let Some(tally) = &going.tally {
             pending.received(tally.received());
         }
-        match answer {
+        let response = match answer {
             Ok((response, sender)) => going.answer(response, sender, pending, id_header, &self.pool, exchange),
             Err(error) => refuse(unanswered(&error, &exchange), pending, id, id_header, exchange),
+        };
+        self.with_hsts(caller, response)
+    }
+
+    /// The gateway's word over TLS, whatever the upstream says of its own hosts (RFC 6797 §6.1).
+    fn with_hsts(&self, caller: &Caller, mut response: Response<Answer>) -> Response<Answer> {
+        if let Some(hsts) = self.hsts.as_ref().filter(|_| caller.encrypted) {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
+        response
     }
 
     fn decide(

@@ -20,8 +20,8 @@ pub struct Exchanges {
 pub struct Exchange {
     shared: Arc<Shared>,
     number: u64,
-    /// Why it was refused, where a guard did not say so.
-    own: Option<Refused>,
+    /// Why it was refused, where a guard did not say so. Boxed: it is rare, and this is kept with every answer.
+    own: Option<Box<Refused>>,
 }
 
 #[derive(Debug, Default)]
@@ -74,14 +74,14 @@ impl Exchange {
     /// The same, refused.
     #[must_use]
     pub fn with(mut self, refused: Refused) -> Self {
-        self.own = Some(refused);
+        self.own = Some(Box::new(refused));
         self
     }
 
     /// Why this request was refused. What the service got instead of it is made up, in whole or in part (see
     /// [`Scope`](super::Scope)); it must answer with the refused.
     pub fn refused(&self) -> Option<Refused> {
-        self.own.or_else(|| self.find(Stage::Head))
+        self.own.as_deref().copied().or_else(|| self.find(Stage::Head))
     }
 
     /// Why the body broke off, if the body's stream ended with an error and it was not the client who left.
