@@ -113,6 +113,17 @@ impl Engine {
         }
     }
 
+    /// Whether a call that was allowed would be so now, as far as it is not a matter of limits.
+    pub fn still_allows(&self, known: &Recognised, api: &ApiView, facts: &Facts<'_>) -> bool {
+        // A place that another key has taken is not this key's any more.
+        let entry = self.snapshot.keys.read(known.index).filter(|entry| entry.id == known.entry.id);
+        let Some(entry) = entry else { return false };
+        let (project, policy) = (self.snapshot.projects.get(entry.project), self.snapshot.policies.get(entry.policy));
+        let (Some(project), Some(policy)) = (project.clone(), policy.clone()) else { return false };
+        let key = Recognised { index: known.index, entry, project, policy };
+        admit(&decide_key(&key), target(Door::Api(api), &key), facts).is_ok()
+    }
+
     /// Says whose key it is, without deciding anything: for calls that are refused for another reason and still
     /// count as somebody's.
     pub fn identify(&self, text: &str) -> Option<Recognised> {

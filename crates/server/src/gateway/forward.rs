@@ -91,7 +91,7 @@ fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
 
 /// What makes an answer one that two readers could understand differently. hyper takes these; a client behind us may
 /// read them in another way than we did (RFC 9112 §6.3).
-fn fault_of<B>(answer: &Response<B>) -> Option<&'static str> {
+pub(super) fn fault_of<B>(answer: &Response<B>) -> Option<&'static str> {
     let headers = answer.headers();
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Some("it switches protocols, and nobody asked for that");

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::{
     ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, VIA, WWW_AUTHENTICATE,
 };
+use http::response::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
@@ -31,7 +32,9 @@ use super::headers::{
     X_REQUEST_ID, forwarded, strip_answer,
 };
 use super::pool::Pool;
+use super::tunnel::{self, Asked, Slot, Tunnel, Watch};
 use super::via::Via;
+use super::websocket;
 use super::wire::Exchange;
 use crate::enforce::engine::{Door, Engine, Verdict};
 use crate::enforce::operations::Label;
@@ -96,13 +99,22 @@ pub struct Caller {
     pub speaks: Protocol,
     /// Its certificate, which an accepted authority issued, by its SHA-256.
     pub certificate: Option<[u8; 32]>,
+    /// What becomes of the connection when it has switched to a WebSocket.
+    pub tunnel: Slot,
 }
 
 impl Caller {
     /// The other end of a connection, and what is known of it by how the connection began.
     pub fn new(address: IpAddr, speaks: Protocol, encrypted: bool, certificate: Option<[u8; 32]>) -> Self {
         let address = address.to_canonical();
-        Self { address, forwarded_for: address_header(address), speaks, encrypted, certificate }
+        Self {
+            address,
+            forwarded_for: address_header(address),
+            speaks,
+            encrypted,
+            certificate,
+            tunnel: Slot::default(),
+        }
     }
 }
 
@@ -144,7 +156,7 @@ impl Worker {
     }
 
     /// Answers a call. `exchange` is what the wire guard knows of it.
-    pub async fn call(&self, caller: &Caller, request: Request<Incoming>, exchange: Exchange) -> Response<Answer> {
+    pub async fn call(&self, caller: &Rc<Caller>, request: Request<Incoming>, exchange: Exchange) -> Response<Answer> {
         let id = self.next_request_id();
         let id_header = id_header(&id.to_ascii());
         let mut pending = Pending::new(self.recorder.clone(), self.recorder.clock.now());
@@ -153,6 +165,11 @@ impl Worker {
             Ok(going) => going,
             Err(refusal) => return self.with_hsts(caller, refuse(refusal, pending, id, id_header, exchange)),
         };
+        if let Some(watch) = going.websocket.take() {
+            // Boxed: few calls are one.
+            let answering = self.open_websocket(going, *watch, pending, id, id_header, exchange);
+            return self.with_hsts(caller, Box::pin(answering).await);
+        }
         let answer = forward(&self.pool, &going.api, &mut going.request, going.tally.as_deref()).await;
         if let Some(tally) = &going.tally {
             pending.received(tally.received());
@@ -162,6 +179,37 @@ impl Worker {
             Err(error) => refuse(unanswered(&error, &exchange), pending, id, id_header, exchange),
         };
         self.with_hsts(caller, response)
+    }
+
+    async fn open_websocket(
+        &self,
+        mut going: Going,
+        watch: Watch,
+        mut pending: Pending,
+        id: RequestId,
+        id_header: HeaderValue,
+        exchange: Exchange,
+    ) -> Response<Answer> {
+        let Some(request) = going.request.take() else {
+            return refuse(Code::UpstreamUnreachable.into(), pending, id, id_header, exchange);
+        };
+        match tunnel::ask(&self.pool, &going.api, request).await {
+            Ok(Asked::Plain(response, sender)) => {
+                going.answer(response, sender, pending, id_header, &self.pool, exchange)
+            }
+            Ok(Asked::Switched(response, far)) => {
+                let (mut parts, _) = response.into_parts();
+                going.dress(&mut parts, id_header);
+                websocket::put(&mut parts.headers);
+                // Counted as what it is when it begins; how long it lasts and what goes through is not.
+                pending.began_answer(parts.status.as_u16());
+                pending.finish_allowed();
+                let caller = watch.caller.clone();
+                caller.tunnel.put(Tunnel { far, watch });
+                Response::from_parts(parts, Answer::own(Vec::new(), exchange))
+            }
+            Err(error) => refuse(unanswered(&error, &exchange), pending, id, id_header, exchange),
+        }
     }
 
     /// The gateway's word over TLS, whatever the upstream says of its own hosts (RFC 6797 §6.1).
@@ -174,7 +222,7 @@ impl Worker {
 
     fn decide(
         &self,
-        caller: &Caller,
+        caller: &Rc<Caller>,
         request: Request<Incoming>,
         exchange: &Exchange,
         id: &HeaderValue,
@@ -251,6 +299,9 @@ impl Worker {
         let address = if client == caller.address { caller.forwarded_for.clone() } else { address_header(client) };
         // Over HTTP/1.1 the guard is patient for all of them.
         let patience = (caller.speaks == Protocol::Http2).then_some(self.body_patience);
+        let asks_for_websocket = caller.speaks == Protocol::Http1
+            && body.is_end_stream()
+            && websocket::is_asked_for(&parts.method, &parts.headers);
         let (outgoing, tally) = Outgoing::new(body, api.body_limit_bytes, patience);
         let mut request = Request::new(outgoing);
         *request.uri_mut() = upstream_uri(&api, &target, &parts.uri)?;
@@ -258,7 +309,19 @@ impl Worker {
         request.headers_mut().insert(X_FORWARDED_PROTO, if encrypted { HTTPS } else { HTTP });
         request.headers_mut().insert(VIA, self.via.after(&parts.headers));
         *request.method_mut() = parts.method;
-        Ok(Going { api, request: Some(request), tally, limits })
+        let websocket = asks_for_websocket.then(|| {
+            websocket::put(request.headers_mut());
+            Box::new(Watch {
+                engine: self.engine.clone(),
+                clock: self.recorder.clock.clone(),
+                api: api.number,
+                key: verdict.and_then(|verdict| verdict.key),
+                caller: caller.clone(),
+                client,
+                path: path.into(),
+            })
+        });
+        Ok(Going { api, request: Some(request), tally, limits, websocket })
     }
 
     /// Says whose key it is that others could read, to its owner and in the count.
@@ -302,11 +365,13 @@ struct Going {
     request: Option<Request<Outgoing>>,
     tally: Option<Rc<Tally>>,
     limits: LimitFields,
+    /// If it asks for one.
+    websocket: Option<Box<Watch>>,
 }
 
 impl Going {
     fn answer(
-        self,
+        mut self,
         response: Response<Incoming>,
         sender: SendRequest<Outgoing>,
         mut pending: Pending,
@@ -315,15 +380,22 @@ impl Going {
         exchange: Exchange,
     ) -> Response<Answer> {
         let (mut parts, incoming) = response.into_parts();
-        parts.version = http::Version::HTTP_11;
-        // Upgrades and informational answers can't come: nothing asked for them.
-        strip_answer(&mut parts.headers);
-        parts.headers.insert(X_REQUEST_ID, id);
-        self.limits.put(&mut parts.headers);
+        self.dress(&mut parts, id);
         pending.began_answer(parts.status.as_u16());
-        parts.extensions.clear();
         let lease = (sender, self.api.upstream.clone(), pool.clone());
         Response::from_parts(parts, Answer::streamed(incoming, pending, self.tally, lease, exchange))
+    }
+}
+
+impl Going {
+    /// The head of an answer as the client gets it.
+    fn dress(&mut self, parts: &mut Parts, id: HeaderValue) {
+        parts.version = http::Version::HTTP_11;
+        // Informational answers can't come: nothing asked for them.
+        strip_answer(&mut parts.headers);
+        parts.headers.insert(X_REQUEST_ID, id);
+        std::mem::take(&mut self.limits).put(&mut parts.headers);
+        parts.extensions.clear();
     }
 }
 

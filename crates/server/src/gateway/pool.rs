@@ -14,6 +14,7 @@ use keystile_core::time::Ticks;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::body::Outgoing;
@@ -29,6 +30,11 @@ const MAX_IDLE: usize = 1_024;
 const MAX_IDLE_TIME: Duration = Duration::from_secs(4);
 /// Largest header block of an answer.
 const MAX_ANSWER_HEAD: usize = 64 << 10;
+
+/// A connection's stream.
+pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+/// A connection, to be polled by somebody.
+pub(super) type Connection = http1::Connection<TokioIo<Gathering<Stream>>, Outgoing>;
 
 /// The idle connections of one worker.
 pub struct Pool {
@@ -74,6 +80,15 @@ impl Pool {
         Ok(Lease { sender, reused: false })
     }
 
+    /// A new connection that is nobody else's.
+    ///
+    /// # Errors
+    /// If the upstream can't be reached in time.
+    pub(super) async fn dial(&self, upstream: &Upstream) -> io::Result<(SendRequest<Outgoing>, Connection)> {
+        let dialling = tokio::time::timeout(self.connect_timeout, dial(upstream, &self.tls));
+        dialling.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    }
+
     fn pop(&self, upstream: &Arc<Upstream>) -> Option<Idle> {
         self.idle.borrow_mut().get_mut(upstream)?.pop()
     }
@@ -106,6 +121,16 @@ impl Pool {
 }
 
 async fn connect(upstream: &Upstream, tls: &UpstreamTls) -> io::Result<SendRequest<Outgoing>> {
+    let (sender, connection) = dial(upstream, tls).await?;
+    tokio::task::spawn_local(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "an upstream connection ended");
+        }
+    });
+    Ok(sender)
+}
+
+async fn dial(upstream: &Upstream, tls: &UpstreamTls) -> io::Result<(SendRequest<Outgoing>, Connection)> {
     let stream = match upstream.host.parse() {
         Ok(address) => TcpStream::connect(SocketAddr::new(address, upstream.port)).await?,
         Err(_) => TcpStream::connect((&*upstream.host, upstream.port)).await?,
@@ -119,11 +144,5 @@ async fn connect(upstream: &Upstream, tls: &UpstreamTls) -> io::Result<SendReque
     };
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_ANSWER_HEAD);
-    let (sender, connection) = builder.handshake(TokioIo::new(Gathering(stream))).await.map_err(io::Error::other)?;
-    tokio::task::spawn_local(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "an upstream connection ended");
-        }
-    });
-    Ok(sender)
+    builder.handshake(TokioIo::new(Gathering(stream))).await.map_err(io::Error::other)
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use axum::Router;
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -37,7 +38,12 @@ where
         async move { worker.call(&caller, request, exchange).await }
     };
     match speaks {
-        Protocol::Http1 => serve(stream, patience, ending, answer).await,
+        Protocol::Http1 => {
+            let left = serve(stream, patience, ending.clone(), answer, || caller.tunnel.is_taken()).await;
+            if let (Some((stream, early)), Some(tunnel)) = (left, caller.tunnel.take()) {
+                Box::pin(tunnel.run(stream, early, ending)).await;
+            }
+        }
         // Boxed: it is large, and the others are many.
         Protocol::Http2 => Box::pin(http2::serve(stream, patience, ending, answer)).await,
     }
@@ -58,7 +64,7 @@ pub async fn check<S>(
         let worker = worker.clone();
         async move { verify::call(&worker, asked_by, peer, request, exchange).await }
     };
-    serve(stream, patience, ending, answer).await;
+    serve(stream, patience, ending, answer, || false).await;
 }
 
 /// Serves a connection of the management API.
@@ -74,10 +80,18 @@ where
         }
         async move { router.oneshot(request).await.unwrap_or_else(|never| match never {}) }
     };
-    serve(stream, patience, ending, answer).await;
+    serve(stream, patience, ending, answer, || false).await;
 }
 
-async fn serve<S, F, A, B>(stream: S, patience: Patience, ending: Ending, answer: F)
+/// Serves a connection as HTTP/1.1. If it has switched to another protocol in the end, it is given back with what was
+/// read of that.
+async fn serve<S, F, A, B>(
+    stream: S,
+    patience: Patience,
+    ending: Ending,
+    answer: F,
+    has_switched: impl Fn() -> bool,
+) -> Option<(S, Bytes)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     F: Fn(Exchange, Request<Incoming>) -> A,
@@ -111,7 +125,13 @@ where
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection ended early");
     }
+    let parts = connection.into_parts();
+    let mut stream = parts.io.into_inner();
+    if has_switched() {
+        return Some(stream.into_inner(parts.read_buf));
+    }
     // The engine does not always do this itself: not after an error. It waits a little for what the client still
     // sends, so that the answer is not lost in a reset.
-    let _ = connection.into_parts().io.into_inner().shutdown().await;
+    let _ = stream.shutdown().await;
+    None
 }

@@ -26,5 +26,6 @@ mod streaming;
 mod tls;
 mod tls_upstream;
 mod upstreams;
+mod websocket;
 
 use stage::Stage;

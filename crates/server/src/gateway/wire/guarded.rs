@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use keystile_core::Code;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
@@ -235,6 +236,15 @@ impl<S: AsyncRead + Unpin> Guarded<S> {
             Ending::StandIn { .. } | Ending::Deaf { .. } | Ending::Broken(_) => true,
             Ending::End => false,
         }
+    }
+}
+
+impl<S> Guarded<S> {
+    /// The stream, and all that was read of it and not used: `passed_on` before what is still held here.
+    pub fn into_inner(self, passed_on: Bytes) -> (S, Bytes) {
+        let held = &self.held[self.given..];
+        let rest = if held.is_empty() { passed_on } else { [&*passed_on, held].concat().into() };
+        (self.stream, rest)
     }
 }
 

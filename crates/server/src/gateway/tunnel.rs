@@ -1,0 +1,192 @@
+//! A WebSocket from its `101` on: bytes both ways, unread. The call was decided and counted before; what may end it
+//! afterwards is looked at every second: the key's revocation or end, the API's, its activation (G-19).
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use keystile_core::Code;
+use keystile_core::facts::Facts;
+use keystile_core::method::Method;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::time::Instant;
+
+use super::body::Outgoing;
+use super::ending::Ending;
+use super::forward::ForwardError;
+use super::handler::Caller;
+use super::pool::{Pool, Stream};
+use super::websocket;
+use crate::enforce::engine::{Engine, Recognised};
+use crate::enforce::snapshot::ApiView;
+use crate::world::Clock;
+
+/// How often a tunnel is looked at: a revocation is in force that much later at most (SECURITY.md G-19 allows 5 s).
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long nothing may come either way. Whoever keeps a WebSocket pings it more often.
+const MAX_SILENCE: Duration = Duration::from_secs(600);
+/// What is on its way at once, in each direction.
+const BUFFER: usize = 16 << 10;
+
+/// What an upstream answered to a request for a WebSocket.
+pub(super) enum Asked {
+    /// Something else.
+    Plain(Response<Incoming>, SendRequest<Outgoing>),
+    /// It switched: the head of its answer, and its end of the tunnel.
+    Switched(Response<Incoming>, Far),
+}
+
+/// The upstream's end.
+pub(super) struct Far {
+    stream: Stream,
+    /// What it sent right behind its answer.
+    early: Bytes,
+}
+
+/// Asks an upstream for a WebSocket, on a connection of its own.
+pub(super) async fn ask(pool: &Rc<Pool>, api: &ApiView, request: Request<Outgoing>) -> Result<Asked, ForwardError> {
+    match tokio::time::timeout(api.upstream_timeout, exchange(pool, api, request)).await {
+        Ok(Ok(asked)) => Ok(asked),
+        Ok(Err(cause)) => {
+            tracing::warn!(api = %api.id, upstream = %api.upstream.host, cause, "the upstream failed");
+            Err(ForwardError::Upstream(Code::UpstreamUnreachable))
+        }
+        Err(_) => Err(ForwardError::Upstream(Code::UpstreamTimeout)),
+    }
+}
+
+async fn exchange(pool: &Rc<Pool>, api: &ApiView, request: Request<Outgoing>) -> Result<Asked, String> {
+    let (mut sender, mut connection) = pool.dial(&api.upstream).await.map_err(|error| error.to_string())?;
+    let response = {
+        let mut answer = pin!(sender.send_request(request));
+        let mut is_over = false;
+        poll_fn(|cx| {
+            is_over = is_over || Pin::new(&mut connection).poll(cx).is_ready();
+            answer.as_mut().poll(cx)
+        })
+        .await
+        .map_err(|error| error.to_string())?
+    };
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        tokio::task::spawn_local(async move {
+            let _ = connection.await;
+        });
+        return match super::forward::fault_of(&response) {
+            None => Ok(Asked::Plain(response, sender)),
+            Some(fault) => Err(fault.to_owned()),
+        };
+    }
+    if !websocket::is_granted(response.headers()) {
+        return Err("it switches to a protocol that nobody asked for".to_owned());
+    }
+    // The engine has nothing more to do: what it read too far and the stream come back.
+    let parts = connection.into_parts();
+    Ok(Asked::Switched(response, Far { stream: parts.io.into_inner().0, early: parts.read_buf }))
+}
+
+/// What is needed to see whether a tunnel may go on.
+pub(super) struct Watch {
+    pub(super) engine: Arc<Engine>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) api: u32,
+    /// `None` where the API is open.
+    pub(super) key: Option<Recognised>,
+    pub(super) caller: Rc<Caller>,
+    pub(super) client: std::net::IpAddr,
+    pub(super) path: Box<str>,
+}
+
+impl Watch {
+    fn allows(&self) -> bool {
+        let Some(api) = self.engine.snapshot.apis.get(self.api).clone() else { return false };
+        let Some(key) = &self.key else { return api.active };
+        let facts = Facts {
+            client: Some(self.client),
+            certificate: self.caller.certificate,
+            method: Some(Method::Get),
+            path: Some(&self.path),
+            ..Facts::at(self.clock.now())
+        };
+        self.engine.still_allows(key, &api, &facts)
+    }
+
+    async fn until_over(&self, moved: &Cell<Instant>) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if !self.allows() || moved.get().elapsed() > MAX_SILENCE {
+                return;
+            }
+        }
+    }
+}
+
+/// A tunnel that is granted and has not begun: the connection of the client is still the engine's.
+pub(super) struct Tunnel {
+    pub(super) far: Far,
+    pub(super) watch: Watch,
+}
+
+/// Where a connection leaves its tunnel.
+#[derive(Default)]
+pub struct Slot(RefCell<Option<Tunnel>>);
+
+impl Slot {
+    pub(super) fn put(&self, tunnel: Tunnel) {
+        *self.0.borrow_mut() = Some(tunnel);
+    }
+
+    pub(super) fn is_taken(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    pub(super) fn take(&self) -> Option<Tunnel> {
+        self.0.borrow_mut().take()
+    }
+}
+
+impl Tunnel {
+    /// Carries bytes both ways until both ends have ended, or one must. `early` is what the client sent too early.
+    pub(super) async fn run<S: AsyncRead + AsyncWrite>(self, client: S, early: Bytes, ending: Ending) {
+        let (client_reads, client_writes) = tokio::io::split(client);
+        let (far_reads, far_writes) = tokio::io::split(self.far.stream);
+        let moved = Cell::new(Instant::now());
+        let both = async {
+            tokio::try_join!(
+                carry(early, client_reads, far_writes, &moved),
+                carry(self.far.early, far_reads, client_writes, &moved)
+            )
+        };
+        tokio::select! {
+            _ = both => {}
+            () = self.watch.until_over(&moved) => {}
+            () = ending.wait() => {}
+        }
+    }
+}
+
+async fn carry<A: AsyncRead, B: AsyncWrite>(
+    early: Bytes,
+    mut from: ReadHalf<A>,
+    mut to: WriteHalf<B>,
+    moved: &Cell<Instant>,
+) -> io::Result<()> {
+    to.write_all(&early).await?;
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let len = from.read(&mut buffer).await?;
+        moved.set(Instant::now());
+        if len == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&buffer[..len]).await?;
+        to.flush().await?;
+    }
+}
