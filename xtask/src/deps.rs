@@ -13,7 +13,7 @@ use crate::say;
 
 /// Crates that may be there in two versions at once. Each costs build time; raise it only for a release of a crate
 /// that the others have not followed yet.
-const MAX_DUPLICATES: usize = 14;
+const MAX_DUPLICATES: usize = 16;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
