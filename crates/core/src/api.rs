@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::cors::Cors;
 use crate::key::{DEFAULT_KEY_DAYS, Prefix};
 use crate::target::CanonicalTarget;
 
@@ -334,6 +335,9 @@ pub struct ApiSettings {
     /// Whether calls must come with a client certificate.
     #[serde(default)]
     pub require_client_certificate: bool,
+    /// Which pages in browsers may call; `None` leaves the word to the upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
     /// Where the key stands.
     #[serde(default = "default_key_locations")]
     pub key_locations: Vec<KeyLocation>,
@@ -378,6 +382,7 @@ impl ApiSettings {
             access: Access::Key,
             require_tls: false,
             require_client_certificate: false,
+            cors: None,
             key_locations: default_key_locations(),
             key_prefix: Prefix::default(),
             key_days: DEFAULT_KEY_DAYS,
@@ -403,6 +408,12 @@ impl ApiSettings {
     pub fn checked(self) -> Result<Self, SettingError> {
         if self.hosts.len() > MAX_HOSTS {
             return wrong(format!("an API has at most {MAX_HOSTS} hosts"));
+        }
+        let exposed = self.cors.as_ref().map(Cors::expose_headers).unwrap_or_default();
+        let holds_key =
+            |name: &String| name == "authorization" || self.key_locations.contains(&KeyLocation::Header(name.clone()));
+        if let Some(name) = exposed.iter().find(|name| holds_key(name)) {
+            return wrong(format!("cors.expose_headers must not name {name}: keys are no page's to read (G-20)"));
         }
         if self.key_locations.is_empty() || self.key_locations.len() > MAX_KEY_LOCATIONS {
             return wrong(format!(

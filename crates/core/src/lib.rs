@@ -11,6 +11,7 @@
 pub mod api;
 mod base62;
 pub mod code;
+pub mod cors;
 pub mod decide;
 pub mod facts;
 pub mod id;

@@ -83,6 +83,7 @@ fn world(keys: u32) -> World {
         active: true,
         access: Access::Key,
         require_tls: false,
+        cors: None,
         require_client_certificate: false,
         upstream: Arc::new(Upstream::new(&"http://127.0.0.1:9".parse().expect("an upstream"))),
         hosts: Vec::new(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use keystile_core::api::{Host, KeyLocation, PathPrefix, UpstreamUrl};
 use keystile_core::key::Prefix;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fault::{Exit, Fault};
 use super::session::{API, Fields, Session};
@@ -52,7 +52,7 @@ pub struct Create {
     #[arg(long, value_name = "URL")]
     upstream: UpstreamUrl,
     #[command(flatten)]
-    settings: Settings,
+    settings: Box<Settings>,
 }
 
 /// Changes of an API.
@@ -67,10 +67,13 @@ pub struct Update {
     #[arg(long, value_name = "URL")]
     upstream: Option<UpstreamUrl>,
     #[command(flatten)]
-    settings: Settings,
+    settings: Box<Settings>,
     /// Answer to every host again.
     #[arg(long, conflicts_with = "hosts")]
     any_host: bool,
+    /// Leave the word to the upstream which pages may call.
+    #[arg(long, conflicts_with = "cors_origins")]
+    no_cors: bool,
     /// Remove the OpenAPI document.
     #[arg(long, conflicts_with = "openapi")]
     no_openapi: bool,
@@ -96,6 +99,13 @@ struct Settings {
     /// Whether calls must come with a client certificate.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     require_client_certificate: Option<bool>,
+    /// An origin whose pages may call from browsers, such as https://app.example.com, https://*.example.com or *;
+    /// repeat for several.
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    cors_origins: Vec<String>,
+    /// Whether cookies go along with calls of pages.
+    #[arg(long, requires = "cors_origins")]
+    cors_credentials: bool,
     /// Where the key stands: bearer, header:NAME or query:NAME; repeat for several.
     #[arg(long = "key-location", value_name = "PLACE")]
     key_locations: Vec<KeyLocation>,
@@ -119,12 +129,15 @@ struct Settings {
 impl Settings {
     fn fields(self) -> Result<Fields, Fault> {
         let document = self.openapi.as_deref().map(document).transpose()?;
+        let cors = (!self.cors_origins.is_empty())
+            .then(|| json!({ "origins": self.cors_origins, "credentials": self.cors_credentials }));
         Ok(Fields::default()
             .with_list("hosts", &self.hosts)
             .with("path_prefix", self.path_prefix.map(|prefix| prefix.to_string()))
             .with("strip_prefix", self.strip_prefix)
             .with("access", self.access)
             .with("require_tls", self.require_tls)
+            .with("cors", cors)
             .with("require_client_certificate", self.require_client_certificate)
             .with_list("key_locations", &self.key_locations)
             .with("key_prefix", self.key_prefix.map(|prefix| prefix.as_str().to_owned()))
@@ -160,6 +173,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
                 .with("name", ask.name)
                 .with("upstream", ask.upstream.map(|url| url.to_string()))
                 .with("hosts", ask.any_host.then(|| Value::Array(Vec::new())))
+                .with("cors", ask.no_cors.then_some(Value::Null))
                 .with("openapi", ask.no_openapi.then_some(Value::Null));
             let id = session.api(&ask.api)?;
             session.update(API, &id, fields.0)

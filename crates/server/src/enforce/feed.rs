@@ -20,6 +20,7 @@ use super::file::SnapshotFile;
 use super::keys::{KeyEntry, Keys};
 use super::operations::{ApiLabels, Operations};
 use super::snapshot::{ApiView, KeyPlace, PolicyView, ProjectView, Router, Snapshot, Upstream, header_text};
+use crate::gateway::cors::CorsView;
 use crate::openapi::ApiDocument;
 
 /// Revisions read in one go.
@@ -184,6 +185,7 @@ impl Feed {
             active: api.active,
             access: settings.access,
             require_tls: settings.require_tls,
+            cors: settings.cors.clone().map(CorsView::new),
             require_client_certificate: settings.require_client_certificate,
             upstream: Arc::new(Upstream::new(&settings.upstream)),
             hosts: settings.hosts.iter().map(|host| host.as_str().into()).collect(),

@@ -15,6 +15,7 @@ use keystile_core::policy::Policy;
 use super::arena::Views;
 use super::keys::Keys;
 use super::operations::{Labels, Operations};
+use crate::gateway::cors::CorsView;
 
 /// A project as a call needs it.
 pub struct ProjectView {
@@ -114,6 +115,8 @@ pub struct ApiView {
     pub require_tls: bool,
     /// Whether they must come with a client certificate.
     pub require_client_certificate: bool,
+    /// What it says to pages in browsers, if its owner says so.
+    pub cors: Option<CorsView>,
     /// Where its calls go.
     pub upstream: Arc<Upstream>,
     /// Hosts it answers to; any, when empty.

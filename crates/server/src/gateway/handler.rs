@@ -25,6 +25,7 @@ use keystile_core::target::{CanonicalTarget, TargetError};
 
 use super::body::{Answer, BodyEnd, Outgoing, Tally};
 use super::client::TrustedProxies;
+use super::cors::{self, is_preflight};
 use super::credential;
 use super::forward::{ForwardError, forward};
 use super::headers::{
@@ -136,6 +137,20 @@ impl From<Code> for Refusal {
     }
 }
 
+/// Why a call does not go to its upstream.
+enum Turned {
+    /// It may not.
+    Refused(Refusal),
+    /// A browser asked whether a page may call, and it may.
+    Preflight,
+}
+
+impl<R: Into<Refusal>> From<R> for Turned {
+    fn from(refusal: R) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
 impl Refusal {
     fn because(code: Code, detail: &'static str) -> Self {
         Self { problem: Problem::of(code).because(detail), code, limits: None }
@@ -160,15 +175,26 @@ impl Worker {
         let id = self.next_request_id();
         let id_header = id_header(&id.to_ascii());
         let mut pending = Pending::new(self.recorder.clone(), self.recorder.clock.now());
+        // What pages in browsers are told, once the API is known.
+        let mut cors = None;
         // Decided in one go, without waiting: what is kept while the upstream works is little, and copied with every call.
-        let mut going = match self.decide(caller, request, &exchange, &id_header, &mut pending) {
+        let mut going = match self.decide(caller, request, &exchange, &id_header, &mut pending, &mut cors) {
             Ok(going) => going,
-            Err(refusal) => return self.with_hsts(caller, refuse(refusal, pending, id, id_header, exchange)),
+            Err(Turned::Refused(refusal)) => {
+                return self.finish(caller, cors, refuse(refusal, pending, id, id_header, exchange));
+            }
+            Err(Turned::Preflight) => {
+                pending.finish(Code::Allowed, StatusCode::NO_CONTENT.as_u16());
+                let mut response = Response::new(Answer::own(Vec::new(), exchange));
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response.headers_mut().insert(X_REQUEST_ID, id_header);
+                return self.finish(caller, cors, response);
+            }
         };
         if let Some(watch) = going.websocket.take() {
             // Boxed: few calls are one.
             let answering = self.open_websocket(going, *watch, pending, id, id_header, exchange);
-            return self.with_hsts(caller, Box::pin(answering).await);
+            return self.finish(caller, cors, Box::pin(answering).await);
         }
         let answer = forward(&self.pool, &going.api, &mut going.request, going.tally.as_deref()).await;
         if let Some(tally) = &going.tally {
@@ -178,7 +204,7 @@ impl Worker {
             Ok((response, sender)) => going.answer(response, sender, pending, id_header, &self.pool, exchange),
             Err(error) => refuse(unanswered(&error, &exchange), pending, id, id_header, exchange),
         };
-        self.with_hsts(caller, response)
+        self.finish(caller, cors, response)
     }
 
     async fn open_websocket(
@@ -212,8 +238,17 @@ impl Worker {
         }
     }
 
-    /// The gateway's word over TLS, whatever the upstream says of its own hosts (RFC 6797 §6.1).
-    fn with_hsts(&self, caller: &Caller, mut response: Response<Answer>) -> Response<Answer> {
+    /// What is said in every answer alike.
+    fn finish(
+        &self,
+        caller: &Caller,
+        cors: Option<Box<HeaderMap>>,
+        mut response: Response<Answer>,
+    ) -> Response<Answer> {
+        if let Some(cors) = cors {
+            cors::put(*cors, response.headers_mut());
+        }
+        // The gateway's word over TLS, whatever the upstream says of its own hosts (RFC 6797 §6.1).
         if let Some(hsts) = self.hsts.as_ref().filter(|_| caller.encrypted) {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
@@ -227,11 +262,12 @@ impl Worker {
         exchange: &Exchange,
         id: &HeaderValue,
         pending: &mut Pending,
-    ) -> Result<Going, Refusal> {
+        cors: &mut Option<Box<HeaderMap>>,
+    ) -> Result<Going, Turned> {
         let (parts, body) = request.into_parts();
         if let Some(refused) = exchange.refused() {
             self.identify(&parts.headers, pending);
-            return Err(Refusal::because(refused.code, refused.detail));
+            return Err(Refusal::because(refused.code, refused.detail).into());
         }
         let Ok(method) = parts.method.as_str().parse::<Method>() else {
             self.identify(&parts.headers, pending);
@@ -255,6 +291,13 @@ impl Worker {
         };
         let path = below(&api, target.path());
         pending.api(&api, api.operations.label(method, path));
+        if let Some(own) = &api.cors {
+            *cors = Some(own.answer(&parts.headers));
+            if is_preflight(method, &parts.headers) {
+                *cors = Some(own.preflight(&parts.headers).ok_or(Code::OriginForbidden)?);
+                return Err(Turned::Preflight);
+            }
+        }
         let client = self.proxies.client(caller.address, &parts.headers);
         let encrypted = caller.encrypted || self.proxies.says_encrypted(caller.address, &parts.headers);
         let key = match credential::find(&api.key_places, &parts.headers, target.path(), target.query()) {
@@ -265,7 +308,7 @@ impl Worker {
             Err(code) => return Err(code.into()),
             Ok(Some(key)) if api.require_tls && !encrypted => {
                 self.expose(Some(key), pending);
-                return Err(Refusal::because(Code::KeyExposed, KEY_IN_CLEAR));
+                return Err(Refusal::because(Code::KeyExposed, KEY_IN_CLEAR).into());
             }
             Ok(None) if api.require_tls && !encrypted => return Err(Code::TlsRequired.into()),
             Ok(key) => key,
@@ -291,7 +334,7 @@ impl Worker {
         }
         let limits = verdict.as_ref().map(LimitFields::of).unwrap_or_default();
         if let Some(code) = verdict.as_ref().map(|verdict| verdict.code).filter(|code| !code.is_allowed()) {
-            return Err(Refusal { limits: Some(Box::new(limits)), ..code.into() });
+            return Err(Refusal { limits: Some(Box::new(limits)), ..code.into() }.into());
         }
         if body.size_hint().lower() > api.body_limit_bytes {
             return Err(Code::ContentTooLarge.into());

@@ -2,12 +2,13 @@
 //!
 //! [`wire`] reads every byte of a connection before hyper does and refuses what is not sound HTTP/1.1 (SECURITY.md §4).
 //! [`http2`] does the same for whoever speaks that. [`handler`] carries a call from its head to its answer: route, [`credential`], [`client`] address, decision,
-//! [`headers`] rebuilt, [`via`] named, [`forward`] over the worker's [`pool`], [`body`] both ways, a `websocket` through a [`tunnel`]; `gather` writes small messages in one piece. [`serve`] joins a stream to all that, until [`ending`] says so.
+//! [`headers`] rebuilt, [`via`] named, [`cors`] said, [`forward`] over the worker's [`pool`], [`body`] both ways, a `websocket` through a [`tunnel`]; `gather` writes small messages in one piece. [`serve`] joins a stream to all that, until [`ending`] says so.
 //!
 //! Not here: listening and threads (the binary's), decisions (`enforce`), the management API.
 
 pub mod body;
 pub mod client;
+pub mod cors;
 pub mod credential;
 pub mod ending;
 pub mod forward;

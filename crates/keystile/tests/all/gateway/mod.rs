@@ -7,6 +7,7 @@
 //! Left out on purpose: the same rules byte by byte (the wire guard's own tests), management and counting as such.
 
 mod addresses;
+mod cors;
 mod counting;
 mod credentials;
 mod framing;

@@ -2,7 +2,7 @@
 
 use keystile_core::api::ApiSettings;
 use keystile_store::records::Document;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -33,6 +33,8 @@ pub(super) struct ApiInput {
     require_tls: Option<bool>,
     /// Whether calls must come with a client certificate that the server accepts.
     require_client_certificate: Option<bool>,
+    /// Which pages in browsers may call (CORS); `null` leaves the word to the upstream.
+    cors: Option<CorsShape>,
     /// Where the key stands: `bearer`, `header:NAME`, `query:NAME`.
     key_locations: Option<Vec<String>>,
     /// What the text of its keys begins with; `ks` unless said otherwise.
@@ -46,6 +48,23 @@ pub(super) struct ApiInput {
     /// An OpenAPI 3.0 or 3.1 document, as an object or as text in JSON or YAML; `null` takes it away.
     #[schema(value_type = Option<Object>)]
     openapi: Option<Value>,
+}
+
+/// Which pages in browsers may call an API.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = Cors)]
+#[allow(dead_code, reason = "the core's own type reads and writes it; this is its shape in the OpenAPI document")]
+pub(super) struct CorsShape {
+    /// Origins such as `https://app.example.com` or `https://*.example.com`; `*` for all.
+    origins: Vec<String>,
+    /// Header fields that pages may send; whatever they ask for, when empty.
+    headers: Option<Vec<String>>,
+    /// Further header fields that pages may read.
+    expose_headers: Option<Vec<String>>,
+    /// Whether cookies go along; not with `*`.
+    credentials: Option<bool>,
+    /// How long browsers may remember it; 600 unless said otherwise.
+    max_age_seconds: Option<u32>,
 }
 
 /// What a request says of an API.

@@ -1,12 +1,15 @@
 //! An API as it is shown.
 
 use keystile_core::api::{Access, Host, KeyLocation, PathPrefix, UpstreamUrl};
+use keystile_core::cors::Cors;
 use keystile_core::id::ApiId;
 use keystile_core::key::Prefix;
 use keystile_core::time::Timestamp;
 use keystile_store::records::Api;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use super::settings::CorsShape;
 
 /// An API.
 #[derive(Serialize, ToSchema)]
@@ -37,6 +40,10 @@ pub(in crate::manage) struct ApiView {
     require_tls: bool,
     /// Whether calls must come with a client certificate.
     require_client_certificate: bool,
+    /// Which pages in browsers may call; absent where the upstream says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<CorsShape>)]
+    cors: Option<Cors>,
     /// Where the key stands: `bearer`, `header:NAME`, `query:NAME`.
     #[schema(value_type = Vec<String>)]
     key_locations: Vec<KeyLocation>,
@@ -92,6 +99,7 @@ impl From<Api> for ApiView {
             strip_prefix: settings.strip_prefix,
             access: settings.access,
             require_tls: settings.require_tls,
+            cors: settings.cors,
             require_client_certificate: settings.require_client_certificate,
             key_locations: settings.key_locations,
             key_prefix: settings.key_prefix,
