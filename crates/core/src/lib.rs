@@ -21,6 +21,7 @@ pub mod method;
 pub mod operation;
 pub mod permission;
 pub mod policy;
+pub mod proxy;
 pub mod restrict;
 pub mod target;
 pub mod time;

@@ -144,6 +144,14 @@ fn contradictions(config: &Config, entries: &[Entry]) -> Vec<ConfigError> {
             });
         }
     }
+    if config.gateway.proxy_protocol && config.gateway.trusted_proxies.is_empty() {
+        errors.push(ConfigError {
+            place: place(&["gateway.proxy_protocol"]),
+            what: "gateway.proxy_protocol: nobody is trusted to say who the client is, so nobody could connect"
+                .to_owned(),
+            hints: vec!["allowed: with `trusted_proxies`, the addresses of your load balancer".to_owned()],
+        });
+    }
     let listeners = listeners(config);
     for (n, (name, address)) in listeners.iter().enumerate() {
         // Port 0 is a different port each time.

@@ -59,6 +59,7 @@ settings! {
         h2c: bool = "h2c", flag(), false, "Whether clients in clear may begin with HTTP/2, as gRPC clients inside a network do.";
         workers: Option<u32> = "workers", auto_or_whole(1..=1_024), None, "Threads that carry calls; `auto` is one a processor core.";
         trusted_proxies: Vec<IpNet> = "trusted_proxies", networks(), Vec::new(), "Proxies in front of the gateway. Only they are believed when they say, in X-Forwarded-For, who the client is.";
+        proxy_protocol: bool = "proxy_protocol", flag(), false, "Whether every connection begins with a PROXY header (version 1 or 2) that says who the client is, as load balancers for TCP send it. Only those of trusted_proxies are let in then.";
         max_connections: u32 = "max_connections", whole(1..=1_000_000), 10_000, "Connections at once; further ones wait.";
         max_connections_per_address: u32 = "max_connections_per_address", whole(1..=1_000_000), 1_000, "Connections at once from one client address.";
         idle: Duration = "idle_seconds", seconds(1..=3_600), Duration::from_secs(60), "How long a connection may rest between calls.";

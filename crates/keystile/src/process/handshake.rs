@@ -1,11 +1,14 @@
 //! How a connection begins: in clear, or with a TLS handshake in its own time.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keystile_core::proxy;
 use keystile_server::gateway::http2::PREFACE;
 use keystile_server::gateway::{Ending, Protocol};
 use keystile_server::tls::{Tls, TlsError, TlsSettings, chose_http2, fingerprint};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -78,6 +81,30 @@ impl Security {
             Err(_) => None,
         }
     }
+}
+
+/// Reads the PROXY header with which a connection must begin, and says who is at its other end: `None` if there is no
+/// sound one in time. A proxy that speaks for itself is the other end.
+pub async fn proxied(stream: &mut TcpStream, peer: IpAddr, patience: Duration) -> Option<IpAddr> {
+    let reading = async {
+        let mut begun = [0; proxy::MAX_HEADER];
+        let mut seen = 0;
+        loop {
+            let len = stream.peek(&mut begun).await.ok()?;
+            match proxy::read(&begun[..len]) {
+                proxy::Header::Whole { len, client } => {
+                    stream.read_exact(&mut begun[..len]).await.ok()?;
+                    return Some(client.unwrap_or(peer));
+                }
+                proxy::Header::Begun if len > seen => seen = len,
+                // The end, or nothing new: what is there stays readable, and nobody tells when the rest comes.
+                proxy::Header::Begun if len == 0 => return None,
+                proxy::Header::Begun => tokio::time::sleep(LOOK_AGAIN).await,
+                proxy::Header::Wrong => return None,
+            }
+        }
+    };
+    Box::pin(timeout(patience, reading)).await.ok().flatten()
 }
 
 /// Looks, without taking anything, whether a client begins with HTTP/2.

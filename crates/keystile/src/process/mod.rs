@@ -315,6 +315,7 @@ fn jobs(
         upstream_tls,
         connect_timeout: config.gateway.connect,
         asked_by: if config.check.require_key { AskedBy::KeyHolders } else { AskedBy::Anybody },
+        proxy_protocol: config.gateway.proxy_protocol,
         http2: Http2 { with_tls: config.gateway.http2, in_clear: config.gateway.h2c },
         patience: patience(config),
     })

@@ -24,7 +24,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
 use super::accept::Permit;
-use super::handshake::{Http2, Secured, Security};
+use super::handshake::{Http2, Secured, Security, proxied};
 
 /// How often idle upstream connections are looked through.
 const REAP_EVERY: Duration = Duration::from_secs(2);
@@ -65,6 +65,8 @@ pub struct Jobs {
     pub connect_timeout: Duration,
     /// Who may ask for verification.
     pub asked_by: AskedBy,
+    /// Whether connections of the gateway begin with a PROXY header.
+    pub proxy_protocol: bool,
     /// Whether the gateway speaks HTTP/2.
     pub http2: Http2,
     /// How long to wait for clients.
@@ -213,10 +215,22 @@ fn run(
 
 async fn carry(handed: Handed, jobs: &Jobs, worker: Rc<Worker>, ending: Ending) {
     let Handed { stream, door, security, peer, permit } = handed;
-    let stream = match TcpStream::from_std(stream) {
+    let mut stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => return tracing::warn!(%error, "a connection could not be taken over"),
     };
+    let mut client = peer.ip();
+    if door == Door::Gateway && jobs.proxy_protocol {
+        // Whoever else can reach the port could claim to be anybody.
+        let proxied = match jobs.proxies.trusts(client.to_canonical()) {
+            true => proxied(&mut stream, client, jobs.patience.head).await,
+            false => None,
+        };
+        let Some(address) = proxied else {
+            return tracing::debug!(%peer, "a connection did not begin with the PROXY header of a trusted proxy");
+        };
+        client = address;
+    }
     let http2 = match door {
         Door::Gateway => jobs.http2,
         Door::Check => Http2::NO,
@@ -225,7 +239,7 @@ async fn carry(handed: Handed, jobs: &Jobs, worker: Rc<Worker>, ending: Ending) 
     match door {
         Door::Gateway => {
             let Secured { speaks, encrypted, certificate } = secured;
-            let caller = Caller::new(peer.ip(), speaks, encrypted, certificate);
+            let caller = Caller::new(client, speaks, encrypted, certificate);
             serve::gateway(stream, caller, worker, jobs.patience, ending).await;
         }
         Door::Check => serve::check(stream, peer.ip(), worker, jobs.asked_by, jobs.patience, ending).await,

@@ -20,6 +20,7 @@ mod messages;
 mod methods;
 mod naughty;
 mod paths;
+mod proxies;
 mod sizes;
 mod slowness;
 mod stage;
