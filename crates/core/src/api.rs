@@ -21,6 +21,8 @@ pub const MAX_KEY_DAYS: u32 = 3_650;
 pub const DEFAULT_BODY_LIMIT_BYTES: u64 = 10 << 20;
 /// The most that an owner can allow: 64 GiB, beyond which a length is a mistake.
 pub const MAX_BODY_LIMIT_BYTES: u64 = 64 << 30;
+/// The most calls at once that an owner can speak of.
+pub const MAX_CONCURRENT_CALLS: u32 = 1_000_000;
 /// Seconds an upstream has to begin its answer unless the owner says otherwise.
 pub const DEFAULT_UPSTREAM_TIMEOUT_SECONDS: u32 = 60;
 /// The longest that an owner can give it: an hour.
@@ -350,6 +352,9 @@ pub struct ApiSettings {
     /// Longest request body.
     #[serde(default = "default_body_limit_bytes")]
     pub body_limit_bytes: u64,
+    /// Calls that are answered at once; `None` for as many as come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_calls: Option<u32>,
     /// How long the upstream has to begin its answer.
     #[serde(default = "default_upstream_timeout_seconds")]
     pub upstream_timeout_seconds: u32,
@@ -387,6 +392,7 @@ impl ApiSettings {
             key_prefix: Prefix::default(),
             key_days: DEFAULT_KEY_DAYS,
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
+            max_concurrent_calls: None,
             upstream_timeout_seconds: DEFAULT_UPSTREAM_TIMEOUT_SECONDS,
         }
     }
@@ -425,6 +431,9 @@ impl ApiSettings {
         }
         if self.body_limit_bytes > MAX_BODY_LIMIT_BYTES {
             return wrong(format!("body_limit_bytes is at most {MAX_BODY_LIMIT_BYTES}"));
+        }
+        if self.max_concurrent_calls.is_some_and(|most| !(1..=MAX_CONCURRENT_CALLS).contains(&most)) {
+            return wrong(format!("max_concurrent_calls is 1 to {MAX_CONCURRENT_CALLS}, or null for as many as come"));
         }
         if !(1..=MAX_UPSTREAM_TIMEOUT_SECONDS).contains(&self.upstream_timeout_seconds) {
             return wrong(format!("upstream_timeout_seconds is 1 to {MAX_UPSTREAM_TIMEOUT_SECONDS}"));

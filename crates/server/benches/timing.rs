@@ -86,6 +86,8 @@ fn api() -> ApiView {
         strip_prefix: false,
         key_places: Vec::new(),
         body_limit_bytes: 0,
+        in_flight: Default::default(),
+        max_concurrent_calls: None,
         upstream_timeout: std::time::Duration::ZERO,
         operations: Operations::Segments(Arc::new(ApiLabels::new(1, Arc::default()))),
     }

@@ -118,6 +118,9 @@ struct Settings {
     /// Longest request body.
     #[arg(long, value_name = "N")]
     body_limit_bytes: Option<u64>,
+    /// Calls that are answered at once; further ones are refused. 0 for as many as come.
+    #[arg(long, value_name = "N")]
+    max_concurrent_calls: Option<u32>,
     /// Seconds the upstream has to begin its answer.
     #[arg(long, value_name = "N")]
     upstream_timeout_seconds: Option<u32>,
@@ -143,6 +146,10 @@ impl Settings {
             .with("key_prefix", self.key_prefix.map(|prefix| prefix.as_str().to_owned()))
             .with("key_days", self.key_days)
             .with("body_limit_bytes", self.body_limit_bytes)
+            .with(
+                "max_concurrent_calls",
+                self.max_concurrent_calls.map(|most| if most == 0 { Value::Null } else { most.into() }),
+            )
             .with("upstream_timeout_seconds", self.upstream_timeout_seconds)
             .with("openapi", document))
     }

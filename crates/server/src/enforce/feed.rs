@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 
 use super::engine::Engine;
 use super::file::SnapshotFile;
+use super::in_flight::InFlight;
 use super::keys::{KeyEntry, Keys};
 use super::operations::{ApiLabels, Operations};
 use super::snapshot::{ApiView, KeyPlace, PolicyView, ProjectView, Router, Snapshot, Upstream, header_text};
@@ -40,6 +41,8 @@ struct State {
     apis: BTreeMap<u32, Arc<ApiView>>,
     /// Labels without a document; kept when the API changes.
     labels: HashMap<u32, Arc<ApiLabels>>,
+    /// Calls that are being answered; kept when the API changes.
+    in_flight: HashMap<u32, InFlight>,
     /// The highest policy number that was read.
     policies: u32,
 }
@@ -193,6 +196,8 @@ impl Feed {
             strip_prefix: settings.strip_prefix,
             key_places: settings.key_locations.iter().map(KeyPlace::new).collect(),
             body_limit_bytes: settings.body_limit_bytes,
+            in_flight: state.in_flight.entry(api.number).or_default().clone(),
+            max_concurrent_calls: settings.max_concurrent_calls,
             upstream_timeout: Duration::from_secs(settings.upstream_timeout_seconds.into()),
             operations,
         }))

@@ -13,6 +13,7 @@ pub mod counters;
 pub mod engine;
 pub mod feed;
 pub mod file;
+pub mod in_flight;
 pub mod keys;
 pub mod operations;
 pub mod snapshot;

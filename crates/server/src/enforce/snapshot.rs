@@ -13,6 +13,7 @@ use keystile_core::key::Environment;
 use keystile_core::policy::Policy;
 
 use super::arena::Views;
+use super::in_flight::InFlight;
 use super::keys::Keys;
 use super::operations::{Labels, Operations};
 use crate::gateway::cors::CorsView;
@@ -129,6 +130,10 @@ pub struct ApiView {
     pub key_places: Vec<KeyPlace>,
     /// Longest request body.
     pub body_limit_bytes: u64,
+    /// Calls that are being answered.
+    pub in_flight: InFlight,
+    /// How many there may be.
+    pub max_concurrent_calls: Option<u32>,
     /// How long the upstream has to begin its answer.
     pub upstream_timeout: Duration,
     /// How its calls are told apart.

@@ -52,6 +52,8 @@ const HTTPS: HeaderValue = HeaderValue::from_static("https");
 /// Why a key is exposed that stands where it should.
 const KEY_IN_CLEAR: &str =
     "A key that crosses the network unencrypted can be read by others; call over https, and replace this key.";
+/// When to try again where all places are taken: nobody knows, and soon.
+const OVERLOADED_RETRY_SECONDS: u64 = 1;
 /// Fields that the gateway adds to a call.
 const ADDED_FIELDS: usize = 9;
 
@@ -231,7 +233,7 @@ impl Worker {
                 pending.began_answer(parts.status.as_u16());
                 pending.finish_allowed();
                 let caller = watch.caller.clone();
-                caller.tunnel.put(Tunnel { far, watch });
+                caller.tunnel.put(Tunnel { far, watch, place: pending.place() });
                 Response::from_parts(parts, Answer::own(Vec::new(), exchange))
             }
             Err(error) => refuse(unanswered(&error, &exchange), pending, id, id_header, exchange),
@@ -315,6 +317,13 @@ impl Worker {
         };
         if api.require_client_certificate && caller.certificate.is_none() {
             return Err(Code::CertificateMissing.into());
+        }
+        if let Some(most) = api.max_concurrent_calls {
+            let Some(place) = api.in_flight.enter(most) else {
+                let limits = LimitFields { retry_after: Some(OVERLOADED_RETRY_SECONDS), ..LimitFields::default() };
+                return Err(Refusal { limits: Some(Box::new(limits)), ..Code::Overloaded.into() }.into());
+            };
+            pending.takes(place);
         }
         let facts = Facts {
             client: Some(client),

@@ -26,6 +26,7 @@ use super::handler::Caller;
 use super::pool::{Pool, Stream};
 use super::websocket;
 use crate::enforce::engine::{Engine, Recognised};
+use crate::enforce::in_flight::Place;
 use crate::enforce::snapshot::ApiView;
 use crate::world::Clock;
 
@@ -132,6 +133,8 @@ impl Watch {
 pub(super) struct Tunnel {
     pub(super) far: Far,
     pub(super) watch: Watch,
+    /// It is a call that is being answered as long as it lasts.
+    pub(super) place: Option<Place>,
 }
 
 /// Where a connection leaves its tunnel.
@@ -155,6 +158,7 @@ impl Slot {
 impl Tunnel {
     /// Carries bytes both ways until both ends have ended, or one must. `early` is what the client sent too early.
     pub(super) async fn run<S: AsyncRead + AsyncWrite>(self, client: S, early: Bytes, ending: Ending) {
+        let _place = self.place;
         let (client_reads, client_writes) = tokio::io::split(client);
         let (far_reads, far_writes) = tokio::io::split(self.far.stream);
         let moved = Cell::new(Instant::now());

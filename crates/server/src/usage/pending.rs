@@ -10,6 +10,7 @@ use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 
 use super::queue::Buffer;
 use crate::enforce::engine::Recognised;
+use crate::enforce::in_flight::Place;
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
 use crate::world::Clock;
@@ -30,6 +31,7 @@ pub struct Pending {
     bytes_in: u64,
     bytes_out: u64,
     counted: bool,
+    place: Option<Place>,
 }
 
 impl Pending {
@@ -44,7 +46,7 @@ impl Pending {
             code: Code::ClientGone,
             status: Code::ClientGone.status(),
         };
-        Self { recorder, began, dimensions, bytes_in: 0, bytes_out: 0, counted: false }
+        Self { recorder, began, dimensions, bytes_in: 0, bytes_out: 0, counted: false, place: None }
     }
 
     /// When it began.
@@ -57,6 +59,16 @@ impl Pending {
         self.dimensions.organization = api.owner;
         self.dimensions.api = api.number;
         self.dimensions.label = label.number();
+    }
+
+    /// It takes up a place among those that are being answered, until it is dropped.
+    pub fn takes(&mut self, place: Place) {
+        self.place = Some(place);
+    }
+
+    /// The place, for whatever goes on after the call.
+    pub fn place(&mut self) -> Option<Place> {
+        self.place.take()
     }
 
     /// It is counted under this label.

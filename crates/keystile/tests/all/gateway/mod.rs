@@ -19,6 +19,7 @@ mod limits;
 mod messages;
 mod methods;
 mod naughty;
+mod overload;
 mod paths;
 mod proxies;
 mod sizes;

@@ -43,6 +43,8 @@ pub(super) struct ApiInput {
     key_days: Option<u32>,
     /// Longest request body; 10 MiB unless said otherwise.
     body_limit_bytes: Option<u64>,
+    /// Calls that are answered at once; further ones are refused as `overloaded`. `null` for as many as come.
+    max_concurrent_calls: Option<u32>,
     /// How long the upstream has to begin its answer; 60 unless said otherwise.
     upstream_timeout_seconds: Option<u32>,
     /// An OpenAPI 3.0 or 3.1 document, as an object or as text in JSON or YAML; `null` takes it away.

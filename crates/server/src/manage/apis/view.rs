@@ -54,6 +54,9 @@ pub(in crate::manage) struct ApiView {
     key_days: u32,
     /// Longest request body.
     body_limit_bytes: u64,
+    /// Calls that are answered at once; absent for as many as come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_concurrent_calls: Option<u32>,
     /// How long the upstream has to begin its answer.
     upstream_timeout_seconds: u32,
     /// Its OpenAPI document.
@@ -105,6 +108,7 @@ impl From<Api> for ApiView {
             key_prefix: settings.key_prefix,
             key_days: settings.key_days,
             body_limit_bytes: settings.body_limit_bytes,
+            max_concurrent_calls: settings.max_concurrent_calls,
             upstream_timeout_seconds: settings.upstream_timeout_seconds,
             document,
             created_at: api.created_at,
