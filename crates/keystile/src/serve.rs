@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -11,10 +12,13 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{Exit, Screen};
 use crate::config::{self, LogFormat, LogLevel};
-use crate::process::{Listeners, Opened, Process};
+use crate::process::{DRAIN, Listeners, Opened, Process};
 
 /// Threads of the control plane: management, counting, accepting. Calls have threads of their own.
 const CONTROL_THREADS: usize = 2;
+
+/// How long the control plane may take to leave what it waits for when all is done.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Runs the server.
 #[derive(Args)]
@@ -46,7 +50,7 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
         let process = Process::start(opened, listeners, &config).await?;
         process.hand_over_the_key(announce(&process, json, screen)).await?;
         signals.wait().await;
-        tracing::info!("ending: calls that are being answered are finished");
+        tracing::info!("ending: calls that are being answered have {} s to finish", DRAIN.as_secs());
         process.end().await;
         Ok(())
     })
@@ -91,7 +95,12 @@ pub(crate) fn run_on_control_plane(
 ) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(body(screen)),
+        Ok(runtime) => {
+            let done = runtime.block_on(body(screen));
+            // Everything is written by now; a file that can't be read must not keep the process.
+            runtime.shutdown_timeout(LAST_PATIENCE);
+            done
+        }
         Err(error) => Err(error.into()),
     };
     match done {

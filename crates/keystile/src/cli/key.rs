@@ -127,6 +127,9 @@ pub struct Update {
     /// Let it call every path.
     #[arg(long, conflicts_with = "paths")]
     no_paths: bool,
+    /// Let it be used without a client certificate.
+    #[arg(long, conflicts_with = "certificates")]
+    no_certificates: bool,
     /// Take all rate limits away.
     #[arg(long, conflicts_with = "rate_limits")]
     no_rate_limits: bool,
@@ -239,7 +242,13 @@ fn update(ask: Update, session: &mut Session<'_>) -> Result<Exit, Fault> {
     let mut policy = ask.policy.fields()?;
     let id = ask.which.find(session)?;
     let given = policy.remove("restrictions");
-    if given.is_some() || ask.no_networks || ask.no_methods || ask.no_paths {
+    let gone = [
+        ("networks", ask.no_networks),
+        ("methods", ask.no_methods),
+        ("paths", ask.no_paths),
+        ("certificates", ask.no_certificates),
+    ];
+    if given.is_some() || gone.iter().any(|(_, gone)| *gone) {
         // The API replaces restrictions as a whole; those that nobody mentioned must survive.
         let what = format!("change the key {id}");
         let object = session.server.get(&what, &format!("{}/{id}", KEY.path), &[])?;
@@ -248,7 +257,7 @@ fn update(ask: Update, session: &mut Session<'_>) -> Result<Exit, Fault> {
         if let Some(Value::Object(given)) = given {
             merged.extend(given);
         }
-        for (name, gone) in [("networks", ask.no_networks), ("methods", ask.no_methods), ("paths", ask.no_paths)] {
+        for (name, gone) in gone {
             if gone {
                 merged.remove(name);
             }

@@ -32,6 +32,9 @@ pub struct Ask {
     /// The address that would call.
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<std::net::IpAddr>,
+    /// The client certificate it would come with, by its SHA-256 in hexadecimal.
+    #[arg(long, value_name = "SHA256")]
+    certificate: Option<String>,
     /// A permission question, such as `pets.read AND (pets.write OR admin)`.
     #[arg(long, value_name = "QUESTION")]
     permissions: Option<String>,
@@ -68,7 +71,10 @@ pub(super) fn run(
     };
     add("api", ask.api.map(Value::String));
     add("operation", ask.method.zip(ask.path).map(|(m, p)| json!({ "method": m.to_uppercase(), "path": p })));
-    add("client", ask.ip.map(|ip| json!({ "ip": ip.to_string() })));
+    let mut client = serde_json::Map::new();
+    client.extend(ask.ip.map(|ip| ("ip".to_owned(), json!(ip.to_string()))));
+    client.extend(ask.certificate.map(|certificate| ("certificate".to_owned(), certificate.into())));
+    add("client", (!client.is_empty()).then(|| client.into()));
     add("permissions", ask.permissions.map(Value::String));
     add("explain", ask.explain.then_some(Value::Bool(true)));
     let answer = server.send("verify the key", Method::POST, "/v1/verify", &[], &Payload::Json(&body))?;

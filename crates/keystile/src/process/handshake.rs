@@ -1,5 +1,6 @@
 //! How a connection begins: in clear, or with a TLS handshake in its own time.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,25 +142,22 @@ pub fn certificates(config: &Config) -> Result<Option<Arc<Tls>>, TlsError> {
 
 /// Takes up certificates that changed, until the process ends.
 pub async fn reload_now_and_then(tls: Arc<Tls>, every: Duration, ending: Ending) {
-    let mut complaint = String::new();
+    // Said once, not every time that it is looked at.
+    let mut complaints = BTreeSet::new();
     loop {
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             () = ending.wait() => return,
         }
         let read = tls.clone();
-        match tokio::task::spawn_blocking(move || read.reload()).await {
-            Ok(Ok(true)) => {
-                complaint.clear();
-                tracing::info!("the certificates had changed; new connections use them");
-            }
-            Ok(Ok(false)) => {}
-            // Said once, not every time that it is looked at.
-            Ok(Err(error)) if error.to_string() != complaint => {
-                complaint = error.to_string();
-                tracing::error!("{complaint}; the certificates that were in force stay in force");
-            }
-            Ok(Err(_)) | Err(_) => {}
+        let Ok(reloaded) = tokio::task::spawn_blocking(move || read.reload()).await else { continue };
+        if reloaded.changed {
+            tracing::info!("certificates had changed; new connections use them");
         }
+        let now: BTreeSet<String> = reloaded.faults.iter().map(ToString::to_string).collect();
+        for complaint in now.difference(&complaints) {
+            tracing::error!("{complaint}; what was in force of it stays in force");
+        }
+        complaints = now;
     }
 }

@@ -39,7 +39,7 @@ use workers::{Arrival, Door, Jobs, Workers};
 const SNAPSHOT_FILE: &str = "snapshot.keys";
 /// How long calls that are being answered may take to their end when the process ends. The whole end takes less than
 /// 5 s; saving the snapshot and closing the files is the rest.
-const DRAIN: Duration = Duration::from_secs(3);
+pub const DRAIN: Duration = Duration::from_secs(3);
 /// Connections of the management API at once; people and programs, not calls.
 const MAX_ADMIN_CONNECTIONS: u32 = 1_024;
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, VIA, WWW_AUTHENTICATE,
+    ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING, VIA,
+    WWW_AUTHENTICATE,
 };
 use http::response::Parts;
 use http::uri::PathAndQuery;
@@ -48,6 +49,7 @@ use crate::usage::{Pending, Recorder};
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
+const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 const HTTPS: HeaderValue = HeaderValue::from_static("https");
 /// Why a key is exposed that stands where it should.
 const KEY_IN_CLEAR: &str =
@@ -352,6 +354,7 @@ impl Worker {
         // Over HTTP/1.1 the guard is patient for all of them.
         let patience = (caller.speaks == Protocol::Http2).then_some(self.body_patience);
         let asks_for_websocket = caller.speaks == Protocol::Http1
+            && parts.version == http::Version::HTTP_11
             && body.is_end_stream()
             && websocket::is_asked_for(&parts.method, &parts.headers);
         let (outgoing, tally) = Outgoing::new(body, api.body_limit_bytes, patience);
@@ -360,6 +363,10 @@ impl Worker {
         *request.headers_mut() = upstream_headers(&api, &parts.headers, verdict.as_ref(), address, id);
         request.headers_mut().insert(X_FORWARDED_PROTO, if encrypted { HTTPS } else { HTTP });
         request.headers_mut().insert(VIA, self.via.after(&parts.headers));
+        if request.body().size_hint().exact().is_none() {
+            // Said outright: of a method that seldom has a body the engine would leave it out.
+            request.headers_mut().insert(TRANSFER_ENCODING, CHUNKED);
+        }
         *request.method_mut() = parts.method;
         let websocket = asks_for_websocket.then(|| {
             websocket::put(request.headers_mut());
@@ -371,6 +378,7 @@ impl Worker {
                 caller: caller.clone(),
                 client,
                 path: path.into(),
+                encrypted,
             })
         });
         Ok(Going { api, request: Some(request), tally, limits, websocket })

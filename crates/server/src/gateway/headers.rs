@@ -101,8 +101,12 @@ fn is_of_one_hop(name: &str) -> bool {
 /// Fields that only the gateway says (G-8, G-10), and those that would make the upstream see another request than
 /// the one that was judged (G-11, G-12).
 fn is_ours_to_say(name: &str) -> bool {
-    // The last three are what delivery networks call the client's address.
+    // Delivery networks call the client's address so,
     if matches!(name, "forwarded" | "via" | "true-client-ip" | "cf-connecting-ip" | "fastly-client-ip") {
+        return true;
+    }
+    // and what ends mutual TLS the client's certificate (RFC 9440).
+    if name.starts_with("client-cert") || name.starts_with("ssl-client") {
         return true;
     }
     let Some(rest) = name.strip_prefix("x-") else { return false };
@@ -110,6 +114,8 @@ fn is_ours_to_say(name: &str) -> bool {
         || rest.starts_with("credential")
         || rest.starts_with("authenticated")
         || rest.starts_with("forwarded")
+        || rest.starts_with("client-cert")
+        || rest.starts_with("ssl-client")
         || rest.starts_with("keystile")
             // The replay's wish to the built-in echo upstream; no other upstream knows it.
             && rest != "keystile-echo-status"

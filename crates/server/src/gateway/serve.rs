@@ -41,7 +41,7 @@ where
         Protocol::Http1 => {
             let left = serve(stream, patience, ending.clone(), answer, || caller.tunnel.is_taken()).await;
             if let (Some((stream, early)), Some(tunnel)) = (left, caller.tunnel.take()) {
-                Box::pin(tunnel.run(stream, early, ending)).await;
+                Box::pin(tunnel.run(stream, early, patience.write, ending)).await;
             }
         }
         // Boxed: it is large, and the others are many.

@@ -14,10 +14,11 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use keystile_core::Code;
+use keystile_core::api::Access;
 use keystile_core::facts::Facts;
 use keystile_core::method::Method;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::body::Outgoing;
 use super::ending::Ending;
@@ -103,12 +104,16 @@ pub(super) struct Watch {
     pub(super) caller: Rc<Caller>,
     pub(super) client: std::net::IpAddr,
     pub(super) path: Box<str>,
+    pub(super) encrypted: bool,
 }
 
 impl Watch {
     fn allows(&self) -> bool {
         let Some(api) = self.engine.snapshot.apis.get(self.api).clone() else { return false };
-        let Some(key) = &self.key else { return api.active };
+        let is_as_it_must_be = api.active
+            && (self.encrypted || !api.require_tls)
+            && (self.caller.certificate.is_some() || !api.require_client_certificate);
+        let Some(key) = &self.key else { return is_as_it_must_be && api.access == Access::Open };
         let facts = Facts {
             client: Some(self.client),
             certificate: self.caller.certificate,
@@ -116,7 +121,7 @@ impl Watch {
             path: Some(&self.path),
             ..Facts::at(self.clock.now())
         };
-        self.engine.still_allows(key, &api, &facts)
+        is_as_it_must_be && self.engine.still_allows(key, &api, &facts)
     }
 
     async fn until_over(&self, moved: &Cell<Instant>) {
@@ -156,16 +161,23 @@ impl Slot {
 }
 
 impl Tunnel {
-    /// Carries bytes both ways until both ends have ended, or one must. `early` is what the client sent too early.
-    pub(super) async fn run<S: AsyncRead + AsyncWrite>(self, client: S, early: Bytes, ending: Ending) {
+    /// Carries bytes both ways until both ends have ended, or one must. `early` is what the client sent too early; an end
+    /// that takes nothing of what is sent for as long as `patience` says is left.
+    pub(super) async fn run<S: AsyncRead + AsyncWrite>(
+        self,
+        client: S,
+        early: Bytes,
+        patience: Duration,
+        ending: Ending,
+    ) {
         let _place = self.place;
         let (client_reads, client_writes) = tokio::io::split(client);
         let (far_reads, far_writes) = tokio::io::split(self.far.stream);
         let moved = Cell::new(Instant::now());
         let both = async {
             tokio::try_join!(
-                carry(early, client_reads, far_writes, &moved),
-                carry(self.far.early, far_reads, client_writes, &moved)
+                carry(early, client_reads, far_writes, patience, &moved),
+                carry(self.far.early, far_reads, client_writes, patience, &moved)
             )
         };
         tokio::select! {
@@ -180,9 +192,10 @@ async fn carry<A: AsyncRead, B: AsyncWrite>(
     early: Bytes,
     mut from: ReadHalf<A>,
     mut to: WriteHalf<B>,
+    patience: Duration,
     moved: &Cell<Instant>,
 ) -> io::Result<()> {
-    to.write_all(&early).await?;
+    timeout(patience, to.write_all(&early)).await??;
     let mut buffer = vec![0; BUFFER];
     loop {
         let len = from.read(&mut buffer).await?;
@@ -190,7 +203,7 @@ async fn carry<A: AsyncRead, B: AsyncWrite>(
         if len == 0 {
             return to.shutdown().await;
         }
-        to.write_all(&buffer[..len]).await?;
-        to.flush().await?;
+        timeout(patience, to.write_all(&buffer[..len])).await??;
+        timeout(patience, to.flush()).await??;
     }
 }

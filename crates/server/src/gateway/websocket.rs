@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADES: HeaderValue = HeaderValue::from_static("Upgrade");
+/// Sixteen bytes in Base64.
+const KEY_LEN: usize = 24;
 /// The one version there is.
 const VERSION: &[u8] = b"13";
 
@@ -15,7 +17,7 @@ pub(super) fn is_asked_for(method: &Method, headers: &HeaderMap) -> bool {
     one(headers, UPGRADE).is_some_and(is_websocket)
         && *method == Method::GET
         && names_upgrade(headers)
-        && one(headers, SEC_WEBSOCKET_KEY).is_some()
+        && one(headers, SEC_WEBSOCKET_KEY).is_some_and(|key| key.len() == KEY_LEN)
         && one(headers, SEC_WEBSOCKET_VERSION).is_some_and(|version| version.as_bytes() == VERSION)
 }
 

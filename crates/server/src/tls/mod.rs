@@ -16,13 +16,14 @@ mod names;
 mod source;
 mod upstream;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::CertificateDer;
-use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, SupportedProtocolVersion};
 use sha2::{Digest, Sha256};
@@ -78,11 +79,24 @@ pub struct Tls {
     current: ArcSwap<Current>,
 }
 
+/// What was read, with its digest: what is unchanged is not taken up again.
+type Kept<T> = (Digested, Arc<T>);
+type Digested = [u8; 32];
+
 struct Current {
+    certificates: Vec<Kept<CertifiedKey>>,
+    authorities: Option<Kept<RootCertStore>>,
     server: Arc<ServerConfig>,
     server_with_http2: Arc<ServerConfig>,
-    /// SHA-256 of everything that was read: what is unchanged is not taken up again.
-    content: [u8; 32],
+}
+
+/// What came of reading the files again.
+#[derive(Debug, Default)]
+pub struct Reloaded {
+    /// Whether something had changed and is in force now.
+    pub changed: bool,
+    /// What could not be used; of each the last good one stays in force.
+    pub faults: Vec<TlsError>,
 }
 
 impl Tls {
@@ -92,21 +106,32 @@ impl Tls {
     /// For the first file that can't be used.
     pub fn load(settings: TlsSettings) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
-        let current = read(&settings, &provider)?;
+        let certificates =
+            settings.certificates.iter().map(|path| certificate(path, &provider)).collect::<Result<Vec<_>, _>>()?;
+        let authorities = settings.client_authorities.as_deref().map(trusted).transpose()?;
+        let current = Current::new(&settings, &provider, certificates, authorities)?;
         Ok(Self { settings, provider, current: ArcSwap::from_pointee(current) })
     }
 
-    /// Reads them again: `true` if something had changed and is in force now.
-    ///
-    /// # Errors
-    /// For the first file that can't be used; what was in force stays in force.
-    pub fn reload(&self) -> Result<bool, TlsError> {
-        let read = read(&self.settings, &self.provider)?;
-        let changed = read.content != self.current.load().content;
-        if changed {
-            self.current.store(Arc::new(read));
+    /// Reads them again, each for itself: one that broke keeps none of the others.
+    pub fn reload(&self) -> Reloaded {
+        let mut reloaded = Reloaded::default();
+        let was = self.current.load();
+        let certificates = self.settings.certificates.iter().zip(&was.certificates);
+        let certificates =
+            certificates.map(|(path, old)| reloaded.take(certificate(path, &self.provider), old)).collect();
+        let authorities = self.settings.client_authorities.as_ref().zip(was.authorities.as_ref());
+        let authorities = authorities.map(|(path, old)| reloaded.take(trusted(path), old));
+        if reloaded.changed {
+            match Current::new(&self.settings, &self.provider, certificates, authorities) {
+                Ok(current) => self.current.store(Arc::new(current)),
+                Err(fault) => {
+                    reloaded.changed = false;
+                    reloaded.faults.push(fault);
+                }
+            }
         }
-        Ok(changed)
+        reloaded
     }
 
     /// What a new connection speaks, at a door that offers HTTP/2 or at one that does not.
@@ -116,55 +141,81 @@ impl Tls {
     }
 }
 
-fn read(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Current, TlsError> {
-    let mut content = Sha256::new();
-    let mut by_name = ByName::default();
-    for path in &settings.certificates {
-        let source = Source::read(path)?;
-        source.digest(&mut content);
-        by_name.add(path, source.certified(path, provider)?)?;
-    }
-    let versions: &[&SupportedProtocolVersion] = match settings.min_version {
-        MinVersion::Tls12 => &[&TLS13, &TLS12],
-        MinVersion::Tls13 => &[&TLS13],
-    };
-    let unusable = |error: rustls::Error| TlsError::new("", error.to_string());
-    let builder =
-        ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(unusable)?;
-    let builder = match &settings.client_authorities {
-        None => builder.with_no_client_auth(),
-        Some(path) => {
-            let authorities = Arc::new(authorities(path, &mut content)?);
-            // Who needs one is decided by API, when the call is known.
-            let verifier = WebPkiClientVerifier::builder_with_provider(authorities, provider.clone())
-                .allow_unauthenticated()
-                .build()
-                .map_err(|error| TlsError::new(path, error.to_string()))?;
-            builder.with_client_cert_verifier(verifier)
+impl Reloaded {
+    /// What was read, or what was there if that can't be used.
+    fn take<T>(&mut self, read: Result<Kept<T>, TlsError>, old: &Kept<T>) -> Kept<T> {
+        match read {
+            Ok(new) if new.0 != old.0 => {
+                self.changed = true;
+                new
+            }
+            Ok(_) => old.clone(),
+            Err(fault) => {
+                self.faults.push(fault);
+                old.clone()
+            }
         }
-    };
-    let mut server = builder.with_cert_resolver(Arc::new(by_name));
-    server.alpn_protocols = vec![HTTP_1_1.to_vec()];
-    server.ticketer = ring::Ticketer::new().map_err(unusable)?;
-    let mut with_http2 = server.clone();
-    with_http2.alpn_protocols.insert(0, HTTP_2.to_vec());
-    Ok(Current {
-        server: Arc::new(server),
-        server_with_http2: Arc::new(with_http2),
-        content: content.finalize().into(),
-    })
+    }
 }
 
-fn authorities(path: &PathBuf, content: &mut Sha256) -> Result<RootCertStore, TlsError> {
+impl Current {
+    fn new(
+        settings: &TlsSettings,
+        provider: &Arc<CryptoProvider>,
+        certificates: Vec<Kept<CertifiedKey>>,
+        authorities: Option<Kept<RootCertStore>>,
+    ) -> Result<Self, TlsError> {
+        let mut by_name = ByName::default();
+        for (path, (_, certified)) in settings.certificates.iter().zip(&certificates) {
+            by_name.add(path, certified.clone())?;
+        }
+        let versions: &[&SupportedProtocolVersion] = match settings.min_version {
+            MinVersion::Tls12 => &[&TLS13, &TLS12],
+            MinVersion::Tls13 => &[&TLS13],
+        };
+        let unusable = |error: rustls::Error| TlsError::new("TLS", error.to_string());
+        let builder =
+            ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(unusable)?;
+        let mut server = match &authorities {
+            None => {
+                let mut server = builder.with_no_client_auth().with_cert_resolver(Arc::new(by_name));
+                server.ticketer = ring::Ticketer::new().map_err(unusable)?;
+                server
+            }
+            Some((_, authorities)) => {
+                // Who needs a certificate is decided by API, when the call is known.
+                let verifier = WebPkiClientVerifier::builder_with_provider(authorities.clone(), provider.clone())
+                    .allow_unauthenticated()
+                    .build()
+                    .map_err(|error| TlsError::new("client_authorities", error.to_string()))?;
+                let mut server = builder.with_client_cert_verifier(verifier).with_cert_resolver(Arc::new(by_name));
+                // A session that is taken up again is not asked for its certificate, which may have ended since.
+                server.session_storage = Arc::new(NoServerSessionStorage {});
+                server.send_tls13_tickets = 0;
+                server
+            }
+        };
+        server.alpn_protocols = vec![HTTP_1_1.to_vec()];
+        let mut with_http2 = server.clone();
+        with_http2.alpn_protocols.insert(0, HTTP_2.to_vec());
+        Ok(Self { certificates, authorities, server: Arc::new(server), server_with_http2: Arc::new(with_http2) })
+    }
+}
+
+fn certificate(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Kept<CertifiedKey>, TlsError> {
+    let source = Source::read(path)?;
+    Ok((source.digest(), Arc::new(source.certified(path, provider)?)))
+}
+
+fn trusted(path: &Path) -> Result<Kept<RootCertStore>, TlsError> {
     let text = source::read_file(path)?;
-    content.update(&text);
     let mut store = RootCertStore::empty();
     for certificate in source::certificates(path, &text)? {
         store
             .add(certificate)
             .map_err(|error| TlsError::new(path, format!("it holds an authority that can't be used: {error}")))?;
     }
-    Ok(store)
+    Ok((Sha256::digest(&text).into(), Arc::new(store)))
 }
 
 /// Whether the client chose HTTP/2 of what it was offered.

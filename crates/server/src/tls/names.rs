@@ -22,8 +22,7 @@ pub(super) struct ByName {
 
 impl ByName {
     /// Adds a certificate. Of two with the same name the one that came first is used.
-    pub(super) fn add(&mut self, path: &Path, certified: CertifiedKey) -> Result<(), TlsError> {
-        let certified = Arc::new(certified);
+    pub(super) fn add(&mut self, path: &Path, certified: Arc<CertifiedKey>) -> Result<(), TlsError> {
         let unreadable = |error: webpki::Error| TlsError::new(path, format!("the certificate can't be read: {error}"));
         let leaf = certified.end_entity_cert().map_err(|error| TlsError::new(path, error.to_string()))?;
         for name in EndEntityCert::try_from(leaf).map_err(unreadable)?.valid_dns_names() {
@@ -75,7 +74,7 @@ mod tests {
         for names in sets {
             let certified = certified(names);
             leaves.push(certified.cert[0].clone());
-            by_name.add(Path::new("x"), certified).unwrap();
+            by_name.add(Path::new("x"), Arc::new(certified)).unwrap();
         }
         for (asked, expected) in [
             (None, 0),

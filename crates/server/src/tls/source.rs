@@ -44,10 +44,9 @@ impl Source {
         Ok(Self { chain: read_file(&chain)?, key: Zeroizing::new(read_file(&key)?), key_path: key })
     }
 
-    /// Adds the content to a digest.
-    pub(super) fn digest(&self, digest: &mut Sha256) {
-        digest.update(&self.chain);
-        digest.update(&*self.key);
+    /// SHA-256 of its content.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        Sha256::new().chain_update(&self.chain).chain_update(&*self.key).finalize().into()
     }
 
     /// The certificate with its key, ready to sign.
@@ -85,7 +84,12 @@ pub(super) fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDe
 /// The content of a file.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
     let failed = |error: std::io::Error| TlsError::new(path, format!("it can't be read: {error}"));
-    if std::fs::metadata(path).map_err(failed)?.len() > MAX_FILE_BYTES {
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    // What is no file could keep us waiting for ever.
+    if !metadata.is_file() {
+        return Err(TlsError::new(path, "it is not a file"));
+    }
+    if metadata.len() > MAX_FILE_BYTES {
         return Err(TlsError::new(path, "it is longer than 1 MiB, so it is no certificate"));
     }
     std::fs::read(path).map_err(failed)
@@ -156,11 +160,42 @@ mod tests {
         write("a.test");
         let tls = load(&file).unwrap();
         let first = tls.server(true);
-        assert!(!tls.reload().unwrap() && Arc::ptr_eq(&first, &tls.server(true)), "nothing had changed");
+        assert!(!tls.reload().changed && Arc::ptr_eq(&first, &tls.server(true)), "nothing had changed");
         write("b.test");
-        assert!(tls.reload().unwrap() && !Arc::ptr_eq(&first, &tls.server(true)));
+        assert!(tls.reload().changed && !Arc::ptr_eq(&first, &tls.server(true)));
         let second = tls.server(true);
         std::fs::write(&file, "half").unwrap();
-        assert!(tls.reload().is_err() && Arc::ptr_eq(&second, &tls.server(true)));
+        let reloaded = tls.reload();
+        assert!(!reloaded.changed && reloaded.faults.len() == 1 && Arc::ptr_eq(&second, &tls.server(true)));
+    }
+
+    #[test]
+    fn one_that_broke_keeps_none_of_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["a.pem", "b.pem"].map(|name| folder.path().join(name));
+        let write = |file: &PathBuf| {
+            let (chain, key) = pair("a.test");
+            std::fs::write(file, format!("{chain}{key}")).unwrap();
+        };
+        files.iter().for_each(write);
+        let authorities = folder.path().join("authorities.pem");
+        std::fs::write(&authorities, pair("authority").0).unwrap();
+        let tls = Tls::load(TlsSettings {
+            certificates: files.to_vec(),
+            min_version: MinVersion::Tls13,
+            client_authorities: Some(authorities.clone()),
+        })
+        .unwrap();
+        std::fs::remove_file(&files[0]).unwrap();
+        for changed in [&files[1], &authorities] {
+            write(changed);
+            let reloaded = tls.reload();
+            assert!(reloaded.changed && reloaded.faults.len() == 1, "{reloaded:?}");
+            assert_eq!(reloaded.faults[0].path, files[0]);
+        }
+        std::fs::write(&authorities, "junk").unwrap();
+        assert_eq!(tls.reload().faults.len(), 2, "each is complained about");
+        std::fs::create_dir(&files[0]).unwrap();
+        assert_eq!(tls.reload().faults.len(), 2);
     }
 }

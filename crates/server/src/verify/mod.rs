@@ -145,6 +145,11 @@ fn judge(
     let certificate = question.client.as_ref().and_then(|client| client.certificate.as_deref());
     let certificate =
         certificate.map(fingerprint).transpose().map_err(|error| invalid(format!("client.certificate: {error}.")))?;
+    // The service that asks has the connection; that it is encrypted is its own to see to.
+    let code = code.or_else(|| {
+        let lacks_certificate = certificate.is_none() && api.is_some_and(|api| api.require_client_certificate);
+        lacks_certificate.then_some(Code::CertificateMissing)
+    });
     let facts = Facts {
         client: question.client.as_ref().and_then(|client| client.ip),
         certificate,

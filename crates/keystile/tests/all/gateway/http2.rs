@@ -87,7 +87,7 @@ impl Client {
 }
 
 fn in_clear() -> Served {
-    serve("h2c = true\nhead_seconds = 1\nbody_stall_seconds = 1", "")
+    serve("h2c = true\nhead_seconds = 1\nbody_stall_seconds = 1\nwrite_stall_seconds = 2", "")
 }
 
 fn request(stage: &Stage, method: Method, path: &str, fields: &[(&str, &str)]) -> Request<()> {
@@ -379,4 +379,68 @@ fn in_clear_http_2_is_spoken_only_where_the_owner_says_so() {
     let put = stage.request("PUT /open", &[], b"x");
     pieces.write_in_pieces(&[&put[..1], &put[1..2], &put[2..]], Duration::from_millis(30)).unwrap();
     assert_eq!(pieces.answer().unwrap().status, 200, "P is how PUT begins too");
+}
+
+#[test]
+fn g16_a_client_that_takes_nothing_of_its_answers_is_left() {
+    let served = in_clear();
+    let stage = Stage::on(&served.installation, json!({}), json!({}));
+    let large = format!("HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n{}", "x".repeat(1_000_000));
+    stage.upstream.answer_with(large);
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", "/open"),
+        (":authority", &*stage.host),
+        ("x-api-key", &*stage.key),
+    ];
+    // No window at all, a little that is never more, and a byte now and then.
+    for (window, drips) in [(0u32, false), (5_000, false), (0, true)] {
+        let settings = frame(4, 0, 0, &[&[0, 4], &window.to_be_bytes()[..]].concat());
+        let mut client = stage.client();
+        client.write([PREFACE, &settings, &frame(4, 1, 0, &[]), &frame(1, 0x5, 1, &block(&fields))].concat()).unwrap();
+        let began = now();
+        client.limit(Duration::from_millis(200));
+        let mut piece = [0; 64 << 10];
+        loop {
+            use std::io::Read;
+            match client.stream().read(&mut piece) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+                }
+                Err(_) => break,
+            }
+            // It is there: it pings, and gives a byte.
+            let _ = client.write(frame(6, 0, 0, &[7; 8]));
+            if drips {
+                let _ = client.write(frame(8, 0, 1, &[0, 0, 0, 1]));
+            }
+            assert!(began.elapsed() < Duration::from_secs(10), "{window} {drips}: it is never left");
+        }
+        assert!(began.elapsed() > Duration::from_millis(1_900), "{window} {drips}: {:?}", began.elapsed());
+        stage.upstream.wait_until_left();
+    }
+    // A client that waits for a slow upstream is not such a one.
+    let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no".to_vec();
+    let slow = [Step::ReadBody, Step::Send(reply), Step::Pause(Duration::from_secs(4)), Step::Send(b"k".to_vec())];
+    stage.upstream.script(slow);
+    let answer = Client::connect(&stage).call(request(&stage, Method::GET, "/open", &[]), b"").unwrap();
+    assert_eq!((answer.status, &*answer.body), (200, &b"ok"[..]));
+}
+
+#[test]
+fn a_body_of_a_method_that_seldom_has_one_arrives() {
+    let served = in_clear();
+    let stage = Stage::on(&served.installation, json!({}), json!({}));
+    let mut client = Client::connect(&stage);
+    for method in [Method::GET, Method::DELETE, Method::OPTIONS, Method::POST] {
+        let answer = client.call(request(&stage, method.clone(), "/open", &[]), b"hello").unwrap();
+        assert_eq!(answer.status, 200);
+        let chunked = stage.request(&format!("{method} /open"), &[("transfer-encoding", "chunked")], b"");
+        let answer = stage.answer(&[&*chunked, b"5\r\nhello\r\n0\r\n\r\n"].concat());
+        assert_eq!(answer.status, 200);
+        let seen = stage.upstream.take_requests();
+        assert!(seen.len() == 2 && seen.iter().all(|seen| seen.body == b"hello"), "{method}: {seen:?}");
+    }
 }

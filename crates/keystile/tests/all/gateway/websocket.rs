@@ -214,3 +214,50 @@ fn ordinary_clients_and_servers_understand_each_other_through_it() {
     server.join().unwrap();
     stage.counts_only("allowed", 101, 1);
 }
+
+#[test]
+fn g19_a_socket_ends_when_its_api_asks_for_more_than_it_has() {
+    for wanted in [
+        json!({ "require_tls": true }),
+        json!({ "require_client_certificate": true }),
+        json!({ "access": "key" }),
+        json!({ "active": false }),
+    ] {
+        let stage = Stage::with(json!({ "access": "open" }), json!({}));
+        stage.upstream.script([Step::Send(GRANTS.to_vec()), Step::UntilClosed]);
+        let mut client = stage.client();
+        client.write(stage.request_without_key("GET /open", &ASKS, b"")).unwrap();
+        assert_eq!(client.answer().unwrap().status, 101);
+        let path = format!("/v1/apis/{}", stage.api_id);
+        let began = now();
+        let changed = match wanted.get("active") {
+            Some(_) => stage.manage.post(&format!("{path}/disable"), &json!({})),
+            None => stage.manage.patch(&path, &wanted),
+        };
+        assert_eq!(changed.0, 200, "{wanted}: {}", changed.1);
+        assert!(client.until_closed().is_some() && began.elapsed() < Duration::from_secs(5), "{wanted}");
+    }
+}
+
+#[test]
+fn g16_an_end_that_takes_nothing_ends_the_socket() {
+    let served = serve("write_stall_seconds = 1", "");
+    let stage = Stage::on(&served.installation, json!({}), json!({}));
+    stage.upstream.script([Step::Send([GRANTS, &vec![b'x'; 64 << 20]].concat()), Step::UntilClosed]);
+    let mut client = stage.client();
+    client.write(stage.request("GET /open", &ASKS, b"")).unwrap();
+    stage.upstream.wait_for(1);
+    // Nothing is read, not even the head.
+    stage.upstream.wait_until_left();
+}
+
+#[test]
+fn g19_http_1_0_switches_nothing() {
+    let stage = Stage::new();
+    let request =
+        String::from_utf8(stage.request("GET /open", &ASKS, b"")).unwrap().replacen("HTTP/1.1", "HTTP/1.0", 1);
+    let answer = keystile_testkit::raw::send(stage.gateway, request.as_bytes());
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(!answer.contains(" 101 "), "{answer}");
+    assert!(stage.upstream.requests().iter().all(|seen| seen.all("upgrade").is_empty()));
+}

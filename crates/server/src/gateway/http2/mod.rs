@@ -10,6 +10,7 @@
 
 mod patience;
 mod sound;
+mod taking;
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -26,10 +27,12 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep};
 
 use super::ending::Ending;
 use super::wire::{Exchange, Exchanges, MAX_HEAD_BYTES, Patience};
 use patience::{Idleness, Patient};
+use taking::Waiting;
 
 /// What a connection begins with that speaks HTTP/2 without having agreed on it (RFC 9113 §3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -43,6 +46,8 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 const MAX_SEND_BUFFER: usize = 64 << 10;
 /// Streams that a client may take back before they are answered, beyond as many as were answered.
 const MAX_ABANDONED: u64 = 100;
+/// How often it is looked whether answers are taken, in parts of the time that they may wait.
+const LOOKS: u32 = 4;
 /// How long a peer may be silent before it is asked whether it is there, and how long it has for its answer.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_PATIENCE: Duration = Duration::from_secs(20);
@@ -53,21 +58,21 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     F: Fn(Exchange, Request<Incoming>) -> A,
     A: Future<Output = Response<B>> + 'static,
-    B: hyper::body::Body + 'static,
+    B: hyper::body::Body + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let exchanges = Exchanges::default();
-    let tally = Rc::new(Tally::default());
+    let (tally, waiting) = (Rc::new(Tally::default()), Rc::new(Waiting::default()));
     let service = service_fn(|request| {
         let (exchange, request) = sound::judge(exchanges.begin(), request);
         let answering = Answering { tally: tally.clone(), is_answered: false };
-        let answered = answer(exchange, request);
+        let (answered, waiting) = (answer(exchange, request), waiting.clone());
         async move {
             let mut answering = answering;
             let response = answered.await;
             answering.is_answered = true;
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| waiting.watch(body)))
         }
     });
     let mut builder = http2::Builder::new(OnThisThread);
@@ -84,11 +89,18 @@ where
     let mut told = ending.wait();
     let mut idleness = Idleness::new(patience);
     // Until it ends, or has to.
+    let mut look = pin!(sleep(patience.write / LOOKS));
+    let mut takes_nothing = false;
     let ended = poll_fn(|cx| {
+        while look.as_mut().poll(cx).is_ready() {
+            takes_nothing = takes_nothing || waiting.is_longer_than(patience.write);
+            look.as_mut().reset(Instant::now() + patience.write / LOOKS);
+        }
         if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
             return Poll::Ready(Some(outcome));
         }
-        let must_end = tally.is_abused()
+        let must_end = takes_nothing
+            || tally.is_abused()
             || Pin::new(&mut told).poll(cx).is_ready()
             || idleness.poll_over(cx, exchanges.begun(), exchanges.is_idle()).is_ready();
         if must_end { Poll::Ready(None) } else { Poll::Pending }
@@ -96,6 +108,8 @@ where
     .await;
     let outcome = match ended {
         Some(outcome) => outcome,
+        // There is no use in waiting for it to take the rest.
+        None if takes_nothing => Ok(()),
         None => {
             connection.as_mut().graceful_shutdown();
             // Whoever does not leave then is left. When the process ends, that is sooner.
