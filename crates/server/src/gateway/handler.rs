@@ -304,29 +304,11 @@ impl Worker {
         }
         let client = self.proxies.client(caller.address, &parts.headers);
         let encrypted = caller.encrypted || self.proxies.says_encrypted(caller.address, &parts.headers);
-        let key = match credential::find(&api.key_places, &parts.headers, target.path(), target.query()) {
-            Err(Code::KeyExposed) => {
-                self.expose(credential::in_address(target.path(), target.query()), pending);
-                return Err(Code::KeyExposed.into());
-            }
-            Err(code) => return Err(code.into()),
-            Ok(Some(key)) if api.require_tls && !encrypted => {
-                self.expose(Some(key), pending);
-                return Err(Refusal::because(Code::KeyExposed, KEY_IN_CLEAR).into());
-            }
-            Ok(None) if api.require_tls && !encrypted => return Err(Code::TlsRequired.into()),
-            Ok(key) => key,
-        };
+        let key = self.find_key(&api, &parts.headers, &target, encrypted, pending)?;
         if api.require_client_certificate && caller.certificate.is_none() {
             return Err(Code::CertificateMissing.into());
         }
-        if let Some(most) = api.max_concurrent_calls {
-            let Some(place) = api.in_flight.enter(most) else {
-                let limits = LimitFields { retry_after: Some(OVERLOADED_RETRY_SECONDS), ..LimitFields::default() };
-                return Err(Refusal { limits: Some(Box::new(limits)), ..Code::Overloaded.into() }.into());
-            };
-            pending.takes(place);
-        }
+        take_place(&api, pending)?;
         let facts = Facts {
             client: Some(client),
             certificate: caller.certificate,
@@ -384,6 +366,30 @@ impl Worker {
         Ok(Going { api, request: Some(request), tally, limits, websocket })
     }
 
+    /// The key of a call to this API. One that others could read is refused and reported.
+    fn find_key<'a>(
+        &self,
+        api: &ApiView,
+        headers: &'a HeaderMap,
+        target: &'a CanonicalTarget<'_>,
+        encrypted: bool,
+        pending: &mut Pending,
+    ) -> Result<Option<Cow<'a, str>>, Refusal> {
+        match credential::find(&api.key_places, headers, target.path(), target.query()) {
+            Err(Code::KeyExposed) => {
+                self.expose(credential::in_address(target.path(), target.query()), pending);
+                Err(Code::KeyExposed.into())
+            }
+            Err(code) => Err(code.into()),
+            Ok(Some(key)) if api.require_tls && !encrypted => {
+                self.expose(Some(key), pending);
+                Err(Refusal::because(Code::KeyExposed, KEY_IN_CLEAR))
+            }
+            Ok(None) if api.require_tls && !encrypted => Err(Code::TlsRequired.into()),
+            Ok(key) => Ok(key),
+        }
+    }
+
     /// Says whose key it is that others could read, to its owner and in the count.
     fn expose(&self, text: Option<Cow<'_, str>>, pending: &mut Pending) {
         if let Some(key) = text.and_then(|text| self.engine.identify(&text)) {
@@ -401,6 +407,21 @@ impl Worker {
             text.and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| self.engine.identify(text))
         {
             pending.key(&key);
+        }
+    }
+}
+
+/// Takes a place among the calls that an API bears at once.
+fn take_place(api: &ApiView, pending: &mut Pending) -> Result<(), Refusal> {
+    let Some(most) = api.max_concurrent_calls else { return Ok(()) };
+    match api.in_flight.enter(most) {
+        Some(place) => {
+            pending.takes(place);
+            Ok(())
+        }
+        None => {
+            let limits = LimitFields { retry_after: Some(OVERLOADED_RETRY_SECONDS), ..LimitFields::default() };
+            Err(Refusal { limits: Some(Box::new(limits)), ..Code::Overloaded.into() })
         }
     }
 }
