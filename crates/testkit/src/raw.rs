@@ -96,6 +96,14 @@ impl Client {
         Ok(Self { wire: Wire::new(tls.shake(connect(address), name)?) })
     }
 
+    /// Whether an earlier session was taken up again.
+    pub fn is_resumed(&self) -> bool {
+        match &self.wire.stream {
+            Stream::Clear(_) => false,
+            Stream::Tls(stream) => stream.conn.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        }
+    }
+
     /// The certificate that the server showed; `None` in clear.
     pub fn server_certificate(&self) -> Option<Vec<u8>> {
         match &self.wire.stream {

@@ -285,3 +285,27 @@ fn management_and_verification_speak_tls_too() {
         assert_eq!(call(&mut client, request.as_bytes()).status, status, "{request}");
     }
 }
+
+#[test]
+fn c06_where_client_certificates_count_no_session_is_taken_up_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    issue_for_stages(&authority).write(&folder.path().join("own.pem"));
+    let plain = serve(
+        "tls_listen = \"127.0.0.1:0\"",
+        &format!("[tls]\ncertificates = [{:?}]\n", folder.path().join("own.pem")),
+    );
+    let secure = Secure::new("");
+    for (served, authority, may_resume) in [(&plain, &authority, true), (&secure.served, &secure.authority, false)] {
+        let stage = Stage::on(&served.installation, json!({}), json!({}));
+        let own = authority.issue(&["a.client"]);
+        let tls = authority.client(Some(&own));
+        let connect = || {
+            let address = served.installation.tls[0].unwrap();
+            let mut client = Client::connect_tls(address, &tls, &stage.host).unwrap();
+            assert_eq!(call(&mut client, &stage.request("GET /open", &[], b"")).status, 200);
+            client.is_resumed()
+        };
+        assert_eq!((connect(), connect()), (false, may_resume));
+    }
+}

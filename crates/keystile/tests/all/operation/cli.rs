@@ -432,3 +432,32 @@ fn results_that_find_no_room_are_a_failure() {
         assert!(said.contains("could not write the results"), "{args:?}: {said}");
     }
 }
+
+#[test]
+fn a_key_is_bound_to_a_certificate_asked_about_and_let_go() {
+    let world = shared();
+    let shell = shell(world);
+    let caller = world.caller(&json!({}));
+    let (own, other) = ("ab".repeat(32), "cd".repeat(32));
+    shell.exits(0, &["key", "update", &caller.id, "--certificate", &own, "--network", "127.0.0.0/8"]);
+    let verify = |more: &[&str]| {
+        let args = [&["key", "verify", "--api", &caller.api, "--ip", "127.0.0.1"][..], more].concat();
+        let ended = run_with(&mut shell.command(&args), format!("{}\n", caller.key).as_bytes());
+        (ended.code, ended.out)
+    };
+    assert_eq!(verify(&["--certificate", &own]).0, 0);
+    for more in [&["--certificate", other.as_str()][..], &[]] {
+        let (code, said) = verify(more);
+        assert!(code == 3 && said.contains("certificate_forbidden"), "{more:?}: {said}");
+    }
+    let changed = shell.json(&["key", "update", &caller.id, "--no-certificates"]);
+    assert_eq!(changed["restrictions"], json!({ "networks": { "allow": ["127.0.0.0/8"] } }), "the rest stays");
+    assert_eq!(verify(&[]).0, 0);
+    // The gateway would refuse a call without one, and so does verification.
+    let (status, _) =
+        world.manage().patch(&format!("/v1/apis/{}", caller.api), &json!({ "require_client_certificate": true }));
+    assert_eq!(status, 200);
+    let (code, said) = verify(&[]);
+    assert!(code == 3 && said.contains("certificate_missing"), "{said}");
+    assert_eq!(verify(&["--certificate", &other]).0, 0);
+}
