@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderValue;
-use keystile_core::api::Access;
+use keystile_core::api::ApiSettings;
 use keystile_core::decide::ActivationState;
 use keystile_core::facts::Facts;
 use keystile_core::id::{ApiId, KeyId, OrganizationId, ProjectId};
@@ -18,9 +18,11 @@ use keystile_core::key::{Environment, KeyKind, Pepper, PepperSecret, Standing};
 use keystile_core::policy::Policy;
 use keystile_core::time::{Moment, Ticks, Timestamp};
 use keystile_server::enforce::engine::{Door, Engine};
+use keystile_server::enforce::in_flight::InFlight;
 use keystile_server::enforce::keys::KeyEntry;
 use keystile_server::enforce::operations::{ApiLabels, Operations};
-use keystile_server::enforce::snapshot::{ApiView, PolicyView, ProjectView, Snapshot, Upstream};
+use keystile_server::enforce::snapshot::{ApiView, PolicyView, ProjectView, Snapshot};
+use keystile_store::records::Api;
 
 const SAMPLES: usize = 1_000_000;
 /// Few enough to stay in the cache of a core: what is measured is the path, not the memory behind it.
@@ -69,28 +71,23 @@ fn engine() -> Engine {
 }
 
 fn api() -> ApiView {
-    ApiView {
-        number: 1,
-        id: ApiId::from_entropy([3; 16]),
-        name: "timing".into(),
-        organization: OURS,
-        owner: 1,
-        active: true,
-        access: Access::Key,
-        require_tls: false,
-        cors: None,
-        require_client_certificate: false,
-        upstream: Arc::new(Upstream::new(&"http://127.0.0.1:9".parse().expect("an upstream"))),
-        hosts: Vec::new(),
-        path_prefix: "".into(),
-        strip_prefix: false,
-        key_places: Vec::new(),
-        body_limit_bytes: 0,
-        in_flight: Default::default(),
-        max_concurrent_calls: None,
-        upstream_timeout: std::time::Duration::ZERO,
-        operations: Operations::Segments(Arc::new(ApiLabels::new(1, Arc::default()))),
-    }
+    ApiView::new(
+        &Api {
+            id: ApiId::from_entropy([3; 16]),
+            number: 1,
+            organization: OURS,
+            organization_number: 1,
+            name: "timing".to_owned(),
+            active: true,
+            settings: ApiSettings::new("http://127.0.0.1:9".parse().expect("an upstream")),
+            document: None,
+            created_at: Timestamp::from_secs(0),
+            updated_at: Timestamp::from_secs(0),
+            revision: 1,
+        },
+        Operations::Segments(Arc::new(ApiLabels::new(1, Arc::default()))),
+        InFlight::default(),
+    )
 }
 
 fn main() {

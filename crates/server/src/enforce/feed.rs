@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use http::HeaderValue;
 use keystile_core::operation::OperationTable;
@@ -20,8 +19,7 @@ use super::file::SnapshotFile;
 use super::in_flight::InFlight;
 use super::keys::{KeyEntry, Keys};
 use super::operations::{ApiLabels, Operations};
-use super::snapshot::{ApiView, KeyPlace, PolicyView, ProjectView, Router, Snapshot, Upstream, header_text};
-use crate::gateway::cors::CorsView;
+use super::snapshot::{ApiView, PolicyView, ProjectView, Router, Snapshot, header_text};
 use crate::openapi::ApiDocument;
 
 /// Revisions read in one go.
@@ -178,29 +176,8 @@ impl Feed {
             }
             None => Operations::Segments(labels.clone()),
         };
-        let settings = &api.settings;
-        Ok(Arc::new(ApiView {
-            number: api.number,
-            id: api.id,
-            name: api.name.as_str().into(),
-            organization: api.organization,
-            owner: api.organization_number,
-            active: api.active,
-            access: settings.access,
-            require_tls: settings.require_tls,
-            cors: settings.cors.clone().map(CorsView::new),
-            require_client_certificate: settings.require_client_certificate,
-            upstream: Arc::new(Upstream::new(&settings.upstream)),
-            hosts: settings.hosts.iter().map(|host| host.as_str().into()).collect(),
-            path_prefix: settings.path_prefix.as_str().into(),
-            strip_prefix: settings.strip_prefix,
-            key_places: settings.key_locations.iter().map(KeyPlace::new).collect(),
-            body_limit_bytes: settings.body_limit_bytes,
-            in_flight: state.in_flight.entry(api.number).or_default().clone(),
-            max_concurrent_calls: settings.max_concurrent_calls,
-            upstream_timeout: Duration::from_secs(settings.upstream_timeout_seconds.into()),
-            operations,
-        }))
+        let in_flight = state.in_flight.entry(api.number).or_default().clone();
+        Ok(Arc::new(ApiView::new(api, operations, in_flight)))
     }
 }
 

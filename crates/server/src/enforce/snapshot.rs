@@ -11,6 +11,7 @@ use keystile_core::decide::ActivationState;
 use keystile_core::id::{ApiId, OrganizationId, ProjectId};
 use keystile_core::key::Environment;
 use keystile_core::policy::Policy;
+use keystile_store::records::Api;
 
 use super::arena::Views;
 use super::in_flight::InFlight;
@@ -138,6 +139,35 @@ pub struct ApiView {
     pub upstream_timeout: Duration,
     /// How its calls are told apart.
     pub operations: Operations,
+}
+
+impl ApiView {
+    /// Prepares an API as it is kept.
+    pub fn new(api: &Api, operations: Operations, in_flight: InFlight) -> Self {
+        let settings = &api.settings;
+        Self {
+            number: api.number,
+            id: api.id,
+            name: api.name.as_str().into(),
+            organization: api.organization,
+            owner: api.organization_number,
+            active: api.active,
+            access: settings.access,
+            require_tls: settings.require_tls,
+            cors: settings.cors.clone().map(CorsView::new),
+            require_client_certificate: settings.require_client_certificate,
+            upstream: Arc::new(Upstream::new(&settings.upstream)),
+            hosts: settings.hosts.iter().map(|host| host.as_str().into()).collect(),
+            path_prefix: settings.path_prefix.as_str().into(),
+            strip_prefix: settings.strip_prefix,
+            key_places: settings.key_locations.iter().map(KeyPlace::new).collect(),
+            body_limit_bytes: settings.body_limit_bytes,
+            in_flight,
+            max_concurrent_calls: settings.max_concurrent_calls,
+            upstream_timeout: Duration::from_secs(settings.upstream_timeout_seconds.into()),
+            operations,
+        }
+    }
 }
 
 /// Where a key stands, ready for looking there.

@@ -60,10 +60,11 @@ impl CorsView {
         Box::new(fields)
     }
 
-    /// What a preflight is answered with; `None` if the page may not call.
-    pub(super) fn preflight(&self, request: &HeaderMap) -> Option<Box<HeaderMap>> {
-        let mut fields = self.answer(request);
-        fields.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN).then_some(())?;
+    /// Adds to an answer what a preflight asks for; `false`, and nothing, if the page may not call.
+    pub(super) fn add_preflight(&self, fields: &mut HeaderMap, request: &HeaderMap) -> bool {
+        if !fields.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+            return false;
+        }
         fields.remove(ACCESS_CONTROL_EXPOSE_HEADERS);
         fields.insert(ACCESS_CONTROL_ALLOW_METHODS, self.methods.clone());
         if let Some(headers) = self.headers.as_ref().or_else(|| request.get(ACCESS_CONTROL_REQUEST_HEADERS)) {
@@ -71,7 +72,7 @@ impl CorsView {
         }
         fields.insert(ACCESS_CONTROL_MAX_AGE, self.max_age.clone());
         fields.insert(VARY, VARY_PREFLIGHT);
-        Some(fields)
+        true
     }
 
     fn allowed(&self, request: &HeaderMap) -> Option<HeaderValue> {

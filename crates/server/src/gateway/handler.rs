@@ -7,47 +7,38 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{
-    ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING, VIA,
-    WWW_AUTHENTICATE,
-};
+use http::header::{AUTHORIZATION, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING, VIA};
 use http::response::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use keystile_core::Code;
 use keystile_core::api::Access;
 use keystile_core::facts::Facts;
 use keystile_core::id::RequestId;
-use keystile_core::method::{Method, MethodSet};
+use keystile_core::method::Method;
 use keystile_core::target::{CanonicalTarget, TargetError};
 
-use super::body::{Answer, BodyEnd, Outgoing, Tally};
+use super::body::{Answer, Outgoing, Tally};
 use super::client::TrustedProxies;
 use super::cors::{self, is_preflight};
 use super::credential;
-use super::forward::{ForwardError, forward};
-use super::headers::{
-    X_CONSUMER_ID, X_CONSUMER_USERNAME, X_CREDENTIAL_IDENTIFIER, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO,
-    X_REQUEST_ID, forwarded, strip_answer,
-};
+use super::forward::forward;
+use super::headers::{X_FORWARDED_PROTO, X_REQUEST_ID, strip_answer};
+use super::onward::{below, host, id_header, upstream_headers, upstream_uri};
 use super::pool::Pool;
+use super::refusal::{LimitFields, Refusal, Turned, refuse, unanswered};
 use super::tunnel::{self, Asked, Slot, Tunnel, Watch};
 use super::via::Via;
 use super::websocket;
 use super::wire::Exchange;
-use crate::enforce::engine::{Door, Engine, Verdict};
+use crate::enforce::engine::{Door, Engine};
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
 use crate::exposure::Exposures;
-use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
-use crate::ratelimit;
 use crate::usage::{Pending, Recorder};
 
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const HTTP: HeaderValue = HeaderValue::from_static("http");
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 const HTTPS: HeaderValue = HeaderValue::from_static("https");
@@ -56,8 +47,6 @@ const KEY_IN_CLEAR: &str =
     "A key that crosses the network unencrypted can be read by others; call over https, and replace this key.";
 /// When to try again where all places are taken: nobody knows, and soon.
 const OVERLOADED_RETRY_SECONDS: u64 = 1;
-/// Fields that the gateway adds to a call.
-const ADDED_FIELDS: usize = 9;
 
 /// What one worker needs to answer calls. It stays on its core.
 pub struct Worker {
@@ -125,40 +114,6 @@ impl Caller {
 
 fn address_header(address: IpAddr) -> HeaderValue {
     HeaderValue::try_from(address.to_string()).expect("addresses are visible ASCII")
-}
-
-/// Why a call is not carried on.
-struct Refusal {
-    problem: Problem,
-    code: Code,
-    /// Boxed: refusals are rare, and every step hands one on.
-    limits: Option<Box<LimitFields>>,
-}
-
-impl From<Code> for Refusal {
-    fn from(code: Code) -> Self {
-        Self { problem: Problem::of(code), code, limits: None }
-    }
-}
-
-/// Why a call does not go to its upstream.
-enum Turned {
-    /// It may not.
-    Refused(Refusal),
-    /// A browser asked whether a page may call, and it may.
-    Preflight,
-}
-
-impl<R: Into<Refusal>> From<R> for Turned {
-    fn from(refusal: R) -> Self {
-        Self::Refused(refusal.into())
-    }
-}
-
-impl Refusal {
-    fn because(code: Code, detail: &'static str) -> Self {
-        Self { problem: Problem::of(code).because(detail), code, limits: None }
-    }
 }
 
 impl Worker {
@@ -296,10 +251,10 @@ impl Worker {
         let path = below(&api, target.path());
         pending.api(&api, api.operations.label(method, path));
         if let Some(own) = &api.cors {
-            *cors = Some(own.answer(&parts.headers));
+            let fields = cors.insert(own.answer(&parts.headers));
             if is_preflight(method, &parts.headers) {
-                *cors = Some(own.preflight(&parts.headers).ok_or(Code::OriginForbidden)?);
-                return Err(Turned::Preflight);
+                let may_call = own.add_preflight(fields, &parts.headers);
+                return Err(if may_call { Turned::Preflight } else { Code::OriginForbidden.into() });
             }
         }
         let client = self.proxies.client(caller.address, &parts.headers);
@@ -327,7 +282,7 @@ impl Worker {
         }
         let limits = verdict.as_ref().map(LimitFields::of).unwrap_or_default();
         if let Some(code) = verdict.as_ref().map(|verdict| verdict.code).filter(|code| !code.is_allowed()) {
-            return Err(Refusal { limits: Some(Box::new(limits)), ..code.into() }.into());
+            return Err(Refusal::with_limits(code, limits).into());
         }
         if body.size_hint().lower() > api.body_limit_bytes {
             return Err(Code::ContentTooLarge.into());
@@ -419,23 +374,7 @@ fn take_place(api: &ApiView, pending: &mut Pending) -> Result<(), Refusal> {
             pending.takes(place);
             Ok(())
         }
-        None => {
-            let limits = LimitFields { retry_after: Some(OVERLOADED_RETRY_SECONDS), ..LimitFields::default() };
-            Err(Refusal { limits: Some(Box::new(limits)), ..Code::Overloaded.into() })
-        }
-    }
-}
-
-/// What the client hears when the upstream gave no answer.
-fn unanswered(error: &ForwardError, exchange: &Exchange) -> Refusal {
-    match error {
-        ForwardError::Upstream(code) => (*code).into(),
-        ForwardError::Body(BodyEnd::TooLarge) => Code::ContentTooLarge.into(),
-        ForwardError::Body(BodyEnd::Stalled) => Code::RequestTimeout.into(),
-        ForwardError::Body(BodyEnd::Broken) => match exchange.body_refused() {
-            Some(refused) => Refusal::because(refused.code, refused.detail),
-            None => Code::ClientGone.into(),
-        },
+        None => Err(Refusal::with_limits(Code::Overloaded, LimitFields::again_in(OVERLOADED_RETRY_SECONDS))),
     }
 }
 
@@ -466,9 +405,7 @@ impl Going {
         let lease = (sender, self.api.upstream.clone(), pool.clone());
         Response::from_parts(parts, Answer::streamed(incoming, pending, self.tally, lease, exchange))
     }
-}
 
-impl Going {
     /// The head of an answer as the client gets it.
     fn dress(&mut self, parts: &mut Parts, id: HeaderValue) {
         parts.version = http::Version::HTTP_11;
@@ -478,135 +415,4 @@ impl Going {
         std::mem::take(&mut self.limits).put(&mut parts.headers);
         parts.extensions.clear();
     }
-}
-
-/// The gateway's own answer: a problem.
-fn refuse(
-    refusal: Refusal,
-    mut pending: Pending,
-    id: RequestId,
-    id_header: HeaderValue,
-    exchange: Exchange,
-) -> Response<Answer> {
-    let body = refusal.problem.to_json(id);
-    pending.sent(body.len() as u64);
-    let mut response = Response::new(Answer::own(body, exchange));
-    *response.status_mut() = StatusCode::from_u16(refusal.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, PROBLEM_JSON);
-    headers.insert(X_REQUEST_ID, id_header);
-    if refusal.code.wants_challenge() {
-        headers.insert(WWW_AUTHENTICATE, CHALLENGE);
-    }
-    if refusal.code == Code::MethodNotAllowed {
-        headers
-            .insert(ALLOW, HeaderValue::try_from(MethodSet::ALL.to_string()).expect("method names are visible ASCII"));
-    }
-    if let Some(limits) = refusal.limits {
-        limits.put(headers);
-    }
-    pending.finish(refusal.code, refusal.problem.status);
-    response
-}
-
-/// The text of an id as a header value.
-fn id_header(text: &[u8]) -> HeaderValue {
-    HeaderValue::from_maybe_shared(Bytes::copy_from_slice(text)).expect("ids are visible ASCII")
-}
-
-/// What a client is told of its limits.
-#[derive(Default)]
-struct LimitFields {
-    policy: Option<HeaderValue>,
-    state: Option<HeaderValue>,
-    retry_after: Option<u64>,
-}
-
-impl LimitFields {
-    fn of(verdict: &Verdict) -> Self {
-        let Some(key) = &verdict.key else { return Self::default() };
-        let is_limited = verdict.code == Code::RateLimited;
-        Self {
-            policy: key.policy.limits_header.clone(),
-            state: ratelimit::state_field(&key.policy.policy.rate_limits, &verdict.readings),
-            retry_after: verdict.retry_nanos.filter(|_| is_limited).map(ratelimit::seconds),
-        }
-    }
-
-    fn put(self, headers: &mut HeaderMap) {
-        if let Some(policy) = self.policy {
-            headers.insert(RATELIMIT_POLICY, policy);
-        }
-        if let Some(state) = self.state {
-            headers.insert(RATELIMIT, state);
-        }
-        if let Some(seconds) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-    }
-}
-
-/// The host of a call in lower case and without its port. The wire guard has seen that there is exactly one.
-fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> std::borrow::Cow<'a, str> {
-    let authority = match uri.authority() {
-        Some(authority) => authority.as_str(),
-        None => headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default(),
-    };
-    let end = if authority.starts_with('[') {
-        authority.find(']').map_or(authority.len(), |end| end + 1)
-    } else {
-        authority.find(':').unwrap_or(authority.len())
-    };
-    let host = &authority[..end];
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) { host.to_ascii_lowercase().into() } else { host.into() }
-}
-
-/// The path as the API's document and its keys' restrictions know it: without the prefix, if that is taken off.
-fn below<'a>(api: &ApiView, path: &'a str) -> &'a str {
-    if !api.strip_prefix {
-        return path;
-    }
-    match path.strip_prefix(&*api.path_prefix) {
-        Some("") | None => "/",
-        Some(rest) => rest,
-    }
-}
-
-/// The target as the upstream gets it: exactly what was judged.
-fn upstream_uri(api: &ApiView, target: &CanonicalTarget<'_>, uri: &Uri) -> Result<Uri, Code> {
-    let without_keys = target.query().and_then(|query| credential::query_without_keys(&api.key_places, query));
-    if target.is_verbatim() && !api.strip_prefix && api.upstream.base_path.is_empty() && without_keys.is_none() {
-        return Ok(uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from));
-    }
-    let path = below(api, target.path());
-    let query = without_keys.as_deref().or(target.query());
-    let mut text = String::with_capacity(api.upstream.base_path.len() + path.len() + query.map_or(0, |q| q.len() + 1));
-    text.push_str(&api.upstream.base_path);
-    text.push_str(path);
-    if let Some(query) = query.filter(|query| without_keys.is_none() || !query.is_empty()) {
-        text.push('?');
-        text.push_str(query);
-    }
-    PathAndQuery::try_from(text).map(Uri::from).map_err(|_| Code::RequestMalformed)
-}
-
-fn upstream_headers(
-    api: &ApiView,
-    client_headers: &HeaderMap,
-    verdict: Option<&Verdict>,
-    client: HeaderValue,
-    id: &HeaderValue,
-) -> HeaderMap {
-    let mut headers = forwarded(client_headers, &api.key_places, api.upstream.host_header.clone(), ADDED_FIELDS);
-    if let Some(key) = verdict.and_then(|verdict| verdict.key.as_ref()) {
-        headers.insert(X_CONSUMER_ID, key.project.id_header.clone());
-        headers.insert(X_CONSUMER_USERNAME, key.project.name_header.clone());
-        headers.insert(X_CREDENTIAL_IDENTIFIER, id_header(&key.entry.id.to_ascii()));
-    }
-    headers.insert(X_REQUEST_ID, id.clone());
-    headers.insert(X_FORWARDED_FOR, client);
-    if let Some(host) = client_headers.get(HOST) {
-        headers.insert(X_FORWARDED_HOST, host.clone());
-    }
-    headers
 }

@@ -1,8 +1,11 @@
 //! The gateway: a call comes in with a key, is decided, and goes on to its API's upstream.
 //!
-//! [`wire`] reads every byte of a connection before hyper does and refuses what is not sound HTTP/1.1 (SECURITY.md §4).
-//! [`http2`] does the same for whoever speaks that. [`handler`] carries a call from its head to its answer: route, [`credential`], [`client`] address, decision,
-//! [`headers`] rebuilt, [`via`] named, [`cors`] said, [`forward`] over the worker's [`pool`], [`body`] both ways, a `websocket` through a [`tunnel`]; `gather` writes small messages in one piece. [`serve`] joins a stream to all that, until [`ending`] says so.
+//! [`wire`] reads every byte of an HTTP/1.1 connection before hyper does and refuses what is not sound (SECURITY.md §4);
+//! [`http2`] judges the requests of clients that speak that. [`handler`] carries a call from its head to its answer:
+//! route, [`credential`], [`client`] address, decision, then `onward` (with [`headers`] rebuilt and [`via`] named) it goes
+//! by [`forward`] over the worker's [`pool`], [`body`] both ways, or as a `websocket` through a [`tunnel`]. `refusal` is
+//! the gateway's own answer, [`cors`] what pages are told in any. `gather` writes small messages in one piece. [`serve`]
+//! joins a stream to all that, until [`ending`] says so.
 //!
 //! Not here: listening and threads (the binary's), decisions (`enforce`), the management API.
 
@@ -16,7 +19,9 @@ mod gather;
 pub mod handler;
 pub mod headers;
 pub mod http2;
+mod onward;
 pub mod pool;
+mod refusal;
 pub mod serve;
 pub mod tunnel;
 pub mod via;

@@ -1,4 +1,4 @@
-//! TLS as the listeners speak it: certificates from files, chosen by the name that the client asks for (SNI), read anew
+//! TLS as the listeners speak it, and to upstreams (`upstream`): certificates from files, chosen by the name that the client asks for (SNI), read anew
 //! while the process runs.
 //!
 //! What an owner sees: `certificates` in `[tls]` names files or folders. A file holds the chain and the private key as

@@ -23,7 +23,7 @@
 //! hyper needs no timer then: all waiting is limited here.
 //!
 //! Left out on purpose: which methods, paths and hosts there are, size limits of bodies, removing hop-by-hop and
-//! identity fields (the service does it before it adds its own), HTTP/2 and TLS.
+//! identity fields (the service does it before it adds its own), HTTP/2 ([`http2`](super::http2)) and TLS.
 
 pub mod exchange;
 pub mod framing;

@@ -1,0 +1,139 @@
+//! The gateway's own answers: why a call does not go on, and what its client is told of it and of its limits.
+
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use keystile_core::Code;
+use keystile_core::id::RequestId;
+use keystile_core::method::MethodSet;
+
+use super::body::{Answer, BodyEnd};
+use super::forward::ForwardError;
+use super::headers::X_REQUEST_ID;
+use super::wire::Exchange;
+use crate::enforce::engine::Verdict;
+use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
+use crate::ratelimit;
+use crate::usage::Pending;
+
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// Why a call is not carried on.
+pub(super) struct Refusal {
+    problem: Problem,
+    code: Code,
+    /// Boxed: refusals are rare, and every step hands one on.
+    limits: Option<Box<LimitFields>>,
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self { problem: Problem::of(code), code, limits: None }
+    }
+}
+
+/// Why a call does not go to its upstream.
+pub(super) enum Turned {
+    /// It may not.
+    Refused(Refusal),
+    /// A browser asked whether a page may call, and it may.
+    Preflight,
+}
+
+impl<R: Into<Refusal>> From<R> for Turned {
+    fn from(refusal: R) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
+impl Refusal {
+    /// With what the client is told of its limits.
+    pub(super) fn with_limits(code: Code, limits: LimitFields) -> Self {
+        Self { limits: Some(Box::new(limits)), ..code.into() }
+    }
+
+    /// With a sentence that says more than the code's own.
+    pub(super) fn because(code: Code, detail: &'static str) -> Self {
+        Self { problem: Problem::of(code).because(detail), code, limits: None }
+    }
+}
+
+/// What the client hears when the upstream gave no answer.
+pub(super) fn unanswered(error: &ForwardError, exchange: &Exchange) -> Refusal {
+    match error {
+        ForwardError::Upstream(code) => (*code).into(),
+        ForwardError::Body(BodyEnd::TooLarge) => Code::ContentTooLarge.into(),
+        ForwardError::Body(BodyEnd::Stalled) => Code::RequestTimeout.into(),
+        ForwardError::Body(BodyEnd::Broken) => match exchange.body_refused() {
+            Some(refused) => Refusal::because(refused.code, refused.detail),
+            None => Code::ClientGone.into(),
+        },
+    }
+}
+
+/// The gateway's own answer: a problem.
+pub(super) fn refuse(
+    refusal: Refusal,
+    mut pending: Pending,
+    id: RequestId,
+    id_header: HeaderValue,
+    exchange: Exchange,
+) -> Response<Answer> {
+    let body = refusal.problem.to_json(id);
+    pending.sent(body.len() as u64);
+    let mut response = Response::new(Answer::own(body, exchange));
+    *response.status_mut() = StatusCode::from_u16(refusal.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+    headers.insert(X_REQUEST_ID, id_header);
+    if refusal.code.wants_challenge() {
+        headers.insert(WWW_AUTHENTICATE, CHALLENGE);
+    }
+    if refusal.code == Code::MethodNotAllowed {
+        headers
+            .insert(ALLOW, HeaderValue::try_from(MethodSet::ALL.to_string()).expect("method names are visible ASCII"));
+    }
+    if let Some(limits) = refusal.limits {
+        limits.put(headers);
+    }
+    pending.finish(refusal.code, refusal.problem.status);
+    response
+}
+
+/// What a client is told of its limits.
+#[derive(Default)]
+pub(super) struct LimitFields {
+    policy: Option<HeaderValue>,
+    state: Option<HeaderValue>,
+    retry_after: Option<u64>,
+}
+
+impl LimitFields {
+    /// Nothing but when to try again.
+    pub(super) fn again_in(seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..Self::default() }
+    }
+
+    /// What a decision says of them.
+    pub(super) fn of(verdict: &Verdict) -> Self {
+        let Some(key) = &verdict.key else { return Self::default() };
+        let is_limited = verdict.code == Code::RateLimited;
+        Self {
+            policy: key.policy.limits_header.clone(),
+            state: ratelimit::state_field(&key.policy.policy.rate_limits, &verdict.readings),
+            retry_after: verdict.retry_nanos.filter(|_| is_limited).map(ratelimit::seconds),
+        }
+    }
+
+    pub(super) fn put(self, headers: &mut HeaderMap) {
+        if let Some(policy) = self.policy {
+            headers.insert(RATELIMIT_POLICY, policy);
+        }
+        if let Some(state) = self.state {
+            headers.insert(RATELIMIT, state);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+}
