@@ -1,0 +1,214 @@
+//! How an API is published: where its calls come in, where they go, and where the key stands in them.
+//!
+//! Every value is checked when it is read; what is held can be served.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cors::Cors;
+use crate::key::{DEFAULT_KEY_DAYS, Prefix};
+use crate::target::CanonicalTarget;
+
+mod key_location;
+mod route;
+mod upstream;
+
+pub use key_location::KeyLocation;
+pub use route::{Host, PathPrefix};
+pub use upstream::{UpstreamUrl, is_host};
+
+/// Most hosts of one API.
+pub const MAX_HOSTS: usize = 64;
+/// Most places where one API looks for the key.
+pub const MAX_KEY_LOCATIONS: usize = 4;
+/// Longest life that an owner can give keys by default: ten years.
+pub const MAX_KEY_DAYS: u32 = 3_650;
+/// Request bodies are at most this long unless the owner says otherwise: 10 MiB.
+pub const DEFAULT_BODY_LIMIT_BYTES: u64 = 10 << 20;
+/// The most that an owner can allow: 64 GiB, beyond which a length is a mistake.
+pub const MAX_BODY_LIMIT_BYTES: u64 = 64 << 30;
+/// The most calls at once that an owner can speak of.
+pub const MAX_CONCURRENT_CALLS: u32 = 1_000_000;
+/// Seconds an upstream has to begin its answer unless the owner says otherwise.
+pub const DEFAULT_UPSTREAM_TIMEOUT_SECONDS: u32 = 60;
+/// The longest that an owner can give it: an hour.
+pub const MAX_UPSTREAM_TIMEOUT_SECONDS: u32 = 3_600;
+
+/// A setting makes no sense; the text says what would.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingError(String);
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SettingError {}
+
+fn wrong<T>(text: impl Into<String>) -> Result<T, SettingError> {
+    Err(SettingError(text.into()))
+}
+/// Implements the text form on the wire for a type that reads and prints itself.
+macro_rules! as_text {
+    ($name:ty) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+use as_text;
+
+fn is_plain_path(path: &str) -> bool {
+    CanonicalTarget::parse(path).is_ok_and(|target| target.path() == path && target.query().is_none())
+}
+
+/// Whether calls need a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// They do.
+    #[default]
+    Key,
+    /// The owner opened the API on purpose; calls are counted, nobody is identified.
+    Open,
+}
+
+/// How an API is published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiSettings {
+    /// Where its calls go.
+    pub upstream: UpstreamUrl,
+    /// Hosts it answers to; any, when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<Host>,
+    /// What its paths begin with.
+    #[serde(default)]
+    pub path_prefix: PathPrefix,
+    /// Whether the prefix is taken off before the call goes on.
+    #[serde(default)]
+    pub strip_prefix: bool,
+    /// Whether calls need a key.
+    #[serde(default)]
+    pub access: Access,
+    /// Whether calls must be encrypted.
+    #[serde(default)]
+    pub require_tls: bool,
+    /// Whether calls must come with a client certificate.
+    #[serde(default)]
+    pub require_client_certificate: bool,
+    /// Which pages in browsers may call; `None` leaves the word to the upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
+    /// Where the key stands.
+    #[serde(default = "default_key_locations")]
+    pub key_locations: Vec<KeyLocation>,
+    /// What the text of its keys begins with.
+    #[serde(default)]
+    pub key_prefix: Prefix,
+    /// Days until a new key expires.
+    #[serde(default = "default_key_days")]
+    pub key_days: u32,
+    /// Longest request body.
+    #[serde(default = "default_body_limit_bytes")]
+    pub body_limit_bytes: u64,
+    /// Calls that are answered at once; `None` for as many as come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_calls: Option<u32>,
+    /// How long the upstream has to begin its answer.
+    #[serde(default = "default_upstream_timeout_seconds")]
+    pub upstream_timeout_seconds: u32,
+}
+
+fn default_key_locations() -> Vec<KeyLocation> {
+    vec![KeyLocation::Bearer, KeyLocation::Header("x-api-key".to_owned())]
+}
+
+const fn default_key_days() -> u32 {
+    DEFAULT_KEY_DAYS
+}
+
+const fn default_body_limit_bytes() -> u64 {
+    DEFAULT_BODY_LIMIT_BYTES
+}
+
+const fn default_upstream_timeout_seconds() -> u32 {
+    DEFAULT_UPSTREAM_TIMEOUT_SECONDS
+}
+
+impl ApiSettings {
+    /// The defaults for an upstream.
+    pub fn new(upstream: UpstreamUrl) -> Self {
+        Self {
+            upstream,
+            hosts: Vec::new(),
+            path_prefix: PathPrefix::default(),
+            strip_prefix: false,
+            access: Access::Key,
+            require_tls: false,
+            require_client_certificate: false,
+            cors: None,
+            key_locations: default_key_locations(),
+            key_prefix: Prefix::default(),
+            key_days: DEFAULT_KEY_DAYS,
+            body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
+            max_concurrent_calls: None,
+            upstream_timeout_seconds: DEFAULT_UPSTREAM_TIMEOUT_SECONDS,
+        }
+    }
+
+    /// Whether a call could be meant for either: the same prefix, and a host in common or any host for both.
+    pub fn shares_route(&self, other: &Self) -> bool {
+        let shares_host = if self.hosts.is_empty() {
+            other.hosts.is_empty()
+        } else {
+            self.hosts.iter().any(|host| other.hosts.contains(host))
+        };
+        shares_host && self.path_prefix == other.path_prefix
+    }
+
+    /// Checks what no single value can know.
+    ///
+    /// # Errors
+    /// [`SettingError`] says which setting is out of bounds and what is allowed.
+    pub fn checked(self) -> Result<Self, SettingError> {
+        if self.hosts.len() > MAX_HOSTS {
+            return wrong(format!("an API has at most {MAX_HOSTS} hosts"));
+        }
+        let exposed = self.cors.as_ref().map(Cors::expose_headers).unwrap_or_default();
+        let holds_key =
+            |name: &String| name == "authorization" || self.key_locations.contains(&KeyLocation::Header(name.clone()));
+        if let Some(name) = exposed.iter().find(|name| holds_key(name)) {
+            return wrong(format!("cors.expose_headers must not name {name}: keys are no page's to read (G-20)"));
+        }
+        if self.key_locations.is_empty() || self.key_locations.len() > MAX_KEY_LOCATIONS {
+            return wrong(format!(
+                "key_locations takes 1 to {MAX_KEY_LOCATIONS} places; to let calls in without a key set access to open"
+            ));
+        }
+        if !(1..=MAX_KEY_DAYS).contains(&self.key_days) {
+            return wrong(format!("key_days is 1 to {MAX_KEY_DAYS}"));
+        }
+        if self.body_limit_bytes > MAX_BODY_LIMIT_BYTES {
+            return wrong(format!("body_limit_bytes is at most {MAX_BODY_LIMIT_BYTES}"));
+        }
+        if self.max_concurrent_calls.is_some_and(|most| !(1..=MAX_CONCURRENT_CALLS).contains(&most)) {
+            return wrong(format!("max_concurrent_calls is 1 to {MAX_CONCURRENT_CALLS}, or null for as many as come"));
+        }
+        if !(1..=MAX_UPSTREAM_TIMEOUT_SECONDS).contains(&self.upstream_timeout_seconds) {
+            return wrong(format!("upstream_timeout_seconds is 1 to {MAX_UPSTREAM_TIMEOUT_SECONDS}"));
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,157 @@
+//! Where an API's calls go.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{SettingError, as_text, is_plain_path, wrong};
+
+/// Where an API's calls go: `http://host[:port][/base]`, or the same with `https`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UpstreamUrl {
+    is_tls: bool,
+    host: String,
+    port: u16,
+    base_path: String,
+}
+
+impl UpstreamUrl {
+    /// Whether it is spoken to with TLS.
+    pub const fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    /// The scheme.
+    pub const fn scheme(&self) -> &'static str {
+        if self.is_tls { "https" } else { "http" }
+    }
+
+    /// The port that a URL without one means.
+    const fn default_port(is_tls: bool) -> u16 {
+        if is_tls { 443 } else { 80 }
+    }
+
+    /// The host, a name or an address; IPv6 in brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port; that of the scheme if the URL has none.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Host and port as they stand in a `Host` header: without the port if it is the scheme's.
+    pub fn authority(&self) -> String {
+        if self.port == Self::default_port(self.is_tls) {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// What stands before every path; empty or `/base` without a slash at its end.
+    pub fn base_path(&self) -> &str {
+        &self.base_path
+    }
+}
+
+impl fmt::Display for UpstreamUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme(), self.authority(), self.base_path)
+    }
+}
+
+impl FromStr for UpstreamUrl {
+    type Err = SettingError;
+
+    fn from_str(text: &str) -> Result<Self, SettingError> {
+        const FORM: &str = "an upstream is written http://host[:port][/base] or https://host[:port][/base], such as http://127.0.0.1:9000";
+        let schemes = [("http://", false), ("https://", true)];
+        let Some((rest, is_tls)) =
+            schemes.into_iter().find_map(|(scheme, is_tls)| Some((text.strip_prefix(scheme)?, is_tls)))
+        else {
+            return wrong(FORM);
+        };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, port) = split_port(authority).ok_or_else(|| SettingError(FORM.to_owned()))?;
+        let port = port.unwrap_or(Self::default_port(is_tls));
+        if port == 0 || !is_host(host) {
+            return wrong(FORM);
+        }
+        let base_path = path.trim_end_matches('/');
+        if !base_path.is_empty() && !is_plain_path(base_path) {
+            return wrong("the path of an upstream must be plain and in canonical form, such as http://host/base");
+        }
+        Ok(Self { is_tls, host: host.to_ascii_lowercase(), port, base_path: base_path.to_owned() })
+    }
+}
+
+as_text!(UpstreamUrl);
+
+/// Splits `host:port`, with IPv6 in brackets.
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let after_host = if authority.starts_with('[') {
+        authority.find(']')? + 1
+    } else {
+        authority.find(':').unwrap_or(authority.len())
+    };
+    let (host, rest) = authority.split_at(after_host);
+    match rest.strip_prefix(':') {
+        None if rest.is_empty() => Some((host, None)),
+        None => None,
+        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => port.parse().ok().map(|port| (host, Some(port))),
+        Some(_) => None,
+    }
+}
+
+/// A name of letters, digits, `-`, `_` and dots, an IPv4 address, or an IPv6 address in brackets.
+pub fn is_host(host: &str) -> bool {
+    if let Some(inner) = host.strip_prefix('[') {
+        return inner.strip_suffix(']').is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok());
+    }
+    !host.is_empty()
+        && host.len() <= 253
+        && host.split('.').all(|label| {
+            (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_is_read_and_written_in_one_form() {
+        for (text, form) in [
+            ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+            ("http://Example.com:80/", "http://example.com"),
+            ("http://[::1]:8080/base/", "http://[::1]:8080/base"),
+            ("http://db_1/v1", "http://db_1/v1"),
+            ("https://Example.com:443/", "https://example.com"),
+            ("https://example.com:80/a", "https://example.com:80/a"),
+            ("http://example.com:443", "http://example.com:443"),
+        ] {
+            assert_eq!(text.parse::<UpstreamUrl>().map(|url| url.to_string()).as_deref(), Ok(form), "{text}");
+        }
+        for text in [
+            "",
+            "ftp://x",
+            "ftp://x",
+            "https:/x",
+            "http://",
+            "http://a b",
+            "http://u@h",
+            "http://h:0",
+            "http://h:99999",
+            "http://h:+1",
+            "http://h/a/../b",
+            "http://h/?q",
+            "http://[::1",
+            "http://h:",
+        ] {
+            assert!(text.parse::<UpstreamUrl>().is_err(), "{text}");
+        }
+    }
+}
