@@ -130,6 +130,8 @@ codes! {
     UpstreamUnreachable = 70, "upstream_unreachable", 502, "Upstream unreachable", "The API behind the gateway could not be reached, or gave no answer that can be passed on; try again in a moment.";
     /// The upstream did not answer in time.
     UpstreamTimeout = 71, "upstream_timeout", 504, "Upstream too slow", "The API behind the gateway did not answer in time; try again in a moment.";
+    /// It failed so often that it gets no calls for a while.
+    UpstreamDown = 74, "upstream_down", 503, "Upstream down", "The API behind the gateway has failed several times in a row and is given a rest; try again as soon as Retry-After says.";
     /// The call came back to the gateway that had sent it on.
     LoopDetected = 73, "loop_detected", 508, "The call goes round in a circle", "This call came back to the gateway that had sent it on; its API's upstream must be the API, not this gateway.";
     /// The client left before it had the whole answer.

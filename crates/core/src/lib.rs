@@ -25,6 +25,7 @@ pub mod proxy;
 pub mod restrict;
 pub mod target;
 pub mod time;
+pub mod upstream;
 pub mod usage;
 
 pub use code::Code;

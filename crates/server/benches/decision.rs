@@ -19,6 +19,7 @@ use keystile_server::enforce::in_flight::InFlight;
 use keystile_server::enforce::keys::KeyEntry;
 use keystile_server::enforce::operations::{ApiLabels, Operations};
 use keystile_server::enforce::snapshot::{ApiView, PolicyView, ProjectView, Snapshot};
+use keystile_server::upstream::Upstream;
 use keystile_store::records::Api;
 
 #[global_allocator]
@@ -76,6 +77,7 @@ fn world(keys: u32) -> World {
             environment: Environment::Live,
         });
     }
+    let settings = ApiSettings::new("http://127.0.0.1:9".parse().expect("an upstream"));
     let api = Arc::new(ApiView::new(
         &Api {
             id: ApiId::from_entropy([3; 16]),
@@ -84,7 +86,7 @@ fn world(keys: u32) -> World {
             organization_number: 1,
             name: "bench".to_owned(),
             active: true,
-            settings: ApiSettings::new("http://127.0.0.1:9".parse().expect("an upstream")),
+            settings: settings.clone(),
             document: None,
             created_at: Timestamp::from_secs(0),
             updated_at: Timestamp::from_secs(0),
@@ -92,6 +94,7 @@ fn world(keys: u32) -> World {
         },
         Operations::Segments(Arc::new(ApiLabels::new(1, snapshot.labels.clone()))),
         InFlight::default(),
+        Arc::new(Upstream::new(&settings)),
     ));
     World { engine: Engine::new(snapshot, vec![pepper]), api, keys }
 }

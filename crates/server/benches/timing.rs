@@ -22,6 +22,7 @@ use keystile_server::enforce::in_flight::InFlight;
 use keystile_server::enforce::keys::KeyEntry;
 use keystile_server::enforce::operations::{ApiLabels, Operations};
 use keystile_server::enforce::snapshot::{ApiView, PolicyView, ProjectView, Snapshot};
+use keystile_server::upstream::Upstream;
 use keystile_store::records::Api;
 
 const SAMPLES: usize = 1_000_000;
@@ -71,6 +72,7 @@ fn engine() -> Engine {
 }
 
 fn api() -> ApiView {
+    let settings = ApiSettings::new("http://127.0.0.1:9".parse().expect("an upstream"));
     ApiView::new(
         &Api {
             id: ApiId::from_entropy([3; 16]),
@@ -79,7 +81,7 @@ fn api() -> ApiView {
             organization_number: 1,
             name: "timing".to_owned(),
             active: true,
-            settings: ApiSettings::new("http://127.0.0.1:9".parse().expect("an upstream")),
+            settings: settings.clone(),
             document: None,
             created_at: Timestamp::from_secs(0),
             updated_at: Timestamp::from_secs(0),
@@ -87,6 +89,7 @@ fn api() -> ApiView {
         },
         Operations::Segments(Arc::new(ApiLabels::new(1, Arc::default()))),
         InFlight::default(),
+        Arc::new(Upstream::new(&settings)),
     )
 }
 

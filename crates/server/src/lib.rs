@@ -15,6 +15,7 @@ pub mod problem;
 pub mod ratelimit;
 pub mod setup;
 pub mod tls;
+pub mod upstream;
 pub mod usage;
 pub mod verify;
 pub mod world;

@@ -72,7 +72,10 @@ fn known(feed: &Feed, projects: u32) -> BTreeMap<String, String> {
         }
     }
     for api in snapshot.router.load().apis() {
-        all.insert(format!("api {}", api.number), format!("{} {} {:?}", api.name, api.active, api.upstream));
+        all.insert(
+            format!("api {}", api.number),
+            format!("{} {} {:?}", api.name, api.active, api.upstream.host_header),
+        );
     }
     all
 }

@@ -12,11 +12,13 @@ use crate::target::CanonicalTarget;
 
 mod key_location;
 mod route;
+mod target;
 mod upstream;
 
 pub use key_location::KeyLocation;
 pub use route::{Host, PathPrefix};
-pub use upstream::{UpstreamUrl, is_host};
+pub use target::{CheckPath, HealthCheck, MAX_TARGETS, Target, TargetAddress};
+pub use upstream::{UpstreamProtocol, UpstreamUrl, is_host};
 
 /// Most hosts of one API.
 pub const MAX_HOSTS: usize = 64;
@@ -34,6 +36,14 @@ pub const MAX_CONCURRENT_CALLS: u32 = 1_000_000;
 pub const DEFAULT_UPSTREAM_TIMEOUT_SECONDS: u32 = 60;
 /// The longest that an owner can give it: an hour.
 pub const MAX_UPSTREAM_TIMEOUT_SECONDS: u32 = 3_600;
+/// Seconds an upstream may pause within its answer unless the owner says otherwise.
+pub const DEFAULT_IDLE_TIMEOUT_SECONDS: u32 = 300;
+/// The longest pause, and the longest time for a whole call, that an owner can allow: a day.
+pub const MAX_CALL_SECONDS: u32 = 86_400;
+/// Failures in a row after which a target gets rest unless the owner says otherwise.
+pub const DEFAULT_BREAKER_FAILURES: u32 = 5;
+/// The most failures that an owner can bear.
+pub const MAX_BREAKER_FAILURES: u32 = 1_000;
 
 /// A setting makes no sense; the text says what would.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +100,18 @@ pub enum Access {
 pub struct ApiSettings {
     /// Where its calls go.
     pub upstream: UpstreamUrl,
+    /// The machines that take them, in place of the host and port of the URL.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<Target>,
+    /// What is spoken to the upstream.
+    #[serde(default)]
+    pub upstream_protocol: UpstreamProtocol,
+    /// How targets are asked whether they are well; `None` asks nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// Failures in a row after which a target gets rest; 0 for never.
+    #[serde(default = "default_breaker_failures")]
+    pub breaker_failures: u32,
     /// Hosts it answers to; any, when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<Host>,
@@ -129,6 +151,15 @@ pub struct ApiSettings {
     /// How long the upstream has to begin its answer.
     #[serde(default = "default_upstream_timeout_seconds")]
     pub upstream_timeout_seconds: u32,
+    /// How long it may take to accept a connection; `None` for what the server's settings say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_timeout_seconds: Option<u32>,
+    /// How long it may pause within its answer.
+    #[serde(default = "default_idle_timeout_seconds")]
+    pub idle_timeout_seconds: u32,
+    /// How long a call may take from its head to the end of its answer; `None` for as long as it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_timeout_seconds: Option<u32>,
 }
 
 fn default_key_locations() -> Vec<KeyLocation> {
@@ -147,11 +178,23 @@ const fn default_upstream_timeout_seconds() -> u32 {
     DEFAULT_UPSTREAM_TIMEOUT_SECONDS
 }
 
+const fn default_breaker_failures() -> u32 {
+    DEFAULT_BREAKER_FAILURES
+}
+
+const fn default_idle_timeout_seconds() -> u32 {
+    DEFAULT_IDLE_TIMEOUT_SECONDS
+}
+
 impl ApiSettings {
     /// The defaults for an upstream.
     pub fn new(upstream: UpstreamUrl) -> Self {
         Self {
             upstream,
+            targets: Vec::new(),
+            upstream_protocol: UpstreamProtocol::default(),
+            health_check: None,
+            breaker_failures: DEFAULT_BREAKER_FAILURES,
             hosts: Vec::new(),
             path_prefix: PathPrefix::default(),
             strip_prefix: false,
@@ -165,6 +208,9 @@ impl ApiSettings {
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
             max_concurrent_calls: None,
             upstream_timeout_seconds: DEFAULT_UPSTREAM_TIMEOUT_SECONDS,
+            connect_timeout_seconds: None,
+            idle_timeout_seconds: DEFAULT_IDLE_TIMEOUT_SECONDS,
+            total_timeout_seconds: None,
         }
     }
 
@@ -206,8 +252,20 @@ impl ApiSettings {
         if self.max_concurrent_calls.is_some_and(|most| !(1..=MAX_CONCURRENT_CALLS).contains(&most)) {
             return wrong(format!("max_concurrent_calls is 1 to {MAX_CONCURRENT_CALLS}, or null for as many as come"));
         }
-        if !(1..=MAX_UPSTREAM_TIMEOUT_SECONDS).contains(&self.upstream_timeout_seconds) {
-            return wrong(format!("upstream_timeout_seconds is 1 to {MAX_UPSTREAM_TIMEOUT_SECONDS}"));
+        target::checked(&self.targets)?;
+        self.health_check.as_ref().map_or(Ok(()), HealthCheck::checked)?;
+        if self.breaker_failures > MAX_BREAKER_FAILURES {
+            return wrong(format!("breaker_failures is at most {MAX_BREAKER_FAILURES}, or 0 to give targets no rest"));
+        }
+        for (name, value, most) in [
+            ("upstream_timeout_seconds", Some(self.upstream_timeout_seconds), MAX_UPSTREAM_TIMEOUT_SECONDS),
+            ("connect_timeout_seconds", self.connect_timeout_seconds, MAX_UPSTREAM_TIMEOUT_SECONDS),
+            ("idle_timeout_seconds", Some(self.idle_timeout_seconds), MAX_CALL_SECONDS),
+            ("total_timeout_seconds", self.total_timeout_seconds, MAX_CALL_SECONDS),
+        ] {
+            if value.is_some_and(|seconds| !(1..=most).contains(&seconds)) {
+                return wrong(format!("{name} is 1 to {most}"));
+            }
         }
         Ok(self)
     }

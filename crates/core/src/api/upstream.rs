@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::target::TargetAddress;
 use super::{SettingError, as_text, is_plain_path, wrong};
 
 /// Where an API's calls go: `http://host[:port][/base]`, or the same with `https`.
@@ -51,6 +52,11 @@ impl UpstreamUrl {
         }
     }
 
+    /// Where connections go unless the API has targets of its own.
+    pub fn address(&self) -> TargetAddress {
+        TargetAddress::new(&self.host, self.port)
+    }
+
     /// What stands before every path; empty or `/base` without a slash at its end.
     pub fn base_path(&self) -> &str {
         &self.base_path
@@ -91,7 +97,7 @@ impl FromStr for UpstreamUrl {
 as_text!(UpstreamUrl);
 
 /// Splits `host:port`, with IPv6 in brackets.
-fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+pub(super) fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let after_host = if authority.starts_with('[') {
         authority.find(']')? + 1
     } else {
@@ -116,6 +122,17 @@ pub fn is_host(host: &str) -> bool {
         && host.split('.').all(|label| {
             (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
         })
+}
+
+/// What is spoken to an upstream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1 (RFC 9112).
+    #[default]
+    Http1,
+    /// HTTP/2 (RFC 9113): agreed on by ALPN over TLS, known before in clear. What gRPC needs.
+    Http2,
 }
 
 #[cfg(test)]

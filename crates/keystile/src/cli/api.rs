@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use keystile_core::api::{Host, KeyLocation, PathPrefix, UpstreamUrl};
+use keystile_core::api::{CheckPath, Host, KeyLocation, PathPrefix, Target, UpstreamUrl};
 use keystile_core::key::Prefix;
 use serde_json::{Value, json};
 
@@ -27,6 +27,11 @@ pub enum Verb {
     Update(Update),
     /// Delete an API, with its activations.
     Delete {
+        /// Its id or name.
+        api: String,
+    },
+    /// Show the machines that take an API's calls, and how they are.
+    Targets {
         /// Its id or name.
         api: String,
     },
@@ -71,6 +76,12 @@ pub struct Update {
     /// Answer to every host again.
     #[arg(long, conflicts_with = "hosts")]
     any_host: bool,
+    /// Send calls to the upstream's own host and port again.
+    #[arg(long, conflicts_with = "targets")]
+    no_targets: bool,
+    /// Stop asking targets whether they are well.
+    #[arg(long, conflicts_with_all = ["health_check_path", "health_check_seconds"])]
+    no_health_check: bool,
     /// Leave the word to the upstream which pages may call.
     #[arg(long, conflicts_with = "cors_origins")]
     no_cors: bool,
@@ -81,6 +92,22 @@ pub struct Update {
 
 #[derive(Debug, Args)]
 struct Settings {
+    /// A machine that takes its calls, HOST:PORT or HOST:PORT=WEIGHT, in place of the upstream's own host and port; repeat
+    /// for several.
+    #[arg(long = "target", value_name = "TARGET")]
+    targets: Vec<Target>,
+    /// What is spoken to the upstream; gRPC needs http2.
+    #[arg(long, value_name = "PROTOCOL", value_parser = ["http1", "http2"])]
+    upstream_protocol: Option<String>,
+    /// What targets are asked for to see whether they are well, such as /healthz.
+    #[arg(long, value_name = "PATH")]
+    health_check_path: Option<CheckPath>,
+    /// Seconds from one health check to the next; without a path it looks for no more than a connection.
+    #[arg(long, value_name = "N")]
+    health_check_seconds: Option<u32>,
+    /// Failures in a row after which a target gets no calls for a while. 0 for never.
+    #[arg(long, value_name = "N")]
+    breaker_failures: Option<u32>,
     /// A host it answers to; repeat for several. Any host unless given.
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<Host>,
@@ -124,6 +151,15 @@ struct Settings {
     /// Seconds the upstream has to begin its answer.
     #[arg(long, value_name = "N")]
     upstream_timeout_seconds: Option<u32>,
+    /// Seconds a target may take to accept a connection. 0 for what the server's settings say.
+    #[arg(long, value_name = "N")]
+    connect_timeout_seconds: Option<u32>,
+    /// Seconds the upstream may pause within its answer.
+    #[arg(long, value_name = "N")]
+    idle_timeout_seconds: Option<u32>,
+    /// Seconds a call may take to the end of its answer. 0 for as long as it takes.
+    #[arg(long, value_name = "N")]
+    total_timeout_seconds: Option<u32>,
     /// An OpenAPI document, JSON or YAML: its operations are what calls are counted by.
     #[arg(long, value_name = "FILE")]
     openapi: Option<PathBuf>,
@@ -134,7 +170,18 @@ impl Settings {
         let document = self.openapi.as_deref().map(document).transpose()?;
         let cors = (!self.cors_origins.is_empty())
             .then(|| json!({ "origins": self.cors_origins, "credentials": self.cors_credentials }));
+        let health_check = (self.health_check_path.is_some() || self.health_check_seconds.is_some()).then(|| {
+            Fields::default()
+                .with("path", self.health_check_path.map(|path| path.to_string()))
+                .with("interval_seconds", self.health_check_seconds)
+                .0
+        });
+        let targets = (!self.targets.is_empty()).then(|| json!(self.targets));
         Ok(Fields::default()
+            .with("targets", targets)
+            .with("upstream_protocol", self.upstream_protocol)
+            .with("health_check", health_check)
+            .with("breaker_failures", self.breaker_failures)
             .with_list("hosts", &self.hosts)
             .with("path_prefix", self.path_prefix.map(|prefix| prefix.to_string()))
             .with("strip_prefix", self.strip_prefix)
@@ -146,13 +193,18 @@ impl Settings {
             .with("key_prefix", self.key_prefix.map(|prefix| prefix.as_str().to_owned()))
             .with("key_days", self.key_days)
             .with("body_limit_bytes", self.body_limit_bytes)
-            .with(
-                "max_concurrent_calls",
-                self.max_concurrent_calls.map(|most| if most == 0 { Value::Null } else { most.into() }),
-            )
+            .with("max_concurrent_calls", self.max_concurrent_calls.map(or_none))
             .with("upstream_timeout_seconds", self.upstream_timeout_seconds)
+            .with("connect_timeout_seconds", self.connect_timeout_seconds.map(or_none))
+            .with("idle_timeout_seconds", self.idle_timeout_seconds)
+            .with("total_timeout_seconds", self.total_timeout_seconds.map(or_none))
             .with("openapi", document))
     }
+}
+
+/// A number, where 0 means that there is none.
+fn or_none(number: u32) -> Value {
+    if number == 0 { Value::Null } else { number.into() }
 }
 
 fn document(file: &Path) -> Result<String, Fault> {
@@ -180,10 +232,16 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
                 .with("name", ask.name)
                 .with("upstream", ask.upstream.map(|url| url.to_string()))
                 .with("hosts", ask.any_host.then(|| Value::Array(Vec::new())))
+                .with("targets", ask.no_targets.then(|| Value::Array(Vec::new())))
+                .with("health_check", ask.no_health_check.then_some(Value::Null))
                 .with("cors", ask.no_cors.then_some(Value::Null))
                 .with("openapi", ask.no_openapi.then_some(Value::Null));
             let id = session.api(&ask.api)?;
             session.update(API, &id, fields.0)
+        }
+        Verb::Targets { api } => {
+            let id = session.api(&api)?;
+            session.list_at("targets", &format!("{}/{id}/targets", API.path), &[], &TARGET_COLUMNS)
         }
         Verb::Delete { api } => {
             let id = session.api(&api)?;
@@ -199,6 +257,17 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
         }
     }
 }
+
+const TARGET_COLUMNS: [Column; 5] = [
+    Column::left("TARGET", |target, _| field(target, "address")),
+    Column::left("WEIGHT", |target, _| field(target, "weight")),
+    Column::left("STATE", |target, _| match field(target, "rests_for_seconds") {
+        none if none == "-" => field(target, "state"),
+        seconds => format!("resting, {seconds} s"),
+    }),
+    Column::left("CALLS", |target, _| field(target, "calls_in_flight")),
+    Column::left("ADDRESSES", |target, _| field(target, "addresses")),
+];
 
 const COLUMNS: [Column; 7] = [
     Column::left("ID", |api, _| field(api, "id")),

@@ -106,15 +106,26 @@ impl Session<'_> {
         }
     }
 
-    /// Prints a list.
+    /// Prints the objects of a kind.
     pub(super) fn list(&mut self, noun: Noun, query: &[(&str, &str)], columns: &[Column]) -> Result<Exit, Fault> {
+        self.list_at(noun.many, noun.path, query, columns)
+    }
+
+    /// Prints a list.
+    pub(super) fn list_at(
+        &mut self,
+        many: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        columns: &[Column],
+    ) -> Result<Exit, Fault> {
         let now = self.now();
         let limit = self.global.limit.map(|limit| limit as usize);
         let (as_json, quiet) = (self.global.json, self.global.quiet);
         let mut table = Table::new(columns.iter().map(|column| (column.title.to_owned(), column.right)));
         let (mut count, mut opened) = (0, false);
         let screen = &mut *self.screen;
-        self.server.pages(&format!("list the {}", noun.many), noun.path, query, PAGE, limit, |items| {
+        self.server.pages(&format!("list the {many}"), path, query, PAGE, limit, |items| {
             if as_json {
                 // Nothing is printed before the server agreed, and an item is printed as it comes.
                 let mut text = if opened { String::new() } else { "{\"items\":[".to_owned() };
@@ -136,7 +147,7 @@ impl Session<'_> {
         if as_json {
             self.screen.out("]}\n");
         } else if count == 0 {
-            self.screen.note(&format!("no {} here", noun.many));
+            self.screen.note(&format!("no {many} here"));
         }
         Ok(Exit::Ok)
     }

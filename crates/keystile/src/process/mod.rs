@@ -24,6 +24,8 @@ use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Owner, Setup, SetupError};
 use keystile_server::tls::{Tls, TlsError, UpstreamTls};
+use keystile_server::upstream::Connector;
+use keystile_server::upstream::watch::watch;
 use keystile_server::usage::{Queue, Writer};
 use keystile_server::verify::AskedBy;
 use keystile_server::world::{Clock, Entropy, SystemClock, SystemEntropy, random};
@@ -214,7 +216,9 @@ impl Process {
         let addresses = listeners.addresses();
         let Listeners(Doors { gateway, admin, check }) = listeners;
         let patience = patience(config);
-        let jobs = jobs(config, &engine, &queue, (&clock, &entropy), exposures, upstream_tls)?;
+        let connector = Connector { timeout: config.gateway.connect, tls: upstream_tls };
+        tokio::spawn(watch(engine.clone(), connector.clone()));
+        let jobs = jobs(config, &engine, &queue, (&clock, &entropy), exposures, connector)?;
         let workers = Workers::start(config.gateway.worker_count(), jobs, &ending).map_err(StartError::Worker)?;
         let admission =
             Arc::new(Admission::new(config.gateway.max_connections, config.gateway.max_connections_per_address));
@@ -298,7 +302,7 @@ fn jobs(
     queue: &Arc<Queue>,
     (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
     exposures: Exposures,
-    upstream_tls: Arc<UpstreamTls>,
+    connector: Connector,
 ) -> Result<Jobs, StartError> {
     let workers = config.gateway.worker_count();
     let seeds: Result<Vec<u64>, _> = (0..workers).map(|_| random(&**entropy).map(u64::from_le_bytes)).collect();
@@ -312,8 +316,7 @@ fn jobs(
         via: Via::new(random(&**entropy).map(u64::from_le_bytes)?),
         clock: clock.clone(),
         proxies: TrustedProxies::new(config.gateway.trusted_proxies.clone()),
-        upstream_tls,
-        connect_timeout: config.gateway.connect,
+        connector,
         asked_by: if config.check.require_key { AskedBy::KeyHolders } else { AskedBy::Anybody },
         proxy_protocol: config.gateway.proxy_protocol,
         http2: Http2 { with_tls: config.gateway.http2, in_clear: config.gateway.h2c },

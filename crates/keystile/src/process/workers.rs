@@ -15,7 +15,7 @@ use keystile_server::enforce::engine::Engine;
 use keystile_server::exposure::Exposures;
 use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Caller, Ending, Pool, TrustedProxies, Via, Worker, serve};
-use keystile_server::tls::UpstreamTls;
+use keystile_server::upstream::Connector;
 use keystile_server::usage::{Buffer, Recorder};
 use keystile_server::verify::AskedBy;
 use keystile_server::world::Clock;
@@ -27,7 +27,7 @@ use super::accept::Permit;
 use super::handshake::{Http2, Secured, Security, proxied};
 
 /// How often idle upstream connections are looked through.
-const REAP_EVERY: Duration = Duration::from_secs(2);
+const REAP_EVERY_SECONDS: u64 = 2;
 
 /// How often an ending thread looks whether its connections have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -59,10 +59,8 @@ pub struct Jobs {
     pub clock: Arc<dyn Clock>,
     /// Whose word about the caller's address counts.
     pub proxies: TrustedProxies,
-    /// What is spoken to upstreams with TLS.
-    pub upstream_tls: Arc<UpstreamTls>,
-    /// How long an upstream may take to accept a connection.
-    pub connect_timeout: Duration,
+    /// Opens connections to upstreams.
+    pub connector: Connector,
     /// Who may ask for verification.
     pub asked_by: AskedBy,
     /// Whether connections of the gateway begin with a PROXY header.
@@ -172,7 +170,8 @@ fn run(
     let worker = Rc::new(Worker {
         engine: jobs.engine.clone(),
         recorder: Rc::new(Recorder { buffer: jobs.buffers[index].clone(), clock: jobs.clock.clone() }),
-        pool: Rc::new(Pool::new(jobs.clock.clone(), jobs.connect_timeout, jobs.upstream_tls.clone())),
+        pool: Rc::new(Pool::new(jobs.clock.clone(), jobs.connector.clone())),
+        pauses: Rc::default(),
         proxies: jobs.proxies.clone(),
         exposures: jobs.exposures.clone(),
         hsts: jobs.hsts.clone(),
@@ -183,11 +182,14 @@ fn run(
     });
     let open = open.clone();
     runtime.block_on(async move {
-        let pool = worker.pool.clone();
+        let (pool, pauses) = (worker.pool.clone(), worker.pauses.clone());
         tokio::task::spawn_local(async move {
-            loop {
-                tokio::time::sleep(REAP_EVERY).await;
-                pool.reap();
+            for second in 1_u64.. {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                pauses.tick();
+                if second.is_multiple_of(REAP_EVERY_SECONDS) {
+                    pool.reap();
+                }
             }
         });
         loop {

@@ -21,6 +21,7 @@ use super::keys::{KeyEntry, Keys};
 use super::operations::{ApiLabels, Operations};
 use super::snapshot::{ApiView, PolicyView, ProjectView, Router, Snapshot, header_text};
 use crate::openapi::ApiDocument;
+use crate::upstream::Upstream;
 
 /// Revisions read in one go.
 const BATCH: u32 = 1_000;
@@ -177,7 +178,11 @@ impl Feed {
             None => Operations::Segments(labels.clone()),
         };
         let in_flight = state.in_flight.entry(api.number).or_default().clone();
-        Ok(Arc::new(ApiView::new(api, operations, in_flight)))
+        // What is known of its targets outlives changes of other settings.
+        let known = state.apis.get(&api.number).map(|view| view.upstream.clone());
+        let upstream =
+            known.filter(|known| known.is_of(&api.settings)).unwrap_or_else(|| Arc::new(Upstream::new(&api.settings)));
+        Ok(Arc::new(ApiView::new(api, operations, in_flight, upstream)))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
-use keystile_core::api::{Access, KeyLocation, UpstreamUrl};
+use keystile_core::api::{Access, KeyLocation};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ApiId, OrganizationId, ProjectId};
 use keystile_core::key::Environment;
@@ -18,6 +18,7 @@ use super::in_flight::InFlight;
 use super::keys::Keys;
 use super::operations::{Labels, Operations};
 use crate::gateway::cors::CorsView;
+use crate::upstream::Upstream;
 
 /// A project as a call needs it.
 pub struct ProjectView {
@@ -67,36 +68,6 @@ impl PolicyView {
     }
 }
 
-/// Where an API's calls go.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Upstream {
-    /// Whether it is spoken to with TLS.
-    pub is_tls: bool,
-    /// Host to connect to, without brackets.
-    pub host: Box<str>,
-    /// Port to connect to.
-    pub port: u16,
-    /// `Host` as the upstream gets it.
-    pub host_header: HeaderValue,
-    /// What stands before every path; without a slash at its end.
-    pub base_path: Box<str>,
-}
-
-impl Upstream {
-    /// Prepares an upstream.
-    pub fn new(url: &UpstreamUrl) -> Self {
-        let host = url.host().trim_start_matches('[').trim_end_matches(']');
-        let host_header = HeaderValue::try_from(url.authority()).expect("hosts are visible ASCII");
-        Self {
-            is_tls: url.is_tls(),
-            host: host.into(),
-            port: url.port(),
-            host_header,
-            base_path: url.base_path().into(),
-        }
-    }
-}
-
 /// An API as a call needs it.
 pub struct ApiView {
     /// Its number.
@@ -137,13 +108,17 @@ pub struct ApiView {
     pub max_concurrent_calls: Option<u32>,
     /// How long the upstream has to begin its answer.
     pub upstream_timeout: Duration,
+    /// How long it may pause within it.
+    pub idle_timeout: Duration,
+    /// How long all of a call may take.
+    pub total_timeout: Option<Duration>,
     /// How its calls are told apart.
     pub operations: Operations,
 }
 
 impl ApiView {
     /// Prepares an API as it is kept.
-    pub fn new(api: &Api, operations: Operations, in_flight: InFlight) -> Self {
+    pub fn new(api: &Api, operations: Operations, in_flight: InFlight, upstream: Arc<Upstream>) -> Self {
         let settings = &api.settings;
         Self {
             number: api.number,
@@ -156,7 +131,7 @@ impl ApiView {
             require_tls: settings.require_tls,
             cors: settings.cors.clone().map(CorsView::new),
             require_client_certificate: settings.require_client_certificate,
-            upstream: Arc::new(Upstream::new(&settings.upstream)),
+            upstream,
             hosts: settings.hosts.iter().map(|host| host.as_str().into()).collect(),
             path_prefix: settings.path_prefix.as_str().into(),
             strip_prefix: settings.strip_prefix,
@@ -165,6 +140,8 @@ impl ApiView {
             in_flight,
             max_concurrent_calls: settings.max_concurrent_calls,
             upstream_timeout: Duration::from_secs(settings.upstream_timeout_seconds.into()),
+            idle_timeout: Duration::from_secs(settings.idle_timeout_seconds.into()),
+            total_timeout: settings.total_timeout_seconds.map(|seconds| Duration::from_secs(seconds.into())),
             operations,
         }
     }

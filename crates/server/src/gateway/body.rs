@@ -3,18 +3,20 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::client::conn::http1::SendRequest;
+use keystile_core::Code;
 use tokio::time::Sleep;
 
+use super::grpc::Messages;
+use super::headers::strip_trailers;
+use super::lease::Lease;
+use super::pauses::Pause;
 use super::pool::Pool;
 use super::wire::Exchange;
-use crate::enforce::snapshot::Upstream;
 use crate::usage::Pending;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -49,16 +51,53 @@ impl Tally {
     }
 }
 
+/// How long a request body may be.
+pub(super) enum Bound {
+    /// So many bytes in all.
+    Whole(u64),
+    /// Each of its messages.
+    Messages(Box<Messages>),
+}
+
+impl Bound {
+    /// So many bytes a message.
+    pub(super) fn messages(limit: u64) -> Self {
+        Self::Messages(Box::new(Messages::of(limit)))
+    }
+
+    /// Whether a body that says so early how long it is may come.
+    pub(super) fn allows(&self, length: u64) -> bool {
+        match self {
+            Self::Whole(room) => length <= *room,
+            Self::Messages(_) => true,
+        }
+    }
+
+    /// Takes the next bytes, if there is room for them.
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Whole(room) => match room.checked_sub(bytes.len() as u64) {
+                Some(left) => {
+                    *room = left;
+                    true
+                }
+                None => false,
+            },
+            Self::Messages(messages) => messages.take(bytes),
+        }
+    }
+}
+
 /// A request body on its way to the upstream.
-pub enum Outgoing {
+pub(super) enum Outgoing {
     /// None.
     Empty,
     /// The client's, as it comes.
     Stream {
         /// The client's body.
         incoming: Incoming,
-        /// Bytes that it may still have.
-        room: u64,
+        /// What it may still have.
+        bound: Bound,
         /// What is known of it.
         tally: Rc<Tally>,
         /// Ends it when it pauses for too long, if nobody else does.
@@ -82,13 +121,13 @@ impl Stall {
 
 impl Outgoing {
     /// A client's body; without one nothing is allocated.
-    pub fn new(incoming: Incoming, limit: u64, patience: Option<Duration>) -> (Self, Option<Rc<Tally>>) {
+    pub(super) fn new(incoming: Incoming, bound: Bound, patience: Option<Duration>) -> (Self, Option<Rc<Tally>>) {
         if incoming.is_end_stream() {
             return (Self::Empty, None);
         }
         let tally = Rc::new(Tally::default());
         let stall = patience.map(|patience| Box::new(Stall { patience, over: None }));
-        (Self::Stream { incoming, room: limit, tally: tally.clone(), stall }, Some(tally))
+        (Self::Stream { incoming, bound, tally: tally.clone(), stall }, Some(tally))
     }
 }
 
@@ -97,7 +136,7 @@ impl Body for Outgoing {
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self::Stream { incoming, room, tally, stall } = self.get_mut() else { return Poll::Ready(None) };
+        let Self::Stream { incoming, bound, tally, stall } = self.get_mut() else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
             let Some(stall) = stall else { return Poll::Pending };
             std::task::ready!(stall.poll_over(cx));
@@ -121,16 +160,11 @@ impl Body for Outgoing {
         };
         let len = data.len() as u64;
         tally.received.set(tally.received.get() + len);
-        match room.checked_sub(len) {
-            Some(left) => {
-                *room = left;
-                Poll::Ready(Some(Ok(Frame::data(data))))
-            }
-            None => {
-                tally.end.set(Some(BodyEnd::TooLarge));
-                Poll::Ready(Some(Err("the request body is too large".into())))
-            }
+        if bound.take(&data) {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
+        tally.end.set(Some(BodyEnd::TooLarge));
+        Poll::Ready(Some(Err("the request body is too large".into())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -168,7 +202,10 @@ struct Streamed {
     incoming: Incoming,
     pending: Pending,
     tally: Option<Rc<Tally>>,
-    lease: Option<(SendRequest<Outgoing>, Arc<Upstream>, Rc<Pool>)>,
+    /// Bytes of the request when nothing came of the answer last.
+    received: u64,
+    pause: Pause,
+    lease: Option<(Lease, Rc<Pool>)>,
 }
 
 impl Answer {
@@ -178,14 +215,15 @@ impl Answer {
     }
 
     /// An upstream's answer.
-    pub fn streamed(
+    pub(super) fn streamed(
         incoming: Incoming,
         pending: Pending,
         tally: Option<Rc<Tally>>,
-        lease: (SendRequest<Outgoing>, Arc<Upstream>, Rc<Pool>),
+        pause: Pause,
+        lease: (Lease, Rc<Pool>),
         exchange: Exchange,
     ) -> Self {
-        let mut streamed = Streamed { incoming, pending, tally, lease: Some(lease) };
+        let mut streamed = Streamed { incoming, pending, tally, received: 0, pause, lease: Some(lease) };
         if streamed.incoming.is_end_stream() {
             streamed.complete();
         }
@@ -197,9 +235,26 @@ impl Streamed {
     fn complete(&mut self) {
         self.note_received();
         self.pending.finish_allowed();
-        if let Some((sender, upstream, pool)) = self.lease.take() {
-            pool.give_back(&upstream, sender);
+        if let Some((lease, pool)) = self.lease.take() {
+            pool.give_back(lease);
         }
+    }
+
+    fn break_off(&mut self, code: Code) {
+        self.lease = None;
+        self.note_received();
+        self.pending.finish_broken(code);
+    }
+
+    /// Whether the upstream, from which nothing came, has paused for too long. A client that goes on sending (a stream
+    /// in both directions) keeps it from that.
+    fn is_over(&mut self, cx: &Context<'_>) -> bool {
+        let received = self.tally.as_ref().map_or(0, |tally| tally.received());
+        if received != self.received {
+            self.received = received;
+            self.pause.moved();
+        }
+        self.pause.is_over(cx)
     }
 
     fn note_received(&mut self) {
@@ -222,10 +277,19 @@ impl Body for Answer {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.get_mut().content {
             Content::Own(body) => Poll::Ready(body.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Upstream(streamed) => match std::task::ready!(Pin::new(&mut streamed.incoming).poll_frame(cx)) {
-                Some(Ok(frame)) => {
+            Content::Upstream(streamed) => match Pin::new(&mut streamed.incoming).poll_frame(cx) {
+                Poll::Pending if streamed.is_over(cx) => {
+                    streamed.break_off(Code::UpstreamTimeout);
+                    Poll::Ready(Some(Err("the answer of the upstream stopped coming".into())))
+                }
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Some(Ok(mut frame))) => {
                     if let Some(data) = frame.data_ref() {
                         streamed.pending.sent(data.len() as u64);
+                        streamed.pause.moved();
+                    }
+                    if let Some(trailers) = frame.trailers_mut() {
+                        strip_trailers(trailers);
                     }
                     // Counted with the last bytes, so that whoever has the whole answer finds it counted.
                     if streamed.incoming.is_end_stream() {
@@ -233,13 +297,11 @@ impl Body for Answer {
                     }
                     Poll::Ready(Some(Ok(frame)))
                 }
-                Some(Err(error)) => {
-                    streamed.lease = None;
-                    streamed.note_received();
-                    streamed.pending.finish_broken();
+                Poll::Ready(Some(Err(error))) => {
+                    streamed.break_off(Code::UpstreamUnreachable);
                     Poll::Ready(Some(Err(error.into())))
                 }
-                None => {
+                Poll::Ready(None) => {
                     streamed.complete();
                     Poll::Ready(None)
                 }

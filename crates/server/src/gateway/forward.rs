@@ -1,17 +1,20 @@
-//! Carries an allowed call to its upstream and its answer back.
+//! Carries an allowed call to a target of its upstream and its answer back.
 
+use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1::SendRequest;
 use keystile_core::Code;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::{BodyEnd, Outgoing, Tally};
+use super::lease::Lease;
 use super::pool::Pool;
 use crate::enforce::snapshot::ApiView;
+use crate::upstream::{Busy, Resting, Target};
 
 /// Why there is no answer of the upstream.
 pub enum ForwardError {
@@ -19,47 +22,169 @@ pub enum ForwardError {
     Body(BodyEnd),
     /// The upstream could not be reached, broke off, or took too long.
     Upstream(Code),
+    /// All its targets rest, for so long.
+    Resting(Duration),
+}
+
+/// Why an exchange brought no answer.
+pub(super) enum Fault {
+    /// No target may be tried now.
+    Resting(Resting),
+    /// What the log is told.
+    Cause(String),
+}
+
+impl From<Resting> for Fault {
+    fn from(resting: Resting) -> Self {
+        Self::Resting(resting)
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(cause: &str) -> Self {
+        Self::Cause(cause.to_owned())
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(cause: io::Error) -> Self {
+        Self::Cause(cause.to_string())
+    }
+}
+
+impl From<hyper::Error> for Fault {
+    fn from(cause: hyper::Error) -> Self {
+        Self::Cause(cause.to_string())
+    }
+}
+
+/// A call on its way: whom it was sent to last.
+pub(super) struct Attempt<'a> {
+    pub(super) pool: &'a Rc<Pool>,
+    pub(super) api: &'a ApiView,
+    pub(super) tally: Option<&'a Tally>,
+    target: Option<usize>,
 }
 
 /// Sends a request, which is taken out of its place, and waits for the head of the answer.
 ///
 /// # Errors
 /// [`ForwardError`] says on which side it failed.
-pub async fn forward(
+pub(super) async fn forward(
     pool: &Rc<Pool>,
     api: &ApiView,
     request: &mut Option<Request<Outgoing>>,
     tally: Option<&Tally>,
-) -> Result<(Response<Incoming>, SendRequest<Outgoing>), ForwardError> {
-    match tokio::time::timeout(api.upstream_timeout, exchange(pool, api, request)).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(cause)) => match tally.and_then(Tally::end) {
-            Some(end) => Err(ForwardError::Body(end)),
-            None => {
-                tracing::warn!(api = %api.id, upstream = %api.upstream.host, cause, "the upstream failed");
-                Err(ForwardError::Upstream(Code::UpstreamUnreachable))
+) -> Result<(Response<Incoming>, Lease), ForwardError> {
+    let mut attempt = Attempt::new(pool, api, tally);
+    let outcome = within(api, tally, exchange(&mut attempt, request)).await;
+    attempt.conclude(outcome)
+}
+
+/// Waits for the head of an answer as long as the API's settings allow: what the client still sends is time that the
+/// upstream does not take. `None` if that is over.
+pub(super) async fn within<T>(api: &ApiView, tally: Option<&Tally>, exchange: impl Future<Output = T>) -> Option<T> {
+    let mut exchange = std::pin::pin!(exchange);
+    let Some(tally) = tally else {
+        let patience = api.total_timeout.map_or(api.upstream_timeout, |total| total.min(api.upstream_timeout));
+        return timeout(patience, exchange).await.ok();
+    };
+    let end = api.total_timeout.map(|total| Instant::now() + total);
+    loop {
+        let received = tally.received();
+        let next = Instant::now() + api.upstream_timeout;
+        if let Ok(outcome) = timeout_at(end.map_or(next, |end| end.min(next)), exchange.as_mut()).await {
+            return Some(outcome);
+        }
+        if tally.received() == received || end.is_some_and(|end| end <= Instant::now()) {
+            return None;
+        }
+    }
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(pool: &'a Rc<Pool>, api: &'a ApiView, tally: Option<&'a Tally>) -> Self {
+        Self { pool, api, tally, target: None }
+    }
+
+    fn target(&self) -> Option<&'a Target> {
+        self.target.and_then(|index| self.api.upstream.targets.get(index)).map(|target| &**target)
+    }
+
+    /// A target for this call.
+    pub(super) fn choose(&mut self) -> Result<Busy, Resting> {
+        let busy = self.pool.choose(&self.api.upstream, None)?;
+        self.target = Some(busy.target().index);
+        Ok(busy)
+    }
+
+    fn failed(&self) {
+        if let Some(target) = self.target() {
+            target.failed(self.pool.now(), self.api.upstream.breaker_failures);
+        }
+    }
+
+    /// What the target is held to have done, and what the client hears of it. Without an outcome its time is over.
+    pub(super) fn conclude<T>(&self, outcome: Option<Result<T, Fault>>) -> Result<T, ForwardError> {
+        let cause = match outcome {
+            Some(Ok(answer)) => {
+                if let Some(target) = self.target() {
+                    target.answered();
+                }
+                return Ok(answer);
             }
-        },
-        Err(_) => Err(ForwardError::Upstream(Code::UpstreamTimeout)),
+            Some(Err(Fault::Resting(resting))) => {
+                return Err(ForwardError::Resting(Duration::from_nanos(resting.nanos)));
+            }
+            Some(Err(Fault::Cause(cause))) => cause,
+            None => {
+                self.failed();
+                return Err(ForwardError::Upstream(Code::UpstreamTimeout));
+            }
+        };
+        // Where the client broke off nobody can say anything of the target.
+        if let Some(end) = self.tally.and_then(Tally::end) {
+            return Err(ForwardError::Body(end));
+        }
+        self.failed();
+        let target = self.target().map(|target| target.address.to_string());
+        tracing::warn!(api = %self.api.id, target, cause, "the upstream failed");
+        Err(ForwardError::Upstream(Code::UpstreamUnreachable))
+    }
+
+    /// A connection to a target. If the first one is out of reach another one is tried, once: nothing was sent yet.
+    async fn connection(&mut self) -> Result<Lease, Fault> {
+        let first = self.choose()?;
+        let (busy, error) = match self.pool.take(&self.api.upstream, first).await {
+            Ok(lease) => return Ok(lease),
+            Err(failure) => failure,
+        };
+        let Ok(another) = self.pool.choose(&self.api.upstream, Some(busy.target())) else { return Err(error.into()) };
+        if another.target().index == busy.target().index {
+            return Err(error.into());
+        }
+        let target = &busy.target().address;
+        tracing::warn!(api = %self.api.id, %target, %error, "a target is out of reach; another one takes the call");
+        self.failed();
+        self.target = Some(another.target().index);
+        Ok(self.pool.take(&self.api.upstream, another).await.map_err(|(_, error)| error)?)
     }
 }
 
 async fn exchange(
-    pool: &Rc<Pool>,
-    api: &ApiView,
+    attempt: &mut Attempt<'_>,
     request: &mut Option<Request<Outgoing>>,
-) -> Result<(Response<Incoming>, SendRequest<Outgoing>), String> {
-    let upstream: &Arc<_> = &api.upstream;
+) -> Result<(Response<Incoming>, Lease), Fault> {
     loop {
-        let mut lease = pool.take(upstream).await.map_err(|error| error.to_string())?;
-        let Some(sending) = request.take() else { return Err("the request was sent already".to_owned()) };
+        let mut lease = attempt.connection().await?;
+        let Some(sending) = request.take() else { return Err("the request was sent already".into()) };
         // Kept for another try where that can do no harm.
         let again = if lease.reused { copy_of(&sending) } else { None };
-        match lease.sender.try_send_request(sending).await {
+        match lease.send(sending).await {
             Ok(answer) => match fault_of(&answer) {
-                None => return Ok((answer, lease.sender)),
+                None => return Ok((answer, lease)),
                 // The connection goes with the lease: where this answer ends is anybody's guess.
-                Some(fault) => return Err(fault.to_owned()),
+                Some(fault) => return Err(fault.into()),
             },
             // The upstream closed the connection while it lay idle. If nothing of the request was sent, or it may be
             // sent twice, another connection takes it.
@@ -70,7 +195,7 @@ async fn exchange(
                 let is_silence = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
                 match unsent.or(again.filter(|_| is_silence)) {
                     Some(request_again) if lease.reused => *request = Some(request_again),
-                    Some(_) | None => return Err(error.to_string()),
+                    Some(_) | None => return Err(error.into()),
                 }
             }
         }
@@ -85,6 +210,7 @@ fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
     let mut copy = Request::new(Outgoing::Empty);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
     Some(copy)
 }

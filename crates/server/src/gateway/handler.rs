@@ -12,23 +12,25 @@ use http::response::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1::SendRequest;
 use keystile_core::Code;
-use keystile_core::api::Access;
+use keystile_core::api::{Access, UpstreamProtocol};
 use keystile_core::facts::Facts;
 use keystile_core::id::RequestId;
 use keystile_core::method::Method;
 use keystile_core::target::{CanonicalTarget, TargetError};
 
-use super::body::{Answer, Outgoing, Tally};
+use super::body::{Answer, Bound, Outgoing, Tally};
 use super::client::TrustedProxies;
 use super::cors::{self, is_preflight};
 use super::credential;
 use super::forward::forward;
+use super::grpc;
 use super::headers::{X_FORWARDED_PROTO, X_REQUEST_ID, strip_answer};
-use super::onward::{below, host, id_header, upstream_headers, upstream_uri};
+use super::lease::Lease;
+use super::onward::{below, host, id_header, speak_http2, upstream_headers, upstream_uri};
+use super::pauses::Pauses;
 use super::pool::Pool;
-use super::refusal::{LimitFields, Refusal, Turned, refuse, unanswered};
+use super::refusal::{LimitFields, Receipt, Refusal, Turned, refuse, unanswered};
 use super::tunnel::{self, Asked, Slot, Tunnel, Watch};
 use super::via::Via;
 use super::websocket;
@@ -56,6 +58,8 @@ pub struct Worker {
     pub recorder: Rc<Recorder>,
     /// Connections to upstreams.
     pub pool: Rc<Pool>,
+    /// Answers that wait for their upstream.
+    pub pauses: Rc<Pauses>,
     /// Whose word about the caller's address counts.
     pub proxies: TrustedProxies,
     /// Where keys are reported that were sent where others could read them.
@@ -132,27 +136,28 @@ impl Worker {
     /// Answers a call. `exchange` is what the wire guard knows of it.
     pub async fn call(&self, caller: &Rc<Caller>, request: Request<Incoming>, exchange: Exchange) -> Response<Answer> {
         let id = self.next_request_id();
-        let id_header = id_header(&id.to_ascii());
+        let is_grpc = caller.speaks == Protocol::Http2 && grpc::is_call(request.headers());
+        let receipt = Receipt { id, id_header: id_header(&id.to_ascii()), exchange, is_grpc };
         let mut pending = Pending::new(self.recorder.clone(), self.recorder.clock.now());
         // What pages in browsers are told, once the API is known.
         let mut cors = None;
         // Decided in one go, without waiting: what is kept while the upstream works is little, and copied with every call.
-        let mut going = match self.decide(caller, request, &exchange, &id_header, &mut pending, &mut cors) {
+        let mut going = match self.decide(caller, request, &receipt, &mut pending, &mut cors) {
             Ok(going) => going,
             Err(Turned::Refused(refusal)) => {
-                return self.finish(caller, cors, refuse(refusal, pending, id, id_header, exchange));
+                return self.finish(caller, cors, refuse(refusal, pending, receipt));
             }
             Err(Turned::Preflight) => {
                 pending.finish(Code::Allowed, StatusCode::NO_CONTENT.as_u16());
-                let mut response = Response::new(Answer::own(Vec::new(), exchange));
+                let mut response = Response::new(Answer::own(Vec::new(), receipt.exchange));
                 *response.status_mut() = StatusCode::NO_CONTENT;
-                response.headers_mut().insert(X_REQUEST_ID, id_header);
+                response.headers_mut().insert(X_REQUEST_ID, receipt.id_header);
                 return self.finish(caller, cors, response);
             }
         };
         if let Some(watch) = going.websocket.take() {
             // Boxed: few calls are one.
-            let answering = self.open_websocket(going, *watch, pending, id, id_header, exchange);
+            let answering = self.open_websocket(going, *watch, pending, receipt);
             return self.finish(caller, cors, Box::pin(answering).await);
         }
         let answer = forward(&self.pool, &going.api, &mut going.request, going.tally.as_deref()).await;
@@ -160,8 +165,8 @@ impl Worker {
             pending.received(tally.received());
         }
         let response = match answer {
-            Ok((response, sender)) => going.answer(response, sender, pending, id_header, &self.pool, exchange),
-            Err(error) => refuse(unanswered(&error, &exchange), pending, id, id_header, exchange),
+            Ok((response, lease)) => going.answer(response, lease, pending, self, receipt),
+            Err(error) => refuse(unanswered(&error, &receipt.exchange), pending, receipt),
         };
         self.finish(caller, cors, response)
     }
@@ -171,29 +176,25 @@ impl Worker {
         mut going: Going,
         watch: Watch,
         mut pending: Pending,
-        id: RequestId,
-        id_header: HeaderValue,
-        exchange: Exchange,
+        receipt: Receipt,
     ) -> Response<Answer> {
         let Some(request) = going.request.take() else {
-            return refuse(Code::UpstreamUnreachable.into(), pending, id, id_header, exchange);
+            return refuse(Code::UpstreamUnreachable.into(), pending, receipt);
         };
         match tunnel::ask(&self.pool, &going.api, request).await {
-            Ok(Asked::Plain(response, sender)) => {
-                going.answer(response, sender, pending, id_header, &self.pool, exchange)
-            }
+            Ok(Asked::Plain(response, lease)) => going.answer(response, lease, pending, self, receipt),
             Ok(Asked::Switched(response, far)) => {
                 let (mut parts, _) = response.into_parts();
-                going.dress(&mut parts, id_header);
+                going.dress(&mut parts, receipt.id_header);
                 websocket::put(&mut parts.headers);
                 // Counted as what it is when it begins; how long it lasts and what goes through is not.
                 pending.began_answer(parts.status.as_u16());
                 pending.finish_allowed();
                 let caller = watch.caller.clone();
                 caller.tunnel.put(Tunnel { far, watch, place: pending.place() });
-                Response::from_parts(parts, Answer::own(Vec::new(), exchange))
+                Response::from_parts(parts, Answer::own(Vec::new(), receipt.exchange))
             }
-            Err(error) => refuse(unanswered(&error, &exchange), pending, id, id_header, exchange),
+            Err(error) => refuse(unanswered(&error, &receipt.exchange), pending, receipt),
         }
     }
 
@@ -218,13 +219,12 @@ impl Worker {
         &self,
         caller: &Rc<Caller>,
         request: Request<Incoming>,
-        exchange: &Exchange,
-        id: &HeaderValue,
+        receipt: &Receipt,
         pending: &mut Pending,
         cors: &mut Option<Box<HeaderMap>>,
     ) -> Result<Going, Turned> {
         let (parts, body) = request.into_parts();
-        if let Some(refused) = exchange.refused() {
+        if let Some(refused) = receipt.exchange.refused() {
             self.identify(&parts.headers, pending);
             return Err(Refusal::because(refused.code, refused.detail).into());
         }
@@ -284,25 +284,32 @@ impl Worker {
         if let Some(code) = verdict.as_ref().map(|verdict| verdict.code).filter(|code| !code.is_allowed()) {
             return Err(Refusal::with_limits(code, limits).into());
         }
-        if body.size_hint().lower() > api.body_limit_bytes {
+        let bound =
+            if receipt.is_grpc { Bound::messages(api.body_limit_bytes) } else { Bound::Whole(api.body_limit_bytes) };
+        if !bound.allows(body.size_hint().lower()) {
             return Err(Code::ContentTooLarge.into());
         }
         let address = if client == caller.address { caller.forwarded_for.clone() } else { address_header(client) };
-        // Over HTTP/1.1 the guard is patient for all of them.
-        let patience = (caller.speaks == Protocol::Http2).then_some(self.body_patience);
+        // Over HTTP/1.1 the guard is patient for all of them; the streams of gRPC may rest as long as their answers may.
+        let patience = (caller.speaks == Protocol::Http2 && !receipt.is_grpc).then_some(self.body_patience);
         let asks_for_websocket = caller.speaks == Protocol::Http1
             && parts.version == http::Version::HTTP_11
+            && api.upstream.protocol == UpstreamProtocol::Http1
             && body.is_end_stream()
             && websocket::is_asked_for(&parts.method, &parts.headers);
-        let (outgoing, tally) = Outgoing::new(body, api.body_limit_bytes, patience);
+        let (outgoing, tally) = Outgoing::new(body, bound, patience);
         let mut request = Request::new(outgoing);
         *request.uri_mut() = upstream_uri(&api, &target, &parts.uri)?;
-        *request.headers_mut() = upstream_headers(&api, &parts.headers, verdict.as_ref(), address, id);
+        *request.headers_mut() = upstream_headers(&api, &parts.headers, verdict.as_ref(), address, &receipt.id_header);
         request.headers_mut().insert(X_FORWARDED_PROTO, if encrypted { HTTPS } else { HTTP });
         request.headers_mut().insert(VIA, self.via.after(&parts.headers));
-        if request.body().size_hint().exact().is_none() {
+        match api.upstream.protocol {
+            UpstreamProtocol::Http2 => speak_http2(&api.upstream, &parts.headers, &mut request),
             // Said outright: of a method that seldom has a body the engine would leave it out.
-            request.headers_mut().insert(TRANSFER_ENCODING, CHUNKED);
+            UpstreamProtocol::Http1 if request.body().size_hint().exact().is_none() => {
+                request.headers_mut().insert(TRANSFER_ENCODING, CHUNKED);
+            }
+            UpstreamProtocol::Http1 => {}
         }
         *request.method_mut() = parts.method;
         let websocket = asks_for_websocket.then(|| {
@@ -393,17 +400,17 @@ impl Going {
     fn answer(
         mut self,
         response: Response<Incoming>,
-        sender: SendRequest<Outgoing>,
+        lease: Lease,
         mut pending: Pending,
-        id: HeaderValue,
-        pool: &Rc<Pool>,
-        exchange: Exchange,
+        worker: &Worker,
+        receipt: Receipt,
     ) -> Response<Answer> {
         let (mut parts, incoming) = response.into_parts();
-        self.dress(&mut parts, id);
+        self.dress(&mut parts, receipt.id_header);
         pending.began_answer(parts.status.as_u16());
-        let lease = (sender, self.api.upstream.clone(), pool.clone());
-        Response::from_parts(parts, Answer::streamed(incoming, pending, self.tally, lease, exchange))
+        let pause = worker.pauses.begin(self.api.idle_timeout, self.api.total_timeout);
+        let lease = (lease, worker.pool.clone());
+        Response::from_parts(parts, Answer::streamed(incoming, pending, self.tally, pause, lease, receipt.exchange))
     }
 
     /// The head of an answer as the client gets it.

@@ -65,6 +65,20 @@ pub fn strip_answer(headers: &mut HeaderMap) {
     }
 }
 
+/// Takes off an answer's trailers what is of one hop, or the gateway's to say.
+pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
+    let is_taken = |name: &str| is_of_one_hop(name) || is_ours_to_say(name) || is_about_framing(name);
+    let taken: Vec<HeaderName> = trailers.keys().filter(|name| is_taken(name.as_str())).cloned().collect();
+    for name in taken {
+        trailers.remove(name);
+    }
+}
+
+/// Fields that must stand in the head (RFC 9110 §6.5.1).
+fn is_about_framing(name: &str) -> bool {
+    matches!(name, "content-length" | "host" | "content-type" | "content-encoding" | "set-cookie" | "authorization")
+}
+
 /// The fields that a client's `Connection` names, which end here.
 fn connection_options(headers: &HeaderMap) -> Vec<&str> {
     // Nothing is allocated for the usual `keep-alive` and `close`.

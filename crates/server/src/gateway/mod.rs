@@ -3,8 +3,8 @@
 //! [`wire`] reads every byte of an HTTP/1.1 connection before hyper does and refuses what is not sound (SECURITY.md §4);
 //! [`http2`] judges the requests of clients that speak that. [`handler`] carries a call from its head to its answer:
 //! route, [`credential`], [`client`] address, decision, then `onward` (with [`headers`] rebuilt and [`via`] named) it goes
-//! by [`forward`] over the worker's [`pool`], [`body`] both ways, or as a `websocket` through a [`tunnel`]. `refusal` is
-//! the gateway's own answer, [`cors`] what pages are told in any. `gather` writes small messages in one piece. [`serve`]
+//! by [`forward`] over the worker's [`pool`] (as a `lease`), [`body`] both ways, no longer than `pauses` allows, or as a `websocket` through a [`tunnel`]. `refusal` is
+//! the gateway's own answer (for `grpc` in its form), [`cors`] what pages are told in any. `gather` writes small messages in one piece. [`serve`]
 //! joins a stream to all that, until [`ending`] says so.
 //!
 //! Not here: listening and threads (the binary's), decisions (`enforce`), the management API.
@@ -16,10 +16,13 @@ pub mod credential;
 pub mod ending;
 pub mod forward;
 mod gather;
+mod grpc;
 pub mod handler;
 pub mod headers;
 pub mod http2;
+mod lease;
 mod onward;
+mod pauses;
 pub mod pool;
 mod refusal;
 pub mod serve;
@@ -31,5 +34,6 @@ pub mod wire;
 pub use client::TrustedProxies;
 pub use ending::Ending;
 pub use handler::{Caller, Protocol, Worker};
+pub use pauses::Pauses;
 pub use pool::Pool;
 pub use via::Via;

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{HOST, TE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 use keystile_core::Code;
 use keystile_core::target::CanonicalTarget;
 
+use super::body::Outgoing;
 use super::credential;
 use super::headers::{
     X_CONSUMER_ID, X_CONSUMER_USERNAME, X_CREDENTIAL_IDENTIFIER, X_FORWARDED_FOR, X_FORWARDED_HOST, X_REQUEST_ID,
@@ -16,6 +17,7 @@ use super::headers::{
 };
 use crate::enforce::engine::Verdict;
 use crate::enforce::snapshot::ApiView;
+use crate::upstream::Upstream;
 
 /// Fields that the gateway adds to a call.
 const ADDED_FIELDS: usize = 9;
@@ -84,6 +86,18 @@ pub(super) fn upstream_headers(
         headers.insert(X_FORWARDED_HOST, host.clone());
     }
     headers
+}
+
+/// Makes of a call for HTTP/1.1 one for HTTP/2: what `Host` said stands in the target (RFC 9113 §8.3.1), and a client
+/// that reads trailers may say so.
+pub(super) fn speak_http2(upstream: &Upstream, client_headers: &HeaderMap, request: &mut Request<Outgoing>) {
+    *request.uri_mut() = upstream.absolute(request.uri());
+    *request.version_mut() = Version::HTTP_2;
+    let headers = request.headers_mut();
+    headers.remove(HOST);
+    if client_headers.get_all(TE).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers")) {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
 }
 
 /// The text of an id as a header value.

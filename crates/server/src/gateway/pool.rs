@@ -1,115 +1,196 @@
-//! Connections to upstreams, a pool for each worker: both halves of a call stay on one core, and taking a connection
-//! is a pop from a list that nobody else touches.
+//! Connections to targets, a pool for each worker: both halves of a call stay on one core, and taking a connection is a
+//! pop from a list that nobody else touches. Connections of HTTP/2 are not taken out: calls share them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use keystile_core::api::UpstreamProtocol;
 use keystile_core::time::Ticks;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-use tokio_util::either::Either;
 
 use super::body::Outgoing;
 use super::gather::Gathering;
-use crate::enforce::snapshot::Upstream;
-use crate::tls::UpstreamTls;
+use super::http2::{CONNECTION_WINDOW, OnThisThread, PING_EVERY, PING_PATIENCE, STREAM_WINDOW};
+use super::lease::{Lease, Sender, Shared, Stream};
+use crate::upstream::{self, Busy, Connector, Resting, Target, Upstream};
 use crate::world::Clock;
 
-/// Idle connections that one worker keeps to one upstream.
+/// Idle connections that one worker keeps to one target.
 const MAX_IDLE: usize = 1_024;
 /// How long an idle connection is trusted. Node.js closes after 5 s, the shortest of the common servers; a call on a
 /// connection that is just being closed would fail.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(4);
 /// Largest header block of an answer.
 const MAX_ANSWER_HEAD: usize = 64 << 10;
+/// Calls on one connection of HTTP/2; further ones get another. What servers usually allow.
+const MAX_STREAMS: usize = 100;
+/// How often in a row such a connection may be found without a call before it is closed; it is looked at with the
+/// others, every other second.
+const MAX_QUIET: u32 = 15;
 
-/// A connection's stream.
-pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 /// A connection, to be polled by somebody.
-pub(super) type Connection = http1::Connection<TokioIo<Gathering<Stream>>, Outgoing>;
+pub(super) type Connection = http1::Connection<TokioIo<Gathering<upstream::Stream>>, Outgoing>;
 
-/// The idle connections of one worker.
+/// The connections of one worker that are open.
 pub struct Pool {
-    idle: RefCell<HashMap<Arc<Upstream>, Vec<Idle>>>,
+    idle: RefCell<HashMap<u64, Vec<Idle>>>,
+    shared: RefCell<HashMap<u64, Vec<Rc<Shared>>>>,
+    /// Who opens a connection for all.
+    opening: RefCell<HashMap<u64, Rc<tokio::sync::Mutex<()>>>>,
     clock: Arc<dyn Clock>,
-    connect_timeout: Duration,
-    tls: Arc<UpstreamTls>,
+    connector: Connector,
+    draws: Cell<u32>,
 }
 
 struct Idle {
-    sender: SendRequest<Outgoing>,
+    sender: http1::SendRequest<Outgoing>,
+    address: SocketAddr,
     since: Ticks,
-}
-
-/// A connection in use.
-pub struct Lease {
-    /// Where requests are put.
-    pub sender: SendRequest<Outgoing>,
-    /// Whether it has carried a call before.
-    pub reused: bool,
 }
 
 impl Pool {
     /// An empty pool.
-    pub fn new(clock: Arc<dyn Clock>, connect_timeout: Duration, tls: Arc<UpstreamTls>) -> Self {
-        Self { idle: RefCell::default(), clock, connect_timeout, tls }
+    pub fn new(clock: Arc<dyn Clock>, connector: Connector) -> Self {
+        Self {
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            opening: RefCell::default(),
+            clock,
+            connector,
+            draws: Cell::new(0),
+        }
     }
 
-    /// An idle connection, the one used last; or a new one.
-    ///
-    /// # Errors
-    /// If the upstream can't be reached in time.
-    pub async fn take(&self, upstream: &Arc<Upstream>) -> io::Result<Lease> {
-        while let Some(mut idle) = self.pop(upstream) {
+    /// The time, for what is known of targets.
+    pub(super) fn now(&self) -> Ticks {
+        self.clock.ticks()
+    }
+
+    /// Chooses the target for a call that has not tried `but`.
+    pub(super) fn choose(&self, upstream: &Upstream, but: Option<&Target>) -> Result<Busy, Resting> {
+        // Multiplied by an odd constant: evenly spread, and no two in a row alike.
+        let draw = self.draws.get().wrapping_add(0x9E37_79B9);
+        self.draws.set(draw);
+        upstream.take(|| self.now(), draw, but)
+    }
+
+    /// An open connection to a target, the one used last; or a new one. A target that is out of reach comes back with
+    /// the reason.
+    pub(super) async fn take(&self, upstream: &Upstream, busy: Busy) -> Result<Lease, (Busy, io::Error)> {
+        if upstream.protocol == UpstreamProtocol::Http2 {
+            return match Box::pin(self.stream(upstream, busy.target())).await {
+                Ok((stream, reused)) => Ok(Lease { sender: Sender::Http2(stream), reused, busy }),
+                Err(error) => Err((busy, error)),
+            };
+        }
+        while let Some(mut idle) = self.pop(busy.target()) {
             // Ready as soon as its task has seen the end of the last answer; an error means that it was closed.
-            if idle.sender.ready().await.is_ok() {
-                return Ok(Lease { sender: idle.sender, reused: true });
+            if busy.target().is_at(&idle.address) && idle.sender.ready().await.is_ok() {
+                return Ok(Lease { sender: Sender::Http1(idle.sender, idle.address), reused: true, busy });
             }
         }
         // Boxed: it is large, and most calls find a connection.
-        let connecting = Box::pin(tokio::time::timeout(self.connect_timeout, connect(upstream, &self.tls)));
-        let sender = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        Ok(Lease { sender, reused: false })
+        match Box::pin(self.connect(upstream, busy.target())).await {
+            Ok(sender) => Ok(Lease { sender, reused: false, busy }),
+            Err(error) => Err((busy, error)),
+        }
+    }
+
+    fn pop(&self, target: &Target) -> Option<Idle> {
+        self.idle.borrow_mut().get_mut(&target.number)?.pop()
+    }
+
+    async fn connect(&self, upstream: &Upstream, target: &Target) -> io::Result<Sender> {
+        let (sender, connection, address) = self.dial(upstream, target).await?;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an upstream connection ended");
+            }
+        });
+        Ok(Sender::Http1(sender, address))
     }
 
     /// A new connection that is nobody else's.
     ///
     /// # Errors
-    /// If the upstream can't be reached in time.
-    pub(super) async fn dial(&self, upstream: &Upstream) -> io::Result<(SendRequest<Outgoing>, Connection)> {
-        let dialling = tokio::time::timeout(self.connect_timeout, dial(upstream, &self.tls));
-        dialling.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    /// If the target can't be reached in time.
+    pub(super) async fn dial(
+        &self,
+        upstream: &Upstream,
+        target: &Target,
+    ) -> io::Result<(http1::SendRequest<Outgoing>, Connection, SocketAddr)> {
+        let dialled = self.connector.dial(upstream, target).await?;
+        let stream = TokioIo::new(Gathering(dialled.stream));
+        let (sender, connection) =
+            http1::Builder::new().max_buf_size(MAX_ANSWER_HEAD).handshake(stream).await.map_err(io::Error::other)?;
+        Ok((sender, connection, dialled.address))
     }
 
-    fn pop(&self, upstream: &Arc<Upstream>) -> Option<Idle> {
-        self.idle.borrow_mut().get_mut(upstream)?.pop()
+    /// A stream of a connection that has room, and whether it was open already.
+    async fn stream(&self, upstream: &Upstream, target: &Target) -> io::Result<(Stream, bool)> {
+        if let Some(shared) = self.with_room(target) {
+            return Ok((Stream::of(&shared), true));
+        }
+        // One connection for all that wait for one, not one each.
+        let opening = self.opening.borrow_mut().entry(target.number).or_default().clone();
+        let _turn = opening.lock().await;
+        if let Some(shared) = self.with_room(target) {
+            return Ok((Stream::of(&shared), true));
+        }
+        let shared = Rc::new(self.share(upstream, target).await?);
+        self.shared.borrow_mut().entry(target.number).or_default().push(shared.clone());
+        Ok((Stream::of(&shared), false))
+    }
+
+    fn with_room(&self, target: &Target) -> Option<Rc<Shared>> {
+        let all = self.shared.borrow();
+        let has_room = |shared: &&Rc<Shared>| {
+            !shared.sender.is_closed() && shared.streams.get() < MAX_STREAMS && target.is_at(&shared.address)
+        };
+        all.get(&target.number)?.iter().find(has_room).cloned()
+    }
+
+    async fn share(&self, upstream: &Upstream, target: &Target) -> io::Result<Shared> {
+        let dialled = self.connector.dial(upstream, target).await?;
+        let (sender, connection) = http2::Builder::new(OnThisThread)
+            .timer(TokioTimer::new())
+            .max_header_list_size(MAX_ANSWER_HEAD as u32)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_PATIENCE)
+            .handshake(TokioIo::new(dialled.stream))
+            .await
+            .map_err(io::Error::other)?;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an upstream connection ended");
+            }
+        });
+        Ok(Shared { sender, address: dialled.address, streams: Cell::new(0), quiet: Cell::new(0) })
     }
 
     /// Takes back a connection whose answer was read to its end.
-    pub fn give_back(&self, upstream: &Arc<Upstream>, sender: SendRequest<Outgoing>) {
+    pub(super) fn give_back(&self, lease: Lease) {
+        let Lease { sender: Sender::Http1(sender, address), busy, .. } = lease else { return };
         if sender.is_closed() {
             return;
         }
-        let idle = Idle { sender, since: self.clock.ticks() };
+        let idle = Idle { sender, address, since: self.clock.ticks() };
         let mut all = self.idle.borrow_mut();
-        match all.get_mut(upstream) {
-            Some(list) if list.len() < MAX_IDLE => list.push(idle),
-            Some(_) => {}
-            None => {
-                all.insert(upstream.clone(), vec![idle]);
-            }
+        let list = all.entry(busy.target().number).or_default();
+        if list.len() < MAX_IDLE {
+            list.push(idle);
         }
     }
 
-    /// Closes connections that were idle too long, and forgets upstreams without any. To be called now and then.
+    /// Closes connections that were idle too long, and forgets targets without any. To be called now and then.
     pub fn reap(&self) {
         let now = self.clock.ticks();
         let fresh = |idle: &Idle| u128::from(now.nanos_since(idle.since)) < MAX_IDLE_TIME.as_nanos();
@@ -117,32 +198,14 @@ impl Pool {
             list.retain(|idle| fresh(idle) && !idle.sender.is_closed());
             !list.is_empty()
         });
+        let in_use = |shared: &Rc<Shared>| {
+            shared.quiet.set(if shared.streams.get() == 0 { shared.quiet.get() + 1 } else { 0 });
+            !shared.sender.is_closed() && shared.quiet.get() <= MAX_QUIET
+        };
+        self.shared.borrow_mut().retain(|_, list| {
+            list.retain(in_use);
+            !list.is_empty()
+        });
+        self.opening.borrow_mut().retain(|_, opening| Rc::strong_count(opening) > 1);
     }
-}
-
-async fn connect(upstream: &Upstream, tls: &UpstreamTls) -> io::Result<SendRequest<Outgoing>> {
-    let (sender, connection) = dial(upstream, tls).await?;
-    tokio::task::spawn_local(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "an upstream connection ended");
-        }
-    });
-    Ok(sender)
-}
-
-async fn dial(upstream: &Upstream, tls: &UpstreamTls) -> io::Result<(SendRequest<Outgoing>, Connection)> {
-    let stream = match upstream.host.parse() {
-        Ok(address) => TcpStream::connect(SocketAddr::new(address, upstream.port)).await?,
-        Err(_) => TcpStream::connect((&*upstream.host, upstream.port)).await?,
-    };
-    stream.set_nodelay(true)?;
-    let stream = if upstream.is_tls {
-        let name = ServerName::try_from(&*upstream.host).map_err(io::Error::other)?.to_owned();
-        Either::Right(Box::new(TlsConnector::from(tls.client()).connect(name, stream).await?))
-    } else {
-        Either::Left(stream)
-    };
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(MAX_ANSWER_HEAD);
-    builder.handshake(TokioIo::new(Gathering(stream))).await.map_err(io::Error::other)
 }

@@ -8,6 +8,7 @@ use keystile_core::method::MethodSet;
 
 use super::body::{Answer, BodyEnd};
 use super::forward::ForwardError;
+use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::wire::Exchange;
 use crate::enforce::engine::Verdict;
@@ -62,6 +63,9 @@ impl Refusal {
 pub(super) fn unanswered(error: &ForwardError, exchange: &Exchange) -> Refusal {
     match error {
         ForwardError::Upstream(code) => (*code).into(),
+        ForwardError::Resting(left) => {
+            Refusal::with_limits(Code::UpstreamDown, LimitFields::again_in(left.as_secs().saturating_add(1)))
+        }
         ForwardError::Body(BodyEnd::TooLarge) => Code::ContentTooLarge.into(),
         ForwardError::Body(BodyEnd::Stalled) => Code::RequestTimeout.into(),
         ForwardError::Body(BodyEnd::Broken) => match exchange.body_refused() {
@@ -71,22 +75,32 @@ pub(super) fn unanswered(error: &ForwardError, exchange: &Exchange) -> Refusal {
     }
 }
 
+/// What an answer needs to know of its request, whatever becomes of that.
+pub(super) struct Receipt {
+    pub(super) id: RequestId,
+    /// The same as a field.
+    pub(super) id_header: HeaderValue,
+    pub(super) exchange: Exchange,
+    /// Whether its client reads gRPC's statuses and no problems.
+    pub(super) is_grpc: bool,
+}
+
 /// The gateway's own answer: a problem.
-pub(super) fn refuse(
-    refusal: Refusal,
-    mut pending: Pending,
-    id: RequestId,
-    id_header: HeaderValue,
-    exchange: Exchange,
-) -> Response<Answer> {
-    let body = refusal.problem.to_json(id);
+pub(super) fn refuse(refusal: Refusal, mut pending: Pending, receipt: Receipt) -> Response<Answer> {
+    let Receipt { id, id_header, exchange, is_grpc } = receipt;
+    let body = if is_grpc { Vec::new() } else { refusal.problem.to_json(id) };
     pending.sent(body.len() as u64);
     let mut response = Response::new(Answer::own(body, exchange));
-    *response.status_mut() = StatusCode::from_u16(refusal.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(refusal.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, PROBLEM_JSON);
     headers.insert(X_REQUEST_ID, id_header);
-    if refusal.code.wants_challenge() {
+    let status = if is_grpc {
+        grpc::refuse(&refusal.problem, refusal.code, headers)
+    } else {
+        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+        status
+    };
+    if refusal.code.wants_challenge() && !is_grpc {
         headers.insert(WWW_AUTHENTICATE, CHALLENGE);
     }
     if refusal.code == Code::MethodNotAllowed {
@@ -96,6 +110,8 @@ pub(super) fn refuse(
     if let Some(limits) = refusal.limits {
         limits.put(headers);
     }
+    *response.status_mut() = status;
+    // Counted as what it is, in either form.
     pending.finish(refusal.code, refusal.problem.status);
     response
 }

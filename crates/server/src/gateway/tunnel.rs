@@ -12,8 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
-use keystile_core::Code;
 use keystile_core::api::Access;
 use keystile_core::facts::Facts;
 use keystile_core::method::Method;
@@ -22,13 +20,15 @@ use tokio::time::{Instant, timeout};
 
 use super::body::Outgoing;
 use super::ending::Ending;
-use super::forward::ForwardError;
+use super::forward::{Attempt, Fault, ForwardError, within};
 use super::handler::Caller;
-use super::pool::{Pool, Stream};
+use super::lease::{Lease, Sender};
+use super::pool::Pool;
 use super::websocket;
 use crate::enforce::engine::{Engine, Recognised};
 use crate::enforce::in_flight::Place;
 use crate::enforce::snapshot::ApiView;
+use crate::upstream::{Busy, Stream};
 use crate::world::Clock;
 
 /// How often a tunnel is looked at: a revocation is in force that much later at most (SECURITY.md G-19 allows 5 s).
@@ -41,7 +41,7 @@ const BUFFER: usize = 16 << 10;
 /// What an upstream answered to a request for a WebSocket.
 pub(super) enum Asked {
     /// Something else.
-    Plain(Response<Incoming>, SendRequest<Outgoing>),
+    Plain(Response<Incoming>, Lease),
     /// It switched: the head of its answer, and its end of the tunnel.
     Switched(Response<Incoming>, Far),
 }
@@ -51,22 +51,20 @@ pub(super) struct Far {
     stream: Stream,
     /// What it sent right behind its answer.
     early: Bytes,
+    /// It has one call more as long as the tunnel lasts.
+    _busy: Busy,
 }
 
 /// Asks an upstream for a WebSocket, on a connection of its own.
 pub(super) async fn ask(pool: &Rc<Pool>, api: &ApiView, request: Request<Outgoing>) -> Result<Asked, ForwardError> {
-    match tokio::time::timeout(api.upstream_timeout, exchange(pool, api, request)).await {
-        Ok(Ok(asked)) => Ok(asked),
-        Ok(Err(cause)) => {
-            tracing::warn!(api = %api.id, upstream = %api.upstream.host, cause, "the upstream failed");
-            Err(ForwardError::Upstream(Code::UpstreamUnreachable))
-        }
-        Err(_) => Err(ForwardError::Upstream(Code::UpstreamTimeout)),
-    }
+    let mut attempt = Attempt::new(pool, api, None);
+    let outcome = within(api, None, exchange(&mut attempt, request)).await;
+    attempt.conclude(outcome)
 }
 
-async fn exchange(pool: &Rc<Pool>, api: &ApiView, request: Request<Outgoing>) -> Result<Asked, String> {
-    let (mut sender, mut connection) = pool.dial(&api.upstream).await.map_err(|error| error.to_string())?;
+async fn exchange(attempt: &mut Attempt<'_>, request: Request<Outgoing>) -> Result<Asked, Fault> {
+    let busy = attempt.choose()?;
+    let (mut sender, mut connection, address) = attempt.pool.dial(&attempt.api.upstream, busy.target()).await?;
     let response = {
         let mut answer = pin!(sender.send_request(request));
         let mut is_over = false;
@@ -74,24 +72,26 @@ async fn exchange(pool: &Rc<Pool>, api: &ApiView, request: Request<Outgoing>) ->
             is_over = is_over || Pin::new(&mut connection).poll(cx).is_ready();
             answer.as_mut().poll(cx)
         })
-        .await
-        .map_err(|error| error.to_string())?
+        .await?
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         tokio::task::spawn_local(async move {
             let _ = connection.await;
         });
         return match super::forward::fault_of(&response) {
-            None => Ok(Asked::Plain(response, sender)),
-            Some(fault) => Err(fault.to_owned()),
+            None => {
+                let lease = Lease { sender: Sender::Http1(sender, address), reused: false, busy };
+                Ok(Asked::Plain(response, lease))
+            }
+            Some(fault) => Err(fault.into()),
         };
     }
     if !websocket::is_granted(response.headers()) {
-        return Err("it switches to a protocol that nobody asked for".to_owned());
+        return Err("it switches to a protocol that nobody asked for".into());
     }
     // The engine has nothing more to do: what it read too far and the stream come back.
     let parts = connection.into_parts();
-    Ok(Asked::Switched(response, Far { stream: parts.io.into_inner().0, early: parts.read_buf }))
+    Ok(Asked::Switched(response, Far { stream: parts.io.into_inner().0, early: parts.read_buf, _busy: busy }))
 }
 
 /// What is needed to see whether a tunnel may go on.

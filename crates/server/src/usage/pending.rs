@@ -113,9 +113,9 @@ impl Pending {
         self.count();
     }
 
-    /// Counts it as allowed and broken off by the upstream.
-    pub fn finish_broken(&mut self) {
-        self.dimensions.code = Code::UpstreamUnreachable;
+    /// Counts it as allowed and broken off, for what the upstream did.
+    pub fn finish_broken(&mut self, code: Code) {
+        self.dimensions.code = code;
         self.count();
     }
 

@@ -26,6 +26,7 @@ mod sizes;
 mod slowness;
 mod stage;
 mod streaming;
+mod targets;
 mod tls;
 mod tls_upstream;
 mod upstreams;

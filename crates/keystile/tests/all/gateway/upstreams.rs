@@ -37,7 +37,7 @@ fn an_upstream_that_says_nothing_in_time_is_a_504() {
 
 #[test]
 fn an_answer_that_is_no_http_is_a_502() {
-    let stage = Stage::new();
+    let stage = Stage::with(json!({ "breaker_failures": 0 }), json!({}));
     let large = format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "a".repeat(500_000));
     let mut calls = 0;
     for answer in [

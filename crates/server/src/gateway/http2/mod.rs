@@ -40,8 +40,8 @@ pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Streams of one connection at once.
 const MAX_STREAMS: u32 = 100;
 /// What may be on its way to us: for one stream, and for all of them.
-const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
+pub(super) const STREAM_WINDOW: u32 = 256 << 10;
+pub(super) const CONNECTION_WINDOW: u32 = 1 << 20;
 /// What waits to be taken, for each stream.
 const MAX_SEND_BUFFER: usize = 64 << 10;
 /// Streams that a client may take back before they are answered, beyond as many as were answered.
@@ -49,8 +49,8 @@ const MAX_ABANDONED: u64 = 100;
 /// How often it is looked whether answers are taken, in parts of the time that they may wait.
 const LOOKS: u32 = 4;
 /// How long a peer may be silent before it is asked whether it is there, and how long it has for its answer.
-const PING_EVERY: Duration = Duration::from_secs(30);
-const PING_PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PING_EVERY: Duration = Duration::from_secs(30);
+pub(super) const PING_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Serves a connection until it ends or `ending` begins.
 pub(super) async fn serve<S, F, A, B>(stream: S, patience: Patience, ending: Ending, answer: F)
@@ -123,7 +123,7 @@ where
 
 /// Streams become tasks of the thread that has the connection.
 #[derive(Clone, Copy)]
-struct OnThisThread;
+pub(super) struct OnThisThread;
 
 impl<F: Future + 'static> Executor<F> for OnThisThread {
     fn execute(&self, stream: F) {

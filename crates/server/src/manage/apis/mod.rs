@@ -6,6 +6,7 @@ mod get;
 mod list;
 mod settings;
 mod switch;
+mod targets;
 mod update;
 mod view;
 
@@ -23,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(create::create, list::list))
         .routes(routes!(get::get, update::update, delete::delete))
+        .routes(routes!(targets::targets))
         .routes(routes!(switch::disable))
         .routes(routes!(switch::enable))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))

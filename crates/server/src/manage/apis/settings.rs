@@ -21,6 +21,16 @@ pub(super) struct ApiInput {
     /// Where its calls go.
     #[schema(example = "http://127.0.0.1:9000")]
     upstream: Option<String>,
+    /// The machines that take its calls, in place of the host and port of `upstream`: the one with the fewest calls for
+    /// its weight takes the next. Empty for none but that one.
+    targets: Option<Vec<TargetShape>>,
+    /// `http1`, or `http2` (with TLS by ALPN, in clear by prior knowledge), as gRPC needs it.
+    upstream_protocol: Option<String>,
+    /// How targets are asked whether they are well; `null` asks nothing.
+    health_check: Option<HealthCheckShape>,
+    /// Failures in a row after which a target gets no calls for a second, then two, at most 30; 0 for never, 5 unless
+    /// said otherwise.
+    breaker_failures: Option<u32>,
     /// Hosts it answers to; any, when empty.
     hosts: Option<Vec<String>>,
     /// What its paths begin with; `/` unless said otherwise.
@@ -47,9 +57,45 @@ pub(super) struct ApiInput {
     max_concurrent_calls: Option<u32>,
     /// How long the upstream has to begin its answer; 60 unless said otherwise.
     upstream_timeout_seconds: Option<u32>,
+    /// How long a target may take to accept a connection; `null` for what the server's settings say.
+    connect_timeout_seconds: Option<u32>,
+    /// How long the upstream may pause within its answer; 300 unless said otherwise.
+    idle_timeout_seconds: Option<u32>,
+    /// How long a call may take from its head to the end of its answer; `null` for as long as it takes.
+    total_timeout_seconds: Option<u32>,
     /// An OpenAPI 3.0 or 3.1 document, as an object or as text in JSON or YAML; `null` takes it away.
     #[schema(value_type = Option<Object>)]
     openapi: Option<Value>,
+}
+
+/// A machine that takes calls of an API.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = Target)]
+#[allow(dead_code, reason = "the core's own type reads and writes it; this is its shape in the OpenAPI document")]
+pub(super) struct TargetShape {
+    /// `host:port`.
+    #[schema(example = "10.0.0.5:9000")]
+    address: String,
+    /// Its share; 1 unless said otherwise.
+    weight: Option<u32>,
+}
+
+/// How targets are asked whether they are well.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = HealthCheck)]
+#[allow(dead_code, reason = "the core's own type reads and writes it; this is its shape in the OpenAPI document")]
+pub(super) struct HealthCheckShape {
+    /// What is asked for with `GET`; an answer of 200 to 399 is good. Without it a connection is enough.
+    #[schema(example = "/healthz")]
+    path: Option<String>,
+    /// From one check to the next; 10 unless said otherwise.
+    interval_seconds: Option<u32>,
+    /// How long a check may take; 2 unless said otherwise.
+    timeout_seconds: Option<u32>,
+    /// Good checks in a row after which a target gets calls again; 2 unless said otherwise.
+    healthy_after: Option<u32>,
+    /// Bad checks in a row after which it gets none; 3 unless said otherwise.
+    unhealthy_after: Option<u32>,
 }
 
 /// Which pages in browsers may call an API.

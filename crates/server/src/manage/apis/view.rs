@@ -1,6 +1,6 @@
 //! An API as it is shown.
 
-use keystile_core::api::{Access, Host, KeyLocation, PathPrefix, UpstreamUrl};
+use keystile_core::api::{Access, HealthCheck, Host, KeyLocation, PathPrefix, Target, UpstreamProtocol, UpstreamUrl};
 use keystile_core::cors::Cors;
 use keystile_core::id::ApiId;
 use keystile_core::key::Prefix;
@@ -9,7 +9,7 @@ use keystile_store::records::Api;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::settings::CorsShape;
+use super::settings::{CorsShape, HealthCheckShape, TargetShape};
 
 /// An API.
 #[derive(Serialize, ToSchema)]
@@ -25,6 +25,18 @@ pub(in crate::manage) struct ApiView {
     /// Where its calls go.
     #[schema(value_type = String, example = "http://127.0.0.1:9000")]
     upstream: UpstreamUrl,
+    /// The machines that take its calls; empty for the one of `upstream`.
+    #[schema(value_type = Vec<TargetShape>)]
+    targets: Vec<Target>,
+    /// `http1` or `http2`.
+    #[schema(value_type = String, example = "http1")]
+    upstream_protocol: UpstreamProtocol,
+    /// How targets are asked whether they are well; absent if they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<HealthCheckShape>)]
+    health_check: Option<HealthCheck>,
+    /// Failures in a row after which a target gets rest; 0 for never.
+    breaker_failures: u32,
     /// Hosts it answers to; any, when empty.
     #[schema(value_type = Vec<String>)]
     hosts: Vec<Host>,
@@ -59,6 +71,14 @@ pub(in crate::manage) struct ApiView {
     max_concurrent_calls: Option<u32>,
     /// How long the upstream has to begin its answer.
     upstream_timeout_seconds: u32,
+    /// How long a target may take to accept a connection; absent for what the server's settings say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connect_timeout_seconds: Option<u32>,
+    /// How long the upstream may pause within its answer.
+    idle_timeout_seconds: u32,
+    /// How long a call may take; absent for as long as it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_timeout_seconds: Option<u32>,
     /// Its OpenAPI document.
     document: Option<DocumentView>,
     /// When it was made.
@@ -97,6 +117,10 @@ impl From<Api> for ApiView {
             name: api.name,
             active: api.active,
             upstream: settings.upstream,
+            targets: settings.targets,
+            upstream_protocol: settings.upstream_protocol,
+            health_check: settings.health_check,
+            breaker_failures: settings.breaker_failures,
             hosts: settings.hosts,
             path_prefix: settings.path_prefix,
             strip_prefix: settings.strip_prefix,
@@ -110,6 +134,9 @@ impl From<Api> for ApiView {
             body_limit_bytes: settings.body_limit_bytes,
             max_concurrent_calls: settings.max_concurrent_calls,
             upstream_timeout_seconds: settings.upstream_timeout_seconds,
+            connect_timeout_seconds: settings.connect_timeout_seconds,
+            idle_timeout_seconds: settings.idle_timeout_seconds,
+            total_timeout_seconds: settings.total_timeout_seconds,
             document,
             created_at: api.created_at,
             updated_at: api.updated_at,
