@@ -94,7 +94,7 @@ fn world(keys: u32) -> World {
         },
         Operations::Segments(Arc::new(ApiLabels::new(1, snapshot.labels.clone()))),
         InFlight::default(),
-        Arc::new(Upstream::new(&settings)),
+        (Arc::new(Upstream::new(&settings, None)), Vec::new()),
     ));
     World { engine: Engine::new(snapshot, vec![pepper]), api, keys }
 }

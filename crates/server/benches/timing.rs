@@ -89,7 +89,7 @@ fn api() -> ApiView {
         },
         Operations::Segments(Arc::new(ApiLabels::new(1, Arc::default()))),
         InFlight::default(),
-        Arc::new(Upstream::new(&settings)),
+        (Arc::new(Upstream::new(&settings, None)), Vec::new()),
     )
 }
 

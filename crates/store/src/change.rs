@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use keystile_core::api::ApiSettings;
+use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId};
 use keystile_core::key::{Environment, KeyState};
@@ -11,6 +11,7 @@ use keystile_core::time::Timestamp;
 
 use crate::StoreError;
 use crate::records::{Document, NewKey};
+use crate::secret::Sealed;
 
 /// Who acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +76,10 @@ pub enum Change {
     },
     /// Takes an API away, with its activations.
     DeleteApi { id: ApiId },
+    /// Gives an API a secret for its upstream, or another value for one that it has.
+    SetApiSecret { api: ApiId, name: SecretName, sealed: Sealed },
+    /// Takes a secret of an API away.
+    RemoveApiSecret { api: ApiId, name: SecretName },
     /// Makes a project.
     CreateProject { id: ProjectId, name: String, description: String, contact: String, environment: Environment },
     /// Changes a project.

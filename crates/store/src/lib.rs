@@ -11,6 +11,7 @@ mod audit;
 pub mod change;
 pub mod records;
 pub mod root;
+pub mod secret;
 mod sqlite;
 pub mod usage;
 

@@ -18,7 +18,7 @@ use crate::{OpenError, Random};
 /// The first byte of everything wrapped: AES-256-GCM with a random nonce of 96 bits.
 const AES_256_GCM: u8 = 1;
 /// Bytes of its nonce.
-const NONCE_LEN: usize = 12;
+pub(crate) const NONCE_LEN: usize = 12;
 /// A root key file is 64 digits and a newline; more than this is something else, and is not read to its end.
 const MAX_FILE_LEN: u64 = 80;
 
@@ -157,20 +157,29 @@ impl RootKey {
     ) -> Result<Vec<u8>, OpenError> {
         let mut nonce = [0; NONCE_LEN];
         random(&mut nonce)?;
-        let bound = bound_to(installation, version);
-        let payload = Payload { msg: secret.expose(), aad: bound.as_bytes() };
-        let sealed = self.cipher().encrypt(&Nonce::from(nonce), payload).expect("AES-GCM takes a message of 32 bytes");
-        Ok([&[AES_256_GCM][..], &nonce, &sealed].concat())
+        Ok(self.seal(secret.expose(), &bound_to(installation, version), nonce))
     }
 
     /// Unwraps the pepper of a row; `None` if the row was altered, or moved from another place.
     pub(crate) fn unwrap_pepper(&self, wrapped: &[u8], installation: &[u8; 16], version: u32) -> Option<PepperSecret> {
-        let (&AES_256_GCM, rest) = wrapped.split_first()? else { return None };
-        let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
-        let bound = bound_to(installation, version);
-        let payload = Payload { msg: sealed, aad: bound.as_bytes() };
-        let secret = Zeroizing::new(self.cipher().decrypt(&Nonce::from(*nonce), payload).ok()?);
+        let secret = self.unseal(wrapped, &bound_to(installation, version))?;
         Some(PepperSecret::new(secret.as_slice().try_into().ok()?))
+    }
+
+    /// Encrypts a secret for one place, which `bound` names (AES-256-GCM with that as associated data). The nonce is
+    /// random: of one key there are far fewer than 2^32 secrets (SP 800-38D §8.3).
+    pub(crate) fn seal(&self, secret: &[u8], bound: &str, nonce: [u8; NONCE_LEN]) -> Vec<u8> {
+        let payload = Payload { msg: secret, aad: bound.as_bytes() };
+        let sealed = self.cipher().encrypt(&Nonce::from(nonce), payload).expect("AES-GCM takes messages up to 64 GiB");
+        [&[AES_256_GCM][..], &nonce, &sealed].concat()
+    }
+
+    /// Decrypts what was sealed for this place; `None` if it was altered, or moved from another place.
+    pub(crate) fn unseal(&self, sealed: &[u8], bound: &str) -> Option<Zeroizing<Vec<u8>>> {
+        let (&AES_256_GCM, rest) = sealed.split_first()? else { return None };
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
+        let payload = Payload { msg: sealed, aad: bound.as_bytes() };
+        self.cipher().decrypt(&Nonce::from(*nonce), payload).ok().map(Zeroizing::new)
     }
 
     fn cipher(&self) -> Aes256Gcm {
@@ -192,7 +201,7 @@ pub(crate) fn exposed(path: &Path) -> Option<String> {
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -12,11 +12,13 @@ use crate::target::CanonicalTarget;
 
 mod key_location;
 mod route;
+mod secret;
 mod target;
 mod upstream;
 
 pub use key_location::KeyLocation;
 pub use route::{Host, PathPrefix};
+pub use secret::{MAX_SECRET_BYTES, MAX_SECRETS, SecretName};
 pub use target::{CheckPath, HealthCheck, MAX_TARGETS, Target, TargetAddress};
 pub use upstream::{UpstreamProtocol, UpstreamUrl, is_host};
 

@@ -7,6 +7,7 @@ use keystile_core::api::{CheckPath, Host, KeyLocation, PathPrefix, Target, Upstr
 use keystile_core::key::Prefix;
 use serde_json::{Value, json};
 
+use super::api_secret;
 use super::fault::{Exit, Fault};
 use super::session::{API, Fields, Session};
 use super::table::{Column, away, field};
@@ -34,6 +35,11 @@ pub enum Verb {
     Targets {
         /// Its id or name.
         api: String,
+    },
+    /// What an API has for its upstream: headers that calls get, a client certificate.
+    Secret {
+        #[command(subcommand)]
+        verb: api_secret::Verb,
     },
     /// Switch an API off: every call is refused.
     Disable {
@@ -239,6 +245,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             let id = session.api(&ask.api)?;
             session.update(API, &id, fields.0)
         }
+        Verb::Secret { verb } => api_secret::run(verb, session),
         Verb::Targets { api } => {
             let id = session.api(&api)?;
             session.list_at("targets", &format!("{}/{id}/targets", API.path), &[], &TARGET_COLUMNS)

@@ -21,7 +21,7 @@ use super::keys::{KeyEntry, Keys};
 use super::operations::{ApiLabels, Operations};
 use super::snapshot::{ApiView, PolicyView, ProjectView, Router, Snapshot, header_text};
 use crate::openapi::ApiDocument;
-use crate::upstream::Upstream;
+use crate::upstream::{Secrets, Upstream};
 
 /// Revisions read in one go.
 const BATCH: u32 = 1_000;
@@ -178,11 +178,26 @@ impl Feed {
             None => Operations::Segments(labels.clone()),
         };
         let in_flight = state.in_flight.entry(api.number).or_default().clone();
+        let opened = self.catalog.feed_api_secrets(api.number, api.id).await;
+        let secrets = opened
+            .map_err(|error| error.to_string())
+            .and_then(|opened| Secrets::of(&opened).map_err(|error| error.to_string()));
+        let (secrets, usable) = match secrets {
+            Ok(secrets) => (secrets, true),
+            // Without them calls would reach the upstream as somebody else.
+            Err(error) => {
+                tracing::error!(api = %api.id, error, "the secrets for its upstream can't be used; its calls are refused until they are set anew");
+                (Secrets::default(), false)
+            }
+        };
         // What is known of its targets outlives changes of other settings.
         let known = state.apis.get(&api.number).map(|view| view.upstream.clone());
-        let upstream =
-            known.filter(|known| known.is_of(&api.settings)).unwrap_or_else(|| Arc::new(Upstream::new(&api.settings)));
-        Ok(Arc::new(ApiView::new(api, operations, in_flight, upstream)))
+        let upstream = known
+            .filter(|known| known.is_of(&api.settings, secrets.identity.as_ref()))
+            .unwrap_or_else(|| Arc::new(Upstream::new(&api.settings, secrets.identity.clone())));
+        let mut view = ApiView::new(api, operations, in_flight, (upstream, secrets.fields));
+        view.active &= usable;
+        Ok(Arc::new(view))
     }
 }
 

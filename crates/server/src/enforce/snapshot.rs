@@ -92,6 +92,8 @@ pub struct ApiView {
     pub cors: Option<CorsView>,
     /// Where its calls go.
     pub upstream: Arc<Upstream>,
+    /// Fields of its own that every call gets: what the upstream wants to see of the gateway.
+    pub upstream_fields: Vec<(HeaderName, HeaderValue)>,
     /// Hosts it answers to; any, when empty.
     pub hosts: Vec<Box<str>>,
     /// What its paths begin with; without a slash at its end, so the root is empty.
@@ -118,7 +120,12 @@ pub struct ApiView {
 
 impl ApiView {
     /// Prepares an API as it is kept.
-    pub fn new(api: &Api, operations: Operations, in_flight: InFlight, upstream: Arc<Upstream>) -> Self {
+    pub fn new(
+        api: &Api,
+        operations: Operations,
+        in_flight: InFlight,
+        (upstream, upstream_fields): (Arc<Upstream>, Vec<(HeaderName, HeaderValue)>),
+    ) -> Self {
         let settings = &api.settings;
         Self {
             number: api.number,
@@ -132,6 +139,7 @@ impl ApiView {
             cors: settings.cors.clone().map(CorsView::new),
             require_client_certificate: settings.require_client_certificate,
             upstream,
+            upstream_fields,
             hosts: settings.hosts.iter().map(|host| host.as_str().into()).collect(),
             path_prefix: settings.path_prefix.as_str().into(),
             strip_prefix: settings.strip_prefix,

@@ -80,6 +80,9 @@ pub(super) fn upstream_headers(
         headers.insert(X_CONSUMER_USERNAME, key.project.name_header.clone());
         headers.insert(X_CREDENTIAL_IDENTIFIER, id_header(&key.entry.id.to_ascii()));
     }
+    for (name, value) in &api.upstream_fields {
+        headers.insert(name.clone(), value.clone());
+    }
     headers.insert(X_REQUEST_ID, id.clone());
     headers.insert(X_FORWARDED_FOR, client);
     if let Some(host) = client_headers.get(HOST) {

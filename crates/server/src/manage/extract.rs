@@ -139,6 +139,19 @@ where
     }
 }
 
+/// The id in the path, and the name of what is below it.
+pub(super) struct Pair<T>(pub(super) T, pub(super) String);
+
+impl<T: std::str::FromStr + Send> FromRequestParts<App> for Pair<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let both = Path::<(String, String)>::from_request_parts(parts, app).await;
+        let Path((text, name)) = both.map_err(|_| not_found("thing"))?;
+        text.parse().map(|id| Self(id, name)).map_err(|_| not_found("thing"))
+    }
+}
+
 /// For fields where `null` says something else than silence.
 pub(super) fn spoken<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,

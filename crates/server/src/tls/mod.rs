@@ -30,7 +30,7 @@ use sha2::{Digest, Sha256};
 
 use names::ByName;
 use source::Source;
-pub use upstream::UpstreamTls;
+pub use upstream::{Identity, UpstreamTls};
 
 /// Protocols that a client may choose from (RFC 7301).
 const HTTP_1_1: &[u8] = b"http/1.1";

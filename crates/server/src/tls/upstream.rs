@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use keystile_core::api::UpstreamProtocol;
 use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::source::{certificates, read_file};
@@ -33,15 +35,53 @@ impl UpstreamTls {
 
     /// What a new connection speaks.
     pub fn client(&self, protocol: UpstreamProtocol) -> Arc<ClientConfig> {
-        let (kept, alpn) = match protocol {
-            UpstreamProtocol::Http1 => (&self.http1, HTTP_1_1),
-            UpstreamProtocol::Http2 => (&self.http2, HTTP_2),
+        let kept = match protocol {
+            UpstreamProtocol::Http1 => &self.http1,
+            UpstreamProtocol::Http2 => &self.http2,
         };
-        kept.get_or_init(|| Arc::new(client(self.roots(), alpn))).clone()
+        kept.get_or_init(|| self.client_with(protocol, None)).clone()
+    }
+
+    /// The same for an upstream that wants to see a certificate.
+    pub fn client_with(&self, protocol: UpstreamProtocol, identity: Option<&Identity>) -> Arc<ClientConfig> {
+        let alpn = match protocol {
+            UpstreamProtocol::Http1 => HTTP_1_1,
+            UpstreamProtocol::Http2 => HTTP_2,
+        };
+        Arc::new(client(self.roots(), alpn, identity))
     }
 
     fn roots(&self) -> Arc<RootCertStore> {
         self.roots.get_or_init(|| Arc::new(roots(&self.own))).clone()
+    }
+}
+
+/// Who the gateway is to an upstream: a chain of certificates with its private key.
+#[derive(Debug)]
+pub struct Identity(Arc<CertifiedKey>);
+
+impl Identity {
+    /// Reads both from PEM, in any order.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong, and holds nothing of the key.
+    pub fn from_pem(text: &[u8]) -> Result<Self, String> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+        let chain = chain.map_err(|_| "the certificate is not sound PEM".to_owned())?;
+        let key = PrivateKeyDer::from_pem_slice(text).map_err(|_| "there is no private key as PEM".to_owned())?;
+        if chain.is_empty() {
+            return Err("there is no certificate as PEM".to_owned());
+        }
+        match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
+            Ok(key) => Ok(Self(Arc::new(key))),
+            Err(rustls::Error::InconsistentKeys(_)) => Err("the private key is not the certificate's".to_owned()),
+            Err(_) => Err("certificate and private key can't be used".to_owned()),
+        }
+    }
+
+    /// Whether it is the same certificate.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.cert == other.0.cert
     }
 }
 
@@ -67,12 +107,15 @@ fn roots(own: &[CertificateDer<'static>]) -> RootCertStore {
     roots
 }
 
-fn client(roots: Arc<RootCertStore>, alpn: &[u8]) -> ClientConfig {
+fn client(roots: Arc<RootCertStore>, alpn: &[u8], identity: Option<&Identity>) -> ClientConfig {
     let mut client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the provider speaks the default versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
+    if let Some(Identity(key)) = identity {
+        client.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(key.clone()));
+    }
     client.alpn_protocols = vec![alpn.to_vec()];
     client
 }

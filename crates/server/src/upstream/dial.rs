@@ -61,7 +61,7 @@ impl Connector {
             return Ok(Dialled { stream: Either::Left(stream), address });
         }
         let name = ServerName::try_from(upstream.server_name()).map_err(io::Error::other)?.to_owned();
-        let stream = TlsConnector::from(self.tls.client(upstream.protocol)).connect(name, stream).await?;
+        let stream = TlsConnector::from(upstream.tls_client(&self.tls)).connect(name, stream).await?;
         let agreed = stream.get_ref().1.alpn_protocol();
         if upstream.protocol == UpstreamProtocol::Http2 && agreed != Some(b"h2") {
             return Err(io::Error::other("it does not speak HTTP/2 over TLS (ALPN `h2`)"));

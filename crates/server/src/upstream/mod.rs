@@ -9,10 +9,11 @@
 //! The arithmetic is the core's; connections are opened in [`dial`] and kept in `gateway::pool`.
 
 pub mod dial;
+pub mod secrets;
 pub mod target;
 pub mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
@@ -22,7 +23,11 @@ use keystile_core::api::{ApiSettings, HealthCheck, MAX_TARGETS, UpstreamProtocol
 use keystile_core::time::Ticks;
 use keystile_core::upstream::{Load, choose};
 
+use rustls::ClientConfig;
+
+use crate::tls::{Identity, UpstreamTls};
 pub use dial::{Connector, Dialled, Stream};
+pub use secrets::Secrets;
 pub use target::{Busy, Target};
 
 /// Where an API's calls go.
@@ -44,6 +49,9 @@ pub struct Upstream {
     pub breaker_failures: u32,
     /// How long one may take to accept a connection, if that is not the server's to say.
     pub connect_timeout: Option<Duration>,
+    identity: Option<Arc<Identity>>,
+    /// What is spoken with TLS by who shows a certificate.
+    client: OnceLock<Arc<ClientConfig>>,
 }
 
 /// No target may be tried now.
@@ -58,7 +66,7 @@ impl Upstream {
     ///
     /// # Panics
     /// If the settings were not checked.
-    pub fn new(settings: &ApiSettings) -> Self {
+    pub fn new(settings: &ApiSettings, identity: Option<Arc<Identity>>) -> Self {
         let url = &settings.upstream;
         let authority = url.authority();
         let targets = if settings.targets.is_empty() {
@@ -76,15 +84,23 @@ impl Upstream {
             health_check: settings.health_check.clone(),
             breaker_failures: settings.breaker_failures,
             connect_timeout: settings.connect_timeout_seconds.map(|seconds| Duration::from_secs(seconds.into())),
+            identity,
+            client: OnceLock::new(),
         }
     }
 
     /// Whether it is what these settings say: then what is known of its targets stays true.
-    pub fn is_of(&self, settings: &ApiSettings) -> bool {
-        let of_settings = Self::new(settings);
+    pub fn is_of(&self, settings: &ApiSettings, identity: Option<&Arc<Identity>>) -> bool {
+        let same_identity = match (&self.identity, identity) {
+            (None, None) => true,
+            (Some(own), Some(other)) => own.is_same(other),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        let of_settings = Self::new(settings, None);
         let same_targets = self.targets.len() == of_settings.targets.len()
             && self.targets.iter().zip(&of_settings.targets).all(|(own, other)| own.is_same(other));
-        same_targets
+        same_identity
+            && same_targets
             && self.url == of_settings.url
             && self.protocol == of_settings.protocol
             && self.health_check == of_settings.health_check
@@ -95,6 +111,14 @@ impl Upstream {
     /// Whether it is spoken to with TLS.
     pub const fn is_tls(&self) -> bool {
         self.url.is_tls()
+    }
+
+    /// What is spoken to it with TLS.
+    pub fn tls_client(&self, tls: &UpstreamTls) -> Arc<ClientConfig> {
+        match self.identity.as_deref() {
+            None => tls.client(self.protocol),
+            identity => self.client.get_or_init(|| tls.client_with(self.protocol, identity)).clone(),
+        }
     }
 
     /// The name that its certificate must have.
@@ -167,7 +191,7 @@ mod tests {
     fn upstream(targets: &[&str]) -> Upstream {
         let mut settings = ApiSettings::new("http://api.internal".parse().unwrap());
         settings.targets = targets.iter().map(|target| target.parse().unwrap()).collect();
-        Upstream::new(&settings)
+        Upstream::new(&settings, None)
     }
 
     fn taken(upstream: &Upstream, draw: u32) -> String {
@@ -221,10 +245,10 @@ mod tests {
     fn what_is_known_stays_while_the_settings_of_the_upstream_do() {
         let mut settings = ApiSettings::new("http://api.internal".parse().unwrap());
         settings.targets = vec!["a:1".parse().unwrap()];
-        let upstream = Upstream::new(&settings);
+        let upstream = Upstream::new(&settings, None);
         settings.body_limit_bytes = 7;
-        assert!(upstream.is_of(&settings));
+        assert!(upstream.is_of(&settings, None));
         settings.targets[0].weight = 2;
-        assert!(!upstream.is_of(&settings));
+        assert!(!upstream.is_of(&settings, None));
     }
 }

@@ -23,6 +23,7 @@ use keystile_core::key::Pepper;
 use keystile_core::time::Timestamp;
 
 pub use ledger::Ledger;
+pub(crate) use row::damaged;
 
 use crate::{OpenError, Random, RootKey, Store, StoreError};
 use file::DatabaseFile;

@@ -20,7 +20,7 @@ use crate::StoreError;
 struct Damaged(String);
 
 /// A failure of the store that names what can't be read.
-pub(super) fn damaged(what: impl Display) -> StoreError {
+pub(crate) fn damaged(what: impl Display) -> StoreError {
     StoreError(Box::new(Damaged(what.to_string())))
 }
 

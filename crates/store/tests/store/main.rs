@@ -18,6 +18,7 @@ mod files;
 mod idempotency;
 mod import;
 mod ledger;
+mod secrets;
 mod tampering;
 mod tenancy;
 mod world;

@@ -180,3 +180,30 @@ async fn numbers_of_policies_end_before_nodes_can_no_longer_hold_them() {
     assert!(error.0.to_string().contains("numbers for different policies"), "{error:?}");
     world.apply(add("the.last.again")).await.unwrap_err();
 }
+
+#[tokio::test]
+async fn c01_a_secret_that_was_moved_or_altered_is_not_opened() {
+    let world = World::new(Engine::Sqlite).await;
+    let (api, number) =
+        (world.mine.api, world.catalog.api_number(world.mine.id, world.mine.api).await.unwrap().unwrap());
+    for name in ["header:a", "header:b"] {
+        let name: keystile_core::api::SecretName = name.parse().unwrap();
+        let sealed = world.catalog.seal_api_secret(api, &name, name.to_string().as_bytes(), [7; 12]);
+        world.apply(Change::SetApiSecret { api, name, sealed }).await.unwrap();
+    }
+    let mut db = raw(&world, "catalog.db").await;
+    run(&mut db, "CREATE TEMP TABLE kept AS SELECT * FROM api_secrets").await;
+    assert_eq!(world.catalog.feed_api_secrets(number, api).await.unwrap().len(), 2);
+    for sql in [
+        "UPDATE api_secrets SET sealed = (SELECT sealed FROM kept WHERE name = 'header:b') WHERE name = 'header:a'",
+        "UPDATE api_secrets SET name = 'header:c' WHERE name = 'header:a'",
+        "UPDATE api_secrets SET sealed = CAST(sealed || x'00' AS BLOB) WHERE name = 'header:a'",
+        "UPDATE api_secrets SET sealed = x'' WHERE name = 'header:a'",
+        "UPDATE api_secrets SET name = 'cookie:a' WHERE name = 'header:a'",
+    ] {
+        run(&mut db, sql).await;
+        assert!(world.catalog.feed_api_secrets(number, api).await.is_err(), "{sql}");
+        run(&mut db, "DELETE FROM api_secrets; INSERT INTO api_secrets SELECT * FROM kept").await;
+    }
+    assert_eq!(world.catalog.feed_api_secrets(number, api).await.unwrap().len(), 2, "all was put back");
+}

@@ -23,7 +23,15 @@ pub(super) fn shared() -> &'static Installation {
 pub(super) struct Served {
     pub(super) installation: Installation,
     pub(super) data: PathBuf,
-    _folder: TempDir,
+    config: String,
+    folder: TempDir,
+}
+
+impl Served {
+    /// Starts the server anew, with the same settings and data.
+    pub(super) fn again(&self) -> Installation {
+        Installation::serve(BINARY, &self.config, self.folder.path())
+    }
 }
 
 /// `gateway` holds the lines of that section, `rest` further sections.
@@ -34,7 +42,7 @@ pub(super) fn serve(gateway: &str, rest: &str) -> Served {
         "data = {:?}\n[gateway]\nlisten = \"127.0.0.1:0\"\n{gateway}\n[admin]\nlisten = \"127.0.0.1:0\"\n[check]\nlisten = \"127.0.0.1:0\"\n{rest}\n",
         data.display().to_string()
     );
-    Served { installation: Installation::serve(BINARY, &config, folder.path()), data, _folder: folder }
+    Served { installation: Installation::serve(BINARY, &config, folder.path()), data, config, folder }
 }
 
 /// An API with an upstream, and a project with a key to it.

@@ -19,6 +19,18 @@ struct Nginx {
 
 impl Nginx {
     fn start(identity: &Identity) -> Self {
+        Self::with(identity, "")
+    }
+
+    /// One that calls only those in whose certificate it trusts.
+    fn mutual(identity: &Identity, authority: &Authority) -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let file = folder.keep().join("clients.pem");
+        std::fs::write(&file, authority.pem()).expect("a file can be written");
+        Self::with(identity, &format!("ssl_verify_client on; ssl_client_certificate {};", file.display()))
+    }
+
+    fn with(identity: &Identity, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a free port").port();
         identity.write(&folder.path().join("own.pem"));
@@ -26,7 +38,7 @@ impl Nginx {
         let config = format!(
             "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{\n  access_log {at}/access.log;\n  \
              client_body_temp_path {at}/a; proxy_temp_path {at}/b; fastcgi_temp_path {at}/c; uwsgi_temp_path {at}/d; scgi_temp_path {at}/e;\n  \
-             server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {at}/own.pem; ssl_certificate_key {at}/own.pem;\n    \
+             server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {at}/own.pem; ssl_certificate_key {at}/own.pem; {more}\n    \
              location / {{ return 200 '$ssl_protocol $http_host $connection $http_x_forwarded_proto'; }} }}\n}}\n"
         );
         let file = folder.path().join("nginx.conf");
@@ -106,4 +118,31 @@ fn c06_there_is_no_way_back_to_plain_http() {
     let answer = stage.call("GET /open", &[], b"");
     stage.check_problem(&answer, 502, "upstream_unreachable", "plain HTTP where TLS was meant");
     assert!(plain.requests().is_empty() && !plain.faults().iter().any(|fault| fault.contains(&stage.key)));
+}
+
+#[test]
+fn c06_an_upstream_that_wants_a_certificate_gets_the_one_of_its_api() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("authority.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    let nginx = Nginx::mutual(&authority.issue(&["localhost"]), &authority);
+    let trusting = serve(&format!("upstream_authorities = {file:?}"), "");
+    let upstream = format!("https://localhost:{}", nginx.port);
+    let stage = Stage::on(&trusting.installation, json!({ "upstream": upstream, "breaker_failures": 0 }), json!({}));
+    // nginx says so in its own words.
+    assert_eq!(stage.call("GET /open", &[], b"").status, 400, "without a certificate");
+    let set = |identity: &Identity| {
+        let pem = folder.path().join("client.pem");
+        identity.write(&pem);
+        let body = json!({ "value": std::fs::read_to_string(&pem).unwrap() }).to_string();
+        let path = format!("/v1/apis/{}/secrets/client_certificate", stage.api_id);
+        let answer = stage.manage.request("PUT", &path, &[("content-type", "application/json")], body.as_bytes());
+        assert_eq!(answer.status, 204, "{}", answer.text());
+    };
+    set(&authority.issue(&["gateway.test"]));
+    let answer = stage.call("GET /open", &[], b"");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    set(&other.issue(&["gateway.test"]));
+    assert_eq!(stage.call("GET /open", &[], b"").status, 400, "a stranger's");
 }

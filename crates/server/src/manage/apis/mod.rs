@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod get;
 mod list;
+mod secrets;
 mod settings;
 mod switch;
 mod targets;
@@ -25,6 +26,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(create::create, list::list))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(targets::targets))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::set, secrets::remove))
         .routes(routes!(switch::disable))
         .routes(routes!(switch::enable))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))

@@ -105,6 +105,8 @@ pub(super) async fn delete(work: Work<'_>, id: ApiId) -> Result<Done, ApplyError
         .bind(before.number)
         .execute(&mut *work.db)
         .await?;
+    // Of what nobody can use any more nothing is kept.
+    sqlx::query("DELETE FROM api_secrets WHERE api = ?").bind(before.number).execute(&mut *work.db).await?;
     // Projects of other organizations lose their links as well; what nodes hold of them changes.
     let linked: Vec<u32> = sqlx::query_scalar(
         "UPDATE activations SET deleted_at = ?, revision = ? WHERE api = ? AND deleted_at IS NULL RETURNING project",

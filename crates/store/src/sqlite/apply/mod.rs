@@ -12,6 +12,7 @@ mod key;
 mod organization;
 mod policy;
 mod project;
+mod secret;
 
 use keystile_core::id::OrganizationId;
 use keystile_core::time::Timestamp;
@@ -126,6 +127,8 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
             api::update(work, id, was, change).await
         }
         Change::DeleteApi { id } => api::delete(work, id).await,
+        Change::SetApiSecret { api, name, sealed } => secret::set(work, api, &name, &sealed).await,
+        Change::RemoveApiSecret { api, name } => secret::remove(work, api, &name).await,
         Change::CreateProject { id, name, description, contact, environment } => {
             let texts = project::Texts { name: &name, description: &description, contact: &contact };
             project::create(work, id, texts, environment).await

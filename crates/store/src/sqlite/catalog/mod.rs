@@ -8,6 +8,7 @@ pub(super) mod keys;
 mod numbers;
 pub(super) mod organizations;
 pub(super) mod projects;
+mod secrets;
 
 use sqlx::{QueryBuilder, Sqlite};
 

@@ -6,7 +6,8 @@
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 /// The steps of `catalog.db`.
-pub(super) const CATALOG: &[&str] = &[include_str!("catalog_1.sql"), include_str!("catalog_2.sql")];
+pub(super) const CATALOG: &[&str] =
+    &[include_str!("catalog_1.sql"), include_str!("catalog_2.sql"), include_str!("catalog_3.sql")];
 /// The steps of `usage.db`.
 pub(super) const USAGE: &[&str] = &[include_str!("usage_1.sql")];
 

@@ -1,0 +1,41 @@
+//! Secrets of APIs: what there is, and for nodes their values.
+
+use keystile_core::api::SecretName;
+use keystile_core::id::ApiId;
+
+use super::super::row::{Columns, damaged};
+use crate::records::Api;
+use crate::secret::{OpenSecret, SecretInfo};
+use crate::{Catalog, StoreError};
+
+impl Catalog {
+    /// What secrets an API has, by name.
+    pub async fn api_secrets(&self, api: &Api) -> Result<Vec<SecretInfo>, StoreError> {
+        let rows = sqlx::query("SELECT name, set_at FROM api_secrets WHERE api = ? ORDER BY name")
+            .bind(api.number)
+            .fetch_all(&mut *self.0.file.read().await?)
+            .await?;
+        let read = |row| {
+            let mut row = Columns::of(row);
+            Ok(SecretInfo { name: name(&row.text()?)?, set_at: row.moment()? })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// The secrets of an API, open.
+    ///
+    /// # Errors
+    /// If the file failed, or one of them was altered.
+    pub async fn feed_api_secrets(&self, number: u32, api: ApiId) -> Result<Vec<OpenSecret>, StoreError> {
+        let rows: Vec<(String, Vec<u8>)> =
+            sqlx::query_as("SELECT name, sealed FROM api_secrets WHERE api = ? ORDER BY name")
+                .bind(number)
+                .fetch_all(&mut *self.0.file.read().await?)
+                .await?;
+        rows.iter().map(|(text, sealed)| self.open_api_secret(api, name(text)?, sealed)).collect()
+    }
+}
+
+fn name(text: &str) -> Result<SecretName, StoreError> {
+    text.parse().map_err(|_| damaged(format_args!("the name of a secret, {text}")))
+}
