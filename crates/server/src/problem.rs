@@ -28,7 +28,7 @@ pub struct Problem {
 
 /// The body.
 #[derive(Serialize)]
-struct Wire<'a> {
+pub(crate) struct Wire<'a> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
@@ -50,9 +50,13 @@ impl Problem {
 
     /// The body of the answer.
     pub fn to_json(&self, request_id: RequestId) -> Vec<u8> {
+        serde_json::to_vec(&self.wire(request_id)).unwrap_or_default()
+    }
+
+    /// The members of the body, for answers that have more of them.
+    pub(crate) fn wire(&self, request_id: RequestId) -> Wire<'_> {
         let Self { status, code, title, detail } = self;
-        let wire = Wire { r#type: "about:blank", title, status: *status, detail, code, request_id };
-        serde_json::to_vec(&wire).unwrap_or_default()
+        Wire { r#type: "about:blank", title, status: *status, detail, code, request_id }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keystile_server::gateway::Ending;
+use keystile_server::telemetry::metrics::{Kind, Registry, Samples};
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -24,6 +25,9 @@ pub struct Admission {
 #[derive(Default)]
 struct Inside {
     count: usize,
+    /// Ever since the start.
+    admitted: u64,
+    turned_away: u64,
     by_address: HashMap<IpAddr, u32>,
 }
 
@@ -46,13 +50,46 @@ impl Admission {
     /// Lets one in, unless its address has enough in.
     fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
         let mut inside = self.inside.lock();
+        let inside = &mut *inside;
         let own = inside.by_address.entry(address).or_default();
         if *own >= self.most_per_address {
+            inside.turned_away += 1;
             return None;
         }
         *own += 1;
         inside.count += 1;
+        inside.admitted += 1;
         Some(Permit { admission: self.clone(), address })
+    }
+
+    /// Declares the connections of these doors, each with its name.
+    pub fn declare(doors: [(&'static str, Arc<Self>); 2], registry: &Registry) {
+        let of = |read: fn(&Inside) -> u64| {
+            let doors = doors.clone();
+            move |samples: &mut Samples<'_>| {
+                for (name, door) in &doors {
+                    samples.put(&[("door", name)], read(&door.inside.lock()));
+                }
+            }
+        };
+        registry.family(
+            Kind::Gauge,
+            "keystile_open_connections",
+            "Connections that are open.",
+            of(|inside| inside.count as u64),
+        );
+        registry.family(
+            Kind::Counter,
+            "keystile_connections_total",
+            "Connections that were let in.",
+            of(|inside| inside.admitted),
+        );
+        registry.family(
+            Kind::Counter,
+            "keystile_connections_turned_away_total",
+            "Connections that were closed at once because their address had enough.",
+            of(|inside| inside.turned_away),
+        );
     }
 
     async fn until(&self, done: impl Fn(&Self) -> bool) {

@@ -23,6 +23,8 @@ use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Owner, Setup, SetupError};
+use keystile_server::telemetry::metrics::{self, Calls, Kind};
+use keystile_server::telemetry::pulse::Pulse;
 use keystile_server::tls::{Tls, TlsError, UpstreamTls};
 use keystile_server::upstream::Connector;
 use keystile_server::upstream::watch::watch;
@@ -198,13 +200,20 @@ impl Process {
         let queue = Arc::new(Queue::default());
         let node = u64::from_le_bytes(random(&*entropy)?);
         let labels = engine.snapshot.labels.clone();
+        let calls = Arc::new(Calls::new(engine.clone()));
         // SQLite keeps whole numbers of 63 bits.
-        let writer = Arc::new(Writer::new(queue.clone(), store.ledger.clone(), labels, node >> 1));
+        let ledger = store.ledger.clone();
+        let writer = Writer::new(queue.clone(), ledger, labels, calls.clone(), clock.clone(), node >> 1);
+        let writer = Arc::new(writer);
+        let pulse = Arc::new(Pulse::new(store.catalog.clone(), feed.clone(), writer.clone(), clock.clone()));
         let app = App {
             catalog: store.catalog.clone(),
             ledger: store.ledger.clone(),
             feed: feed.clone(),
             writer: writer.clone(),
+            metrics: Arc::default(),
+            calls,
+            pulse: pulse.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
         };
@@ -232,6 +241,7 @@ impl Process {
             }
         }
         let guests = Arc::new(Admission::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS));
+        declare(&app, [("calls", admission.clone()), ("admin", guests.clone())], tls.as_ref());
         let router = manage::router(app.clone());
         for (listener, security) in secured(admin, tls.as_ref()) {
             let (router, admin_ending) = (router.clone(), ending.clone());
@@ -250,7 +260,7 @@ impl Process {
             tokio::spawn(handshake::reload_now_and_then(tls, config.tls.reload, ending.clone()));
         }
         tokio::spawn(writer.run(config.usage.flush));
-        tokio::spawn(save_now_and_then(snapshot.clone(), feed, config.snapshot.save, ending.clone()));
+        tokio::spawn(save_now_and_then(snapshot.clone(), feed, pulse, config.snapshot.save, ending.clone()));
         Ok(Self { store, app, snapshot, ending, workers, admission, guests, addresses, owner })
     }
 
@@ -285,6 +295,22 @@ impl Process {
         self.store.ledger.close().await;
         self.store.catalog.close().await;
     }
+}
+
+/// Declares every family of metrics.
+fn declare(app: &App, doors: [(&'static str, Arc<Admission>); 2], tls: Option<&Arc<Tls>>) {
+    let registry = &app.metrics;
+    registry.family(Kind::Gauge, "keystile_build_info", "What runs.", |samples| {
+        samples.put(&[("version", env!("CARGO_PKG_VERSION"))], 1_u64);
+    });
+    app.calls.declare(registry);
+    app.writer.declare(registry);
+    app.pulse.declare(registry);
+    Admission::declare(doors, registry);
+    if let Some(tls) = tls {
+        tls.declare(registry, app.clock.clone());
+    }
+    metrics::process::declare(registry, app.clock.now().wall);
 }
 
 fn patience(config: &Config) -> Patience {
@@ -344,7 +370,13 @@ fn secured(both: Both<TcpListener>, tls: Option<&Arc<Tls>>) -> Vec<(TcpListener,
     clear.into_iter().chain(tls).collect()
 }
 
-async fn save_now_and_then(file: Arc<SnapshotFile>, feed: Arc<Feed>, every: Duration, ending: Ending) {
+async fn save_now_and_then(
+    file: Arc<SnapshotFile>,
+    feed: Arc<Feed>,
+    pulse: Arc<Pulse>,
+    every: Duration,
+    ending: Ending,
+) {
     let mut saved = 0;
     loop {
         tokio::select! {
@@ -353,15 +385,17 @@ async fn save_now_and_then(file: Arc<SnapshotFile>, feed: Arc<Feed>, every: Dura
         }
         if feed.revision() != saved {
             saved = feed.revision();
-            save(file.clone(), feed.clone()).await;
+            pulse.note_save(save(file.clone(), feed.clone()).await);
         }
     }
 }
 
-async fn save(file: Arc<SnapshotFile>, feed: Arc<Feed>) {
+/// Whether it was saved.
+async fn save(file: Arc<SnapshotFile>, feed: Arc<Feed>) -> bool {
     let revision = feed.revision();
     let written = tokio::task::spawn_blocking(move || file.save(&feed.engine().snapshot.keys, revision)).await;
-    if let Ok(Err(error)) = written {
+    if let Ok(Err(error)) = &written {
         tracing::warn!(%error, "the snapshot could not be saved; the next start reads the keys from the catalogue");
     }
+    matches!(written, Ok(Ok(())))
 }

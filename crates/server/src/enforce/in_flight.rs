@@ -13,6 +13,11 @@ pub struct InFlight(Arc<AtomicU32>);
 pub struct Place(Arc<AtomicU32>);
 
 impl InFlight {
+    /// How many places are taken.
+    pub fn taken(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// A place, if fewer than `most` are taken.
     pub fn enter(&self, most: u32) -> Option<Place> {
         // Taken first and given back if it was one too many: of those that come at once no two get the same place.

@@ -155,6 +155,7 @@ impl Worker {
                 return self.finish(caller, cors, response);
             }
         };
+        pending.goes_on();
         if let Some(watch) = going.websocket.take() {
             // Boxed: few calls are one.
             let answering = self.open_websocket(going, *watch, pending, receipt);

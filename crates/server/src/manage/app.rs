@@ -13,6 +13,8 @@ use super::extract::RequestHash;
 use super::problem::{conflict, internal, not_found};
 use crate::enforce::feed::Feed;
 use crate::problem::Problem;
+use crate::telemetry::metrics::{Calls, Registry};
+use crate::telemetry::pulse::Pulse;
 use crate::usage::Writer;
 use crate::world::{Clock, Entropy, random};
 
@@ -27,6 +29,12 @@ pub struct App {
     pub feed: Arc<Feed>,
     /// Carries counts to the ledger.
     pub writer: Arc<Writer>,
+    /// Figures of the process.
+    pub metrics: Arc<Registry>,
+    /// The figures of calls among them.
+    pub calls: Arc<Calls>,
+    /// Looks whether the process can do its work.
+    pub pulse: Arc<Pulse>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Gives randomness.

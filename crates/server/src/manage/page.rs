@@ -1,17 +1,18 @@
 //! What the admin listener answers without a key: the front page, health, readiness and metrics.
 
-use std::fmt::Write;
-use std::time::Duration;
-
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use http::{HeaderMap, StatusCode};
+use keystile_core::id::RequestId;
+use serde::Serialize;
 
 use super::app::App;
-use crate::problem::Problem;
+use crate::problem::{PROBLEM_JSON, Problem, Wire};
+use crate::telemetry::health::{Check, Status};
+use crate::telemetry::metrics::Format;
 
-/// How long the snapshot may take to learn of a change before the node is not ready.
-const CATCH_UP: Duration = Duration::from_secs(1);
 const PAGE: &str = include_str!("page.html");
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
@@ -41,32 +42,44 @@ pub(super) async fn health() -> Response {
     json("{\"status\":\"ok\"}".to_owned())
 }
 
-/// The store answers and the snapshot is current.
-pub(super) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
-    let newest = app.catalog.revision().await.map_err(|error| super::problem::internal(&error))?;
-    // A commit of this very moment is on its way; a feed that is stuck is not ready.
-    let _ = tokio::time::timeout(CATCH_UP, app.feed.catch_up(newest)).await;
-    let held = app.feed.revision();
-    if held < newest {
-        return Err(Problem::of(keystile_core::Code::Stale));
+/// Whether it can do its work, check by check.
+pub(super) async fn ready(State(app): State<App>, Extension(id): Extension<RequestId>) -> Response {
+    let health = app.pulse.look().await;
+    let status = health.status();
+    let seen = Seen { status, revision: app.pulse.revision(), checks: &health.checks };
+    if status != Status::NotReady {
+        return json(serde_json::to_string(&seen).unwrap_or_default());
     }
-    Ok(json(format!("{{\"status\":\"ready\",\"revision\":{held}}}")))
+    let problem = Problem { status: 503, code: "not_ready", title: "Not ready", detail: health.reasons().into() };
+    let body = serde_json::to_vec(&Unready { problem: problem.wire(id), revision: seen.revision, checks: seen.checks })
+        .unwrap_or_default();
+    (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, PROBLEM_JSON)], body).into_response()
 }
 
-/// Figures in the Prometheus text format.
-pub(super) async fn metrics(State(app): State<App>) -> Response {
-    let snapshot = &app.feed.engine().snapshot;
-    let mut text = String::new();
-    let mut figure = |name: &str, kind: &str, help: &str, value: u64| {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
-    };
-    figure("keystile_snapshot_keys", "gauge", "Keys held in memory.", u64::from(snapshot.keys.len()));
-    figure("keystile_snapshot_revision", "gauge", "The catalogue's revision that is in force.", app.feed.revision());
-    figure(
-        "keystile_usage_batches_total",
-        "counter",
-        "Usage batches acknowledged by the ledger.",
-        app.writer.batches(),
-    );
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+/// What was seen.
+#[derive(Serialize)]
+struct Seen<'a> {
+    status: Status,
+    revision: u64,
+    checks: &'a [Check],
+}
+
+/// A problem that says it too. Its `status` is the number of RFC 9457.
+#[derive(Serialize)]
+struct Unready<'a> {
+    #[serde(flatten)]
+    problem: Wire<'a>,
+    revision: u64,
+    checks: &'a [Check],
+}
+
+/// Figures as the scraper asks for them.
+pub(super) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
+    // What is asked for holds every call that is complete by now, and what the checks see now.
+    app.writer.take();
+    app.calls.rename();
+    app.pulse.look().await;
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = Format::accepted(accept);
+    ([(CONTENT_TYPE, format.media_type())], app.metrics.write(format)).into_response()
 }

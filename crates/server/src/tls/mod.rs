@@ -12,6 +12,7 @@
 //!
 //! Not here: sockets and handshakes, which are the binary's.
 
+mod expiry;
 mod names;
 mod source;
 mod upstream;
@@ -28,6 +29,8 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, SupportedProtocolVersion};
 use sha2::{Digest, Sha256};
 
+use crate::telemetry::metrics::{Kind, Registry};
+use crate::world::Clock;
 use names::ByName;
 use source::Source;
 pub use upstream::{Identity, UpstreamTls};
@@ -132,6 +135,30 @@ impl Tls {
             }
         }
         reloaded
+    }
+
+    /// The certificates in force: where each lies, the first name in it, and when it ends in seconds since 1970.
+    pub fn endings(&self) -> Vec<(String, String, i64)> {
+        let current = self.current.load();
+        let certificates = self.settings.certificates.iter().zip(&current.certificates);
+        certificates
+            .filter_map(|(path, (_, certified))| {
+                let leaf = certified.end_entity_cert().ok()?;
+                let name = names::first(leaf).unwrap_or_default();
+                Some((path.display().to_string(), name, expiry::not_after(leaf)?))
+            })
+            .collect()
+    }
+
+    /// Declares when certificates end.
+    pub fn declare(self: &Arc<Self>, registry: &Registry, clock: Arc<dyn Clock>) {
+        let (tls, help) = (self.clone(), "Seconds until a certificate in force ends; below 0 when it has ended.");
+        registry.family(Kind::Gauge, "keystile_tls_certificate_expires_in_seconds", help, move |samples| {
+            let now = clock.now().wall.as_secs();
+            for (path, name, end) in tls.endings() {
+                samples.put(&[("certificate", &path), ("name", &name)], (end - now) as f64);
+            }
+        });
     }
 
     /// What a new connection speaks, at a door that offers HTTP/2 or at one that does not.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use webpki::EndEntityCert;
@@ -44,6 +45,11 @@ impl ByName {
         });
         named.or(self.first.as_ref()).cloned()
     }
+}
+
+/// The first name in a certificate.
+pub(super) fn first(leaf: &CertificateDer<'_>) -> Option<String> {
+    EndEntityCert::try_from(leaf).ok()?.valid_dns_names().next().map(str::to_ascii_lowercase)
 }
 
 impl ResolvesServerCert for ByName {

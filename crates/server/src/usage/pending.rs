@@ -1,14 +1,15 @@
 //! A call that is being answered. Whatever ends it, it is counted once: when its answer is complete, or when it is
 //! dropped because the client went away.
 
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use keystile_core::Code;
-use keystile_core::time::Moment;
+use keystile_core::time::{Moment, Ticks};
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 
-use super::queue::Buffer;
+use super::queue::{Buffer, Event};
 use crate::enforce::engine::Recognised;
 use crate::enforce::in_flight::Place;
 use crate::enforce::operations::Label;
@@ -32,6 +33,10 @@ pub struct Pending {
     bytes_out: u64,
     counted: bool,
     place: Option<Place>,
+    /// When it was sent on.
+    sent_on: Option<Ticks>,
+    /// How long the upstream took to begin its answer.
+    upstream_us: Option<NonZeroU32>,
 }
 
 impl Pending {
@@ -46,7 +51,18 @@ impl Pending {
             code: Code::ClientGone,
             status: Code::ClientGone.status(),
         };
-        Self { recorder, began, dimensions, bytes_in: 0, bytes_out: 0, counted: false, place: None }
+        recorder.buffer.note_in_flight(1);
+        Self {
+            recorder,
+            began,
+            dimensions,
+            bytes_in: 0,
+            bytes_out: 0,
+            counted: false,
+            place: None,
+            sent_on: None,
+            upstream_us: None,
+        }
     }
 
     /// When it began.
@@ -85,6 +101,11 @@ impl Pending {
         }
     }
 
+    /// It goes to its upstream now.
+    pub fn goes_on(&mut self) {
+        self.sent_on = Some(self.recorder.clock.ticks());
+    }
+
     /// So many bytes of its body have come.
     pub fn received(&mut self, bytes: u64) {
         self.bytes_in = bytes;
@@ -102,9 +123,11 @@ impl Pending {
         self.count();
     }
 
-    /// The answer has begun with this status; if it is not completed, the client went away.
+    /// The upstream's answer has begun with this status; if it is not completed, the client went away.
     pub fn began_answer(&mut self, status: u16) {
         self.dimensions.status = status;
+        let took = self.sent_on.map(|sent_on| self.recorder.clock.ticks().nanos_since(sent_on).div_ceil(1_000));
+        self.upstream_us = took.and_then(|micros| NonZeroU32::new(u32::try_from(micros).unwrap_or(u32::MAX)));
     }
 
     /// Counts it as allowed and completely answered.
@@ -126,12 +149,14 @@ impl Pending {
         let latency = self.recorder.clock.ticks().nanos_since(self.began.ticks);
         let counts =
             Counts { calls: 1, latency_us: latency / 1_000, bytes_in: self.bytes_in, bytes_out: self.bytes_out };
-        self.recorder.buffer.push(UsageEvent { at: self.began.wall, dimensions: self.dimensions, counts });
+        let kept = UsageEvent { at: self.began.wall, dimensions: self.dimensions, counts };
+        self.recorder.buffer.push(Event { kept, upstream_us: self.upstream_us });
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
         self.count();
+        self.recorder.buffer.note_in_flight(-1);
     }
 }

@@ -1,41 +1,62 @@
 //! The way from the calls to the ledger: a buffer for each worker, so that counting never makes two cores wait for
 //! each other, and never waits for the disk.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use keystile_core::usage::{Bucket, UsageEvent, fold};
 use parking_lot::Mutex;
 
-/// Events of one buffer before they are folded by minute: some seconds of full load, 45 MB.
-const MAX_EVENTS: usize = 500_000;
+/// Events of one buffer before they are folded by minute: some seconds of full load, 36 MB. It comes to that only if
+/// nobody takes them; those that the disk does not take wait with the writer.
+pub(super) const MAX_EVENTS: usize = 500_000;
 /// Room that a buffer keeps between two batches.
 const USUAL_EVENTS: usize = 8_192;
 
+/// A decided call: what is kept of it, and what only the metrics look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Event {
+    /// What the ledger keeps.
+    pub kept: UsageEvent,
+    /// Microseconds, rounded up, that the upstream took to begin its answer; `None` if there was none.
+    pub upstream_us: Option<NonZeroU32>,
+}
+
 /// The buffer of one worker.
 pub struct Buffer {
-    events: Mutex<Vec<UsageEvent>>,
+    events: Mutex<Vec<Event>>,
+    /// Calls of the worker that are being answered. Only the worker writes it, so it takes no locked instruction.
+    in_flight: AtomicU32,
 }
 
 impl Buffer {
     fn new() -> Self {
-        Self { events: Mutex::new(Vec::with_capacity(USUAL_EVENTS)) }
+        Self { events: Mutex::new(Vec::with_capacity(USUAL_EVENTS)), in_flight: AtomicU32::new(0) }
     }
 
     /// Queues an event.
-    pub fn push(&self, event: UsageEvent) {
+    pub fn push(&self, event: Event) {
         let mut events = self.events.lock();
         if events.len() >= MAX_EVENTS {
-            fold_events(&mut events);
+            let kept = folded(events.iter().map(|event| &event.kept));
+            events.clear();
+            events.extend(kept.into_iter().map(|kept| Event { kept, upstream_us: None }));
         }
         events.push(event);
+    }
+
+    /// A call has begun, or ended. To be called by the buffer's own worker alone.
+    pub(super) fn note_in_flight(&self, change: i32) {
+        let calls = self.in_flight.load(Ordering::Relaxed);
+        self.in_flight.store(calls.wrapping_add_signed(change), Ordering::Relaxed);
     }
 }
 
 /// Folds events of a minute and kind into one: the ledger's disk is away for long, and totals matter more than moments.
-fn fold_events(events: &mut Vec<UsageEvent>) {
-    let rows = fold(Bucket::Minute, events.iter());
-    events.clear();
-    events.extend(rows.into_iter().map(|((at, dimensions), counts)| UsageEvent { at, dimensions, counts }));
+pub(super) fn folded<'a>(events: impl IntoIterator<Item = &'a UsageEvent>) -> Vec<UsageEvent> {
+    let rows = fold(Bucket::Minute, events);
+    rows.into_iter().map(|((at, dimensions), counts)| UsageEvent { at, dimensions, counts }).collect()
 }
 
 /// All buffers.
@@ -53,7 +74,7 @@ impl Queue {
     }
 
     /// Moves everything that is queued to the end of `into`.
-    pub(super) fn take(&self, into: &mut Vec<UsageEvent>) {
+    pub(super) fn take(&self, into: &mut Vec<Event>) {
         for buffer in self.buffers.lock().iter() {
             let mut queued = buffer.events.lock();
             if queued.is_empty() {
@@ -69,6 +90,11 @@ impl Queue {
             }
         }
     }
+
+    /// Calls that are being answered.
+    pub fn in_flight(&self) -> u64 {
+        self.buffers.lock().iter().map(|buffer| u64::from(buffer.in_flight.load(Ordering::Relaxed))).sum()
+    }
 }
 
 #[cfg(test)]
@@ -78,7 +104,7 @@ mod tests {
     use keystile_core::time::Timestamp;
     use keystile_core::usage::{Counts, Dimensions};
 
-    fn event(n: u64) -> UsageEvent {
+    fn event(n: u64) -> Event {
         let dimensions = Dimensions {
             organization: 1,
             api: 1,
@@ -89,7 +115,7 @@ mod tests {
             status: 200,
         };
         let counts = Counts { calls: 1, latency_us: n, bytes_in: 0, bytes_out: 1 };
-        UsageEvent { at: Timestamp::from_secs(5), dimensions, counts }
+        Event { kept: UsageEvent { at: Timestamp::from_secs(5), dimensions, counts }, upstream_us: None }
     }
 
     #[test]
@@ -103,7 +129,7 @@ mod tests {
         two.push(event(0));
         let mut taken = Vec::new();
         queue.take(&mut taken);
-        assert_eq!(taken.iter().map(|event| event.counts.calls).sum::<u64>(), pushed + 1);
+        assert_eq!(taken.iter().map(|event| event.kept.counts.calls).sum::<u64>(), pushed + 1);
         assert!(taken.len() < 20, "{} events are left of the fold", taken.len());
     }
 }

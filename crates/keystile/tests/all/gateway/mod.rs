@@ -19,6 +19,7 @@ mod leaving;
 mod limits;
 mod messages;
 mod methods;
+mod metrics;
 mod naughty;
 mod overload;
 mod paths;

@@ -20,6 +20,7 @@ mod import;
 mod keys;
 mod manage;
 mod process;
+mod ready;
 mod restart;
 mod serve;
 mod verify;
