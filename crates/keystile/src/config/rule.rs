@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use keystile_server::telemetry::journal::Destination;
 
 /// A value as it was given, before any rule looked at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +110,24 @@ pub(super) fn path_or_off() -> Rule<Option<PathBuf>> {
         format!(r#"{}, or "off""#, path.allowed),
         |path| quoted(&path.as_ref().map_or("off".into(), |path| path.to_string_lossy())),
         move |raw| if raw.text() == Some("off") { Ok(None) } else { (path.read)(raw).map(Some) },
+    )
+}
+
+/// Where the access log goes.
+pub(super) fn access_log() -> Rule<Destination> {
+    let path = path();
+    rule(
+        format!(r#"{}, "stdout", or "off""#, path.allowed),
+        |to| match to {
+            Destination::Off => quoted("off"),
+            Destination::Stdout => quoted("stdout"),
+            Destination::File(path) => quoted(&path.to_string_lossy()),
+        },
+        move |raw| match raw.text() {
+            Some("off") => Ok(Destination::Off),
+            Some("stdout") => Ok(Destination::Stdout),
+            _ => (path.read)(raw).map(Destination::File),
+        },
     )
 }
 

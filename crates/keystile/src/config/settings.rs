@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use keystile_server::telemetry::journal::Destination;
 use keystile_server::tls::MinVersion;
 
 use super::given::Given;
 use super::rule::{
-    Word, auto_or_whole, flag, listener, millis, networks, path, path_or_off, paths, seconds, secret_file, whole, word,
+    Word, access_log, auto_or_whole, flag, listener, millis, networks, path, path_or_off, paths, seconds, secret_file,
+    whole, word,
 };
 
 macro_rules! settings {
@@ -91,6 +93,7 @@ settings! {
     log: Log = "log", "What the server says while it runs." {
         format: LogFormat = "format", word(), LogFormat::Text, "For people or for programs.";
         level: LogLevel = "level", word(), LogLevel::Info, "The least important lines to write.";
+        access: Destination = "access", access_log(), Destination::Off, "The access log: a line of JSON for every call, without its key, its query or any other secret. SIGHUP opens the file anew, as logrotate wants it.";
     }
     snapshot: Snapshot = "snapshot", "The saved copy of all keys that makes starting fast." {
         save: Duration = "save_seconds", seconds(1..=86_400), Duration::from_secs(300), "How often it is saved; it is also saved when the server ends.";

@@ -23,6 +23,7 @@ use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Owner, Setup, SetupError};
+use keystile_server::telemetry::journal::{Destination, Journal, NoAccessLog};
 use keystile_server::telemetry::metrics::{self, Calls, Kind};
 use keystile_server::telemetry::pulse::Pulse;
 use keystile_server::tls::{Tls, TlsError, UpstreamTls};
@@ -33,6 +34,7 @@ use keystile_server::verify::AskedBy;
 use keystile_server::world::{Clock, Entropy, SystemClock, SystemEntropy, random};
 use keystile_store::{OpenError, Store, StoreError};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
 use accept::{Admission, accept};
@@ -75,6 +77,9 @@ pub enum StartError {
     /// A certificate can't be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The access log can't be opened.
+    #[error(transparent)]
+    AccessLog(#[from] NoAccessLog),
     /// A thread can't be started.
     #[error("a worker can't be started: {0}")]
     Worker(io::Error),
@@ -92,6 +97,8 @@ pub struct Process {
     workers: Workers,
     admission: Arc<Admission>,
     guests: Arc<Admission>,
+    /// Writes down single calls, if that is asked for.
+    journal: Option<Arc<Journal>>,
     /// Where the listeners really are.
     pub addresses: Addresses,
     /// The owner, with a management key if it was made just now.
@@ -227,7 +234,9 @@ impl Process {
         let patience = patience(config);
         let connector = Connector { timeout: config.gateway.connect, tls: upstream_tls };
         tokio::spawn(watch(engine.clone(), connector.clone()));
+        let journal = Journal::start(&config.log.access, config.gateway.worker_count(), &engine)?;
         let jobs = jobs(config, &engine, &queue, (&clock, &entropy), exposures, connector)?;
+        let jobs = Jobs { journal: journal.clone(), ..jobs };
         let workers = Workers::start(config.gateway.worker_count(), jobs, &ending).map_err(StartError::Worker)?;
         let admission =
             Arc::new(Admission::new(config.gateway.max_connections, config.gateway.max_connections_per_address));
@@ -256,12 +265,21 @@ impl Process {
             };
             tokio::spawn(accept(listener, guests.clone(), ending.clone(), carry));
         }
+        if let Some(journal) = &journal {
+            journal.declare(&app.metrics);
+            if let Destination::File(_) = config.log.access {
+                tokio::spawn(reopen_when_told(
+                    journal.clone(),
+                    signal(SignalKind::hangup()).map_err(StartError::Worker)?,
+                ));
+            }
+        }
         if let Some(tls) = tls {
             tokio::spawn(handshake::reload_now_and_then(tls, config.tls.reload, ending.clone()));
         }
         tokio::spawn(writer.run(config.usage.flush));
         tokio::spawn(save_now_and_then(snapshot.clone(), feed, pulse, config.snapshot.save, ending.clone()));
-        Ok(Self { store, app, snapshot, ending, workers, admission, guests, addresses, owner })
+        Ok(Self { store, app, snapshot, ending, workers, admission, guests, journal, addresses, owner })
     }
 
     /// A management key that was made just now is kept if it was shown, and taken back if not: nobody has its text, and
@@ -288,6 +306,9 @@ impl Process {
             tracing::warn!("some connections were cut off; they took too long to end");
         }
         self.workers.end();
+        if let Some(journal) = self.journal {
+            journal.end();
+        }
         if let Err(error) = self.app.writer.flush().await {
             tracing::error!(cause = ?error, "the last counts could not be written");
         }
@@ -343,6 +364,7 @@ fn jobs(
         clock: clock.clone(),
         proxies: TrustedProxies::new(config.gateway.trusted_proxies.clone()),
         connector,
+        journal: None,
         asked_by: if config.check.require_key { AskedBy::KeyHolders } else { AskedBy::Anybody },
         proxy_protocol: config.gateway.proxy_protocol,
         http2: Http2 { with_tls: config.gateway.http2, in_clear: config.gateway.h2c },
@@ -387,6 +409,13 @@ async fn save_now_and_then(
             saved = feed.revision();
             pulse.note_save(save(file.clone(), feed.clone()).await);
         }
+    }
+}
+
+/// Opens the access log anew for whoever moves it away (SIGHUP).
+async fn reopen_when_told(journal: Arc<Journal>, mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        journal.reopen();
     }
 }
 

@@ -15,6 +15,7 @@ use keystile_server::enforce::engine::Engine;
 use keystile_server::exposure::Exposures;
 use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Caller, Ending, Pool, TrustedProxies, Via, Worker, serve};
+use keystile_server::telemetry::journal::Journal;
 use keystile_server::upstream::Connector;
 use keystile_server::usage::{Buffer, Recorder};
 use keystile_server::verify::AskedBy;
@@ -61,6 +62,8 @@ pub struct Jobs {
     pub proxies: TrustedProxies,
     /// Opens connections to upstreams.
     pub connector: Connector,
+    /// Writes down single calls, if that is asked for.
+    pub journal: Option<Arc<Journal>>,
     /// Who may ask for verification.
     pub asked_by: AskedBy,
     /// Whether connections of the gateway begin with a PROXY header.
@@ -169,7 +172,11 @@ fn run(
     };
     let worker = Rc::new(Worker {
         engine: jobs.engine.clone(),
-        recorder: Rc::new(Recorder { buffer: jobs.buffers[index].clone(), clock: jobs.clock.clone() }),
+        recorder: Rc::new(Recorder {
+            buffer: jobs.buffers[index].clone(),
+            clock: jobs.clock.clone(),
+            sheet: jobs.journal.as_ref().and_then(|journal| journal.sheet(index)),
+        }),
         pool: Rc::new(Pool::new(jobs.clock.clone(), jobs.connector.clone())),
         pauses: Rc::default(),
         proxies: jobs.proxies.clone(),

@@ -90,6 +90,11 @@ impl Labels {
         ((first..next).filter_map(row).collect(), next)
     }
 
+    /// What a number stands for.
+    pub fn text(&self, number: u32) -> Option<Arc<str>> {
+        self.texts.get(number)?.get().map(|(_, text)| text.clone())
+    }
+
     fn of_api(&self, api: u32) -> HashMap<Box<str>, Label> {
         let (rows, _) = self.rows_from(FIRST_OWN);
         rows.into_iter().filter(|row| row.api == api).map(|row| (row.text.into(), Label(row.number))).collect()

@@ -121,7 +121,7 @@ fn parameters<'a>(query: Option<&'a str>, name: &str) -> impl Iterator<Item = &'
     })
 }
 
-fn percent_decoded(text: &str) -> Cow<'_, str> {
+pub(crate) fn percent_decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }

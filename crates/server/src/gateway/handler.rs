@@ -39,6 +39,7 @@ use crate::enforce::engine::{Door, Engine};
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
 use crate::exposure::Exposures;
+use crate::telemetry::journal::Record;
 use crate::usage::{Pending, Recorder};
 
 const HTTP: HeaderValue = HeaderValue::from_static("http");
@@ -139,6 +140,7 @@ impl Worker {
         let is_grpc = caller.speaks == Protocol::Http2 && grpc::is_call(request.headers());
         let receipt = Receipt { id, id_header: id_header(&id.to_ascii()), exchange, is_grpc };
         let mut pending = Pending::new(self.recorder.clone(), self.recorder.clock.now());
+        pending.observe(|| Record::of(&request, id, caller.address, exchange.refused().is_none()));
         // What pages in browsers are told, once the API is known.
         let mut cors = None;
         // Decided in one go, without waiting: what is kept while the upstream works is little, and copied with every call.
@@ -239,6 +241,7 @@ impl Worker {
             let code = if error == TargetError::TooLong { Code::TargetTooLong } else { Code::RequestMalformed };
             Refusal::because(code, error.detail())
         })?;
+        pending.path(target.path());
         if self.via.is_in(&parts.headers) {
             self.identify(&parts.headers, pending);
             return Err(Code::LoopDetected.into());
@@ -259,6 +262,7 @@ impl Worker {
             }
         }
         let client = self.proxies.client(caller.address, &parts.headers);
+        pending.client(client);
         let encrypted = caller.encrypted || self.proxies.says_encrypted(caller.address, &parts.headers);
         let key = self.find_key(&api, &parts.headers, &target, encrypted, pending)?;
         if api.require_client_certificate && caller.certificate.is_none() {

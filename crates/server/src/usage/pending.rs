@@ -1,6 +1,7 @@
 //! A call that is being answered. Whatever ends it, it is counted once: when its answer is complete, or when it is
 //! dropped because the client went away.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::enforce::engine::Recognised;
 use crate::enforce::in_flight::Place;
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
+use crate::telemetry::journal::{Entry, Record, Sheet};
 use crate::world::Clock;
 
 /// Where a worker's calls are counted, and by which clock.
@@ -22,6 +24,8 @@ pub struct Recorder {
     pub buffer: Arc<Buffer>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Takes the records of calls, if they are written down.
+    pub sheet: Option<Arc<Sheet>>,
 }
 
 /// The count of one call, not made yet.
@@ -37,6 +41,8 @@ pub struct Pending {
     sent_on: Option<Ticks>,
     /// How long the upstream took to begin its answer.
     upstream_us: Option<NonZeroU32>,
+    /// What is written down of it, if anything is.
+    record: Option<Box<Record>>,
 }
 
 impl Pending {
@@ -62,6 +68,7 @@ impl Pending {
             place: None,
             sent_on: None,
             upstream_us: None,
+            record: None,
         }
     }
 
@@ -70,8 +77,32 @@ impl Pending {
         self.began
     }
 
+    /// It is written down as this, if calls are.
+    pub fn observe(&mut self, record: impl FnOnce() -> Record) {
+        if self.recorder.sheet.is_some() {
+            self.record = Some(Box::new(record()));
+        }
+    }
+
+    /// It has a canonical path.
+    pub fn path(&mut self, path: &str) {
+        if let Some(record) = &mut self.record {
+            record.path(path);
+        }
+    }
+
+    /// It comes from this address, whoever carried it here.
+    pub fn client(&mut self, client: IpAddr) {
+        if let Some(record) = &mut self.record {
+            record.client = client;
+        }
+    }
+
     /// It goes to this API, to this operation of it.
     pub fn api(&mut self, api: &ApiView, label: Label) {
+        if let Some(record) = &mut self.record {
+            record.api = Some((api.id, api.name.clone()));
+        }
         self.dimensions.organization = api.owner;
         self.dimensions.api = api.number;
         self.dimensions.label = label.number();
@@ -94,6 +125,9 @@ impl Pending {
 
     /// It presents this key.
     pub fn key(&mut self, key: &Recognised) {
+        if let Some(record) = &mut self.record {
+            (record.key, record.project) = (Some(key.entry.id), Some(key.project.id));
+        }
         self.dimensions.key = key.entry.number;
         self.dimensions.project = key.project.number;
         if self.dimensions.api == 0 {
@@ -151,6 +185,9 @@ impl Pending {
             Counts { calls: 1, latency_us: latency / 1_000, bytes_in: self.bytes_in, bytes_out: self.bytes_out };
         let kept = UsageEvent { at: self.began.wall, dimensions: self.dimensions, counts };
         self.recorder.buffer.push(Event { kept, upstream_us: self.upstream_us });
+        if let (Some(record), Some(sheet)) = (self.record.take(), &self.recorder.sheet) {
+            sheet.push(Entry { record, counted: kept, upstream_us: self.upstream_us });
+        }
     }
 }
 

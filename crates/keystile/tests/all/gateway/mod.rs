@@ -6,6 +6,7 @@
 //!
 //! Left out on purpose: the same rules byte by byte (the wire guard's own tests), management and counting as such.
 
+mod access_log;
 mod addresses;
 mod cors;
 mod counting;

@@ -1,0 +1,163 @@
+//! What is written down of single calls: a line of the access log each.
+//!
+//! A call that is looked at has a [`Record`], which its worker leaves in a [`Sheet`] when it is counted. One thread
+//! (the [`Journal`]) gathers the sheets and writes; whatever takes long (a disk) keeps that thread and no call. A sheet
+//! is bounded: what comes when it is full is dropped, and counted. Where nothing is to be written there is no sheet,
+//! and all that a call pays is a branch.
+//!
+//! No secret is written (SECURITY.md E-2). A record takes none of what may be one by its place: no field but
+//! `User-Agent` and `Host`, no query, no body, no method that is not one of ours. What could still hold one, path,
+//! host and user agent, goes past [`Discretion`] first.
+
+mod access;
+mod discretion;
+mod record;
+mod sheet;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::metrics::Registry;
+use crate::enforce::engine::Engine;
+use access::AccessLog;
+use discretion::Discretion;
+pub use record::{Door, Record};
+pub use sheet::{Entry, Sheet};
+
+/// How long a record waits at most before it is written.
+const TURN: Duration = Duration::from_millis(50);
+/// How often at most the log says that lines were dropped, in turns: every ten seconds.
+const TURNS_OF_SILENCE: u32 = 200;
+
+/// Where access lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Nowhere: none are made.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// To the end of a file, which is opened anew when that is asked for.
+    File(PathBuf),
+}
+
+/// The one thread that writes, and what became of what it was given.
+pub struct Journal {
+    sheets: Vec<Arc<Sheet>>,
+    lines: AtomicU64,
+    /// Lines that were made and could not be written.
+    lost: AtomicU64,
+    reopens: AtomicBool,
+    ends: AtomicBool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Why the access log can't be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the access log {} can't be opened: {cause}", path.display())]
+pub struct NoAccessLog {
+    /// Its file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub cause: io::Error,
+}
+
+impl Journal {
+    /// Opens what is written to and starts the thread, with a sheet for each of so many workers; `None` if nothing is
+    /// to be written.
+    ///
+    /// # Errors
+    /// If the file can't be opened.
+    pub fn start(to: &Destination, workers: usize, engine: &Arc<Engine>) -> Result<Option<Arc<Self>>, NoAccessLog> {
+        let Some(access) = AccessLog::open(to)? else { return Ok(None) };
+        let journal = Arc::new(Self {
+            sheets: (0..workers).map(|_| Arc::default()).collect(),
+            lines: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            reopens: AtomicBool::new(false),
+            ends: AtomicBool::new(false),
+            thread: Mutex::new(None),
+        });
+        let (of_thread, discretion) = (journal.clone(), Discretion::new(engine.clone()));
+        let thread = std::thread::Builder::new().name("journal".to_owned());
+        match thread.spawn(move || of_thread.run(access, &discretion)) {
+            Ok(thread) => *journal.thread.lock() = Some(thread),
+            Err(error) => tracing::error!(%error, "the access log has no thread; nothing is written"),
+        }
+        Ok(Some(journal))
+    }
+
+    /// The sheet of a worker.
+    pub fn sheet(&self, worker: usize) -> Option<Arc<Sheet>> {
+        self.sheets.get(worker).cloned()
+    }
+
+    /// The file is to be opened anew: somebody has moved it away.
+    pub fn reopen(&self) {
+        self.reopens.store(true, Ordering::Release);
+    }
+
+    /// Writes what there is and ends the thread.
+    pub fn end(&self) {
+        self.ends.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.lock().take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+
+    /// Declares what became of lines.
+    pub fn declare(self: &Arc<Self>, registry: &Registry) {
+        let (written, dropped) = (self.clone(), self.clone());
+        registry.counter("keystile_access_log_lines_total", "Lines of the access log that were written.", move || {
+            written.lines.load(Ordering::Relaxed)
+        });
+        registry.counter(
+            "keystile_access_log_dropped_total",
+            "Lines of the access log that were dropped because they could not be written in time.",
+            move || dropped.dropped(),
+        );
+    }
+
+    fn dropped(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed) + self.sheets.iter().map(|sheet| sheet.dropped()).sum::<u64>()
+    }
+
+    fn run(&self, mut access: AccessLog, discretion: &Discretion) {
+        let (mut entries, mut said, mut silence) = (Vec::new(), 0, 0);
+        loop {
+            // Asked first: what comes before the end is written.
+            let ends = self.ends.load(Ordering::Acquire);
+            if self.reopens.swap(false, Ordering::AcqRel) {
+                access.reopen();
+            }
+            self.sheets.iter().for_each(|sheet| sheet.take(&mut entries));
+            if !entries.is_empty() {
+                let count = entries.len() as u64;
+                match access.write(&entries, discretion) {
+                    Ok(()) => self.lines.fetch_add(count, Ordering::Relaxed),
+                    Err(_) => self.lost.fetch_add(count, Ordering::Relaxed),
+                };
+                entries.clear();
+            }
+            let dropped = self.dropped();
+            silence = u32::saturating_sub(silence, 1);
+            if dropped > said && (silence == 0 || ends) {
+                tracing::warn!(
+                    lines = dropped - said,
+                    "lines of the access log were dropped: they could not be written in time"
+                );
+                (said, silence) = (dropped, TURNS_OF_SILENCE);
+            }
+            if ends {
+                return;
+            }
+            std::thread::park_timeout(TURN);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Where a worker leaves the records of its calls, without waiting for anything.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use keystile_core::usage::UsageEvent;
+use parking_lot::Mutex;
+
+use super::record::Record;
+
+/// Records that wait: at 50 ms a turn a worker may answer 200,000 calls a second before one is dropped. Each is some
+/// hundred bytes, at most 4 KiB.
+const MAX_ENTRIES: usize = 10_000;
+
+/// A call that is counted, with all that is written of it.
+pub struct Entry {
+    /// What it was.
+    pub record: Box<Record>,
+    /// What it was counted as.
+    pub counted: UsageEvent,
+    /// Microseconds that the upstream took to begin its answer.
+    pub upstream_us: Option<NonZeroU32>,
+}
+
+/// The records of one worker.
+#[derive(Default)]
+pub struct Sheet {
+    entries: Mutex<Vec<Entry>>,
+    dropped: AtomicU64,
+}
+
+impl Sheet {
+    /// Leaves a record here, or drops it if there is no room.
+    pub fn push(&self, entry: Entry) {
+        let mut entries = self.entries.lock();
+        if entries.len() < MAX_ENTRIES {
+            entries.push(entry);
+        } else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Records that were dropped, ever since the start.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Moves all records to the end of `into`.
+    pub(super) fn take(&self, into: &mut Vec<Entry>) {
+        // Swapped out first, so that the worker waits for a pointer.
+        let mut taken = std::mem::take(&mut *self.entries.lock());
+        into.append(&mut taken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keystile_core::Code;
+    use keystile_core::id::RequestId;
+    use keystile_core::time::Timestamp;
+    use keystile_core::usage::{Counts, Dimensions};
+
+    use super::*;
+
+    #[test]
+    fn a_full_sheet_drops_and_counts() {
+        let (sheet, mut taken) = (Sheet::default(), Vec::new());
+        let dimensions =
+            Dimensions { organization: 0, api: 0, project: 0, key: 0, label: 0, code: Code::Allowed, status: 200 };
+        let counted = UsageEvent { at: Timestamp::from_secs(0), dimensions, counts: Counts::default() };
+        for _ in 0..MAX_ENTRIES + 3 {
+            let record = Box::new(Record::asked(RequestId::from_entropy([0; 16]), [127, 0, 0, 1].into()));
+            sheet.push(Entry { record, counted, upstream_us: None });
+        }
+        sheet.take(&mut taken);
+        assert_eq!((taken.len(), sheet.dropped()), (MAX_ENTRIES, 3));
+    }
+}
