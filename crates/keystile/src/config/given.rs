@@ -264,7 +264,7 @@ fn raw(value: &DeValue<'_>) -> Raw {
     match value {
         DeValue::String(text) => Raw::Text(text.to_string()),
         DeValue::Integer(number) => Raw::Whole(i64::from_str_radix(number.as_str(), number.radix()).ok()),
-        DeValue::Float(_) => Raw::Other("a number with a fraction"),
+        DeValue::Float(number) => Raw::Fraction(number.as_str().replace('_', "")),
         DeValue::Boolean(flag) => Raw::Flag(*flag),
         DeValue::Datetime(_) => Raw::Other("a date"),
         DeValue::Array(entries) => {

@@ -7,7 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use keystile_core::api::UpstreamUrl;
 use keystile_server::telemetry::journal::Destination;
+use keystile_server::telemetry::trace::Sample;
+
+/// Longest name.
+const MAX_NAME: usize = 120;
 
 /// A value as it was given, before any rule looked at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +21,8 @@ pub(super) enum Raw {
     Text(String),
     /// A whole number of the file, unless it is beyond 64 bits.
     Whole(Option<i64>),
+    /// A number with a fraction of the file, as it stands there.
+    Fraction(String),
     /// `true` or `false` in the file.
     Flag(bool),
     /// A list of the file, with the place of each entry.
@@ -32,6 +39,7 @@ impl Raw {
         match self {
             Self::Text(_) | Self::Variable(_) => "a text",
             Self::Whole(_) => "a number",
+            Self::Fraction(_) => "a number with a fraction",
             Self::Flag(_) => "true or false",
             Self::List(_) => "a list",
             Self::Other(kind) => kind,
@@ -243,6 +251,54 @@ pub(super) fn millis(range: RangeInclusive<u32>) -> Rule<Duration> {
         format!("{} (milliseconds)", whole.allowed),
         |time| time.as_millis().to_string(),
         move |raw| (whole.read)(raw).map(|number| Duration::from_millis(number.into())),
+    )
+}
+
+/// A share, from none to all.
+pub(super) fn share() -> Rule<Sample> {
+    rule(
+        "a number from 0 to 1",
+        |sample| format!("{:?}", sample.share()),
+        |raw| {
+            let share = match raw {
+                Raw::Whole(Some(number)) => *number as f64,
+                Raw::Fraction(text) | Raw::Variable(text) => {
+                    text.parse().map_err(|_| Complaint::of(format!("`{}` is no number", shown(text))))?
+                }
+                other => return Err(Complaint::kind(other)),
+            };
+            Sample::of(share).ok_or_else(|| Complaint::of(format!("{share} is out of range")))
+        },
+    )
+}
+
+/// A name that other programs show.
+pub(super) fn name() -> Rule<String> {
+    rule(
+        "1 to 120 visible characters",
+        |name| quoted(name),
+        |raw| match raw.text() {
+            Some(text) if (1..=MAX_NAME).contains(&text.chars().count()) && !text.chars().any(char::is_control) => {
+                Ok(text.to_owned())
+            }
+            Some(text) => Err(Complaint::of(format!("`{}` is no name", shown(text)))),
+            None => Err(Complaint::kind(raw)),
+        },
+    )
+}
+
+/// The URL of a service, or nothing: `None` is written `off`.
+pub(super) fn url_or_off() -> Rule<Option<UpstreamUrl>> {
+    rule(
+        r#"an http:// or https:// URL without user, query and fragment, such as http://127.0.0.1:4318, or "off""#,
+        |url| quoted(&url.as_ref().map_or_else(|| "off".to_owned(), UpstreamUrl::to_string)),
+        |raw| match raw.text() {
+            Some("off") => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| {
+                Complaint::of("this is no such URL; it is not repeated here, because it could hold a password")
+            }),
+            None => Err(Complaint::kind(raw)),
+        },
     )
 }
 

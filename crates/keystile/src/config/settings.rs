@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use keystile_core::api::UpstreamUrl;
 use keystile_server::telemetry::journal::Destination;
+use keystile_server::telemetry::trace::Sample;
 use keystile_server::tls::MinVersion;
 
 use super::given::Given;
 use super::rule::{
-    Word, access_log, auto_or_whole, flag, listener, millis, networks, path, path_or_off, paths, seconds, secret_file,
-    whole, word,
+    Word, access_log, auto_or_whole, flag, listener, millis, name, networks, path, path_or_off, paths, seconds,
+    secret_file, share, url_or_off, whole, word,
 };
 
 macro_rules! settings {
@@ -94,6 +96,12 @@ settings! {
         format: LogFormat = "format", word(), LogFormat::Text, "For people or for programs.";
         level: LogLevel = "level", word(), LogLevel::Info, "The least important lines to write.";
         access: Destination = "access", access_log(), Destination::Off, "The access log: a line of JSON for every call, without its key, its query or any other secret. SIGHUP opens the file anew, as logrotate wants it.";
+    }
+    trace: Trace = "trace", "Traces of calls, for OpenTelemetry. Without an endpoint, traceparent and tracestate go on as clients sent them." {
+        endpoint: Option<UpstreamUrl> = "endpoint", url_or_off(), None, "The collector, which takes OTLP over HTTP as JSON. Without a path it is /v1/traces.";
+        service_name: String = "service_name", name(), "keystile".to_owned(), "What the server is called there.";
+        sample: Sample = "sample", share(), Sample::ALL, "The share of calls that are traced, of those about which their client has not decided.";
+        follow_clients: bool = "follow_clients", flag(), true, "Whether a client decides by its traceparent whether its call is traced. If not, `sample` alone does.";
     }
     snapshot: Snapshot = "snapshot", "The saved copy of all keys that makes starting fast." {
         save: Duration = "save_seconds", seconds(1..=86_400), Duration::from_secs(300), "How often it is saved; it is also saved when the server ends.";

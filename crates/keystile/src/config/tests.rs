@@ -1,5 +1,7 @@
 //! Promises of the settings file.
 
+use keystile_server::telemetry::journal::Destination;
+
 use super::*;
 
 fn load_text(text: &str) -> Result<Loaded, ConfigErrors> {
@@ -75,15 +77,15 @@ fn the_manual_page_names_every_setting_once() {
 fn every_wrong_line_is_named_with_its_place() {
     let gateway = "listen, tls_listen, http2, h2c, workers, trusted_proxies, proxy_protocol, max_connections, max_connections_per_address, idle_seconds, head_seconds, body_stall_seconds, write_stall_seconds, connect_seconds, upstream_authorities";
     let address = r#"an address and port, such as 127.0.0.1:4400 or [::1]:4400, or "off""#;
-    let top = "data, root_key, gateway, admin, check, tls, usage, log, snapshot";
+    let top = "data, root_key, gateway, admin, check, tls, usage, log, trace, snapshot";
     for (text, expected) in [
         ("[gateway]\n  lisen = 1\n", format!("2:3: unknown setting `lisen` in [gateway]\n    allowed: {gateway}\n    did you mean `listen`?")),
         ("[gateway]\nport = 1\n", format!("2:1: unknown setting `port` in [gateway]\n    allowed: {gateway}")),
-        ("\n[gatway]\nlisten = \"off\"\nworkers = 1\n", "2:2: unknown section `gatway`\n    allowed: gateway, admin, check, tls, usage, log, snapshot\n    did you mean `gateway`?".to_owned()),
+        ("\n[gatway]\nlisten = \"off\"\nworkers = 1\n", "2:2: unknown section `gatway`\n    allowed: gateway, admin, check, tls, usage, log, trace, snapshot\n    did you mean `gateway`?".to_owned()),
         ("listen = \"off\"\n", format!("1:1: unknown setting `listen`\n    allowed: {top}\n    `listen` belongs to [gateway]")),
         ("dta = \"x\"\n", format!("1:1: unknown setting `dta`\n    allowed: {top}\n    did you mean `data`?")),
         ("[usage]\ndata = \"x\"\n", "2:1: unknown setting `data` in [usage]\n    allowed: flush_ms\n    `data` belongs to the top of the file".to_owned()),
-        ("[data]\nx = 1\n", "1:2: `data` is a setting, not a section\n    allowed: gateway, admin, check, tls, usage, log, snapshot".to_owned()),
+        ("[data]\nx = 1\n", "1:2: `data` is a setting, not a section\n    allowed: gateway, admin, check, tls, usage, log, trace, snapshot".to_owned()),
         ("gateway = 1\n", "1:1: `gateway` is a section, not a setting\n    write [gateway] on a line of its own and its settings below it".to_owned()),
         ("gateway.listen = \"127.0.0.1\"\n", format!("1:18: gateway.listen: `127.0.0.1` is an address without a port\n    allowed: {address}")),
         ("gateway.listen = \"4400\"\n", format!("1:18: gateway.listen: `4400` is a port without an address\n    allowed: {address}")),
@@ -286,4 +288,36 @@ fn a_listener_with_tls_needs_a_certificate_and_check_keeps_its_rule() {
     let config = load_env("", &env).unwrap().config;
     assert_eq!(config.tls.certificates, [PathBuf::from("/c.pem"), "/d".into()]);
     assert_eq!(config.tls.client_authorities, None);
+}
+
+#[test]
+fn traces_and_the_access_log_go_where_they_are_sent() {
+    let text = "[log]\naccess = \"/var/log/k.log\"\n[trace]\nendpoint = \"http://127.0.0.1:4318\"\nsample = 0.25\n";
+    let loaded = load_text(text).unwrap();
+    assert_eq!(loaded.config.log.access, Destination::File("/var/log/k.log".into()));
+    assert_eq!(
+        loaded.config.trace.endpoint.as_ref().map(ToString::to_string).as_deref(),
+        Some("http://127.0.0.1:4318")
+    );
+    assert_eq!(loaded.config.trace.sample.share(), 0.25);
+    assert_eq!(load_text(&loaded.show()).unwrap().config, loaded.config);
+    for (name, value, words) in [
+        ("sample", "1.5", "1.5 is out of range"),
+        ("sample", "-1", "-1 is out of range"),
+        ("sample", "nan", "NaN is out of range"),
+        ("sample", "\"all\"", "a text does not fit here"),
+        ("service_name", "\"\"", "is no name"),
+        ("endpoint", "\"127.0.0.1:4318\"", "this is no such URL"),
+        ("endpoint", "\"http://me:s3cr3t@h/\"", "this is no such URL"),
+    ] {
+        let said = load_text(&format!("[trace]\n{name} = {value}\n")).unwrap_err().to_string();
+        assert!(said.contains(words) && !said.contains("s3cr3t"), "{said}");
+    }
+    let env =
+        [("KEYSTILE_TRACE_SAMPLE", "0.01"), ("KEYSTILE_LOG_ACCESS", "stdout"), ("KEYSTILE_TRACE_ENDPOINT", "off")];
+    let config = load_env("", &env).unwrap().config;
+    assert_eq!(
+        (config.trace.sample.share(), config.log.access, config.trace.endpoint),
+        (0.01, Destination::Stdout, None)
+    );
 }

@@ -26,6 +26,7 @@ use keystile_server::setup::{Owner, Setup, SetupError};
 use keystile_server::telemetry::journal::{Destination, Journal, NoAccessLog};
 use keystile_server::telemetry::metrics::{self, Calls, Kind};
 use keystile_server::telemetry::pulse::Pulse;
+use keystile_server::telemetry::trace::{Exporter, Exports, Sampling};
 use keystile_server::tls::{Tls, TlsError, UpstreamTls};
 use keystile_server::upstream::Connector;
 use keystile_server::upstream::watch::watch;
@@ -36,7 +37,7 @@ use keystile_store::{OpenError, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::Config;
+use crate::config::{Config, Trace};
 use accept::{Admission, accept};
 use handshake::{Http2, Security};
 use workers::{Arrival, Door, Jobs, Workers};
@@ -234,7 +235,8 @@ impl Process {
         let patience = patience(config);
         let connector = Connector { timeout: config.gateway.connect, tls: upstream_tls };
         tokio::spawn(watch(engine.clone(), connector.clone()));
-        let journal = Journal::start(&config.log.access, config.gateway.worker_count(), &engine)?;
+        let exporter = exports(config).map(Exporter::start);
+        let journal = Journal::start(&config.log.access, exporter, config.gateway.worker_count(), &engine)?;
         let jobs = jobs(config, &engine, &queue, (&clock, &entropy), exposures, connector)?;
         let jobs = Jobs { journal: journal.clone(), ..jobs };
         let workers = Workers::start(config.gateway.worker_count(), jobs, &ending).map_err(StartError::Worker)?;
@@ -410,6 +412,17 @@ async fn save_now_and_then(
             pulse.note_save(save(file.clone(), feed.clone()).await);
         }
     }
+}
+
+/// Where traces go, if they do.
+fn exports(config: &Config) -> Option<Exports> {
+    let Trace { endpoint, service_name, sample, follow_clients } = config.trace.clone();
+    let endpoint = endpoint?;
+    // Said without a path it is a collector's base, as OpenTelemetry's own variables have it.
+    let path = if endpoint.base_path().is_empty() { "/v1/traces" } else { "" };
+    let endpoint = format!("{endpoint}{path}");
+    let sampling = Sampling { sample, follows_clients: follow_clients };
+    Some(Exports { endpoint, service: service_name, sampling })
 }
 
 /// Opens the access log anew for whoever moves it away (SIGHUP).

@@ -175,7 +175,7 @@ fn run(
         recorder: Rc::new(Recorder {
             buffer: jobs.buffers[index].clone(),
             clock: jobs.clock.clone(),
-            sheet: jobs.journal.as_ref().and_then(|journal| journal.sheet(index)),
+            observer: jobs.journal.as_ref().and_then(|journal| journal.observer(index, jobs.seeds[index])),
         }),
         pool: Rc::new(Pool::new(jobs.clock.clone(), jobs.connector.clone())),
         pauses: Rc::default(),

@@ -39,7 +39,6 @@ use crate::enforce::engine::{Door, Engine};
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
 use crate::exposure::Exposures;
-use crate::telemetry::journal::Record;
 use crate::usage::{Pending, Recorder};
 
 const HTTP: HeaderValue = HeaderValue::from_static("http");
@@ -140,7 +139,9 @@ impl Worker {
         let is_grpc = caller.speaks == Protocol::Http2 && grpc::is_call(request.headers());
         let receipt = Receipt { id, id_header: id_header(&id.to_ascii()), exchange, is_grpc };
         let mut pending = Pending::new(self.recorder.clone(), self.recorder.clock.now());
-        pending.observe(|| Record::of(&request, id, caller.address, exchange.refused().is_none()));
+        if let Some(observer) = &self.recorder.observer {
+            pending.observed(observer.begin(&request, receipt.exchange.refused().is_none(), id, caller.address));
+        }
         // What pages in browsers are told, once the API is known.
         let mut cors = None;
         // Decided in one go, without waiting: what is kept while the upstream works is little, and copied with every call.
@@ -262,8 +263,8 @@ impl Worker {
             }
         }
         let client = self.proxies.client(caller.address, &parts.headers);
-        pending.client(client);
         let encrypted = caller.encrypted || self.proxies.says_encrypted(caller.address, &parts.headers);
+        pending.client(client, encrypted);
         let key = self.find_key(&api, &parts.headers, &target, encrypted, pending)?;
         if api.require_client_certificate && caller.certificate.is_none() {
             return Err(Code::CertificateMissing.into());
@@ -308,6 +309,7 @@ impl Worker {
         *request.headers_mut() = upstream_headers(&api, &parts.headers, verdict.as_ref(), address, &receipt.id_header);
         request.headers_mut().insert(X_FORWARDED_PROTO, if encrypted { HTTPS } else { HTTP });
         request.headers_mut().insert(VIA, self.via.after(&parts.headers));
+        pending.put_trace(request.headers_mut());
         match api.upstream.protocol {
             UpstreamProtocol::Http2 => speak_http2(&api.upstream, &parts.headers, &mut request),
             // Said outright: of a method that seldom has a body the engine would leave it out.

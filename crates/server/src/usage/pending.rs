@@ -6,7 +6,9 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use keystile_core::Code;
+use keystile_core::id::RequestId;
 use keystile_core::time::{Moment, Ticks};
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 
@@ -15,7 +17,7 @@ use crate::enforce::engine::Recognised;
 use crate::enforce::in_flight::Place;
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
-use crate::telemetry::journal::{Entry, Record, Sheet};
+use crate::telemetry::journal::{Entry, Observed, Observer, Record};
 use crate::world::Clock;
 
 /// Where a worker's calls are counted, and by which clock.
@@ -24,8 +26,8 @@ pub struct Recorder {
     pub buffer: Arc<Buffer>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Takes the records of calls, if they are written down.
-    pub sheet: Option<Arc<Sheet>>,
+    /// Has calls written down, if that is asked for.
+    pub observer: Option<Observer>,
 }
 
 /// The count of one call, not made yet.
@@ -41,8 +43,8 @@ pub struct Pending {
     sent_on: Option<Ticks>,
     /// How long the upstream took to begin its answer.
     upstream_us: Option<NonZeroU32>,
-    /// What is written down of it, if anything is.
-    record: Option<Box<Record>>,
+    /// What is remembered of it to be written down, if anything is.
+    observed: Option<Box<Observed>>,
 }
 
 impl Pending {
@@ -68,7 +70,7 @@ impl Pending {
             place: None,
             sent_on: None,
             upstream_us: None,
-            record: None,
+            observed: None,
         }
     }
 
@@ -77,31 +79,49 @@ impl Pending {
         self.began
     }
 
-    /// It is written down as this, if calls are.
-    pub fn observe(&mut self, record: impl FnOnce() -> Record) {
-        if self.recorder.sheet.is_some() {
-            self.record = Some(Box::new(record()));
+    /// This is remembered of it, to be written down.
+    pub fn observed(&mut self, observed: Box<Observed>) {
+        self.observed = Some(observed);
+    }
+
+    /// It is a question of this client's, and is written down if the access log is on.
+    pub fn is_question(&mut self, id: RequestId, client: IpAddr) {
+        if self.recorder.observer.as_ref().is_some_and(|observer| observer.logs) {
+            let record = Some(Box::new(Record::asked(id, client)));
+            self.observed = Some(Box::new(Observed { trace: None, record }));
         }
+    }
+
+    fn record(&mut self) -> Option<&mut Record> {
+        self.observed.as_mut()?.record.as_deref_mut()
     }
 
     /// It has a canonical path.
     pub fn path(&mut self, path: &str) {
-        if let Some(record) = &mut self.record {
+        if let Some(record) = self.record() {
             record.path(path);
         }
     }
 
     /// It comes from this address, whoever carried it here.
-    pub fn client(&mut self, client: IpAddr) {
-        if let Some(record) = &mut self.record {
-            record.client = client;
+    pub fn client(&mut self, client: IpAddr, encrypted: bool) {
+        if let Some(record) = self.record() {
+            (record.client, record.encrypted) = (client, encrypted);
+        }
+    }
+
+    /// Tells the upstream to which trace it belongs.
+    pub fn put_trace(&self, headers: &mut HeaderMap) {
+        if let Some(trace) = self.observed.as_ref().and_then(|observed| observed.trace) {
+            trace.put(headers);
         }
     }
 
     /// It goes to this API, to this operation of it.
     pub fn api(&mut self, api: &ApiView, label: Label) {
-        if let Some(record) = &mut self.record {
+        if let Some(record) = self.record() {
             record.api = Some((api.id, api.name.clone()));
+            record.upstream = Some(api.upstream.clone());
         }
         self.dimensions.organization = api.owner;
         self.dimensions.api = api.number;
@@ -125,7 +145,7 @@ impl Pending {
 
     /// It presents this key.
     pub fn key(&mut self, key: &Recognised) {
-        if let Some(record) = &mut self.record {
+        if let Some(record) = self.record() {
             (record.key, record.project) = (Some(key.entry.id), Some(key.project.id));
         }
         self.dimensions.key = key.entry.number;
@@ -185,8 +205,17 @@ impl Pending {
             Counts { calls: 1, latency_us: latency / 1_000, bytes_in: self.bytes_in, bytes_out: self.bytes_out };
         let kept = UsageEvent { at: self.began.wall, dimensions: self.dimensions, counts };
         self.recorder.buffer.push(Event { kept, upstream_us: self.upstream_us });
-        if let (Some(record), Some(sheet)) = (self.record.take(), &self.recorder.sheet) {
-            sheet.push(Entry { record, counted: kept, upstream_us: self.upstream_us });
+        if let Some(Observed { trace, record: Some(record) }) = self.observed.take().map(|observed| *observed)
+            && let Some(observer) = &self.recorder.observer
+        {
+            let after = self.sent_on.map(|sent_on| sent_on.nanos_since(self.began.ticks) / 1_000);
+            observer.sheet.push(Entry {
+                record,
+                counted: kept,
+                sent_on_us: after.map(|micros| u32::try_from(micros).unwrap_or(u32::MAX)),
+                upstream_us: self.upstream_us,
+                trace: trace.filter(|trace| trace.sampled),
+            });
         }
     }
 }

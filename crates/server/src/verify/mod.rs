@@ -28,7 +28,6 @@ use crate::gateway::Worker;
 use crate::gateway::credential::one_bearer;
 use crate::gateway::wire::Exchange;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
-use crate::telemetry::journal::Record;
 use crate::usage::Pending;
 use question::Question;
 
@@ -122,7 +121,7 @@ async fn verify(
         None => None,
     };
     let mut pending = Pending::new(worker.recorder.clone(), began);
-    pending.observe(|| Record::asked(id, address));
+    pending.is_question(id, address);
     pending.received(body.len() as u64);
     let answer = judge(worker, &question, needs.as_ref(), api.as_deref(), &mut pending, id)?;
     Ok(answer)

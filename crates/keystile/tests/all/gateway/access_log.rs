@@ -113,7 +113,7 @@ fn every_call_has_one_line_whatever_became_of_it() {
 }
 
 /// Every place of a request into which somebody could put a key.
-fn requests_with(stage: &Stage, secret: &str) -> Vec<Vec<u8>> {
+pub(super) fn requests_with(stage: &Stage, secret: &str) -> Vec<Vec<u8>> {
     let bearer = format!("Bearer {secret}");
     let basic = format!("Basic {secret}");
     let agents = [

@@ -33,6 +33,7 @@ mod streaming;
 mod targets;
 mod tls;
 mod tls_upstream;
+mod traces;
 mod upstreams;
 mod websocket;
 

@@ -1,7 +1,7 @@
-//! What is written down of single calls: a line of the access log each.
+//! What is written down of single calls: a line of the access log each, and the spans of those that are sampled.
 //!
-//! A call that is looked at has a [`Record`], which its worker leaves in a [`Sheet`] when it is counted. One thread
-//! (the [`Journal`]) gathers the sheets and writes; whatever takes long (a disk) keeps that thread and no call. A sheet
+//! A call that is looked at (by its worker's [`Observer`]) has a [`Record`], which is left in a [`Sheet`] when the call
+//! is counted. One thread (the [`Journal`]) gathers the sheets and writes lines and spans; whatever takes long (a disk) keeps that thread and no call. A sheet
 //! is bounded: what comes when it is full is dropped, and counted. Where nothing is to be written there is no sheet,
 //! and all that a call pays is a branch.
 //!
@@ -11,6 +11,7 @@
 
 mod access;
 mod discretion;
+mod observer;
 mod record;
 mod sheet;
 
@@ -24,9 +25,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::metrics::Registry;
+use super::trace::{Exporter, Tracer};
 use crate::enforce::engine::Engine;
 use access::AccessLog;
-use discretion::Discretion;
+pub(crate) use discretion::Discretion;
+pub use observer::{Observed, Observer};
 pub use record::{Door, Record};
 pub use sheet::{Entry, Sheet};
 
@@ -49,6 +52,8 @@ pub enum Destination {
 /// The one thread that writes, and what became of what it was given.
 pub struct Journal {
     sheets: Vec<Arc<Sheet>>,
+    logs: bool,
+    exporter: Option<Arc<Exporter>>,
     lines: AtomicU64,
     /// Lines that were made and could not be written.
     lost: AtomicU64,
@@ -73,10 +78,20 @@ impl Journal {
     ///
     /// # Errors
     /// If the file can't be opened.
-    pub fn start(to: &Destination, workers: usize, engine: &Arc<Engine>) -> Result<Option<Arc<Self>>, NoAccessLog> {
-        let Some(access) = AccessLog::open(to)? else { return Ok(None) };
+    pub fn start(
+        to: &Destination,
+        exporter: Option<Arc<Exporter>>,
+        workers: usize,
+        engine: &Arc<Engine>,
+    ) -> Result<Option<Arc<Self>>, NoAccessLog> {
+        let access = AccessLog::open(to)?;
+        if access.is_none() && exporter.is_none() {
+            return Ok(None);
+        }
         let journal = Arc::new(Self {
             sheets: (0..workers).map(|_| Arc::default()).collect(),
+            logs: access.is_some(),
+            exporter,
             lines: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             reopens: AtomicBool::new(false),
@@ -87,14 +102,16 @@ impl Journal {
         let thread = std::thread::Builder::new().name("journal".to_owned());
         match thread.spawn(move || of_thread.run(access, &discretion)) {
             Ok(thread) => *journal.thread.lock() = Some(thread),
-            Err(error) => tracing::error!(%error, "the access log has no thread; nothing is written"),
+            Err(error) => tracing::error!(%error, "the journal has no thread; nothing is written"),
         }
         Ok(Some(journal))
     }
 
-    /// The sheet of a worker.
-    pub fn sheet(&self, worker: usize) -> Option<Arc<Sheet>> {
-        self.sheets.get(worker).cloned()
+    /// What a worker needs, with a random number of its own.
+    pub fn observer(&self, worker: usize, seed: u64) -> Option<Observer> {
+        let sheet = self.sheets.get(worker)?.clone();
+        let tracer = self.exporter.as_ref().map(|exporter| Tracer::new(exporter.sampling(), seed));
+        Some(Observer { sheet, logs: self.logs, tracer })
     }
 
     /// The file is to be opened anew: somebody has moved it away.
@@ -109,10 +126,19 @@ impl Journal {
             thread.thread().unpark();
             let _ = thread.join();
         }
+        if let Some(exporter) = &self.exporter {
+            exporter.end();
+        }
     }
 
-    /// Declares what became of lines.
+    /// Declares what became of what was to be written.
     pub fn declare(self: &Arc<Self>, registry: &Registry) {
+        if let Some(exporter) = &self.exporter {
+            exporter.declare(registry);
+        }
+        if !self.logs {
+            return;
+        }
         let (written, dropped) = (self.clone(), self.clone());
         registry.counter("keystile_access_log_lines_total", "Lines of the access log that were written.", move || {
             written.lines.load(Ordering::Relaxed)
@@ -128,30 +154,25 @@ impl Journal {
         self.lost.load(Ordering::Relaxed) + self.sheets.iter().map(|sheet| sheet.dropped()).sum::<u64>()
     }
 
-    fn run(&self, mut access: AccessLog, discretion: &Discretion) {
+    fn run(&self, mut access: Option<AccessLog>, discretion: &Discretion) {
         let (mut entries, mut said, mut silence) = (Vec::new(), 0, 0);
         loop {
             // Asked first: what comes before the end is written.
             let ends = self.ends.load(Ordering::Acquire);
-            if self.reopens.swap(false, Ordering::AcqRel) {
-                access.reopen();
-            }
             self.sheets.iter().for_each(|sheet| sheet.take(&mut entries));
-            if !entries.is_empty() {
-                let count = entries.len() as u64;
-                match access.write(&entries, discretion) {
-                    Ok(()) => self.lines.fetch_add(count, Ordering::Relaxed),
-                    Err(_) => self.lost.fetch_add(count, Ordering::Relaxed),
-                };
-                entries.clear();
+            if let Some(access) = &mut access {
+                self.write_lines(access, &entries, discretion);
             }
+            if let Some(exporter) = &self.exporter {
+                exporter.note_dropped(self.sheets.iter().map(|sheet| sheet.take_dropped_traces()).sum());
+                entries.iter().for_each(|entry| exporter.take(entry, discretion));
+            }
+            entries.clear();
             let dropped = self.dropped();
             silence = u32::saturating_sub(silence, 1);
-            if dropped > said && (silence == 0 || ends) {
-                tracing::warn!(
-                    lines = dropped - said,
-                    "lines of the access log were dropped: they could not be written in time"
-                );
+            if self.logs && dropped > said && (silence == 0 || ends) {
+                let lines = dropped - said;
+                tracing::warn!(lines, "lines of the access log were dropped: they could not be written in time");
                 (said, silence) = (dropped, TURNS_OF_SILENCE);
             }
             if ends {
@@ -159,5 +180,19 @@ impl Journal {
             }
             std::thread::park_timeout(TURN);
         }
+    }
+
+    fn write_lines(&self, access: &mut AccessLog, entries: &[Entry], discretion: &Discretion) {
+        if self.reopens.swap(false, Ordering::AcqRel) {
+            access.reopen();
+        }
+        if entries.is_empty() {
+            return;
+        }
+        let counter = match access.write(entries, discretion) {
+            Ok(()) => &self.lines,
+            Err(_) => &self.lost,
+        };
+        counter.fetch_add(entries.len() as u64, Ordering::Relaxed);
     }
 }

@@ -1,6 +1,7 @@
 //! What is known of a call that is written down. It takes nothing that is a secret by its place.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::{HOST, USER_AGENT};
 use http::{Request, Version};
@@ -8,7 +9,8 @@ use keystile_core::id::{ApiId, KeyId, ProjectId, RequestId};
 use keystile_core::method::Method;
 use serde::Serialize;
 
-use super::super::trace::{Parent, TraceId};
+use super::super::trace::TraceId;
+use crate::enforce::snapshot::Upstream;
 
 /// Longest path that is kept, in bytes.
 const MAX_PATH: usize = 2_048;
@@ -34,6 +36,8 @@ pub struct Record {
     pub door: Door,
     /// Who called.
     pub client: IpAddr,
+    /// Whether what was said was encrypted on its way.
+    pub encrypted: bool,
     /// What was spoken.
     pub version: Option<Version>,
     /// Its method, if it is one that may pass.
@@ -48,6 +52,8 @@ pub struct Record {
     pub trace: Option<TraceId>,
     /// The API that it found, by id and name.
     pub api: Option<(ApiId, Box<str>)>,
+    /// Where that API's calls go.
+    pub upstream: Option<Arc<Upstream>>,
     /// The project of the key that it showed.
     pub project: Option<ProjectId>,
     /// That key, by its public id.
@@ -73,7 +79,6 @@ impl Record {
             method: request.method().as_str().parse().ok(),
             host: host.map(text),
             user_agent: headers.get(USER_AGENT).map(|agent| text(agent.as_bytes())),
-            trace: Parent::of(headers).map(|parent| parent.trace),
             ..bare
         }
     }
@@ -84,6 +89,7 @@ impl Record {
             request,
             door: Door::Verification,
             client,
+            encrypted: false,
             version: None,
             method: None,
             host: None,
@@ -91,6 +97,7 @@ impl Record {
             user_agent: None,
             trace: None,
             api: None,
+            upstream: None,
             project: None,
             key: None,
         }

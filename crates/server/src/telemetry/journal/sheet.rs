@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use keystile_core::usage::UsageEvent;
 use parking_lot::Mutex;
 
+use super::super::trace::Trace;
 use super::record::Record;
 
 /// Records that wait: at 50 ms a turn a worker may answer 200,000 calls a second before one is dropped. Each is some
@@ -18,8 +19,12 @@ pub struct Entry {
     pub record: Box<Record>,
     /// What it was counted as.
     pub counted: UsageEvent,
+    /// Microseconds until it was sent on.
+    pub sent_on_us: Option<u32>,
     /// Microseconds that the upstream took to begin its answer.
     pub upstream_us: Option<NonZeroU32>,
+    /// Its trace, if it is sampled.
+    pub trace: Option<Trace>,
 }
 
 /// The records of one worker.
@@ -27,6 +32,8 @@ pub struct Entry {
 pub struct Sheet {
     entries: Mutex<Vec<Entry>>,
     dropped: AtomicU64,
+    /// Those of sampled calls among them.
+    dropped_traces: AtomicU64,
 }
 
 impl Sheet {
@@ -37,12 +44,18 @@ impl Sheet {
             entries.push(entry);
         } else {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped_traces.fetch_add(entry.trace.is_some().into(), Ordering::Relaxed);
         }
     }
 
     /// Records that were dropped, ever since the start.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Those of sampled calls among them, since this was asked last.
+    pub(super) fn take_dropped_traces(&self) -> u64 {
+        self.dropped_traces.swap(0, Ordering::Relaxed)
     }
 
     /// Moves all records to the end of `into`.
@@ -70,7 +83,7 @@ mod tests {
         let counted = UsageEvent { at: Timestamp::from_secs(0), dimensions, counts: Counts::default() };
         for _ in 0..MAX_ENTRIES + 3 {
             let record = Box::new(Record::asked(RequestId::from_entropy([0; 16]), [127, 0, 0, 1].into()));
-            sheet.push(Entry { record, counted, upstream_us: None });
+            sheet.push(Entry { record, counted, sent_on_us: None, upstream_us: None, trace: None });
         }
         sheet.take(&mut taken);
         assert_eq!((taken.len(), sheet.dropped()), (MAX_ENTRIES, 3));

@@ -7,6 +7,8 @@ use serde::{Serialize, Serializer};
 
 /// Says which trace a call belongs to.
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What else the programs of a trace tell each other.
+pub(super) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// `00-<trace>-<span>-<flags>`.
 const LEN: usize = 55;
 /// The flag that says that whoever called keeps the trace.
