@@ -1,35 +1,51 @@
-//! Readiness over a store that is gone: who asks is told what does not work, in the form of a problem.
+//! A store that is gone: who asks for readiness is told what does not work, and the figures go on.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on says so")]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
+use keystile_core::Code;
+use keystile_core::time::Timestamp;
+use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_server::enforce::feed::Feed;
 use keystile_server::manage::{App, router};
-use keystile_server::telemetry::metrics::Calls;
+use keystile_server::telemetry::metrics::{Calls, Registry};
 use keystile_server::telemetry::pulse::Pulse;
-use keystile_server::usage::{Queue, Writer};
+use keystile_server::usage::{Event, Queue, Writer};
 use keystile_server::world::{Clock, SystemClock, SystemEntropy};
 use keystile_store::{OpenError, Store};
 use serde_json::Value;
 use tower::ServiceExt;
 
-async fn app(store: &Store) -> App {
+async fn open(folder: &Path) -> Store {
+    let mut fill = |bytes: &mut [u8]| -> Result<(), OpenError> {
+        bytes.fill(7);
+        Ok(())
+    };
+    let at = SystemClock::new().now().wall;
+    Store::open(folder, &folder.join("root.key"), at, &mut fill).await.unwrap()
+}
+
+async fn app_over(store: &Store, queue: &Arc<Queue>) -> App {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let feed = Arc::new(Feed::start(store, None).await.unwrap());
     let engine = feed.engine().clone();
-    let (queue, calls) = (Arc::new(Queue::default()), Arc::new(Calls::new(engine.clone())));
+    let calls = Arc::new(Calls::new(engine.clone()));
     let labels = engine.snapshot.labels.clone();
-    let writer = Arc::new(Writer::new(queue, store.ledger.clone(), labels, calls.clone(), clock.clone(), 1));
+    let writer = Arc::new(Writer::new(queue.clone(), store.ledger.clone(), labels, calls.clone(), clock.clone(), 1));
     let pulse = Arc::new(Pulse::new(store.catalog.clone(), feed.clone(), writer.clone(), clock.clone()));
-    pulse.declare(&Arc::default());
+    let metrics = Arc::new(Registry::default());
+    calls.declare(&metrics);
+    writer.declare(&metrics);
+    pulse.declare(&metrics);
     App {
         catalog: store.catalog.clone(),
         ledger: store.ledger.clone(),
         feed,
         writer,
-        metrics: Arc::default(),
+        metrics,
         calls,
         pulse,
         clock,
@@ -48,13 +64,8 @@ async fn get(app: &App, path: &str) -> (StatusCode, String, String) {
 #[tokio::test]
 async fn a_server_without_its_store_is_not_ready_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
-    let mut fill = |bytes: &mut [u8]| -> Result<(), OpenError> {
-        bytes.fill(7);
-        Ok(())
-    };
-    let at = SystemClock::new().now().wall;
-    let store = Store::open(folder.path(), &folder.path().join("root.key"), at, &mut fill).await.unwrap();
-    let app = app(&store).await;
+    let store = open(folder.path()).await;
+    let app = app_over(&store, &Arc::default()).await;
     let (status, _, body) = get(&app, "/readyz").await;
     assert_eq!(status, 200, "{body}");
 
@@ -78,4 +89,40 @@ async fn a_server_without_its_store_is_not_ready_and_says_why() {
     // It lives all the same, and can be measured.
     assert_eq!(get(&app, "/healthz").await.0, 200);
     assert_eq!(get(&app, "/metrics").await.0, 200);
+}
+
+#[tokio::test]
+async fn counts_that_the_disk_does_not_take_are_folded_and_none_is_lost() {
+    // The first batch is kept as it is, the next two pass the bound together.
+    const TIMES: u64 = 4;
+    const CALLS: u64 = 300_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let queue = Arc::new(Queue::default());
+    let app = app_over(&store, &queue).await;
+    store.ledger.close().await;
+    let buffer = queue.buffer();
+    let dimensions =
+        Dimensions { organization: 0, api: 0, project: 0, key: 0, label: 0, code: Code::RouteUnknown, status: 404 };
+    let counts = Counts { calls: 1, latency_us: 300, bytes_in: 0, bytes_out: 7 };
+    for _ in 0..TIMES {
+        for _ in 0..CALLS {
+            let kept = UsageEvent { at: Timestamp::from_secs(0), dimensions, counts };
+            buffer.push(Event { kept, upstream_us: None });
+        }
+        assert!(app.writer.flush().await.is_err());
+    }
+    assert!(app.writer.is_failing());
+    let (_, _, page) = get(&app, "/metrics").await;
+    let calls = "keystile_calls_total{api_id=\"\",api=\"(none)\",code=\"route_unknown\",status=\"4xx\"}";
+    let labels = "{api_id=\"\",api=\"(none)\"}";
+    for line in [
+        format!("{calls} {}", TIMES * CALLS),
+        format!("keystile_response_body_bytes_total{labels} {}", TIMES * CALLS * 7),
+        format!("keystile_call_duration_seconds_count{labels} {}", TIMES * CALLS),
+        format!("keystile_usage_events_folded_total {}", 2 * CALLS - 1),
+        format!("keystile_usage_events_waiting {}", CALLS + 1 + CALLS),
+    ] {
+        assert!(page.lines().any(|other| other == line), "{line} in\n{page}");
+    }
 }

@@ -6,6 +6,7 @@
 //! listeners, in clear and with TLS ([`handshake`]).
 
 pub mod accept;
+mod disk;
 pub mod handshake;
 pub mod workers;
 
@@ -253,6 +254,7 @@ impl Process {
         }
         let guests = Arc::new(Admission::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS));
         declare(&app, [("calls", admission.clone()), ("admin", guests.clone())], tls.as_ref());
+        disk::declare(&app.metrics, config.data.clone());
         let router = manage::router(app.clone());
         for (listener, security) in secured(admin, tls.as_ref()) {
             let (router, admin_ending) = (router.clone(), ending.clone());

@@ -17,6 +17,7 @@ mod names;
 mod source;
 mod upstream;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -155,7 +156,9 @@ impl Tls {
         let (tls, help) = (self.clone(), "Seconds until a certificate in force ends; below 0 when it has ended.");
         registry.family(Kind::Gauge, "keystile_tls_certificate_expires_in_seconds", help, move |samples| {
             let now = clock.now().wall.as_secs();
-            for (path, name, end) in tls.endings() {
+            // A file that is named twice is one.
+            let endings: BTreeSet<_> = tls.endings().into_iter().collect();
+            for (path, name, end) in endings {
                 samples.put(&[("certificate", &path), ("name", &name)], (end - now) as f64);
             }
         });

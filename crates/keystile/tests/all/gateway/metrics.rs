@@ -205,6 +205,9 @@ fn what_goes_on_at_the_moment_is_seen() {
     let stage = Stage::on(&served.installation, json!({ "max_concurrent_calls": 7 }), json!({}));
     let gauge = |name: &str, labels: &[(&str, &str)]| sum(&samples(&served.installation), name, labels);
     assert_eq!(gauge("keystile_calls_in_flight", &[]), 0.0);
+    assert!(
+        gauge("keystile_data_bytes", &[("file", "catalog.db")]) > 0.0 && gauge("keystile_data_free_bytes", &[]) > 0.0
+    );
     stage.upstream.script([Step::Gate, Step::Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".into())]);
     let mut clients = [stage.client(), stage.client()];
     for client in &mut clients {
@@ -234,7 +237,8 @@ fn the_end_of_each_certificate_is_told() {
     let (folder, authority) = (tempfile::tempdir().expect("a folder can be made"), Authority::new());
     let file = folder.path().join("own.pem");
     authority.issue(&["own.example", "other.example"]).write(&file);
-    let tls = format!("[tls]\ncertificates = [{:?}]", file.display().to_string());
+    // Named twice, it is told once: a sample that comes twice would make the page worthless.
+    let tls = format!("[tls]\ncertificates = [{0:?}, {0:?}]", file.display().to_string());
     let served = serve("tls_listen = \"127.0.0.1:0\"", &tls);
     let samples = samples(&served.installation);
     let path = file.display().to_string();
@@ -244,6 +248,8 @@ fn the_end_of_each_certificate_is_told() {
         &[("certificate", &path), ("name", "own.example")],
     );
     assert!(left > 3_600.0, "{left}");
+    let own = |sample: &&Sample| sample.name == "keystile_tls_certificate_expires_in_seconds";
+    assert_eq!(samples.iter().filter(own).count(), 1);
 }
 
 #[test]
