@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use crate::{replay, say, test};
+use crate::{say, test};
 
 /// The comparisons that the budget is about, the yardstick first. Idle gateways cost nothing while they wait.
 const DUELS: [&str; 2] = [
@@ -70,7 +70,7 @@ pub(crate) fn main(options: &Options) -> io::Result<bool> {
     }
     let binary = match &options.binary {
         Some(binary) => fs::canonicalize(binary)?,
-        None => replay::build_gateway()?,
+        None => crate::gateway::build()?,
     };
     let results = bench.join("results").join(format!("{}.json", std::process::id()));
     fs::create_dir_all(bench.join("results"))?;

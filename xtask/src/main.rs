@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod clock;
 mod deps;
+mod gateway;
 mod generate;
 mod replay;
 mod say;

@@ -1,6 +1,6 @@
 //! `cargo xtask replay`: a real access log, sent through a gateway, whose count must be the file's own.
 //!
-//! [`log`] reads the file, [`expected`] decides what each line must give, [`gateway`] starts the gateway and makes a
+//! [`log`] reads the file, [`expected`] decides what each line must give, [`stage`] makes a
 //! project and key for each client, [`run`] sends the lines over [`wire`], [`count`] compares, [`report`] prints.
 //! Nothing here uses the project's own crates: what they do is what is being checked.
 
@@ -17,16 +17,16 @@ use crate::{clock, say};
 
 mod count;
 mod expected;
-mod gateway;
+
 mod log;
 mod report;
 mod run;
+mod stage;
 mod wire;
 
 use count::{Counts, Expected, Operations};
-use gateway::Gateway;
-pub(crate) use gateway::build as build_gateway;
 use log::Log;
+use stage::Stage;
 
 /// Connections unless told otherwise, for a log whose operations the gateway can name all.
 const CONNECTIONS: usize = 8;
@@ -84,7 +84,7 @@ pub(crate) fn main(options: &Options) -> io::Result<bool> {
     let binary = match (&options.url, &options.binary) {
         (Some(_), _) => None,
         (None, Some(binary)) => Some(binary.clone()),
-        (None, None) => Some(gateway::build()?),
+        (None, None) => Some(crate::gateway::build()?),
     };
     let mut all_match = true;
     for file in &options.files {
@@ -93,9 +93,9 @@ pub(crate) fn main(options: &Options) -> io::Result<bool> {
     Ok(all_match)
 }
 
-fn gateway_for(options: &Options, binary: Option<&Path>) -> io::Result<Gateway> {
+fn stage_for(options: &Options, binary: Option<&Path>) -> io::Result<Stage> {
     if let Some(binary) = binary {
-        return Gateway::start(binary, options.openapi.as_deref());
+        return Stage::start(binary, options.openapi.as_deref());
     }
     let (Some(url), Some(admin)) = (&options.url, &options.admin_url) else {
         return Err(io::Error::other("give --url and --admin-url"));
@@ -103,9 +103,9 @@ fn gateway_for(options: &Options, binary: Option<&Path>) -> io::Result<Gateway> 
     let key = options.management_key.clone();
     let key = key.ok_or(io::Error::other("set KEYSTILE_MANAGEMENT_KEY to a management key of that gateway"))?;
     match (&options.api, &options.upstream) {
-        (Some(api), _) => Gateway::running(url, admin.clone(), key, api.clone()),
+        (Some(api), _) => Stage::running(url, admin.clone(), key, api.clone()),
         (None, Some(upstream)) => {
-            Gateway::running_with_own_api(url, admin.clone(), key, upstream, options.openapi.as_deref())
+            Stage::running_with_own_api(url, admin.clone(), key, upstream, options.openapi.as_deref())
         }
         (None, None) => Err(io::Error::other("with --url, give --upstream (an echo) or --api")),
     }
@@ -113,7 +113,7 @@ fn gateway_for(options: &Options, binary: Option<&Path>) -> io::Result<Gateway> 
 
 fn replay(file: &Path, options: &Options, binary: Option<&Path>) -> io::Result<bool> {
     let log = Log::read(file).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
-    let gateway = gateway_for(options, binary)?;
+    let gateway = stage_for(options, binary)?;
     let expected = Expected::of(&log, &gateway.host);
     let all_named = expected.classes <= expected::MAX_CLASSES;
     // The gateway names operations in order of appearance until it has its number. One connection keeps that order
@@ -163,7 +163,7 @@ fn replay(file: &Path, options: &Options, binary: Option<&Path>) -> io::Result<b
 
 /// The usage of our projects once it has as many calls as we made. A call is counted when its answer is complete, which
 /// can be a moment after we have it.
-fn settled_usage(gateway: &Gateway, projects: &HashSet<&str>, calls: u64) -> io::Result<(Counts, u64)> {
+fn settled_usage(gateway: &Stage, projects: &HashSet<&str>, calls: u64) -> io::Result<(Counts, u64)> {
     let asked = clock::now();
     loop {
         let (counts, others) = gateway.usage()?.of_projects(projects);

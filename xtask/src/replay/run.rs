@@ -8,8 +8,8 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use super::expected::echoed;
-use super::gateway::Caller;
 use super::log::{Line, Log};
+use super::stage::Caller;
 use super::wire::{Call, Connection};
 use crate::clock;
 
