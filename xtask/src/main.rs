@@ -15,6 +15,7 @@ mod clock;
 mod deps;
 mod gateway;
 mod generate;
+mod hostile;
 mod replay;
 mod say;
 mod test;
@@ -36,6 +37,7 @@ enum Task {
     Deps,
     Bench(bench::Options),
     Test(test::Options),
+    Hostile(hostile::Options),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Task::Deps => deps::main(),
         Task::Bench(options) => bench::main(&options),
         Task::Test(options) => test::main(&options),
+        Task::Hostile(options) => hostile::main(&options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: the one command that tests everything: what the tests need is installed or named, then the
-//! workspace's tests run, then the replays.
+//! workspace's tests run, then the replays and a short run of hostile requests.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use clap::Args;
 
+use crate::hostile::Kind;
 use crate::say;
 
 /// A program that tests start, or the file of a library, and Debian's package of it.
@@ -23,6 +25,10 @@ const PROGRAMS: [(&str, &str); 5] = [
 /// Logs that lie beside a checkout of those who have them; the smallest is replayed too.
 const SHARED_LOGS: &str = "../shared/data/logs";
 
+/// Hostile cases, always the same: enough for each kind of change at each kind of request, in seconds. New ones are for
+/// `cargo xtask hostile`, which nobody's change waits for.
+const HOSTILE: [&str; 5] = ["hostile", "--count", "5000", "--seed", "1"];
+
 /// Tests everything.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -32,6 +38,9 @@ pub(crate) struct Options {
     /// Leave the replays out.
     #[arg(long)]
     no_replay: bool,
+    /// Leave the hostile requests out.
+    #[arg(long)]
+    no_hostile: bool,
 }
 
 /// Runs all tests; `false` if one failed.
@@ -41,26 +50,30 @@ pub(crate) struct Options {
 pub(crate) fn main(options: &Options) -> io::Result<bool> {
     programs(options)?;
     let counts = cargo_test()?;
-    let mut all_well = counts.all_well;
-    let (mut passed, mut failed) = (counts.passed, counts.failed);
+    let mut tasks: Vec<Vec<OsString>> = Vec::new();
     if !options.no_replay {
-        for log in logs()? {
-            say::note(format_args!("replaying {}", log.display()));
-            let matches = Command::new(std::env::current_exe()?).arg("replay").arg(&log).status()?.success();
-            if matches {
-                passed += 1;
-            } else {
-                failed += 1;
-                all_well = false;
-            }
-        }
+        tasks.extend(logs()?.into_iter().map(|log| vec!["replay".into(), log.into()]));
+    }
+    if !options.no_hostile {
+        tasks.push(HOSTILE.map(OsString::from).to_vec());
+    }
+    let (mut passed, mut failed) = (counts.passed, counts.failed);
+    for arguments in tasks {
+        say::note(format_args!("{}", arguments.join(" ".as_ref()).display()));
+        let is_well = Command::new(std::env::current_exe()?).args(arguments).status()?.success();
+        *(if is_well { &mut passed } else { &mut failed }) += 1;
     }
     say::result(format_args!("{passed} passed, {failed} failed"));
-    Ok(all_well)
+    Ok(counts.all_well && failed == 0)
 }
 
 fn programs(options: &Options) -> io::Result<()> {
-    let missing: Vec<(&str, &str)> = PROGRAMS.into_iter().filter(|(program, _)| !is_installed(program)).collect();
+    let mut missing: Vec<(&str, &str)> = PROGRAMS.into_iter().filter(|(program, _)| !is_installed(program)).collect();
+    if !options.no_hostile {
+        missing.extend(Kind::ALL.into_iter().flat_map(Kind::missing));
+        missing.sort_unstable();
+        missing.dedup();
+    }
     if missing.is_empty() {
         return Ok(());
     }
