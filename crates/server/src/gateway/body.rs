@@ -189,6 +189,10 @@ pub struct Answer {
     _exchange: Exchange,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every answer is an upstream's, and a box would be one more allocation"
+)]
 enum Content {
     /// The gateway's own.
     Own(Option<Bytes>),

@@ -63,7 +63,7 @@ pub fn document() -> OpenApi {
 /// Says of every answer what it means, which is the same for all routes.
 fn describe_answers(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             for (status, answer) in &mut operation.responses.responses {
                 if let RefOr::T(answer) = answer
@@ -80,7 +80,7 @@ fn meaning(status: &str) -> &'static str {
     match status {
         "200" => "Done; what holds now.",
         "201" => "Made.",
-        "204" => "Gone.",
+        "204" => "Done.",
         "400" => "The request makes no sense; `detail` says what is wrong (problem details, RFC 9457).",
         "401" => "No management key, or one that is not in force.",
         "403" => "The management key may not do this.",

@@ -13,6 +13,7 @@ pub mod secrets;
 pub mod target;
 pub mod watch;
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -52,6 +53,13 @@ pub struct Upstream {
     identity: Option<Arc<Identity>>,
     /// What is spoken with TLS by who shows a certificate.
     client: OnceLock<Arc<ClientConfig>>,
+}
+
+impl fmt::Debug for Upstream {
+    /// Its URL; what it is shown is nobody's to read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Upstream({})", self.url)
+    }
 }
 
 /// No target may be tried now.
@@ -111,6 +119,11 @@ impl Upstream {
     /// Whether it is spoken to with TLS.
     pub const fn is_tls(&self) -> bool {
         self.url.is_tls()
+    }
+
+    /// The port of its URL.
+    pub const fn port(&self) -> u16 {
+        self.url.port()
     }
 
     /// What is spoken to it with TLS.

@@ -100,12 +100,12 @@ impl UnaryService<Vec<u8>> for Echo {
     type Future = BoxFuture<Response<Vec<u8>>, Status>;
 
     fn call(&mut self, request: Request<Vec<u8>>) -> Self::Future {
-        self.seen.lock().unwrap().push(request.metadata().clone());
+        self.seen.lock().expect("no holder panics").push(request.metadata().clone());
         Box::pin(async move {
             let message = request.into_inner();
             if message == b"fail" {
                 let mut status = Status::failed_precondition("not now, später");
-                status.metadata_mut().insert("x-why", "because".parse().unwrap());
+                status.metadata_mut().insert("x-why", "because".parse().expect("it is ASCII"));
                 return Err(status);
             }
             Ok(Response::new(message))
@@ -134,25 +134,26 @@ struct Scene {
 
 impl Scene {
     fn new(settings: Value) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let echo = Echo::default();
         let address = runtime.block_on(listen(echo.clone()));
         let served = serve("h2c = true\nbody_stall_seconds = 1", "");
         let mut api = json!({ "upstream": format!("http://{address}"), "upstream_protocol": "http2" });
-        api.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        api.as_object_mut().expect("an object").extend(settings.as_object().expect("an object").clone());
         let stage = Stage::on(&served.installation, api, json!({}));
         Self { runtime, stage, echo, _served: served }
     }
 
     fn client(&self) -> Grpc<Channel> {
-        let origin = format!("http://{}", self.stage.host).parse().unwrap();
-        let endpoint = Endpoint::from_shared(format!("http://{}", self.stage.gateway)).unwrap().origin(origin);
+        let origin = format!("http://{}", self.stage.host).parse().expect("a URL");
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.stage.gateway)).expect("a URL").origin(origin);
         Grpc::new(self.runtime.block_on(endpoint.connect()).expect("it speaks HTTP/2"))
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        let key = format!("Bearer {}", self.stage.key).parse().unwrap();
+        let key = format!("Bearer {}", self.stage.key).parse().expect("keys are ASCII");
         request.metadata_mut().insert("authorization", key);
         request
     }
@@ -166,8 +167,8 @@ impl Scene {
 }
 
 async fn listen(echo: Echo) -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
     let connections = echo.connections.clone();
     let incoming = tonic::transport::server::TcpIncoming::from(listener).map(move |connection| {
         connections.fetch_add(1, Ordering::Relaxed);

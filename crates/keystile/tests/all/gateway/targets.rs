@@ -16,7 +16,7 @@ fn with_targets(targets: &[(&Upstream, u32)], more: Value) -> Stage {
         .map(|(target, weight)| json!({ "address": target.address().to_string(), "weight": weight }))
         .collect();
     let mut settings = json!({ "upstream": "http://api.internal/base", "targets": list });
-    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    settings.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
     Stage::with(settings, json!({}))
 }
 
@@ -30,7 +30,7 @@ fn named(name: &str) -> Upstream {
 fn state(stage: &Stage, target: &str) -> Value {
     let (status, list) = stage.manage.get(&format!("/v1/apis/{}/targets", stage.api_id));
     assert_eq!(status, 200, "{list}");
-    let own = list["items"].as_array().unwrap().iter().find(|item| item["address"] == target);
+    let own = list["items"].as_array().expect("a list has items").iter().find(|item| item["address"] == target);
     own.unwrap_or_else(|| panic!("{target} is not in {list}")).clone()
 }
 

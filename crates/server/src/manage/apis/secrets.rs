@@ -37,8 +37,8 @@ pub(super) struct SecretView {
 pub(super) struct SecretInput {
     /// Of a header what every call gets; of a client certificate its chain and private key as PEM. It is kept encrypted
     /// and not shown again.
-    #[schema(value_type = String, format = Password)]
-    value: Zeroizing<String>,
+    #[schema(value_type = String, required = true, format = Password)]
+    value: Option<Zeroizing<String>>,
 }
 
 /// What secrets an API has for its upstream, without their values.
@@ -67,8 +67,9 @@ pub(super) async fn set(
     Pair(id, name): Pair<ApiId>,
     body: Json<SecretInput>,
 ) -> Result<StatusCode, Problem> {
+    app.api(&caller, id).await?;
     let name = named(&name)?;
-    let value = body.value.value;
+    let value = body.value.value.ok_or_else(|| invalid("value is missing; say what the upstream is to see."))?;
     if value.len() > MAX_SECRET_BYTES {
         return Err(invalid(format!("The value of a secret is at most {MAX_SECRET_BYTES} bytes long.")));
     }

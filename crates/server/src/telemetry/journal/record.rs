@@ -10,7 +10,7 @@ use keystile_core::method::Method;
 use serde::Serialize;
 
 use super::super::trace::TraceId;
-use crate::enforce::snapshot::Upstream;
+use crate::upstream::Upstream;
 
 /// Longest path that is kept, in bytes.
 const MAX_PATH: usize = 2_048;

@@ -104,8 +104,8 @@ impl Call<'_> {
         let (after, upstream) = (self.entry.sent_on_us?, record.upstream.as_ref()?);
         let mut attributes = Attributes::default();
         attributes.text("http.request.method", self.method()?);
-        attributes.text("url.scheme", if upstream.is_tls { "https" } else { "http" });
-        attributes.address(&upstream.host, upstream.port);
+        attributes.text("url.scheme", if upstream.is_tls() { "https" } else { "http" });
+        attributes.address(upstream.server_name(), upstream.port());
         let error = match self.entry.upstream_us {
             Some(_) => {
                 attributes.whole("http.response.status_code", dimensions.status.into());

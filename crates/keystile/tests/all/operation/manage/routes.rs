@@ -74,16 +74,17 @@ impl Things {
 impl Route {
     /// The path with an id in it.
     pub(super) fn path(&self, things: &Things) -> String {
-        if self.has_id() {
-            self.template.replace("{id}", things.id(&self.template, true))
-        } else {
-            self.template.clone()
-        }
+        if self.has_id() { self.at(things.id(&self.template, true)) } else { self.template.clone() }
     }
 
     /// The path with the id of something else in it.
     pub(super) fn strange_path(&self, things: &Things) -> String {
-        self.template.replace("{id}", things.id(&self.template, false))
+        self.at(things.id(&self.template, false))
+    }
+
+    /// The path with this in place of an id.
+    pub(super) fn at(&self, id: &str) -> String {
+        self.template.replace("{id}", id).replace("{name}", "header:x-own")
     }
 
     pub(super) fn has_id(&self) -> bool {
@@ -116,6 +117,7 @@ impl Route {
                 let project = id(&world.manage().create("/v1/projects", &json!({ "name": name("sound") })));
                 json!({ "project_id": project, "api_id": things.api })
             }
+            ("PUT", "/v1/apis/{id}/secrets/{name}") => json!({ "value": "sound" }),
             _ => json!({}),
         }
     }
