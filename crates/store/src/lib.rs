@@ -40,6 +40,17 @@ pub type Random<'a> = dyn FnMut(&mut [u8]) -> Result<(), OpenError> + Send + 'a;
 #[error("the store failed")]
 pub struct StoreError(#[from] pub Box<dyn std::error::Error + Send + Sync>);
 
+/// What a failure of the store means to whoever asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreFault {
+    /// The disk is full. It works again when there is room.
+    Full,
+    /// The store can't be asked at the moment: its file is gone or held by another program, or its disk fails.
+    Away,
+    /// What is kept, or what was asked, makes no sense to it.
+    Broken,
+}
+
 /// Why an installation can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -63,6 +74,14 @@ pub enum OpenError {
         "{folder}/usage.db belongs to another installation than {folder}/catalog.db; restore both from the same backup"
     )]
     Mismatch {
+        /// The data folder.
+        folder: String,
+    },
+    /// There are counts and no catalogue: it was lost, and a new one would be another installation.
+    #[error(
+        "{folder}/catalog.db is missing, and {folder}/usage.db is there; restore both from the same backup, or move usage.db away to begin anew"
+    )]
+    CatalogMissing {
         /// The data folder.
         folder: String,
     },

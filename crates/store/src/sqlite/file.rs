@@ -5,13 +5,20 @@
 //! to open the file reads the WAL. `synchronous=FULL` makes a commit durable before it returns.
 
 use std::fs::OpenOptions;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use keystile_core::time::Timestamp;
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Sqlite, SqliteConnection};
+
+use super::place::Place;
 
 /// How long a statement waits for another process (a backup, somebody with a shell) to let go of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,6 +48,68 @@ pub(super) struct Sizes {
 pub(super) struct DatabaseFile {
     writer: SqlitePool,
     readers: SqlitePool,
+    place: Arc<Place>,
+    /// Whether a transaction of ours has the file.
+    is_writing: Arc<AtomicBool>,
+}
+
+/// A transaction that writes, on the one connection that does. Dropped without a commit it is taken back.
+///
+/// Not the library's own: that counts on its `ROLLBACK`, which fails where SQLite has rolled back already, as it does when
+/// the disk is full or fails; from then on the library takes the connection for one in a transaction.
+pub(super) struct Writing {
+    /// There until it has ended.
+    open: Option<Open>,
+}
+
+struct Open {
+    db: PoolConnection<Sqlite>,
+    is_writing: Arc<AtomicBool>,
+}
+
+impl Writing {
+    async fn begin(db: PoolConnection<Sqlite>, is_writing: Arc<AtomicBool>) -> Result<Self, sqlx::Error> {
+        // Made before it has begun: whoever stops waiting for it may have begun it all the same.
+        let mut writing = Self { open: Some(Open { db, is_writing: is_writing.clone() }) };
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *writing).await?;
+        is_writing.store(true, Ordering::Release);
+        Ok(writing)
+    }
+
+    /// Keeps what was done; durable when this returns.
+    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql("COMMIT").execute(&mut *self).await?;
+        if let Some(open) = self.open.take() {
+            open.is_writing.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+impl Deref for Writing {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.open.as_ref().expect("there until it has ended").db
+    }
+}
+
+impl DerefMut for Writing {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.open.as_mut().expect("there until it has ended").db
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let Some(mut open) = self.open.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            // It fails where nothing is left to take back.
+            let _ = sqlx::raw_sql("ROLLBACK").execute(&mut *open.db).await;
+            open.is_writing.store(false, Ordering::Release);
+        });
+    }
 }
 
 impl DatabaseFile {
@@ -79,7 +148,7 @@ impl DatabaseFile {
             .idle_timeout(READER_IDLE)
             .acquire_timeout(QUEUE_TIMEOUT)
             .connect_lazy_with(options.pragma("cache_size", format!("-{READER_CACHE_KIB}")).pragma("query_only", "ON"));
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, place: Arc::new(Place::of(path)), is_writing: Arc::default() })
     }
 
     /// A connection to read with.
@@ -87,9 +156,38 @@ impl DatabaseFile {
         self.readers.acquire().await
     }
 
+    /// Takes the files that are there now for the ones that are open. To be called once both have been written to.
+    pub(super) fn remember_place(&self) -> std::io::Result<()> {
+        self.place.remember()
+    }
+
+    /// Refuses if the file has lost its name since it was opened.
+    pub(super) fn is_in_place(&self) -> Result<(), sqlx::Error> {
+        Ok(self.place.check()?)
+    }
+
     /// A transaction on the one connection that writes, begun so that nothing can come between its reads and writes.
-    pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await
+    pub(super) async fn write(&self) -> Result<Writing, sqlx::Error> {
+        self.is_in_place()?;
+        Writing::begin(self.writer.acquire().await?, self.is_writing.clone()).await
+    }
+
+    /// Whether a change could be made. While one is being made, that is known without asking.
+    pub(super) async fn try_writing(&self, writes: Option<Timestamp>) -> Result<(), sqlx::Error> {
+        if self.is_writing.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut writing = self.write().await?;
+        if let Some(at) = writes {
+            sqlx::query(
+                "INSERT INTO meta (name, value) VALUES ('tried', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            )
+            .bind(&at.as_micros().to_be_bytes()[..])
+            .execute(&mut *writing)
+            .await?;
+            writing.commit().await?;
+        }
+        Ok(())
     }
 
     /// Copies the WAL into the file and gives the writer's page cache back to the system.

@@ -1,7 +1,7 @@
 //! The embedded engine: two SQLite files (WAL, `synchronous=FULL`) in the data folder.
 //!
 //! `open` is the way in, `file` a file with its connections, `schema` the tables as plain SQL, `row` the way from
-//! columns to types. Of the catalogue, `catalog` reads by noun, `apply` changes by noun, `feed` tells nodes what they
+//! columns to types, `place` whether the open file still has its name, `fault` what a failure means. Of the catalogue, `catalog` reads by noun, `apply` changes by noun, `feed` tells nodes what they
 //! must know. `ledger` keeps what was counted.
 //!
 //! Deliberately not here: rules. What may be done is decided before; here it is only made sure that rows belong to
@@ -9,10 +9,12 @@
 
 mod apply;
 mod catalog;
+mod fault;
 mod feed;
 mod file;
 mod ledger;
 mod open;
+mod place;
 mod row;
 mod schema;
 
@@ -71,6 +73,18 @@ impl Catalog {
     /// too wide, a ledger that was missing. Each was logged as well.
     pub fn warnings(&self) -> &[String] {
         &self.0.warnings
+    }
+
+    /// Whether the catalogue can be asked and changed: its newest revision. Takes the lock that a change takes, and waits
+    /// for it as long as a change would; `writes` also writes something, which finds out whether there is room.
+    ///
+    /// # Errors
+    /// If it can't.
+    pub async fn probe(&self, writes: Option<Timestamp>) -> Result<u64, StoreError> {
+        self.0.file.is_in_place()?;
+        let revision = self.revision().await?;
+        self.0.file.try_writing(writes).await?;
+        Ok(revision)
     }
 
     /// Gives back what a large import took, up to 64 MiB of page cache and 128 MiB of WAL. For the end of an import:

@@ -13,6 +13,7 @@ use keystile_core::time::Timestamp;
 use sqlx::{Row, SqliteConnection};
 use zeroize::Zeroizing;
 
+use super::fault::told;
 use super::file::{DatabaseFile, Sizes};
 use super::row::signed;
 use super::{Catalog, CatalogParts, Ledger, schema};
@@ -55,20 +56,21 @@ pub(super) async fn open(
     let unreadable =
         |cause: &dyn std::fmt::Display| OpenError::Unreadable { folder: name.clone(), cause: cause.to_string() };
 
-    let catalog_path = folder.join(CATALOG_FILE);
+    let (catalog_path, usage_path) = (folder.join(CATALOG_FILE), folder.join(USAGE_FILE));
     let holds_data = || catalog_path.try_exists().map_err(|error| unreadable(&error));
     // Asked before the folder is made or anything else is: without its root key, data is left exactly as it is.
     if holds_data()? {
         RootKey::load(root_key)?;
+    } else if usage_path.try_exists().map_err(|error| unreadable(&error))? {
+        return Err(OpenError::CatalogMissing { folder: name });
     }
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unreadable(&error))?;
     let lock = Arc::new(lock(folder)?);
     // Asked again, now that nobody else can make any.
     let root = if holds_data()? { RootKey::load(root_key)? } else { RootKey::load_or_make(root_key, random)? };
-    let usage_path = folder.join(USAGE_FILE);
     let had_usage = usage_path.try_exists().map_err(|error| unreadable(&error))?;
 
-    let catalog = DatabaseFile::open(&catalog_path, CATALOG_SIZES).await.map_err(|error| unreadable(&error))?;
+    let catalog = DatabaseFile::open(&catalog_path, CATALOG_SIZES).await.map_err(|error| unreadable(&told(&error)))?;
     let filled = fill_catalog(&catalog, &name, root_key, &root, at, random).await;
     let (installation, peppers, is_new) = match filled {
         Ok(filled) => filled,
@@ -87,11 +89,14 @@ pub(super) async fn open(
         tracing::warn!("{warning}");
     }
 
-    let usage = DatabaseFile::open(&usage_path, USAGE_SIZES).await.map_err(|error| unreadable(&error))?;
+    let usage = DatabaseFile::open(&usage_path, USAGE_SIZES).await.map_err(|error| unreadable(&told(&error)))?;
     if let Err(error) = fill_usage(&usage, &name, installation).await {
         usage.close().await;
         catalog.close().await;
         return Err(error);
+    }
+    for file in [&catalog, &usage] {
+        file.remember_place().map_err(|error| unreadable(&error))?;
     }
     // A file that was just made is only safe when its name in the folder is.
     sync_folder(folder).map_err(|error| unreadable(&error))?;
@@ -127,7 +132,7 @@ async fn fill_catalog(
     at: Timestamp,
     random: &mut Random<'_>,
 ) -> Result<([u8; 16], Vec<Pepper>, bool), OpenError> {
-    let unreadable = |error: sqlx::Error| OpenError::Unreadable { folder: folder.to_owned(), cause: error.to_string() };
+    let unreadable = |error: sqlx::Error| OpenError::Unreadable { folder: folder.to_owned(), cause: told(&error) };
     let mut db = file.write().await.map_err(unreadable)?;
     let seen = refuse_newer(&mut db, folder, schema::CATALOG).await?;
     if seen > 0 {
@@ -175,7 +180,7 @@ async fn fill_catalog(
 
 /// Brings the ledger's tables up to date, and ties a new ledger to its catalogue.
 async fn fill_usage(file: &DatabaseFile, folder: &str, installation: [u8; 16]) -> Result<(), OpenError> {
-    let unreadable = |error: sqlx::Error| OpenError::Unreadable { folder: folder.to_owned(), cause: error.to_string() };
+    let unreadable = |error: sqlx::Error| OpenError::Unreadable { folder: folder.to_owned(), cause: told(&error) };
     let mut db = file.write().await.map_err(unreadable)?;
     let seen = refuse_newer(&mut db, folder, schema::USAGE).await?;
     if seen > 0 && installation != read_meta::<16>(&mut db, "installation").await.map_err(unreadable)? {
@@ -191,7 +196,7 @@ async fn fill_usage(file: &DatabaseFile, folder: &str, installation: [u8; 16]) -
 async fn refuse_newer(db: &mut SqliteConnection, folder: &str, steps: &[&str]) -> Result<i64, OpenError> {
     let found = schema::version(db)
         .await
-        .map_err(|error| OpenError::Unreadable { folder: folder.to_owned(), cause: error.to_string() })?;
+        .map_err(|error| OpenError::Unreadable { folder: folder.to_owned(), cause: told(&error) })?;
     let known = signed(steps.len() as u64);
     if found > known { Err(OpenError::Newer { folder: folder.to_owned(), found, known }) } else { Ok(found) }
 }

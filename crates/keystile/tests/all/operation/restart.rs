@@ -136,6 +136,9 @@ fn files_that_do_not_belong_together_or_are_none_are_refused_in_one_line() {
         std::fs::write(&catalog, broken).unwrap();
         one_clear_line(&kept.refused(), &[kept.data.to_str().unwrap()]);
     }
+    std::fs::remove_file(&catalog).unwrap();
+    one_clear_line(&kept.refused(), &["catalog.db is missing"]);
+    assert!(!catalog.exists(), "no other one is made in its place");
     std::fs::write(&catalog, &own_catalog).unwrap();
     assert_eq!(kept.start().call(&kept.key, "GET", "/").status, 200);
 }
