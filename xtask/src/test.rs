@@ -13,11 +13,12 @@ use crate::hostile::Kind;
 use crate::say;
 
 /// A program that tests start, or the file of a library, and Debian's package of it.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("nginx", "nginx"),
     ("slowhttptest", "slowhttptest"),
     ("curl", "curl"),
     ("openssl", "openssl"),
+    ("sqlite3", "sqlite3"),
     // Prometheus' own reader of metrics: 45 KB, where the server with its checker would be 19 MB.
     ("/usr/lib/python3/dist-packages/prometheus_client/parser.py", "python3-prometheus-client"),
 ];

@@ -13,6 +13,20 @@ pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/prob
 /// How to authenticate (RFC 6750 §3); goes with every 401.
 pub const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"keystile\"");
 
+/// When to try again what failed because of the moment: nobody knows, and soon.
+pub const RETRY_SECONDS: u64 = 2;
+
+/// A failure with all that caused it, for the log.
+pub fn causes(failure: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = String::new();
+    let mut next = Some(failure);
+    while let Some(error) = next {
+        text.push_str(&format!("{}{error}", if text.is_empty() { "" } else { ": " }));
+        next = error.source();
+    }
+    text
+}
+
 /// A refusal or failure as an outsider sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -46,6 +60,14 @@ impl Problem {
     /// The same with another sentence.
     pub fn because(self, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { detail: detail.into(), ..self }
+    }
+
+    /// Seconds after which it is worth trying again, if the moment is what is wrong.
+    pub const fn retry_after(&self) -> Option<u64> {
+        match self.status {
+            503 | 507 => Some(RETRY_SECONDS),
+            _ => None,
+        }
     }
 
     /// The body of the answer.

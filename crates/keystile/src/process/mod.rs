@@ -19,6 +19,7 @@ use http::HeaderValue;
 use keystile_server::enforce::engine::Engine;
 use keystile_server::enforce::feed::Feed;
 use keystile_server::enforce::file::SnapshotFile;
+use keystile_server::enforce::watch::watch;
 use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
@@ -281,6 +282,7 @@ impl Process {
         if let Some(tls) = tls {
             tokio::spawn(handshake::reload_now_and_then(tls, config.tls.reload, ending.clone()));
         }
+        tokio::spawn(watch(feed.clone(), writer.clone(), clock, config.gateway.max_staleness));
         tokio::spawn(writer.run(config.usage.flush));
         tokio::spawn(save_now_and_then(snapshot.clone(), feed, pulse, config.snapshot.save, ending.clone()));
         Ok(Self { store, app, snapshot, ending, workers, admission, guests, journal, addresses, owner })

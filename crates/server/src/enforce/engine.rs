@@ -10,6 +10,7 @@ use keystile_core::key::{Pepper, Presented};
 
 use super::counters::Counters;
 use super::keys::KeyEntry;
+use super::news::News;
 use super::snapshot::{ApiView, PolicyView, ProjectView, Snapshot};
 
 /// What a key is presented to.
@@ -60,6 +61,8 @@ pub struct Engine {
     pub snapshot: Snapshot,
     /// What was counted.
     pub counters: Counters,
+    /// Whether what is known is current.
+    pub news: News,
     /// Newest first: a digest is tried under each.
     peppers: ArcSwap<Vec<Pepper>>,
     /// Look-ups so far; K-3 is proven by it.
@@ -73,6 +76,7 @@ impl Engine {
         Self {
             snapshot,
             counters: Counters::new(),
+            news: News::default(),
             peppers: ArcSwap::from_pointee(peppers),
             #[cfg(test)]
             lookups: std::sync::atomic::AtomicU64::new(0),
@@ -91,8 +95,12 @@ impl Engine {
     pub fn check(&self, text: &str, door: Door<'_>, facts: &Facts<'_>) -> Verdict {
         let (key, known) = match self.recognise(text) {
             Ok(found) => found,
+            Err(Code::KeyUnknown) => return self.unknown(facts),
             Err(code) => return Verdict::without_key(code),
         };
+        if !self.news.is_usable(facts.at.ticks) {
+            return Verdict::without_key(Code::Stale);
+        }
         let mut weights = Weights::new();
         let admitted = admit(&decide_key(&key), target(door, &key), facts).map(|admission| {
             if known {
@@ -102,8 +110,8 @@ impl Engine {
         });
         match admitted {
             // The work above was done for a stand-in, so that an unknown key takes the time of a known one (K-8).
-            _ if !known => Verdict::without_key(Code::KeyUnknown),
-            Err(Code::KeyUnknown) => Verdict::without_key(Code::KeyUnknown),
+            _ if !known => self.unknown(facts),
+            Err(Code::KeyUnknown) => self.unknown(facts),
             Err(code) => Verdict { key: Some(key), ..Verdict::without_key(code) },
             Ok(()) => {
                 let decision = settle(&weights);
@@ -113,11 +121,17 @@ impl Engine {
         }
     }
 
+    /// The answer to a key that is not known. Where the store can't be asked, it may have been made meanwhile.
+    fn unknown(&self, facts: &Facts<'_>) -> Verdict {
+        let code = if self.news.is_current(facts.at.ticks) { Code::KeyUnknown } else { Code::Stale };
+        Verdict::without_key(code)
+    }
+
     /// Whether a call that was allowed would be so now, as far as it is not a matter of limits.
     pub fn still_allows(&self, known: &Recognised, api: &ApiView, facts: &Facts<'_>) -> bool {
         // A place that another key has taken is not this key's any more.
         let entry = self.snapshot.keys.read(known.index).filter(|entry| entry.id == known.entry.id);
-        let Some(entry) = entry else { return false };
+        let Some(entry) = entry.filter(|_| self.news.is_usable(facts.at.ticks)) else { return false };
         let (project, policy) = (self.snapshot.projects.get(entry.project), self.snapshot.policies.get(entry.policy));
         let (Some(project), Some(policy)) = (project.clone(), policy.clone()) else { return false };
         let key = Recognised { index: known.index, entry, project, policy };
@@ -208,9 +222,11 @@ mod tests {
     };
     use keystile_core::policy::Policy;
     use keystile_core::time::{Moment, Ticks, Timestamp};
+    use keystile_store::StoreFault;
     use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::enforce::news::Trouble;
 
     const OURS: OrganizationId = OrganizationId::from_entropy([1; 16]);
     const NOW: Moment = Moment { wall: Timestamp::from_secs(1_000), ticks: Ticks::from_nanos(1 << 60) };
@@ -289,6 +305,22 @@ mod tests {
         assert_eq!(code(&engine, &text(1)), Code::Allowed);
         assert_eq!(code(&engine, &text(2)), Code::Allowed);
         assert_eq!(engine.pepper().version(), 2, "new keys are stored under the newest");
+    }
+
+    #[test]
+    fn r14_without_news_a_known_key_goes_on_and_an_unknown_one_is_told_to_come_again() {
+        let engine = engine(vec![pepper(1)]);
+        assert_eq!(code(&engine, &text(9)), Code::KeyUnknown, "nothing is known");
+        put(&engine, 1, pepper(1).digest(&text(1)), Standing::Active);
+        put(&engine, 2, pepper(1).digest(&text(2)), Standing::Revoked);
+        let codes = |engine: &Engine| [1, 2, 9].map(|n| code(engine, &text(n)));
+        assert_eq!(codes(&engine), [Code::Allowed, Code::KeyRevoked, Code::KeyUnknown]);
+        let gone = || Trouble { fault: StoreFault::Away, why: "gone".to_owned() };
+        engine.news.doubt(gone(), false);
+        assert_eq!(codes(&engine), [Code::Allowed, Code::KeyRevoked, Code::Stale]);
+        assert_eq!(code(&engine, "no key at all"), Code::KeyMalformed);
+        engine.news.doubt(gone(), true);
+        assert_eq!(codes(&engine), [Code::Stale; 3]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::HeaderValue;
 use keystile_core::operation::OperationTable;
@@ -32,6 +32,8 @@ pub struct Feed {
     engine: Arc<Engine>,
     /// The revision up to which the snapshot holds everything.
     revision: AtomicU64,
+    /// Whether the last change failed by the store's fault.
+    has_failed: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -68,7 +70,13 @@ impl Feed {
         for project in catalog.feed_projects().await? {
             engine.snapshot.projects.set(project.project.number, Some(Arc::new(project_view(&project))));
         }
-        let feed = Self { catalog, engine, revision: AtomicU64::new(revision), state: Mutex::default() };
+        let feed = Self {
+            catalog,
+            engine,
+            revision: AtomicU64::new(revision),
+            has_failed: AtomicBool::new(false),
+            state: Mutex::default(),
+        };
         feed.read_policies(&mut state).await?;
         for api in feed.catalog.feed_apis().await? {
             let view = feed.api_view(&mut state, &api).await?;
@@ -87,6 +95,26 @@ impl Feed {
     /// The revision up to which the snapshot holds everything.
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
+    }
+
+    /// Whether the catalogue can be asked, and with `writes` whether it can be written: its newest revision.
+    ///
+    /// # Errors
+    /// If it can't.
+    pub async fn probe(&self, writes: Option<Timestamp>) -> Result<u64, StoreError> {
+        let revision = self.catalog.probe(writes).await?;
+        self.has_failed.store(false, Ordering::Relaxed);
+        Ok(revision)
+    }
+
+    /// Whether a change failed by the store's fault since it was last found to be well.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    /// Says that a change failed by the store's fault.
+    pub fn failed(&self) {
+        self.has_failed.store(true, Ordering::Relaxed);
     }
 
     /// Reads on until the snapshot holds this revision, or until there is nothing more.

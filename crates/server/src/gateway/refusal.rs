@@ -12,7 +12,7 @@ use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::wire::Exchange;
 use crate::enforce::engine::Verdict;
-use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
+use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem, RETRY_SECONDS};
 use crate::ratelimit;
 use crate::usage::Pending;
 
@@ -132,6 +132,9 @@ impl LimitFields {
 
     /// What a decision says of them.
     pub(super) fn of(verdict: &Verdict) -> Self {
+        if verdict.code == Code::Stale {
+            return Self::again_in(RETRY_SECONDS);
+        }
         let Some(key) = &verdict.key else { return Self::default() };
         let is_limited = verdict.code == Code::RateLimited;
         Self {

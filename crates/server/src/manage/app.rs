@@ -118,12 +118,23 @@ impl App {
 
     async fn carry_out(&self, author: Author, change: Change) -> Result<keystile_store::Applied, ApplyError> {
         let (catalog, feed) = (self.catalog.clone(), self.feed.clone());
+        // Known to be in vain; without this, whoever asks would wait as long as the store does, and others behind.
+        if let Some(trouble) = feed.engine().news.trouble(self.clock.ticks()) {
+            return Err(StoreError::known(trouble.fault, trouble.why).into());
+        }
         // A task of its own: a client that goes away between the commit and the snapshot would leave a revoked key
         // in force until the next change.
         let task = tokio::spawn(async move {
-            let applied = catalog.apply(&author, change).await?;
-            feed.catch_up(applied.revision).await?;
-            Ok(applied)
+            let changing = async {
+                let applied = catalog.apply(&author, change).await?;
+                feed.catch_up(applied.revision).await?;
+                Ok(applied)
+            };
+            let changed = changing.await;
+            if let Err(ApplyError::Store(_)) = changed {
+                feed.failed();
+            }
+            changed
         });
         task.await.unwrap_or_else(|error: JoinError| Err(ApplyError::Store(StoreError(error.into()))))
     }

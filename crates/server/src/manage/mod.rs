@@ -24,7 +24,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, License, OpenApi, OpenApiBuilder, RefOr, Server};
+use utoipa::openapi::{InfoBuilder, License, OpenApi, OpenApiBuilder, RefOr, Response as Answer, Server};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use app::App;
@@ -63,8 +63,14 @@ pub fn document() -> OpenApi {
 /// Says of every answer what it means, which is the same for all routes.
 fn describe_answers(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
-        for operation in operations.into_iter().flatten() {
+        let changing = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten();
+        let operations = item.get.iter_mut().map(|get| (get, false)).chain(changing.map(|change| (change, true)));
+        for (operation, changes) in operations {
+            let answers = &mut operation.responses.responses;
+            answers.insert("503".to_owned(), RefOr::T(Answer::new("")));
+            if changes {
+                answers.insert("507".to_owned(), RefOr::T(Answer::new("")));
+            }
             for (status, answer) in &mut operation.responses.responses {
                 if let RefOr::T(answer) = answer
                     && answer.description.is_empty()
@@ -87,6 +93,8 @@ fn meaning(status: &str) -> &'static str {
         "404" => "There is no such thing, or it is somebody else's.",
         "409" => "It can't be done in the state in which things are.",
         "413" => "The body is too long.",
+        "503" => "The store can't be reached; try again when `Retry-After` says.",
+        "507" => "The disk is full; try again when there is room.",
         _ => "See `code` and `detail`.",
     }
 }

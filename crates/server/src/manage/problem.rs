@@ -6,12 +6,13 @@ use std::borrow::Cow;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
+use keystile_store::{StoreError, StoreFault};
 
 use super::app::App;
 use crate::gateway::headers::X_REQUEST_ID;
-use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
+use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem, causes};
 
 /// The request makes no sense.
 pub(super) fn invalid(detail: impl Into<Cow<'static, str>>) -> Problem {
@@ -41,14 +42,35 @@ pub(super) fn unsupported(detail: &'static str) -> Problem {
 
 /// Something failed that the caller can't help; the cause goes to the log, here and nowhere else.
 pub(super) fn internal(cause: &(dyn std::error::Error + 'static)) -> Problem {
-    let mut causes = String::new();
-    let mut next = Some(cause);
-    while let Some(error) = next {
-        causes.push_str(&format!("{}{error}", if causes.is_empty() { "" } else { ": " }));
-        next = error.source();
+    tracing::error!(cause = causes(cause), "a management request failed");
+    match cause.downcast_ref::<StoreError>().map(StoreError::fault) {
+        Some(StoreFault::Away) => away(),
+        Some(StoreFault::Full) => full(),
+        Some(StoreFault::Broken) | None => failed(),
     }
-    tracing::error!(cause = causes, "a management request failed");
-    failed()
+}
+
+/// The store can't be asked at the moment.
+fn away() -> Problem {
+    Problem {
+        status: 503,
+        code: "store_unavailable",
+        title: "Store not available",
+        detail:
+            "The store can't be reached at the moment; try again soon, and look first whether your change was made."
+                .into(),
+    }
+}
+
+/// The disk is full.
+fn full() -> Problem {
+    Problem {
+        status: 507,
+        code: "insufficient_storage",
+        title: "Disk full",
+        detail: "The server's disk is full, so nothing was changed; whoever runs it must make room. Then try again."
+            .into(),
+    }
 }
 
 fn failed() -> Problem {
@@ -99,6 +121,9 @@ pub(super) async fn finish(State(app): State<App>, mut request: Request, next: N
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         if problem.status == 401 {
             response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
+        }
+        if let Some(seconds) = problem.retry_after() {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
         *response.body_mut() = problem.to_json(id).into();

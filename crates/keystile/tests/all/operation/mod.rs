@@ -23,5 +23,6 @@ mod process;
 mod ready;
 mod restart;
 mod serve;
+mod store_away;
 mod verify;
 mod world;
