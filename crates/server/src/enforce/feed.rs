@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::HeaderValue;
 use keystile_core::operation::OperationTable;
 use keystile_core::time::Timestamp;
 use keystile_store::records::{Api, FeedKey, FeedProject};
 use keystile_store::{Catalog, Store, StoreError, Subject};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::engine::Engine;
 use super::file::SnapshotFile;
@@ -25,6 +26,8 @@ use crate::upstream::{Secrets, Upstream};
 
 /// Revisions read in one go.
 const BATCH: u32 = 1_000;
+/// How long a follower may take to catch up.
+const FOLLOWING: Duration = Duration::from_secs(2);
 
 /// The reader of revisions.
 pub struct Feed {
@@ -34,8 +37,13 @@ pub struct Feed {
     revision: AtomicU64,
     /// Whether the last change failed by the store's fault.
     has_failed: AtomicBool,
+    /// Another process that answers from the same catalogue, and does not read it of its own accord.
+    follower: Mutex<Option<Follower>>,
     state: Mutex<State>,
 }
+
+/// Where a follower is told to which revision it must catch up, and how it says that it has.
+pub type Follower = mpsc::Sender<(u64, oneshot::Sender<()>)>;
 
 #[derive(Default)]
 struct State {
@@ -75,6 +83,7 @@ impl Feed {
             engine,
             revision: AtomicU64::new(revision),
             has_failed: AtomicBool::new(false),
+            follower: Mutex::default(),
             state: Mutex::default(),
         };
         feed.read_policies(&mut state).await?;
@@ -105,6 +114,26 @@ impl Feed {
         let revision = self.catalog.probe(writes).await?;
         self.has_failed.store(false, Ordering::Relaxed);
         Ok(revision)
+    }
+
+    /// From now on this follower is told of every change.
+    pub async fn followed_by(&self, follower: Follower) {
+        *self.follower.lock().await = Some(follower);
+    }
+
+    /// Waits until the follower, if there is one, has caught up to this revision. One that does not is let go: whoever
+    /// holds its other end must see to it that it answers nobody any more.
+    pub async fn lead(&self, revision: u64) {
+        let mut follower = self.follower.lock().await;
+        let Some(told) = follower.as_ref() else { return };
+        let following = async {
+            let (done, wait) = oneshot::channel();
+            told.send((revision, done)).await.ok()?;
+            wait.await.ok()
+        };
+        if !matches!(tokio::time::timeout(FOLLOWING, following).await, Ok(Some(()))) {
+            *follower = None;
+        }
     }
 
     /// Whether a change failed by the store's fault since it was last found to be well.

@@ -4,7 +4,7 @@
 //! first two path segments, bounded in number, so that nobody can fill the ledger with invented paths.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -51,12 +51,19 @@ pub struct Labels {
     /// The next number.
     next: AtomicU32,
     adding: Mutex<()>,
+    /// Whether another process gives out the numbers.
+    is_frozen: AtomicBool,
 }
 
 impl Labels {
     /// The fixed ones.
     pub fn new() -> Self {
-        let labels = Self { texts: Arena::new(), next: AtomicU32::new(FIRST_OWN), adding: Mutex::new(()) };
+        let labels = Self {
+            texts: Arena::new(),
+            next: AtomicU32::new(FIRST_OWN),
+            adding: Mutex::new(()),
+            is_frozen: AtomicBool::new(false),
+        };
         for (number, text) in FIXED.into_iter().enumerate() {
             let _ = labels.texts.make(number as u32).set((0, text.into()));
         }
@@ -74,10 +81,19 @@ impl Labels {
     fn add(&self, api: u32, text: Arc<str>) -> Label {
         // One at a time, so that a number is never seen before its text.
         let _held = self.adding.lock();
+        if self.is_frozen.load(Ordering::Relaxed) {
+            return Label::OTHER;
+        }
         let number = self.next.load(Ordering::Relaxed);
         let _ = self.texts.make(number).set((api, text));
         self.next.store(number + 1, Ordering::Release);
         Label(number)
+    }
+
+    /// Gives out no new number until `false` is said: another process does. What would need one is `(other)` meanwhile.
+    pub fn freeze(&self, freeze: bool) {
+        let _held = self.adding.lock();
+        self.is_frozen.store(freeze, Ordering::Relaxed);
     }
 
     /// The labels from this number on, for the ledger; and the number to begin with next time.
@@ -136,6 +152,9 @@ impl ApiLabels {
             return Label::OTHER;
         }
         let label = self.labels.add(self.api, text.into());
+        if label == Label::OTHER {
+            return label;
+        }
         let mut known = HashMap::clone(&known);
         known.insert(text.into(), label);
         self.known.store(Arc::new(known));
@@ -214,6 +233,18 @@ mod tests {
         assert_eq!(texts(&labels).len(), MAX_LABELS);
         assert_eq!(seen[999], operations.label(Method::Get, "/p999"));
         assert!(seen[1_000..].iter().all(|label| *label == Label::OTHER));
+    }
+
+    #[test]
+    fn frozen_labels_give_out_no_number_and_remember_nothing_of_it() {
+        let labels = Arc::new(Labels::new());
+        let api = ApiLabels::new(1, labels.clone());
+        let known = api.intern("GET /a");
+        labels.freeze(true);
+        assert_eq!((api.intern("GET /a"), api.intern("GET /b")), (known, Label::OTHER));
+        labels.freeze(false);
+        assert_ne!(api.intern("GET /b"), Label::OTHER);
+        assert_eq!(texts(&labels), ["GET /a", "GET /b"]);
     }
 
     #[test]

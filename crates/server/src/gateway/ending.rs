@@ -1,4 +1,4 @@
-//! Tells every connection that the process ends.
+//! Tells every connection that the process ends, or that another one takes its place and new calls belong there.
 //!
 //! A connection looks at this each time it is polled, several times a call, so looking is one atomic read; whoever
 //! waits leaves a waker once and is woken once.
@@ -11,13 +11,20 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
-/// Whether the process ends.
+/// Whether the process ends, or leaves its place to another one.
 #[derive(Clone, Default)]
 pub struct Ending(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    has_begun: AtomicBool,
+    is_leaving: Notice,
+    has_begun: Notice,
+}
+
+/// Something that happens once, and who waits for it.
+#[derive(Default)]
+struct Notice {
+    has_happened: AtomicBool,
     waiting: Mutex<Waiting>,
 }
 
@@ -33,46 +40,79 @@ impl Ending {
         Self::default()
     }
 
+    /// Another process takes over: nobody new is let in, and each connection ends when its next answer is complete.
+    pub fn leave(&self) {
+        self.0.is_leaving.happen();
+    }
+
+    /// Whether another process takes over, or the end has begun.
+    pub fn is_leaving(&self) -> bool {
+        self.0.is_leaving.has_happened()
+    }
+
+    /// Waits for that.
+    pub fn left(&self) -> Wait {
+        Wait { ending: self.clone(), of: |shared| &shared.is_leaving, place: None }
+    }
+
     /// Begins the end: everybody who waits is woken.
     pub fn begin(&self) {
-        self.0.has_begun.store(true, Ordering::SeqCst);
-        let wakers = std::mem::take(&mut self.0.waiting.lock().wakers);
-        wakers.into_values().for_each(Waker::wake);
+        self.0.has_begun.happen();
+        self.0.is_leaving.happen();
     }
 
     /// Whether it has begun.
     pub fn has_begun(&self) -> bool {
-        self.0.has_begun.load(Ordering::SeqCst)
+        self.0.has_begun.has_happened()
     }
 
     /// Waits for it.
     pub fn wait(&self) -> Wait {
-        Wait { ending: self.clone(), place: None }
+        Wait { ending: self.clone(), of: |shared| &shared.has_begun, place: None }
     }
 }
 
-/// Ready when the end begins. To be polled by one task, as a connection is.
+impl Notice {
+    fn happen(&self) {
+        self.has_happened.store(true, Ordering::SeqCst);
+        let wakers = std::mem::take(&mut self.waiting.lock().wakers);
+        wakers.into_values().for_each(Waker::wake);
+    }
+
+    fn has_happened(&self) -> bool {
+        self.has_happened.load(Ordering::SeqCst)
+    }
+}
+
+/// Ready when it happens. To be polled by one task, as a connection is.
 pub struct Wait {
     ending: Ending,
+    of: fn(&Shared) -> &Notice,
     place: Option<u64>,
+}
+
+impl Wait {
+    fn notice(&self) -> &Notice {
+        (self.of)(&self.ending.0)
+    }
 }
 
 impl Future for Wait {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.ending.has_begun() {
+        if self.notice().has_happened() {
             return Poll::Ready(());
         }
         if self.place.is_none() {
-            let mut waiting = self.ending.0.waiting.lock();
+            let mut waiting = self.notice().waiting.lock();
             let place = waiting.next;
             waiting.next += 1;
             waiting.wakers.insert(place, cx.waker().clone());
             drop(waiting);
             self.place = Some(place);
-            // It may have begun between the look and the leaving of the waker.
-            if self.ending.has_begun() {
+            // It may have happened between the look and the leaving of the waker.
+            if self.notice().has_happened() {
                 return Poll::Ready(());
             }
         }
@@ -83,7 +123,7 @@ impl Future for Wait {
 impl Drop for Wait {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            self.ending.0.waiting.lock().wakers.remove(&place);
+            self.notice().waiting.lock().wakers.remove(&place);
         }
     }
 }
@@ -99,11 +139,16 @@ mod tests {
         drop(ending.wait());
         tokio::task::yield_now().await;
         assert!(!ending.has_begun());
+        ending.leave();
+        ending.left().await;
+        assert!(ending.is_leaving() && !ending.has_begun());
+        tokio::task::yield_now().await;
+        assert!(waiting.iter().all(|wait| !wait.is_finished()), "leaving is not the end");
         ending.begin();
         for wait in waiting {
             wait.await.unwrap();
         }
         ending.wait().await;
-        assert!(ending.0.waiting.lock().wakers.is_empty());
+        assert!(ending.0.has_begun.waiting.lock().wakers.is_empty());
     }
 }

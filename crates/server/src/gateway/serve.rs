@@ -9,6 +9,8 @@ use std::task::Poll;
 
 use axum::Router;
 use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,7 +28,7 @@ use crate::problem::Problem;
 use crate::verify::{self, AskedBy};
 
 /// Serves a connection of the gateway until it ends, or until `ending` says that the process ends: then the call that
-/// is being answered is finished and no other one begins.
+/// is being answered is finished and no other one begins. When another process takes over, one more call is answered.
 pub async fn gateway<S>(stream: S, caller: Caller, worker: Rc<Worker>, patience: Patience, ending: Ending)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -104,7 +106,15 @@ where
     let service = service_fn(|request| {
         // Begun here and not inside the future: the guard counts requests in the order in which they come.
         let answered = answer(exchanges.begin(), request);
-        async move { Ok::<_, Infallible>(answered.await) }
+        let ending = ending.clone();
+        async move {
+            let mut response = answered.await;
+            // Not closed when it is idle: a request may be on its way. Its answer says that it was the last one.
+            if ending.is_leaving() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut builder = http1::Builder::new();
     builder.max_buf_size(wire::MAX_HEAD_BYTES.next_multiple_of(8_192) * 2);

@@ -128,6 +128,7 @@ impl App {
             let changing = async {
                 let applied = catalog.apply(&author, change).await?;
                 feed.catch_up(applied.revision).await?;
+                feed.lead(applied.revision).await;
                 Ok(applied)
             };
             let changed = changing.await;

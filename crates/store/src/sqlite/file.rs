@@ -51,6 +51,8 @@ pub(super) struct DatabaseFile {
     place: Arc<Place>,
     /// Whether a transaction of ours has the file.
     is_writing: Arc<AtomicBool>,
+    /// Whether another process writes now.
+    is_paused: Arc<AtomicBool>,
 }
 
 /// A transaction that writes, on the one connection that does. Dropped without a commit it is taken back.
@@ -148,7 +150,13 @@ impl DatabaseFile {
             .idle_timeout(READER_IDLE)
             .acquire_timeout(QUEUE_TIMEOUT)
             .connect_lazy_with(options.pragma("cache_size", format!("-{READER_CACHE_KIB}")).pragma("query_only", "ON"));
-        Ok(Self { writer, readers, place: Arc::new(Place::of(path)), is_writing: Arc::default() })
+        Ok(Self {
+            writer,
+            readers,
+            place: Arc::new(Place::of(path)),
+            is_writing: Arc::default(),
+            is_paused: Arc::default(),
+        })
     }
 
     /// A connection to read with.
@@ -169,12 +177,35 @@ impl DatabaseFile {
     /// A transaction on the one connection that writes, begun so that nothing can come between its reads and writes.
     pub(super) async fn write(&self) -> Result<Writing, sqlx::Error> {
         self.is_in_place()?;
-        Writing::begin(self.writer.acquire().await?, self.is_writing.clone()).await
+        self.refuse_if_paused()?;
+        let db = self.writer.acquire().await?;
+        // Asked again: it may have been paused while this waited.
+        self.refuse_if_paused()?;
+        Writing::begin(db, self.is_writing.clone()).await
     }
 
-    /// Whether a change could be made. While one is being made, that is known without asking.
+    fn refuse_if_paused(&self) -> Result<(), sqlx::Error> {
+        match self.is_paused.load(Ordering::SeqCst) {
+            true => Err(sqlx::Error::Io(std::io::Error::other("another process takes this one's place"))),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses to write from now on. When this returns, what was being written is finished.
+    pub(super) async fn pause(&self) -> Result<(), sqlx::Error> {
+        self.is_paused.store(true, Ordering::SeqCst);
+        self.writer.acquire().await.map(drop)
+    }
+
+    /// Writes again.
+    pub(super) fn resume(&self) {
+        self.is_paused.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether a change could be made. While one is being made, that is known without asking; and where another process
+    /// makes them, it is not this one's to know.
     pub(super) async fn try_writing(&self, writes: Option<Timestamp>) -> Result<(), sqlx::Error> {
-        if self.is_writing.load(Ordering::Acquire) {
+        if self.is_writing.load(Ordering::Acquire) || self.is_paused.load(Ordering::SeqCst) {
             return Ok(());
         }
         let mut writing = self.write().await?;

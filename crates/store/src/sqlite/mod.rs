@@ -87,6 +87,28 @@ impl Catalog {
         Ok(revision)
     }
 
+    /// Lets another process write the catalogue in this one's place, and take the folder. What was being changed is
+    /// finished; later changes are refused. Reading goes on, and so does the ledger: counts of this process are its own.
+    ///
+    /// # Errors
+    /// If what is being changed does not come to its end.
+    pub async fn hand_over(&self, ledger: &Ledger) -> Result<(), StoreError> {
+        self.0.file.pause().await?;
+        self.0.hold.release();
+        ledger.hold().release();
+        Ok(())
+    }
+
+    /// Takes the folder again, if the other process did not.
+    ///
+    /// # Errors
+    /// If it did.
+    pub fn take_back(&self, folder: &Path, ledger: &Ledger) -> Result<(), OpenError> {
+        open::take_again(folder, [&self.0.hold, ledger.hold()])?;
+        self.0.file.resume();
+        Ok(())
+    }
+
     /// Gives back what a large import took, up to 64 MiB of page cache and 128 MiB of WAL. For the end of an import:
     /// between its parts they are worth it.
     ///

@@ -44,6 +44,10 @@ impl Hold {
     pub(super) fn release(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
+
+    fn take(&self, lock: &Arc<File>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(lock));
+    }
 }
 
 pub(super) async fn open(
@@ -103,6 +107,13 @@ pub(super) async fn open(
 
     let parts = CatalogParts { file: catalog, hold: Hold::of(&lock), installation, root, peppers, warnings };
     Ok(Store { catalog: Catalog(Arc::new(parts)), ledger: Ledger::new(usage, Hold::of(&lock)) })
+}
+
+/// Takes the lock of a folder again that was let go.
+pub(super) fn take_again(folder: &Path, holds: [&Hold; 2]) -> Result<(), OpenError> {
+    let lock = Arc::new(lock(folder)?);
+    holds.into_iter().for_each(|hold| hold.take(&lock));
+    Ok(())
 }
 
 /// Takes the folder's lock.

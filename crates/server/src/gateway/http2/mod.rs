@@ -52,7 +52,8 @@ const LOOKS: u32 = 4;
 pub(super) const PING_EVERY: Duration = Duration::from_secs(30);
 pub(super) const PING_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Serves a connection until it ends or `ending` begins.
+/// Serves a connection until it ends, or until the process does or leaves its place to another: then the client is told
+/// to go elsewhere with new streams (GOAWAY), and those that are there are answered.
 pub(super) async fn serve<S, F, A, B>(stream: S, patience: Patience, ending: Ending, answer: F)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -86,7 +87,7 @@ where
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_PATIENCE);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(Patient::new(stream, patience.write)), service));
-    let mut told = ending.wait();
+    let mut told = ending.left();
     let mut idleness = Idleness::new(patience);
     // Until it ends, or has to.
     let mut look = pin!(sleep(patience.write / LOOKS));

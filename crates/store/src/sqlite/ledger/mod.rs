@@ -29,6 +29,10 @@ impl Ledger {
         Self(Arc::new(LedgerParts { file, hold }))
     }
 
+    pub(super) fn hold(&self) -> &Hold {
+        &self.0.hold
+    }
+
     /// Every label, by number.
     pub async fn labels(&self) -> Result<Vec<LabelRow>, StoreError> {
         let rows = sqlx::query("SELECT number, api, text FROM labels ORDER BY number")
