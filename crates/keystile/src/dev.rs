@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
     log(LogFormat::Text, LogLevel::Warn);
     harden();
     run_on_control_plane(&mut Screen::of_process(), async |screen| {
-        let signals = Signals::listen()?;
+        let mut signals = Signals::listen()?;
         let document = options.openapi.as_ref().map(read_document).transpose()?;
         // Kept until the end: a temporary folder goes with it.
         let (folder, _temporary) = match &options.data {
@@ -66,11 +66,11 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
         if options.upstream.is_none() {
             tokio::spawn(echo::run(echo::bind(at(ECHO_PORT)).await?));
         }
-        let listeners = Listeners::bind(&config).await?;
+        let listeners = Listeners::bind(&config, None).await?;
         let opened = Opened::open(&config).await?;
         let owner = opened.owner.organization;
         let trial = opened.setup().trial(owner, options.upstream.clone(), &echo, document.as_ref()).await?;
-        let process = Process::start(opened, listeners, &config).await?;
+        let process = Process::start(opened, listeners, &config, None).await?;
         process.hand_over_the_key(announce(&process, &trial, at(3), json, screen)).await?;
         signals.wait().await;
         process.end().await;

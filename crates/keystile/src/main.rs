@@ -8,6 +8,7 @@ pub mod config;
 mod dev;
 mod docs;
 mod echo;
+mod handover;
 pub mod process;
 mod serve;
 

@@ -12,6 +12,9 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{Exit, Screen};
 use crate::config::{self, LogFormat, LogLevel};
+use crate::handover::notify;
+use crate::handover::predecessor::Predecessor;
+use crate::handover::successor::{Successor, Successors, start_successor};
 use crate::process::{DRAIN, Listeners, Opened, Process};
 
 /// Threads of the control plane: management, counting, accepting. Calls have threads of their own.
@@ -26,6 +29,9 @@ pub(crate) struct Options {
     /// The settings file; else `KEYSTILE_CONFIG`, else `keystile.toml` if it is there.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Take the place of the server that runs on the same data folder, without a call lost; where none runs, just run.
+    #[arg(long)]
+    take_over: bool,
 }
 
 pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
@@ -44,16 +50,67 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
     harden();
     let config = loaded.config;
     run_on_control_plane(&mut screen, async |screen| {
-        let signals = Signals::listen()?;
-        let listeners = Listeners::bind(&config).await?;
+        let mut signals = Signals::listen()?;
+        let mut upgrades = signal(SignalKind::user_defined2())?;
+        let asked = if options.take_over { Predecessor::ask(&config.data).await? } else { None };
+        let (mut running, follower) = asked.unzip();
+        let listeners = Listeners::bind(&config, running.as_mut()).await?;
+        if let Some(running) = &mut running {
+            running.give().await?;
+        }
         let opened = Opened::open(&config).await?;
-        let process = Process::start(opened, listeners, &config).await?;
+        let process = Process::start(opened, listeners, &config, follower).await?;
+        if let Some(running) = running
+            && let Err(error) = running.serving().await
+        {
+            process.end().await;
+            return Err(error.into());
+        }
+        let successors = Successors::listen(&config.data);
+        if let Err(error) = &successors {
+            tracing::warn!(%error, "no other process can take over from this one");
+        }
         process.hand_over_the_key(announce(&process, json, screen)).await?;
-        signals.wait().await;
+        notify::ready();
+        loop {
+            tokio::select! {
+                () = signals.wait() => break,
+                _ = upgrades.recv() => start_successor(),
+                mut successor = next(&successors) => match successor.install(&process).await {
+                    Ok(()) => {
+                        leave(&process, successor, &mut signals, config.gateway.handover).await;
+                        break;
+                    }
+                    Err(error) => tracing::error!(%error, "the new process did not come to serve; this one goes on"),
+                },
+            }
+        }
         tracing::info!("ending: calls that are being answered have {} s to finish", DRAIN.as_secs());
         process.end().await;
         Ok(())
     })
+}
+
+/// The next successor; none ever where they can't come in.
+async fn next(successors: &std::io::Result<Successors>) -> Successor {
+    match successors {
+        Ok(successors) => successors.next().await,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Waits until everybody has left for the successor, at most so long.
+async fn leave(process: &Process, mut successor: Successor, signals: &mut Signals, patience: Duration) {
+    tracing::info!(pid = successor.pid, "a new process serves; who is still here leaves with the next answer");
+    if let Some(pid) = successor.pid {
+        notify::main_process(pid);
+    }
+    tokio::select! {
+        () = process.until_empty() => {}
+        () = tokio::time::sleep(patience) => {}
+        () = successor.follow(process) => tracing::warn!("the new process is not heard of any more"),
+        () = signals.wait() => {}
+    }
 }
 
 /// Says where the listeners are, and the first management key: this one time.
@@ -131,7 +188,7 @@ impl Signals {
     }
 
     /// Waits for the first of them.
-    pub(crate) async fn wait(mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -9,7 +9,7 @@ use keystile_server::gateway::Ending;
 use keystile_server::telemetry::metrics::{Kind, Registry, Samples};
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// How long to wait when the system has no file descriptor left.
 const BREATH: Duration = Duration::from_millis(50);
@@ -123,21 +123,33 @@ impl Drop for Permit {
     }
 }
 
-/// Accepts until the process ends. What is too much for one address is closed at once; when all places are taken,
+/// Ready when a door is shut; never, if nobody can shut it.
+async fn shut(mut is_open: watch::Receiver<bool>) {
+    if is_open.wait_for(|is_open| !is_open).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Accepts until the process ends or leaves its place to another one, and while the door is open. What is too much for one address is closed at once; when all places are taken,
 /// further connections wait in the system's queue.
 pub async fn accept(
     listener: TcpListener,
     admission: Arc<Admission>,
+    mut is_open: watch::Receiver<bool>,
     ending: Ending,
     carry: impl Fn(TcpStream, SocketAddr, Permit),
 ) {
+    let mut left = ending.left();
     loop {
+        // Only one who can shut the door is gone with it: as it was is how it stays.
+        let _ = is_open.wait_for(|is_open| *is_open).await;
         let accepted = tokio::select! {
             accepted = async {
                 admission.until(|admission| !admission.is_full()).await;
                 listener.accept().await
             } => accepted,
-            () = ending.wait() => return,
+            () = shut(is_open.clone()) => continue,
+            () = &mut left => return,
         };
         match accepted {
             Ok((stream, peer)) => {

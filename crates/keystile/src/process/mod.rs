@@ -12,12 +12,14 @@ pub mod workers;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 use keystile_server::enforce::engine::Engine;
-use keystile_server::enforce::feed::Feed;
+use keystile_server::enforce::feed::{Feed, Follower};
 use keystile_server::enforce::file::SnapshotFile;
 use keystile_server::enforce::watch::watch;
 use keystile_server::exposure::{Exposures, exposures};
@@ -31,15 +33,18 @@ use keystile_server::telemetry::pulse::Pulse;
 use keystile_server::telemetry::trace::{Exporter, Exports, Sampling};
 use keystile_server::tls::{Tls, TlsError, UpstreamTls};
 use keystile_server::upstream::Connector;
-use keystile_server::upstream::watch::watch;
+use keystile_server::upstream::watch::look_after_targets;
 use keystile_server::usage::{Queue, Writer};
 use keystile_server::verify::AskedBy;
 use keystile_server::world::{Clock, Entropy, SystemClock, SystemEntropy, random};
 use keystile_store::{OpenError, Store, StoreError};
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::config::{Config, Trace};
+use crate::handover::predecessor::Predecessor;
 use accept::{Admission, accept};
 use handshake::{Http2, Security};
 use workers::{Arrival, Door, Jobs, Workers};
@@ -102,6 +107,11 @@ pub struct Process {
     guests: Arc<Admission>,
     /// Writes down single calls, if that is asked for.
     journal: Option<Arc<Journal>>,
+    /// Whether the management API takes connections in.
+    takes_changes: watch::Sender<bool>,
+    /// The listeners once more, by name, for another process to take over. As long as they are here, they are open.
+    listeners: Mutex<Vec<(String, OwnedFd)>>,
+    data: PathBuf,
     /// Where the listeners really are.
     pub addresses: Addresses,
     /// The owner, with a management key if it was made just now.
@@ -136,17 +146,36 @@ pub type Addresses = Doors<SocketAddr>;
 pub struct Listeners(Doors<TcpListener>);
 
 impl Listeners {
-    /// Binds those that are not off.
+    /// Binds those that are not off, or takes them over from a running process.
     ///
     /// # Errors
     /// If one can't be bound.
-    pub async fn bind(config: &Config) -> Result<Self, StartError> {
+    pub(crate) async fn bind(config: &Config, mut running: Option<&mut Predecessor>) -> Result<Self, StartError> {
         let (gateway, admin, check) = (&config.gateway, &config.admin, &config.check);
+        let mut bind = async |name, clear, tls| {
+            let clear = listen(name, false, clear, running.as_deref_mut()).await?;
+            let tls = listen(name, true, tls, running.as_deref_mut()).await?;
+            Ok::<_, StartError>(Both { clear, tls })
+        };
         Ok(Self(Doors {
             gateway: bind("gateway", gateway.listen, gateway.tls_listen).await?,
             admin: bind("admin", admin.listen, admin.tls_listen).await?,
             check: bind("check", check.listen, check.tls_listen).await?,
         }))
+    }
+
+    /// All of them once more, by name.
+    fn copies(&self) -> io::Result<Vec<(String, OwnedFd)>> {
+        let Doors { gateway, admin, check } = &self.0;
+        let mut copies = Vec::new();
+        for (name, both) in [("gateway", gateway), ("admin", admin), ("check", check)] {
+            for (is_tls, listener) in [(false, &both.clear), (true, &both.tls)] {
+                if let Some(listener) = listener {
+                    copies.push((listener_name(name, is_tls), listener.as_fd().try_clone_to_owned()?));
+                }
+            }
+        }
+        Ok(copies)
     }
 
     fn addresses(&self) -> Addresses {
@@ -198,14 +227,22 @@ fn setup<'a>(store: &'a Store, entropy: &'a dyn Entropy, clock: &dyn Clock) -> S
 }
 
 impl Process {
-    /// Fills the snapshot and begins to answer.
+    /// Fills the snapshot and begins to answer. A `follower` is told of every change from the first one on.
     ///
     /// # Errors
     /// If the store fails or a thread can't be started.
-    pub async fn start(opened: Opened, listeners: Listeners, config: &Config) -> Result<Self, StartError> {
+    pub async fn start(
+        opened: Opened,
+        listeners: Listeners,
+        config: &Config,
+        follower: Option<Follower>,
+    ) -> Result<Self, StartError> {
         let Opened { store, clock, entropy, owner, tls, upstream_tls } = opened;
         let snapshot = Arc::new(SnapshotFile::new(config.data.join(SNAPSHOT_FILE), &store.catalog));
         let feed = Arc::new(Feed::start(&store, Some(&snapshot)).await?);
+        if let Some(follower) = follower {
+            feed.followed_by(follower).await;
+        }
         let engine = feed.engine().clone();
         let queue = Arc::new(Queue::default());
         let node = u64::from_le_bytes(random(&*entropy)?);
@@ -233,10 +270,11 @@ impl Process {
 
         let ending = Ending::new();
         let addresses = listeners.addresses();
+        let copies = listeners.copies().map_err(StartError::Worker)?;
         let Listeners(Doors { gateway, admin, check }) = listeners;
         let patience = patience(config);
         let connector = Connector { timeout: config.gateway.connect, tls: upstream_tls };
-        tokio::spawn(watch(engine.clone(), connector.clone()));
+        tokio::spawn(look_after_targets(engine.clone(), connector.clone()));
         let exporter = exports(config).map(Exporter::start);
         let journal = Journal::start(&config.log.access, exporter, config.gateway.worker_count(), &engine)?;
         let jobs = jobs(config, &engine, &queue, (&clock, &entropy), exposures, connector)?;
@@ -250,9 +288,12 @@ impl Process {
                 let carry = move |stream, peer, permit| {
                     hands.hand_over(Arrival { door, security: security.clone(), stream, peer, permit });
                 };
-                tokio::spawn(accept(listener, admission.clone(), ending.clone(), carry));
+                // Nobody shuts these.
+                let is_open = watch::channel(true).1;
+                tokio::spawn(accept(listener, admission.clone(), is_open, ending.clone(), carry));
             }
         }
+        let (takes_changes, is_open) = watch::channel(true);
         let guests = Arc::new(Admission::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS));
         declare(&app, [("calls", admission.clone()), ("admin", guests.clone())], tls.as_ref());
         disk::declare(&app.metrics, config.data.clone());
@@ -268,7 +309,7 @@ impl Process {
                     drop(permit);
                 });
             };
-            tokio::spawn(accept(listener, guests.clone(), ending.clone(), carry));
+            tokio::spawn(accept(listener, guests.clone(), is_open.clone(), ending.clone(), carry));
         }
         if let Some(journal) = &journal {
             journal.declare(&app.metrics);
@@ -285,7 +326,22 @@ impl Process {
         tokio::spawn(watch(feed.clone(), writer.clone(), clock, config.gateway.max_staleness));
         tokio::spawn(writer.run(config.usage.flush));
         tokio::spawn(save_now_and_then(snapshot.clone(), feed, pulse, config.snapshot.save, ending.clone()));
-        Ok(Self { store, app, snapshot, ending, workers, admission, guests, journal, addresses, owner })
+        let (listeners, data) = (Mutex::new(copies), config.data.clone());
+        Ok(Self {
+            store,
+            app,
+            snapshot,
+            ending,
+            workers,
+            admission,
+            guests,
+            journal,
+            takes_changes,
+            listeners,
+            data,
+            addresses,
+            owner,
+        })
     }
 
     /// A management key that was made just now is kept if it was shown, and taken back if not: nobody has its text, and
@@ -300,15 +356,74 @@ impl Process {
         Err(StartError::NotShown(cause))
     }
 
+    /// The listeners by name, for another process.
+    ///
+    /// # Errors
+    /// If there are no descriptors left.
+    pub(crate) fn listeners(&self) -> io::Result<Vec<(String, OwnedFd)>> {
+        self.listeners.lock().iter().map(|(name, listener)| Ok((name.clone(), listener.try_clone()?))).collect()
+    }
+
+    /// Prepares for another process to take over: no change is taken in any more, what was counted is written, and the
+    /// folder is free. Calls are answered as before.
+    ///
+    /// # Errors
+    /// If something can't be written. [`Process::go_on`] then undoes it.
+    pub(crate) async fn pause(&self) -> Result<(), StoreError> {
+        let _ = self.takes_changes.send(false);
+        // The other process goes on with the numbers that the ledger has.
+        self.app.feed.engine().snapshot.labels.freeze(true);
+        self.app.writer.flush().await?;
+        self.store.catalog.hand_over(&self.store.ledger).await?;
+        save(self.snapshot.clone(), self.app.feed.clone()).await;
+        Ok(())
+    }
+
+    /// Takes the folder again that was let go.
+    ///
+    /// # Errors
+    /// If the other process has it.
+    pub(crate) fn take_back(&self) -> Result<(), OpenError> {
+        self.store.catalog.take_back(&self.data, &self.store.ledger)
+    }
+
+    /// Takes changes in again.
+    pub(crate) async fn go_on(&self) {
+        // Whatever the other process did until it failed.
+        if let Err(error) = self.app.feed.catch_up(u64::MAX).await {
+            tracing::error!(cause = ?error, "the catalogue can't be read");
+        }
+        self.app.feed.engine().snapshot.labels.freeze(false);
+        let _ = self.takes_changes.send(true);
+    }
+
+    /// The other process serves: nobody is let in here any more, and who is in leaves with the next answer.
+    pub(crate) fn leave(&self) {
+        self.listeners.lock().clear();
+        self.ending.leave();
+    }
+
+    /// Learns of the other process's changes.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub(crate) async fn catch_up(&self, revision: u64) -> Result<(), StoreError> {
+        self.app.feed.catch_up(revision).await
+    }
+
+    /// Waits until everybody has left.
+    pub(crate) async fn until_empty(&self) {
+        self.admission.until_empty().await;
+        self.guests.until_empty().await;
+    }
+
     /// Ends: no new connection or call begins, those that run are finished or cut off after some seconds, what was
     /// counted and the snapshot are written.
     pub async fn end(self) {
+        let is_replaced = self.ending.is_leaving();
+        self.listeners.lock().clear();
         self.ending.begin();
-        let everybody_left = async {
-            self.admission.until_empty().await;
-            self.guests.until_empty().await;
-        };
-        if tokio::time::timeout(DRAIN, everybody_left).await.is_err() {
+        if tokio::time::timeout(DRAIN, self.until_empty()).await.is_err() {
             tracing::warn!("some connections were cut off; they took too long to end");
         }
         self.workers.end();
@@ -318,7 +433,9 @@ impl Process {
         if let Err(error) = self.app.writer.flush().await {
             tracing::error!(cause = ?error, "the last counts could not be written");
         }
-        save(self.snapshot, self.app.feed).await;
+        if !is_replaced {
+            save(self.snapshot, self.app.feed).await;
+        }
         self.store.ledger.close().await;
         self.store.catalog.close().await;
     }
@@ -378,16 +495,23 @@ fn jobs(
     })
 }
 
-async fn bind(
+fn listener_name(door: &str, is_tls: bool) -> String {
+    format!("{door}{}", if is_tls { "_tls" } else { "" })
+}
+
+async fn listen(
     name: &'static str,
-    clear: Option<SocketAddr>,
-    tls: Option<SocketAddr>,
-) -> Result<Both<TcpListener>, StartError> {
-    let listen = async |address: Option<SocketAddr>| {
-        let Some(address) = address else { return Ok(None) };
-        TcpListener::bind(address).await.map(Some).map_err(|cause| StartError::Listen { name, address, cause })
+    is_tls: bool,
+    address: Option<SocketAddr>,
+    running: Option<&mut Predecessor>,
+) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = address else { return Ok(None) };
+    let taken = running.and_then(|running| running.listener(&listener_name(name, is_tls), address));
+    let bound = match taken {
+        Some(listener) => listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener)),
+        None => TcpListener::bind(address).await,
     };
-    Ok(Both { clear: listen(clear).await?, tls: listen(tls).await? })
+    bound.map(Some).map_err(|cause| StartError::Listen { name, address, cause })
 }
 
 /// The listeners of a door, each with what its connections begin with.
@@ -409,7 +533,7 @@ async fn save_now_and_then(
     loop {
         tokio::select! {
             () = tokio::time::sleep(every) => {}
-            () = ending.wait() => return,
+            () = ending.left() => return,
         }
         if feed.revision() != saved {
             saved = feed.revision();

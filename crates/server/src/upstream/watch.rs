@@ -36,7 +36,7 @@ struct Looked {
 }
 
 /// Looks after the targets of all APIs, as long as the process runs.
-pub async fn watch(engine: Arc<Engine>, connector: Connector) {
+pub async fn look_after_targets(engine: Arc<Engine>, connector: Connector) {
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let turns = Arc::new(Semaphore::new(MOST_AT_ONCE));

@@ -24,5 +24,6 @@ mod ready;
 mod restart;
 mod serve;
 mod store_away;
+mod upgrade;
 mod verify;
 mod world;
