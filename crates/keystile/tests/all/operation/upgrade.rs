@@ -23,6 +23,7 @@ const BETWEEN: Duration = Duration::from_millis(300);
 struct Place {
     folder: tempfile::TempDir,
     file: String,
+    variables: Vec<(&'static str, String)>,
     running: Server,
     owner: String,
     upstream: Upstream,
@@ -35,13 +36,17 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        Self::started(|command| command)
+        Self::started(&[])
     }
 
-    fn started(with: impl Fn(std::process::Command) -> std::process::Command) -> Self {
+    /// With these variables, which successors have too.
+    fn started(variables: &[(&'static str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = settings(folder.path(), "");
-        let running = Server::start(with(keystile(&["serve", "--json", "--config", &file])));
+        let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect::<Vec<_>>();
+        let mut command = keystile(&["serve", "--json", "--config", &file]);
+        command.envs(variables.clone());
+        let running = Server::start(command);
         let (owner, upstream) = (running.said("management_key").to_owned(), Upstream::start());
         let manage = running.manage();
         let api = id(&manage.create("/v1/apis", &json!({ "name": "api", "upstream": upstream.url() })));
@@ -49,11 +54,13 @@ impl Place {
         manage.create("/v1/activations", &json!({ "project_id": project, "api_id": api }));
         let key = new_key(&manage, &project).expect("a first key");
         let [gateway, admin, check] = ["gateway", "admin", "check"].map(|name| running.address(name));
-        Self { folder, file, running, owner, upstream, project, key, gateway, admin, check }
+        Self { folder, file, variables, running, owner, upstream, project, key, gateway, admin, check }
     }
 
     fn successor(&self) -> std::process::Command {
-        keystile(&["serve", "--json", "--config", &self.file, "--take-over"])
+        let mut command = keystile(&["serve", "--json", "--config", &self.file, "--take-over"]);
+        command.envs(self.variables.clone());
+        command
     }
 
     /// Lets a new process take over; gives the old one.
@@ -248,6 +255,70 @@ fn r12_a_call_that_is_being_answered_is_answered_to_its_end_and_counted() {
 }
 
 #[test]
+fn r12_clients_with_http2_are_told_to_go_and_every_stream_that_was_taken_in_is_answered() {
+    let mut place = Place::started(&[("KEYSTILE_GATEWAY_H2C", "true")]);
+    let (gateway, key, stop) = (place.gateway, place.key.1.clone(), AtomicBool::new(false));
+    let answered = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..3).map(|_| scope.spawn(|| call_over_http2(gateway, &key, &stop))).collect();
+        for _ in 0..4 {
+            std::thread::sleep(BETWEEN);
+            let mut old = place.upgrade();
+            assert_eq!(until_ended(&mut old.child, PATIENCE).0, 0, "{}", old.err());
+        }
+        stop.store(true, Ordering::Relaxed);
+        clients.into_iter().map(|client| client.join().expect("a stream was lost; see above")).sum::<u64>()
+    });
+    assert_eq!(place.counted(), answered, "every call is counted once");
+    assert!(answered > 100);
+}
+
+/// Calls on connections with several streams each, one connection after another as they are told to go. What the server
+/// says that it did not take in is called anew, as clients do.
+#[tokio::main(flavor = "current_thread")]
+async fn call_over_http2(gateway: SocketAddr, key: &str, stop: &AtomicBool) -> u64 {
+    let mut answered = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let stream = tokio::net::TcpStream::connect(gateway).await.expect("it is let in");
+        let (sender, connection) = h2::client::handshake(stream).await.expect("it is let in");
+        let connection = tokio::spawn(connection);
+        let lane = || streams(sender.clone(), key, stop);
+        let (a, b, c) = tokio::join!(lane(), lane(), lane());
+        answered += a + b + c;
+        drop(sender);
+        let _ = connection.await;
+    }
+    answered
+}
+
+/// One stream after another, until the server says that it takes no more.
+async fn streams(mut sender: h2::client::SendRequest<bytes::Bytes>, key: &str, stop: &AtomicBool) -> u64 {
+    let mut answered = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let Ok(ready) = sender.ready().await else { break };
+        sender = ready;
+        let request = http::Request::get("http://x/").header("authorization", format!("Bearer {key}"));
+        let Ok((answer, _)) = sender.send_request(request.body(()).unwrap(), true) else { break };
+        match answer.await {
+            Ok(answer) => {
+                assert_eq!(answer.status(), 200);
+                let mut body = answer.into_body();
+                while let Some(piece) = body.data().await {
+                    let len = piece.expect("an answer that is cut").len();
+                    let _ = body.flow_control().release_capacity(len);
+                }
+                answered += 1;
+            }
+            Err(error) => {
+                let untouched = error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM);
+                assert!(untouched, "a stream that is lost: {error}");
+                break;
+            }
+        }
+    }
+    answered
+}
+
+#[test]
 fn r12_a_successor_that_fails_leaves_the_running_process_as_it_was() {
     let mut place = Place::new();
     let nowhere = place.folder.path().join("nowhere");
@@ -288,10 +359,7 @@ fn r12_told_by_a_signal_it_starts_its_successor_and_says_to_the_service_manager_
         let len = told.recv(&mut text).unwrap();
         String::from_utf8(text[..len].to_vec()).unwrap()
     };
-    let mut place = Place::started(|mut command| {
-        command.env("NOTIFY_SOCKET", &path);
-        command
-    });
+    let mut place = Place::started(&[("NOTIFY_SOCKET", path.to_str().unwrap())]);
     assert_eq!(hear(), "READY=1");
     signal(place.running.child.id(), Signal::USR2);
     let mut heard = [hear(), hear()];
