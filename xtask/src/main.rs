@@ -16,6 +16,7 @@ mod deps;
 mod gateway;
 mod generate;
 mod hostile;
+mod overload;
 mod replay;
 mod say;
 mod test;
@@ -36,6 +37,7 @@ enum Task {
     Tidy,
     Deps,
     Bench(bench::Options),
+    Overload(overload::Options),
     Test(test::Options),
     Hostile(hostile::Options),
 }
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::main(),
         Task::Deps => deps::main(),
         Task::Bench(options) => bench::main(&options),
+        Task::Overload(options) => overload::main(&options),
         Task::Test(options) => test::main(&options),
         Task::Hostile(options) => hostile::main(&options),
     };

@@ -216,6 +216,16 @@ pub(super) fn auto_or_whole(range: RangeInclusive<u32>) -> Rule<Option<u32>> {
     )
 }
 
+/// A whole number, or `off`.
+pub(super) fn whole_or_off(range: RangeInclusive<u32>) -> Rule<Option<u32>> {
+    let whole = whole(range);
+    rule(
+        format!(r#"{}, or "off""#, whole.allowed),
+        |number| number.map_or_else(|| quoted("off"), |number| number.to_string()),
+        move |raw| if raw.text() == Some("off") { Ok(None) } else { (whole.read)(raw).map(Some) },
+    )
+}
+
 /// A whole number.
 pub(super) fn whole(range: RangeInclusive<u32>) -> Rule<u32> {
     let (low, high) = (*range.start(), *range.end());

@@ -21,6 +21,7 @@ use http::HeaderValue;
 use keystile_server::enforce::engine::Engine;
 use keystile_server::enforce::feed::{Feed, Follower};
 use keystile_server::enforce::file::SnapshotFile;
+use keystile_server::enforce::in_flight::Bound;
 use keystile_server::enforce::watch::watch;
 use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
@@ -485,6 +486,7 @@ fn jobs(
             .then(|| HeaderValue::try_from(format!("max-age={}", config.tls.hsts)).expect("digits are visible")),
         via: Via::new(random(&**entropy).map(u64::from_le_bytes)?),
         clock: clock.clone(),
+        bound: Bound { most: config.gateway.max_concurrent_calls, ..Bound::default() },
         proxies: TrustedProxies::new(config.gateway.trusted_proxies.clone()),
         connector,
         journal: None,

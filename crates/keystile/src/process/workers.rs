@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use keystile_server::enforce::engine::Engine;
+use keystile_server::enforce::in_flight::Bound;
 use keystile_server::exposure::Exposures;
 use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Caller, Ending, Pool, TrustedProxies, Via, Worker, serve};
@@ -58,6 +59,8 @@ pub struct Jobs {
     pub via: Via,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// How many calls there may be at once.
+    pub bound: Bound,
     /// Whose word about the caller's address counts.
     pub proxies: TrustedProxies,
     /// Opens connections to upstreams.
@@ -179,6 +182,7 @@ fn run(
         }),
         pool: Rc::new(Pool::new(jobs.clock.clone(), jobs.connector.clone())),
         pauses: Rc::default(),
+        bound: jobs.bound.clone(),
         proxies: jobs.proxies.clone(),
         exposures: jobs.exposures.clone(),
         hsts: jobs.hsts.clone(),

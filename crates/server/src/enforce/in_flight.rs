@@ -1,12 +1,27 @@
-//! Calls of an API that are being answered, at most so many at once: what an upstream can bear is its owner's to know.
-//! What comes above that is refused at once, before it counts against anybody's limits; a queue would only be slow.
+//! Calls that are being answered, at most so many at once: of an API, because what an upstream can bear is its owner's to
+//! know, and of all of them together, because memory has an end. What comes above that is refused at once, before it
+//! counts against anybody's limits; a queue would only be slow.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How many calls of one API are being answered. It outlives changes of the API's settings.
+use arrayvec::ArrayVec;
+
+/// How many calls are being answered. That of an API outlives changes of the API's settings.
 #[derive(Debug, Clone, Default)]
 pub struct InFlight(Arc<AtomicU32>);
+
+/// How many there are, and how many there may be; `None` for as many as come.
+#[derive(Debug, Clone, Default)]
+pub struct Bound {
+    /// How many there are.
+    pub calls: InFlight,
+    /// How many there may be.
+    pub most: Option<u32>,
+}
+
+/// What one call takes up: a place among all, and one among those of its API.
+pub type Places = ArrayVec<Place, 2>;
 
 /// One of them, until it is dropped.
 #[derive(Debug)]

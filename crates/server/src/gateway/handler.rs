@@ -36,6 +36,7 @@ use super::via::Via;
 use super::websocket;
 use super::wire::Exchange;
 use crate::enforce::engine::{Door, Engine};
+use crate::enforce::in_flight::Bound;
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
 use crate::exposure::Exposures;
@@ -60,6 +61,8 @@ pub struct Worker {
     pub pool: Rc<Pool>,
     /// Answers that wait for their upstream.
     pub pauses: Rc<Pauses>,
+    /// How many calls there may be at once, in all workers together.
+    pub bound: Bound,
     /// Whose word about the caller's address counts.
     pub proxies: TrustedProxies,
     /// Where keys are reported that were sent where others could read them.
@@ -195,7 +198,7 @@ impl Worker {
                 pending.began_answer(parts.status.as_u16());
                 pending.finish_allowed();
                 let caller = watch.caller.clone();
-                caller.tunnel.put(Tunnel { far, watch, place: pending.place() });
+                caller.tunnel.put(Tunnel { far, watch, places: pending.places() });
                 Response::from_parts(parts, Answer::own(Vec::new(), receipt.exchange))
             }
             Err(error) => refuse(unanswered(&error, &receipt.exchange), pending, receipt),
@@ -269,7 +272,7 @@ impl Worker {
         if api.require_client_certificate && caller.certificate.is_none() {
             return Err(Code::CertificateMissing.into());
         }
-        take_place(&api, pending)?;
+        take_places(&self.bound, &api, pending)?;
         let facts = Facts {
             client: Some(client),
             certificate: caller.certificate,
@@ -380,16 +383,16 @@ impl Worker {
     }
 }
 
-/// Takes a place among the calls that an API bears at once.
-fn take_place(api: &ApiView, pending: &mut Pending) -> Result<(), Refusal> {
-    let Some(most) = api.max_concurrent_calls else { return Ok(()) };
-    match api.in_flight.enter(most) {
-        Some(place) => {
-            pending.takes(place);
-            Ok(())
-        }
-        None => Err(Refusal::with_limits(Code::Overloaded, LimitFields::again_in(OVERLOADED_RETRY_SECONDS))),
+/// Takes a place among the calls that the gateway bears at once, and among those that the API does.
+fn take_places(bound: &Bound, api: &ApiView, pending: &mut Pending) -> Result<(), Refusal> {
+    for (calls, most) in [(&bound.calls, bound.most), (&api.in_flight, api.max_concurrent_calls)] {
+        let Some(most) = most else { continue };
+        let Some(place) = calls.enter(most) else {
+            return Err(Refusal::with_limits(Code::Overloaded, LimitFields::again_in(OVERLOADED_RETRY_SECONDS)));
+        };
+        pending.takes(place);
     }
+    Ok(())
 }
 
 /// A call that goes to its upstream.

@@ -26,7 +26,7 @@ use super::lease::{Lease, Sender};
 use super::pool::Pool;
 use super::websocket;
 use crate::enforce::engine::{Engine, Recognised};
-use crate::enforce::in_flight::Place;
+use crate::enforce::in_flight::Places;
 use crate::enforce::snapshot::ApiView;
 use crate::upstream::{Busy, Stream};
 use crate::world::Clock;
@@ -139,7 +139,7 @@ pub(super) struct Tunnel {
     pub(super) far: Far,
     pub(super) watch: Watch,
     /// It is a call that is being answered as long as it lasts.
-    pub(super) place: Option<Place>,
+    pub(super) places: Places,
 }
 
 /// Where a connection leaves its tunnel.
@@ -170,7 +170,7 @@ impl Tunnel {
         patience: Duration,
         ending: Ending,
     ) {
-        let _place = self.place;
+        let _places = self.places;
         let (client_reads, client_writes) = tokio::io::split(client);
         let (far_reads, far_writes) = tokio::io::split(self.far.stream);
         let moved = Cell::new(Instant::now());

@@ -14,7 +14,7 @@ use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 
 use super::queue::{Buffer, Event};
 use crate::enforce::engine::Recognised;
-use crate::enforce::in_flight::Place;
+use crate::enforce::in_flight::{Place, Places};
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
 use crate::telemetry::journal::{Entry, Observed, Observer, Record};
@@ -38,7 +38,7 @@ pub struct Pending {
     bytes_in: u64,
     bytes_out: u64,
     counted: bool,
-    place: Option<Place>,
+    places: Places,
     /// When it was sent on.
     sent_on: Option<Ticks>,
     /// How long the upstream took to begin its answer.
@@ -67,7 +67,7 @@ impl Pending {
             bytes_in: 0,
             bytes_out: 0,
             counted: false,
-            place: None,
+            places: Places::new(),
             sent_on: None,
             upstream_us: None,
             observed: None,
@@ -130,12 +130,12 @@ impl Pending {
 
     /// It takes up a place among those that are being answered, until it is dropped.
     pub fn takes(&mut self, place: Place) {
-        self.place = Some(place);
+        self.places.push(place);
     }
 
-    /// The place, for whatever goes on after the call.
-    pub fn place(&mut self) -> Option<Place> {
-        self.place.take()
+    /// Its places, for whatever goes on after the call.
+    pub fn places(&mut self) -> Places {
+        std::mem::take(&mut self.places)
     }
 
     /// It is counted under this label.

@@ -1,6 +1,7 @@
 //! HTTP/2 to clients: the same calls, and what only HTTP/2 can do wrong (G-14, G-15).
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -266,24 +267,39 @@ fn g14_a_client_that_takes_back_what_it_asks_is_sent_away_and_disturbs_nobody() 
     let served = in_clear();
     let stage = Stage::on(&served.installation, json!({}), json!({}));
     stage.upstream.script([Step::ReadBody, Step::UntilClosed]);
-    // As fast as it goes, where the engine itself has had enough; and so that each one was begun.
-    for (at_once, pause) in [(50, Duration::from_millis(1)), (1, Duration::from_millis(4))] {
-        let mut hostile = Client::connect(&stage);
-        let mut sent = 0;
-        while sent < 20_000 {
-            let Ok((answer, mut stream)) = hostile.send(request(&stage, Method::GET, "/open", &[]), true) else {
-                break;
-            };
-            if sent % at_once == 0 {
-                std::thread::sleep(pause);
+    let (other, stop) = (Stage::on(&served.installation, json!({}), json!({})), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| {
+            let (mut client, mut calls) = (Client::connect(&other), 0);
+            while !stop.load(Ordering::Relaxed) {
+                assert_eq!(client.call(request(&other, Method::GET, "/open", &[]), b"").unwrap().status, 200);
+                calls += 1;
             }
-            stream.send_reset(Reason::CANCEL);
-            drop((answer, stream));
-            sent += 1;
+            calls
+        });
+        let mut all_sent = Vec::new();
+        // As fast as it goes, where the engine itself has had enough; and so that each one was begun.
+        for (at_once, pause) in [(50, Duration::from_millis(1)), (1, Duration::from_millis(4))] {
+            let mut hostile = Client::connect(&stage);
+            let mut sent = 0;
+            while sent < 20_000 {
+                let Ok((answer, mut stream)) = hostile.send(request(&stage, Method::GET, "/open", &[]), true) else {
+                    break;
+                };
+                if sent % at_once == 0 {
+                    std::thread::sleep(pause);
+                }
+                stream.send_reset(Reason::CANCEL);
+                drop((answer, stream));
+                sent += 1;
+            }
+            all_sent.push(sent);
+            let _ = hostile.end();
         }
-        assert!(sent < 20_000, "it was never sent away");
-        let _ = hostile.end();
-    }
+        stop.store(true, Ordering::Relaxed);
+        assert!(all_sent.iter().all(|sent| *sent < 20_000), "it was never sent away: {all_sent:?}");
+        assert!(beside.join().expect("another client is not disturbed") > 10);
+    });
     stage.upstream.answer_with("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
     assert_eq!(stage.call("GET /open", &[], b"").status, 200);
     assert_eq!(Client::connect(&stage).call(request(&stage, Method::GET, "/open", &[]), b"").unwrap().status, 200);
