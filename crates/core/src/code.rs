@@ -112,6 +112,8 @@ codes! {
     CredentialsAmbiguous = 61, "credentials_ambiguous", 400, "More than one credential", "Send exactly one key, in one place.";
     /// No API answers to this host and path.
     RouteUnknown = 62, "route_unknown", 404, "No API here", "No API is published under this host and path; check the address.";
+    /// The API's document has no such operation, and its owner lets none of these through.
+    OperationUnknown = 76, "operation_unknown", 404, "No such operation", "This API has no operation with this method and path; see its documentation.";
     /// A method that no API takes.
     MethodNotAllowed = 63, "method_not_allowed", 405, "Method not allowed", "Use one of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS.";
     /// The client was too slow.

@@ -190,6 +190,19 @@ impl OperationTable {
     }
 }
 
+/// Appends the label of a call that the API's document does not have: as for an API without one, but with `*` for
+/// segments that look like somebody's id, so that those who are called by number are one.
+pub fn undocumented_label(method: Method, path: &str, out: &mut String) {
+    let is_id = |segment: &str| {
+        segment.len() > LONGEST_WORD || (!segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let plain: Vec<&str> = path.split('/').take(4).map(|part| if is_id(part) { "*" } else { part }).collect();
+    segments_label(method, &plain.join("/"), out);
+}
+
+/// What is longer is hardly a word of a path.
+const LONGEST_WORD: usize = 32;
+
 /// Appends the label of a call to an API without a document: the method and the first two segments of its canonical
 /// path, with `/*` for what follows. A segment that holds the mark of a key is `*` too: a label is kept and shown.
 pub fn segments_label(method: Method, path: &str, out: &mut String) {

@@ -15,10 +15,9 @@ use keystile_core::limit::{Algorithm, LimitRule};
 use keystile_core::policy::Policy;
 use keystile_core::time::{Moment, Ticks, Timestamp};
 use keystile_server::enforce::engine::{Door, Engine};
-use keystile_server::enforce::in_flight::InFlight;
 use keystile_server::enforce::keys::KeyEntry;
 use keystile_server::enforce::operations::{ApiLabels, Operations};
-use keystile_server::enforce::snapshot::{ApiView, PolicyView, ProjectView, Snapshot};
+use keystile_server::enforce::snapshot::{Alive, ApiView, PolicyView, ProjectView, Snapshot};
 use keystile_server::upstream::Upstream;
 use keystile_store::records::Api;
 
@@ -93,8 +92,9 @@ fn world(keys: u32) -> World {
             revision: 1,
         },
         Operations::Segments(Arc::new(ApiLabels::new(1, snapshot.labels.clone()))),
-        InFlight::default(),
-        (Arc::new(Upstream::new(&settings, None)), Vec::new()),
+        Alive::default(),
+        Arc::new(Upstream::new(&settings, None)),
+        Vec::new(),
     ));
     World { engine: Engine::new(snapshot, vec![pepper]), api, keys }
 }

@@ -18,10 +18,9 @@ use keystile_core::key::{Environment, KeyKind, Pepper, PepperSecret, Standing};
 use keystile_core::policy::Policy;
 use keystile_core::time::{Moment, Ticks, Timestamp};
 use keystile_server::enforce::engine::{Door, Engine};
-use keystile_server::enforce::in_flight::InFlight;
 use keystile_server::enforce::keys::KeyEntry;
 use keystile_server::enforce::operations::{ApiLabels, Operations};
-use keystile_server::enforce::snapshot::{ApiView, PolicyView, ProjectView, Snapshot};
+use keystile_server::enforce::snapshot::{Alive, ApiView, PolicyView, ProjectView, Snapshot};
 use keystile_server::upstream::Upstream;
 use keystile_store::records::Api;
 
@@ -88,8 +87,9 @@ fn api() -> ApiView {
             revision: 1,
         },
         Operations::Segments(Arc::new(ApiLabels::new(1, Arc::default()))),
-        InFlight::default(),
-        (Arc::new(Upstream::new(&settings, None)), Vec::new()),
+        Alive::default(),
+        Arc::new(Upstream::new(&settings, None)),
+        Vec::new(),
     )
 }
 

@@ -10,12 +10,13 @@ use keystile_core::Code;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_server::enforce::feed::Feed;
+use keystile_server::enforce::news::Trouble;
 use keystile_server::manage::{App, router};
 use keystile_server::telemetry::metrics::{Calls, Registry};
 use keystile_server::telemetry::pulse::Pulse;
 use keystile_server::usage::{Event, Queue, Writer};
 use keystile_server::world::{Clock, SystemClock, SystemEntropy};
-use keystile_store::{OpenError, Store};
+use keystile_store::{OpenError, Store, StoreFault};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -62,7 +63,7 @@ async fn get(app: &App, path: &str) -> (StatusCode, String, String) {
 }
 
 #[tokio::test]
-async fn a_server_without_its_store_is_not_ready_and_says_why() {
+async fn r14_a_server_without_its_store_says_why_and_is_ready_as_long_as_it_may_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
     let app = app_over(&store, &Arc::default()).await;
@@ -70,12 +71,20 @@ async fn a_server_without_its_store_is_not_ready_and_says_why() {
     assert_eq!(status, 200, "{body}");
 
     store.catalog.close().await;
+    let (status, _, body) = get(&app, "/readyz").await;
+    assert_eq!(status, 200, "{body}");
+    let degraded: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(degraded["status"], "degraded", "{body}");
+    assert!(body.contains("The catalogue can't be read"), "{body}");
+
+    let trouble = Trouble { fault: StoreFault::Away, why: "it was moved away".to_owned() };
+    app.feed.engine().news.doubt(trouble, true);
     let (status, content_type, body) = get(&app, "/readyz").await;
     assert_eq!((status, &*content_type), (StatusCode::SERVICE_UNAVAILABLE, "application/problem+json"), "{body}");
     let problem: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((&problem["status"], &problem["code"]), (&503.into(), &"not_ready".into()), "{body}");
     assert!(problem["request_id"].as_str().unwrap().starts_with("req_"), "{body}");
-    assert!(problem["detail"].as_str().unwrap().contains("The catalogue can't be read"), "{body}");
+    assert!(problem["detail"].as_str().unwrap().contains("it was moved away"), "{body}");
     let failed: Vec<&str> = problem["checks"]
         .as_array()
         .unwrap()

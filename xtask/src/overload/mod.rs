@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::{clock, replay, say};
+use crate::{clock, gateway, say};
 use callers::{Figures, Plan, call_by_plan};
 use server::Server;
 use upstream::Upstream;
@@ -52,7 +52,7 @@ pub(crate) struct Options {
 pub(crate) fn main(options: &Options) -> io::Result<bool> {
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
-        None => replay::build_gateway()?,
+        None => gateway::build()?,
     };
     let time = Duration::from_secs(options.seconds);
     too_many(&binary, time)?;

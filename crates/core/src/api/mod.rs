@@ -8,15 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::cors::Cors;
 use crate::key::{DEFAULT_KEY_DAYS, Prefix};
+use crate::limit::LimitRule;
 use crate::target::CanonicalTarget;
 
 mod key_location;
+mod open;
 mod route;
 mod secret;
 mod target;
 mod upstream;
 
 pub use key_location::KeyLocation;
+pub use open::{OpenOperation, UnknownOperations, open_table};
 pub use route::{Host, PathPrefix};
 pub use secret::{MAX_SECRET_BYTES, MAX_SECRETS, SecretName};
 pub use target::{CheckPath, HealthCheck, MAX_TARGETS, Target, TargetAddress};
@@ -126,6 +129,18 @@ pub struct ApiSettings {
     /// Whether calls need a key.
     #[serde(default)]
     pub access: Access,
+    /// Operations that need no key, where others do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_operations: Vec<OpenOperation>,
+    /// How often one address may call without a key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub anonymous_rate_limits: Vec<LimitRule>,
+    /// What becomes of calls that the document does not have.
+    #[serde(default)]
+    pub unknown_operations: UnknownOperations,
+    /// Whether answers to calls with a key may be kept by caches for others.
+    #[serde(default)]
+    pub shared_caching: bool,
     /// Whether calls must be encrypted.
     #[serde(default)]
     pub require_tls: bool,
@@ -201,6 +216,10 @@ impl ApiSettings {
             path_prefix: PathPrefix::default(),
             strip_prefix: false,
             access: Access::Key,
+            open_operations: Vec::new(),
+            anonymous_rate_limits: Vec::new(),
+            unknown_operations: UnknownOperations::default(),
+            shared_caching: false,
             require_tls: false,
             require_client_certificate: false,
             cors: None,
@@ -255,6 +274,8 @@ impl ApiSettings {
             return wrong(format!("max_concurrent_calls is 1 to {MAX_CONCURRENT_CALLS}, or null for as many as come"));
         }
         target::checked(&self.targets)?;
+        open_table(&self.open_operations)?;
+        open::checked(&self.anonymous_rate_limits)?;
         self.health_check.as_ref().map_or(Ok(()), HealthCheck::checked)?;
         if self.breaker_failures > MAX_BREAKER_FAILURES {
             return wrong(format!("breaker_failures is at most {MAX_BREAKER_FAILURES}, or 0 to give targets no rest"));

@@ -309,3 +309,19 @@ proptest! {
         segments_label(Method::Get, &path, &mut String::new());
     }
 }
+
+#[test]
+fn what_is_not_documented_is_told_apart_without_ids() {
+    for (path, label) in [
+        ("/", "GET /"),
+        ("/dogs", "GET /dogs"),
+        ("/dogs/17", "GET /dogs/*"),
+        ("/dogs/17/name", "GET /dogs/*/*"),
+        ("/v1/dogs", "GET /v1/dogs"),
+        ("/0123456789012345678901234567890123", "GET /*"),
+    ] {
+        let mut text = String::new();
+        undocumented_label(Method::Get, path, &mut text);
+        assert_eq!(text, label, "{path}");
+    }
+}

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use keystile_core::api::{CheckPath, Host, KeyLocation, PathPrefix, Target, UpstreamUrl};
+use keystile_core::api::{CheckPath, Host, KeyLocation, OpenOperation, PathPrefix, Target, UpstreamUrl};
 use keystile_core::key::Prefix;
+use keystile_core::limit::LimitRule;
 use serde_json::{Value, json};
 
 use super::api_secret;
 use super::fault::{Exit, Fault};
 use super::session::{API, Fields, Session};
 use super::table::{Column, away, field};
+use super::values::rate_limit;
 
 /// What to do with APIs.
 #[derive(Debug, Subcommand)]
@@ -85,6 +87,12 @@ pub struct Update {
     /// Send calls to the upstream's own host and port again.
     #[arg(long, conflicts_with = "targets")]
     no_targets: bool,
+    /// Open no single operations any more.
+    #[arg(long, conflicts_with = "open_operations")]
+    no_open_operations: bool,
+    /// Let everybody without a key call as often as they like, where calls need none.
+    #[arg(long, conflicts_with = "anonymous_rate_limits")]
+    no_anonymous_rate_limits: bool,
     /// Stop asking targets whether they are well.
     #[arg(long, conflicts_with_all = ["health_check_path", "health_check_seconds"])]
     no_health_check: bool,
@@ -126,6 +134,18 @@ struct Settings {
     /// Whether calls need a key.
     #[arg(long, value_name = "ACCESS", value_parser = ["key", "open"])]
     access: Option<String>,
+    /// An operation that needs no key all the same, such as "GET /pets/{id}"; repeat for several.
+    #[arg(long = "open-operation", value_name = "OPERATION")]
+    open_operations: Vec<OpenOperation>,
+    /// How often one address may call without a key, such as 100/min; repeat for several.
+    #[arg(long = "anonymous-rate-limit", value_name = "LIMIT", value_parser = rate_limit)]
+    anonymous_rate_limits: Vec<LimitRule>,
+    /// What becomes of calls that the OpenAPI document does not have.
+    #[arg(long, value_name = "WHAT", value_parser = ["pass", "refuse"])]
+    unknown_operations: Option<String>,
+    /// Whether shared caches may keep answers to calls with a key.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    shared_caching: Option<bool>,
     /// Whether calls must be encrypted; a key that comes in clear is refused and marked as exposed.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     require_tls: Option<bool>,
@@ -182,6 +202,7 @@ impl Settings {
                 .with("interval_seconds", self.health_check_seconds)
                 .0
         });
+        let anonymous = (!self.anonymous_rate_limits.is_empty()).then(|| json!(self.anonymous_rate_limits));
         let targets = (!self.targets.is_empty()).then(|| json!(self.targets));
         Ok(Fields::default()
             .with("targets", targets)
@@ -192,6 +213,10 @@ impl Settings {
             .with("path_prefix", self.path_prefix.map(|prefix| prefix.to_string()))
             .with("strip_prefix", self.strip_prefix)
             .with("access", self.access)
+            .with_list("open_operations", &self.open_operations)
+            .with("anonymous_rate_limits", anonymous)
+            .with("unknown_operations", self.unknown_operations)
+            .with("shared_caching", self.shared_caching)
             .with("require_tls", self.require_tls)
             .with("cors", cors)
             .with("require_client_certificate", self.require_client_certificate)
@@ -239,6 +264,8 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
                 .with("upstream", ask.upstream.map(|url| url.to_string()))
                 .with("hosts", ask.any_host.then(|| Value::Array(Vec::new())))
                 .with("targets", ask.no_targets.then(|| Value::Array(Vec::new())))
+                .with("open_operations", ask.no_open_operations.then(|| Value::Array(Vec::new())))
+                .with("anonymous_rate_limits", ask.no_anonymous_rate_limits.then(|| Value::Array(Vec::new())))
                 .with("health_check", ask.no_health_check.then_some(Value::Null))
                 .with("cors", ask.no_cors.then_some(Value::Null))
                 .with("openapi", ask.no_openapi.then_some(Value::Null));

@@ -17,10 +17,9 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::engine::Engine;
 use super::file::SnapshotFile;
-use super::in_flight::InFlight;
 use super::keys::{KeyEntry, Keys};
 use super::operations::{ApiLabels, Operations};
-use super::snapshot::{ApiView, PolicyView, ProjectView, Router, Snapshot, header_text};
+use super::snapshot::{Alive, ApiView, PolicyView, ProjectView, Router, Snapshot, header_text};
 use crate::openapi::ApiDocument;
 use crate::upstream::{Secrets, Upstream};
 
@@ -51,7 +50,7 @@ struct State {
     /// Labels without a document; kept when the API changes.
     labels: HashMap<u32, Arc<ApiLabels>>,
     /// Calls that are being answered; kept when the API changes.
-    in_flight: HashMap<u32, InFlight>,
+    alive: HashMap<u32, Alive>,
     /// The highest policy number that was read.
     policies: u32,
 }
@@ -234,7 +233,7 @@ impl Feed {
             }
             None => Operations::Segments(labels.clone()),
         };
-        let in_flight = state.in_flight.entry(api.number).or_default().clone();
+        let alive = state.alive.entry(api.number).or_default().clone();
         let opened = self.catalog.feed_api_secrets(api.number, api.id).await;
         let secrets = opened
             .map_err(|error| error.to_string())
@@ -252,7 +251,7 @@ impl Feed {
         let upstream = known
             .filter(|known| known.is_of(&api.settings, secrets.identity.as_ref()))
             .unwrap_or_else(|| Arc::new(Upstream::new(&api.settings, secrets.identity.clone())));
-        let mut view = ApiView::new(api, operations, in_flight, (upstream, secrets.fields));
+        let mut view = ApiView::new(api, operations, alive, upstream, secrets.fields);
         view.active &= usable;
         Ok(Arc::new(view))
     }

@@ -18,4 +18,5 @@ pub mod keys;
 pub mod news;
 pub mod operations;
 pub mod snapshot;
+pub mod strangers;
 pub mod watch;

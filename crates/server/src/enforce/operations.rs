@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use keystile_core::method::Method;
-use keystile_core::operation::{OperationTable, segments_label};
+use keystile_core::operation::{OperationTable, segments_label, undocumented_label};
 use keystile_store::LabelRow;
 use parking_lot::Mutex;
 
@@ -17,6 +17,11 @@ use super::arena::Arena;
 
 /// Labels that one API may have without a document; more share `(other)`.
 pub const MAX_LABELS: usize = 1_000;
+
+/// Operations without a word in the API's document that are told apart; more are just `(undocumented)`.
+pub const MAX_UNDOCUMENTED: usize = 200;
+/// What their labels begin with: `(undocumented) GET /dogs`.
+pub const UNDOCUMENTED: &str = "(undocumented) ";
 
 /// The number of a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -140,6 +145,11 @@ impl ApiLabels {
 
     /// The label of this text; past the bound, the label of the rest.
     fn intern(&self, text: &str) -> Label {
+        self.intern_within(text, MAX_LABELS)
+    }
+
+    /// The same with a bound on those that begin as undocumented ones do, if this is one.
+    fn intern_within(&self, text: &str, most: usize) -> Label {
         if let Some(label) = self.known.load().get(text) {
             return *label;
         }
@@ -148,7 +158,9 @@ impl ApiLabels {
         if let Some(label) = known.get(text) {
             return *label;
         }
-        if known.len() >= MAX_LABELS {
+        let is_undocumented = text.starts_with(UNDOCUMENTED);
+        let alike = known.keys().filter(|other| !is_undocumented || other.starts_with(UNDOCUMENTED)).count();
+        if alike >= most {
             return Label::OTHER;
         }
         let label = self.labels.add(self.api, text.into());
@@ -184,6 +196,8 @@ pub enum Operations {
         table: OperationTable,
         /// The label of each operation, in the table's order.
         labels: Box<[Label]>,
+        /// Of what it does not describe.
+        others: Arc<ApiLabels>,
     },
     /// By method and first segments.
     Segments(Arc<ApiLabels>),
@@ -191,29 +205,50 @@ pub enum Operations {
 
 impl Operations {
     /// Tells calls apart by a document.
-    pub fn documented(table: OperationTable, labels: &ApiLabels) -> Self {
-        let labels = labels.intern_all(table.labels());
-        Self::Documented { table, labels }
+    pub fn documented(table: OperationTable, others: &Arc<ApiLabels>) -> Self {
+        let labels = others.intern_all(table.labels());
+        Self::Documented { table, labels, others: others.clone() }
+    }
+
+    /// Whether the API has a document, and a call is none of its operations.
+    pub fn is_unknown(&self, method: Method, path: &str) -> bool {
+        match self {
+            Self::Documented { table, .. } => table.find(method, path).is_none(),
+            Self::Segments(_) => false,
+        }
     }
 
     /// The label of a call.
     pub fn label(&self, method: Method, path: &str) -> Label {
         match self {
-            Self::Documented { table, labels } => {
-                table.find(method, path).map_or(Label::UNDOCUMENTED, |operation| labels[operation.to_usize()])
-            }
-            Self::Segments(labels) => {
-                thread_local! {
-                    static TEXT: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
-                }
-                TEXT.with_borrow_mut(|text| {
-                    text.clear();
-                    segments_label(method, path, text);
-                    labels.intern(text)
-                })
-            }
+            Self::Documented { table, labels, others } => match table.find(method, path) {
+                Some(operation) => labels[operation.to_usize()],
+                None => with_text(|text| {
+                    text.push_str(UNDOCUMENTED);
+                    undocumented_label(method, path, text);
+                    match others.intern_within(text, MAX_UNDOCUMENTED) {
+                        Label::OTHER => Label::UNDOCUMENTED,
+                        label => label,
+                    }
+                }),
+            },
+            Self::Segments(labels) => with_text(|text| {
+                segments_label(method, path, text);
+                labels.intern(text)
+            }),
         }
     }
+}
+
+/// With an empty text that is used again.
+fn with_text(label: impl FnOnce(&mut String) -> Label) -> Label {
+    thread_local! {
+        static TEXT: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
+    }
+    TEXT.with_borrow_mut(|text| {
+        text.clear();
+        label(text)
+    })
 }
 
 #[cfg(test)]
@@ -233,6 +268,21 @@ mod tests {
         assert_eq!(texts(&labels).len(), MAX_LABELS);
         assert_eq!(seen[999], operations.label(Method::Get, "/p999"));
         assert!(seen[1_000..].iter().all(|label| *label == Label::OTHER));
+    }
+
+    #[test]
+    fn what_the_document_does_not_have_is_told_apart_within_a_bound() {
+        let labels = Arc::new(Labels::new());
+        let table = OperationTable::build([(Method::Get, "/pets/{id}")]).unwrap();
+        let operations = Operations::documented(table, &Arc::new(ApiLabels::new(1, labels.clone())));
+        for n in 0..500 {
+            operations.label(Method::Get, &format!("/p{n}"));
+        }
+        assert_eq!(operations.label(Method::Get, "/more"), Label::UNDOCUMENTED);
+        assert_eq!(operations.label(Method::Get, "/p7"), operations.label(Method::Get, "/p7"));
+        assert_eq!(texts(&labels)[..2], ["GET /pets/{id}", "(undocumented) GET /p0"]);
+        assert_eq!(texts(&labels).len(), 1 + MAX_UNDOCUMENTED);
+        assert!(operations.is_unknown(Method::Post, "/pets/1") && !operations.is_unknown(Method::Get, "/pets/1"));
     }
 
     #[test]

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
-use keystile_core::api::{Access, KeyLocation};
+use keystile_core::api::{Access, KeyLocation, UnknownOperations, open_table};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ApiId, OrganizationId, ProjectId};
 use keystile_core::key::Environment;
+use keystile_core::operation::OperationTable;
 use keystile_core::policy::Policy;
 use keystile_store::records::Api;
 
@@ -17,6 +18,7 @@ use super::arena::Views;
 use super::in_flight::InFlight;
 use super::keys::Keys;
 use super::operations::{Labels, Operations};
+use super::strangers::{AnonymousLimits, Strangers};
 use crate::gateway::cors::CorsView;
 use crate::upstream::Upstream;
 
@@ -68,6 +70,26 @@ impl PolicyView {
     }
 }
 
+/// What is known of an API's calls, whatever its settings become.
+#[derive(Clone, Default)]
+pub struct Alive {
+    /// Those that are being answered.
+    pub in_flight: InFlight,
+    /// Those without a key.
+    pub strangers: Strangers,
+}
+
+/// `Vary` of answers that were made for the holder of a key.
+fn vary(places: &[KeyLocation]) -> HeaderValue {
+    let names = places.iter().filter_map(|place| match place {
+        KeyLocation::Bearer => Some("authorization"),
+        KeyLocation::Header(name) => Some(name),
+        // It is part of the address.
+        KeyLocation::Query(_) => None,
+    });
+    HeaderValue::try_from(names.collect::<Vec<_>>().join(", ")).expect("names of fields are visible ASCII")
+}
+
 /// An API as a call needs it.
 pub struct ApiView {
     /// Its number.
@@ -84,6 +106,16 @@ pub struct ApiView {
     pub active: bool,
     /// Whether calls need a key.
     pub access: Access,
+    /// Operations that need none all the same.
+    pub open: OperationTable,
+    /// How often those without a key may call.
+    pub anonymous: AnonymousLimits,
+    /// Those who did.
+    pub strangers: Strangers,
+    /// What becomes of calls that the document does not have.
+    pub unknown_operations: UnknownOperations,
+    /// What caches are told that answers depend on, where they may not keep them for others.
+    pub vary: Option<HeaderValue>,
     /// Whether they must be encrypted.
     pub require_tls: bool,
     /// Whether they must come with a client certificate.
@@ -123,8 +155,9 @@ impl ApiView {
     pub fn new(
         api: &Api,
         operations: Operations,
-        in_flight: InFlight,
-        (upstream, upstream_fields): (Arc<Upstream>, Vec<(HeaderName, HeaderValue)>),
+        alive: Alive,
+        upstream: Arc<Upstream>,
+        upstream_fields: Vec<(HeaderName, HeaderValue)>,
     ) -> Self {
         let settings = &api.settings;
         Self {
@@ -135,6 +168,11 @@ impl ApiView {
             owner: api.organization_number,
             active: api.active,
             access: settings.access,
+            open: open_table(&settings.open_operations).expect("checked when it was read"),
+            anonymous: AnonymousLimits::new(settings.anonymous_rate_limits.clone()),
+            strangers: alive.strangers,
+            unknown_operations: settings.unknown_operations,
+            vary: (!settings.shared_caching && settings.access == Access::Key).then(|| vary(&settings.key_locations)),
             require_tls: settings.require_tls,
             cors: settings.cors.clone().map(CorsView::new),
             require_client_certificate: settings.require_client_certificate,
@@ -145,7 +183,7 @@ impl ApiView {
             strip_prefix: settings.strip_prefix,
             key_places: settings.key_locations.iter().map(KeyPlace::new).collect(),
             body_limit_bytes: settings.body_limit_bytes,
-            in_flight,
+            in_flight: alive.in_flight,
             max_concurrent_calls: settings.max_concurrent_calls,
             upstream_timeout: Duration::from_secs(settings.upstream_timeout_seconds.into()),
             idle_timeout: Duration::from_secs(settings.idle_timeout_seconds.into()),

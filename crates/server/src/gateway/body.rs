@@ -52,14 +52,14 @@ impl Tally {
 }
 
 /// How long a request body may be.
-pub(super) enum Bound {
+pub(super) enum BodyBound {
     /// So many bytes in all.
     Whole(u64),
     /// Each of its messages.
     Messages(Box<Messages>),
 }
 
-impl Bound {
+impl BodyBound {
     /// So many bytes a message.
     pub(super) fn messages(limit: u64) -> Self {
         Self::Messages(Box::new(Messages::of(limit)))
@@ -97,7 +97,7 @@ pub(super) enum Outgoing {
         /// The client's body.
         incoming: Incoming,
         /// What it may still have.
-        bound: Bound,
+        bound: BodyBound,
         /// What is known of it.
         tally: Rc<Tally>,
         /// Ends it when it pauses for too long, if nobody else does.
@@ -121,7 +121,7 @@ impl Stall {
 
 impl Outgoing {
     /// A client's body; without one nothing is allocated.
-    pub(super) fn new(incoming: Incoming, bound: Bound, patience: Option<Duration>) -> (Self, Option<Rc<Tally>>) {
+    pub(super) fn new(incoming: Incoming, bound: BodyBound, patience: Option<Duration>) -> (Self, Option<Rc<Tally>>) {
         if incoming.is_end_stream() {
             return (Self::Empty, None);
         }

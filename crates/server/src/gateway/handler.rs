@@ -13,19 +13,19 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use keystile_core::Code;
-use keystile_core::api::{Access, UpstreamProtocol};
+use keystile_core::api::{Access, UnknownOperations, UpstreamProtocol};
 use keystile_core::facts::Facts;
 use keystile_core::id::RequestId;
 use keystile_core::method::Method;
 use keystile_core::target::{CanonicalTarget, TargetError};
 
-use super::body::{Answer, Bound, Outgoing, Tally};
+use super::body::{Answer, BodyBound, Outgoing, Tally};
 use super::client::TrustedProxies;
 use super::cors::{self, is_preflight};
 use super::credential;
 use super::forward::forward;
 use super::grpc;
-use super::headers::{X_FORWARDED_PROTO, X_REQUEST_ID, strip_answer};
+use super::headers::{X_FORWARDED_PROTO, X_REQUEST_ID, keep_private, strip_answer};
 use super::lease::Lease;
 use super::onward::{below, host, id_header, speak_http2, upstream_headers, upstream_uri};
 use super::pauses::Pauses;
@@ -281,20 +281,29 @@ impl Worker {
             ..Facts::at(pending.began())
         };
         let verdict = match (api.access, key) {
-            (Access::Open, _) if api.active => None,
-            (Access::Open, _) => return Err(Code::ApiInactive.into()),
-            (Access::Key, None) => return Err(Code::KeyMissing.into()),
             (Access::Key, Some(text)) => Some(self.engine.check(&text, Door::Api(&api), &facts)),
+            (Access::Key, None) if api.open.find(method, path).is_none() => return Err(Code::KeyMissing.into()),
+            (Access::Open, _) | (Access::Key, None) if !api.active => return Err(Code::ApiInactive.into()),
+            (Access::Open, _) | (Access::Key, None) if api.anonymous.rules.is_empty() => None,
+            (Access::Open, _) | (Access::Key, None) => {
+                Some(api.strangers.check(&api.anonymous, client, pending.began().ticks))
+            }
         };
         if let Some(key) = verdict.as_ref().and_then(|verdict| verdict.key.as_ref()) {
             pending.key(key);
         }
-        let limits = verdict.as_ref().map(LimitFields::of).unwrap_or_default();
+        let limits = verdict.as_ref().map(|verdict| LimitFields::of(verdict, &api.anonymous)).unwrap_or_default();
         if let Some(code) = verdict.as_ref().map(|verdict| verdict.code).filter(|code| !code.is_allowed()) {
             return Err(Refusal::with_limits(code, limits).into());
         }
-        let bound =
-            if receipt.is_grpc { Bound::messages(api.body_limit_bytes) } else { Bound::Whole(api.body_limit_bytes) };
+        if api.unknown_operations == UnknownOperations::Refuse && api.operations.is_unknown(method, path) {
+            return Err(Refusal::with_limits(Code::OperationUnknown, limits).into());
+        }
+        let bound = if receipt.is_grpc {
+            BodyBound::messages(api.body_limit_bytes)
+        } else {
+            BodyBound::Whole(api.body_limit_bytes)
+        };
         if !bound.allows(body.size_hint().lower()) {
             return Err(Code::ContentTooLarge.into());
         }
@@ -322,6 +331,7 @@ impl Worker {
             UpstreamProtocol::Http1 => {}
         }
         *request.method_mut() = parts.method;
+        let verdict_has_key = verdict.as_ref().is_some_and(|verdict| verdict.key.is_some());
         let websocket = asks_for_websocket.then(|| {
             websocket::put(request.headers_mut());
             Box::new(Watch {
@@ -335,7 +345,9 @@ impl Worker {
                 encrypted,
             })
         });
-        Ok(Going { api, request: Some(request), tally, limits, websocket })
+        // Of what was made for one caller caches keep nothing for others (G-20).
+        let is_private = api.vary.is_some() && verdict_has_key && (method == Method::Get || method == Method::Head);
+        Ok(Going { api, request: Some(request), tally, limits, is_private, websocket })
     }
 
     /// The key of a call to this API. One that others could read is refused and reported.
@@ -402,6 +414,8 @@ struct Going {
     request: Option<Request<Outgoing>>,
     tally: Option<Rc<Tally>>,
     limits: LimitFields,
+    /// Whether its answer is for its caller alone.
+    is_private: bool,
     /// If it asks for one.
     websocket: Option<Box<Watch>>,
 }
@@ -428,6 +442,9 @@ impl Going {
         parts.version = http::Version::HTTP_11;
         // Informational answers can't come: nothing asked for them.
         strip_answer(&mut parts.headers);
+        if let Some(vary) = self.api.vary.as_ref().filter(|_| self.is_private) {
+            keep_private(&mut parts.headers, vary);
+        }
         parts.headers.insert(X_REQUEST_ID, id);
         std::mem::take(&mut self.limits).put(&mut parts.headers);
         parts.extensions.clear();

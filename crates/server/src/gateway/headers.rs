@@ -2,7 +2,7 @@
 //! that a client may not say, then the gateway adds what it knows; so nothing that the gateway adds can be removed,
 //! doubled or forged by the client.
 
-use http::header::{CONNECTION, HOST};
+use http::header::{CACHE_CONTROL, CONNECTION, HOST, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::credential::bearer;
@@ -59,10 +59,47 @@ pub fn strip_answer(headers: &mut HeaderMap) {
     for name in options {
         headers.remove(name);
     }
-    let stripped: Vec<HeaderName> = headers.keys().filter(|name| is_of_one_hop(name.as_str())).cloned().collect();
+    let is_taken = |name: &str| is_of_one_hop(name) || is_of_the_callers(name);
+    let stripped: Vec<HeaderName> = headers.keys().filter(|name| is_taken(name.as_str())).cloned().collect();
     for name in stripped {
         headers.remove(name);
     }
+}
+
+/// What the gateway tells upstreams of their callers; an answer that says it again says nothing that is ours (G-20).
+fn is_of_the_callers(name: &str) -> bool {
+    name.strip_prefix("x-").is_some_and(|rest| {
+        rest.starts_with("consumer") || rest.starts_with("credential") || rest.starts_with("keystile")
+    })
+}
+
+/// Keeps caches from giving an answer to others than its caller (RFC 9111 §5.2.2.7): what it says of shared caches is
+/// left out, and what it depends on is named.
+pub(super) fn keep_private(headers: &mut HeaderMap, vary: &HeaderValue) {
+    const PRIVATE: HeaderValue = HeaderValue::from_static("private");
+    if !vary.is_empty() {
+        headers.append(VARY, vary.clone());
+    }
+    let Some(first) = headers.get(CACHE_CONTROL) else {
+        headers.insert(CACHE_CONTROL, PRIVATE);
+        return;
+    };
+    // Usual, and private enough.
+    if matches!(first.as_bytes(), b"no-store" | b"private" | b"no-cache, no-store")
+        && headers.get_all(CACHE_CONTROL).iter().nth(1).is_none()
+    {
+        return;
+    }
+    let mut kept = vec!["private".to_owned()];
+    for value in headers.get_all(CACHE_CONTROL) {
+        let directives = value.to_str().unwrap_or_default().split(',').map(str::trim);
+        let is_kept = |directive: &&str| {
+            let name = directive.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
+            !matches!(&*name, "" | "public" | "private" | "s-maxage" | "proxy-revalidate")
+        };
+        kept.extend(directives.filter(is_kept).map(str::to_owned));
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::try_from(kept.join(", ")).unwrap_or(PRIVATE));
 }
 
 /// Takes off an answer's trailers what is of one hop, or the gateway's to say.
@@ -183,6 +220,28 @@ mod tests {
             ]),
             ["x-kept: 1"]
         );
+    }
+
+    #[test]
+    fn g20_an_answer_for_one_caller_is_kept_for_no_other() {
+        for (said, kept) in [
+            (&[][..], "private"),
+            (&["no-store"], "no-store"),
+            (&["private"], "private"),
+            (&["public, max-age=60"], "private, max-age=60"),
+            (&["s-maxage=9", "max-age=60"], "private, max-age=60"),
+            (&["Public", "no-store"], "private, no-store"),
+            (&["private=\"a\", max-age=1"], "private, max-age=1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            said.iter().for_each(|value| {
+                headers.append(CACHE_CONTROL, HeaderValue::from_static(value));
+            });
+            headers.insert(VARY, HeaderValue::from_static("accept"));
+            keep_private(&mut headers, &HeaderValue::from_static("authorization"));
+            assert_eq!(headers.get_all(CACHE_CONTROL).iter().collect::<Vec<_>>(), [kept], "{said:?}");
+            assert_eq!(headers.get_all(VARY).iter().collect::<Vec<_>>(), ["accept", "authorization"]);
+        }
     }
 
     #[test]

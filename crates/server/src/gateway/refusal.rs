@@ -12,6 +12,7 @@ use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::wire::Exchange;
 use crate::enforce::engine::Verdict;
+use crate::enforce::strangers::AnonymousLimits;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem, RETRY_SECONDS};
 use crate::ratelimit;
 use crate::usage::Pending;
@@ -131,15 +132,20 @@ impl LimitFields {
     }
 
     /// What a decision says of them.
-    pub(super) fn of(verdict: &Verdict) -> Self {
+    pub(super) fn of(verdict: &Verdict, anonymous: &AnonymousLimits) -> Self {
         if verdict.code == Code::Stale {
             return Self::again_in(RETRY_SECONDS);
         }
-        let Some(key) = &verdict.key else { return Self::default() };
+        let (policy, rules) = match &verdict.key {
+            Some(key) => (&key.policy.limits_header, &key.policy.policy.rate_limits),
+            // Of a key that is not known nothing is said.
+            None if verdict.readings.is_empty() => return Self::default(),
+            None => (&anonymous.header, &anonymous.rules),
+        };
         let is_limited = verdict.code == Code::RateLimited;
         Self {
-            policy: key.policy.limits_header.clone(),
-            state: ratelimit::state_field(&key.policy.policy.rate_limits, &verdict.readings),
+            policy: policy.clone(),
+            state: ratelimit::state_field(rules, &verdict.readings),
             retry_after: verdict.retry_nanos.filter(|_| is_limited).map(ratelimit::seconds),
         }
     }

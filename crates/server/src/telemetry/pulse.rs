@@ -60,9 +60,12 @@ impl Pulse {
     /// Looks at everything. What changed since the last look is logged.
     pub async fn look(&self) -> Health {
         let newest = self.newest().await;
+        // Without its store a node goes on with what it knows, and taking all of them away would be worse.
+        let goes_on = self.feed.engine().news.is_usable(self.clock.now().ticks);
+        let weight = if goes_on { Weight::Degrades } else { Weight::Needed };
         let checks = vec![
-            Check::new("store", Weight::Needed, newest.as_ref().map(|_| ()).map_err(Clone::clone)),
-            Check::new("feed", Weight::Needed, self.feed(newest.ok()).await),
+            Check::new("store", weight, newest.as_ref().map(|_| ()).map_err(Clone::clone)),
+            Check::new("feed", weight, self.feed(newest.ok()).await),
             Check::new("snapshot", Weight::Degrades, self.snapshot()),
             Check::new("usage", Weight::Degrades, self.usage()),
         ];
@@ -80,6 +83,12 @@ impl Pulse {
 
     /// The catalogue answers: its newest revision.
     async fn newest(&self) -> Result<u64, String> {
+        if let Some(trouble) = self.feed.engine().news.trouble(self.clock.now().ticks) {
+            return Err(format!(
+                "The store can't be asked: {}; calls are decided by what is in memory, and nothing can be changed.",
+                trouble.why
+            ));
+        }
         let silent = |_| StoreError("it does not answer in time".into());
         match timeout(PATIENCE, self.catalog.revision()).await.map_err(silent).and_then(|asked| asked) {
             Ok(newest) => {

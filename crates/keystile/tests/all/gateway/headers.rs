@@ -1,5 +1,7 @@
 //! What the gateway says to an upstream nobody can forge, double or take away (G-7, G-8).
 
+use serde_json::json;
+
 use super::Stage;
 
 /// Everything that the gateway adds, with what it must be for this stage.
@@ -170,4 +172,27 @@ fn an_open_api_gets_no_identity_that_a_client_made_up() {
         assert_eq!(seen[0].all(name), [] as [&str; 0], "{name}");
     }
     assert_eq!(seen[0].all("x-forwarded-for"), ["127.0.0.1"]);
+}
+
+#[test]
+fn g20_an_answer_for_one_caller_says_so_to_caches_and_nothing_of_callers() {
+    let stage = Stage::with(json!({ "open_operations": ["GET /open"] }), json!({}));
+    let public = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nCache-Control: public, max-age=60, s-maxage=600\r\nVary: Accept\r\nX-Consumer-Id: forged\r\nX-Request-Id: forged\r\n\r\n";
+    stage.upstream.answer_with(public);
+    let answer = stage.call("GET /closed", &[], b"");
+    assert_eq!(answer.all("cache-control"), ["private, max-age=60"]);
+    assert_eq!(answer.all("vary"), ["Accept", "authorization, x-api-key"]);
+    assert_eq!(answer.all("x-consumer-id"), [] as [&str; 0]);
+    assert!(answer.all("x-request-id").len() == 1 && answer.field("x-request-id") != Some("forged"));
+    // What anybody gets anybody may keep.
+    let open = stage.answer(&stage.request_without_key("GET /open", &[], b""));
+    assert_eq!(open.all("cache-control"), ["public, max-age=60, s-maxage=600"]);
+    assert_eq!(open.all("vary"), ["Accept"]);
+    stage.manage.patch(&format!("/v1/apis/{}", stage.api_id), &json!({ "shared_caching": true }));
+    let shared = stage.call("GET /closed", &[], b"");
+    assert_eq!(shared.all("cache-control"), ["public, max-age=60, s-maxage=600"], "its owner takes care of it");
+    // Informational answers without end are not passed on, and end nothing.
+    let flood = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(2_000);
+    stage.upstream.answer_with(format!("{flood}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
+    assert_eq!(stage.call("GET /closed", &[], b"").text(), "ok");
 }

@@ -22,6 +22,7 @@ mod messages;
 mod methods;
 mod metrics;
 mod naughty;
+mod open;
 mod overload;
 mod paths;
 mod proxies;

@@ -54,7 +54,7 @@ fn usage_equals_what_was_called() {
     for status in [201, 204, 404, 404, 500] {
         call(&r.key, read, &format!("{}/pets", r.path), "POST", Some(status), "POST /pets", "allowed", status, &r.api);
     }
-    call(&r.key, read, &format!("{}/dogs", r.path), "GET", None, "(undocumented)", "allowed", 200, &r.api);
+    call(&r.key, read, &format!("{}/dogs", r.path), "GET", None, "(undocumented) GET /dogs", "allowed", 200, &r.api);
     call(unknown, None, &format!("{}/pets/1", r.path), "GET", None, "GET /pets/{id}", "key_unknown", 401, &r.api);
     call("short", None, &format!("{}/pets/1", r.path), "GET", None, "GET /pets/{id}", "key_malformed", 401, &r.api);
     call(

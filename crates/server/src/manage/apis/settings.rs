@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::manage::keys::policy::RateLimitShape;
 use crate::manage::problem::{internal, invalid};
 use crate::manage::projects::checked_name;
 use crate::openapi::ApiDocument;
@@ -39,6 +40,16 @@ pub(super) struct ApiInput {
     strip_prefix: Option<bool>,
     /// `key`, or `open` if calls need none.
     access: Option<String>,
+    /// Operations that need no key all the same, such as `GET /pets/{id}`; the path is below the prefix if that is taken
+    /// off.
+    open_operations: Option<Vec<String>>,
+    /// How often one address may call without a key; without limits as often as it likes.
+    anonymous_rate_limits: Option<Vec<RateLimitShape>>,
+    /// `pass`, or `refuse` calls that the API's document does not have.
+    unknown_operations: Option<String>,
+    /// Whether shared caches may keep answers to calls with a key, if the upstream says so; `false` unless said otherwise:
+    /// answers then are `private`, and name the key in `Vary`.
+    shared_caching: Option<bool>,
     /// Whether calls must be encrypted: a key that comes in clear is refused and marked as exposed.
     require_tls: Option<bool>,
     /// Whether calls must come with a client certificate that the server accepts.

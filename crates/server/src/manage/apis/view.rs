@@ -1,13 +1,19 @@
 //! An API as it is shown.
 
-use keystile_core::api::{Access, HealthCheck, Host, KeyLocation, PathPrefix, Target, UpstreamProtocol, UpstreamUrl};
+use keystile_core::api::{
+    Access, HealthCheck, Host, KeyLocation, OpenOperation, PathPrefix, Target, UnknownOperations, UpstreamProtocol,
+    UpstreamUrl,
+};
 use keystile_core::cors::Cors;
 use keystile_core::id::ApiId;
 use keystile_core::key::Prefix;
+use keystile_core::limit::LimitRule;
 use keystile_core::time::Timestamp;
 use keystile_store::records::Api;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::manage::keys::policy::RateLimitShape;
 
 use super::settings::{CorsShape, HealthCheckShape, TargetShape};
 
@@ -48,6 +54,17 @@ pub(in crate::manage) struct ApiView {
     /// `key`, or `open` if calls need none.
     #[schema(value_type = String, example = "key")]
     access: Access,
+    /// Operations that need no key.
+    #[schema(value_type = Vec<String>)]
+    open_operations: Vec<OpenOperation>,
+    /// How often one address may call without a key.
+    #[schema(value_type = Vec<RateLimitShape>)]
+    anonymous_rate_limits: Vec<LimitRule>,
+    /// `pass` or `refuse`.
+    #[schema(value_type = String, example = "pass")]
+    unknown_operations: UnknownOperations,
+    /// Whether shared caches may keep answers to calls with a key.
+    shared_caching: bool,
     /// Whether calls must be encrypted.
     require_tls: bool,
     /// Whether calls must come with a client certificate.
@@ -125,6 +142,10 @@ impl From<Api> for ApiView {
             path_prefix: settings.path_prefix,
             strip_prefix: settings.strip_prefix,
             access: settings.access,
+            open_operations: settings.open_operations,
+            anonymous_rate_limits: settings.anonymous_rate_limits,
+            unknown_operations: settings.unknown_operations,
+            shared_caching: settings.shared_caching,
             require_tls: settings.require_tls,
             cors: settings.cors,
             require_client_certificate: settings.require_client_certificate,

@@ -5,7 +5,7 @@ mod delete;
 mod get;
 mod import;
 mod list;
-mod policy;
+pub(super) mod policy;
 mod state;
 mod update;
 mod view;

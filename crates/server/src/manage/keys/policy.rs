@@ -3,7 +3,7 @@
 use keystile_core::key::KeyKind;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::manage::caller::Asker;
@@ -14,10 +14,10 @@ use crate::problem::Problem;
 const MAX_LIFE_SECS: i64 = 100 * 366 * 86_400;
 
 /// How often a key may call.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[schema(as = RateLimit)]
 #[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
-pub(super) struct RateLimitShape {
+pub(in crate::manage) struct RateLimitShape {
     /// Its name in headers and answers.
     #[schema(example = "per-minute")]
     name: String,

@@ -18,6 +18,7 @@ fn an_api_is_made_read_changed_switched_and_removed() {
         "path_prefix": "/", "strip_prefix": false, "access": "key", "require_tls": false, "require_client_certificate": false,
         "key_locations": ["bearer", "header:x-api-key"], "key_prefix": "ks",
         "key_days": 90, "body_limit_bytes": 10_485_760, "upstream_timeout_seconds": 60, "document": null,
+        "open_operations": [], "anonymous_rate_limits": [], "unknown_operations": "pass", "shared_caching": false,
         "targets": [], "upstream_protocol": "http1", "breaker_failures": 5, "idle_timeout_seconds": 300,
         "created_at": "TIME", "updated_at": "TIME",
     });
@@ -31,6 +32,8 @@ fn an_api_is_made_read_changed_switched_and_removed() {
         "key_locations": ["header:x-key"],
         "key_prefix": "shop", "key_days": 7, "body_limit_bytes": 1_000, "upstream_timeout_seconds": 5,
         "targets": [{ "address": "10.0.0.5:9000", "weight": 2 }], "upstream_protocol": "http2", "breaker_failures": 9,
+        "open_operations": ["GET /pets/{id}"], "unknown_operations": "refuse", "shared_caching": true,
+        "anonymous_rate_limits": [{ "name": "few", "limit": 3, "window_seconds": 60, "algorithm": "sliding_window" }],
         "idle_timeout_seconds": 7, "connect_timeout_seconds": 3, "total_timeout_seconds": 70,
         "health_check": {
             "path": "/healthz", "interval_seconds": 5, "timeout_seconds": 1, "healthy_after": 1, "unhealthy_after": 2
