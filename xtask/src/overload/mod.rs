@@ -1,17 +1,20 @@
 //! `cargo xtask overload`: what becomes of calls when there are too many of them, or when clients are slow on purpose, in
 //! figures. The tests say that it works; this says how well, on the machine that it runs on.
 //!
-//! Three parts: an upstream that bears so many calls a second gets three times as many, with and without a bound on
+//! Four parts: an upstream that bears so many calls a second gets three times as many, with and without a bound on
 //! calls at once (R-9); keys are made and revoked while callers take all that the gateway has; and Debian's
-//! `slowhttptest` holds 2,000 connections while an ordinary client calls (G-16).
+//! `slowhttptest` holds 2,000 connections while an ordinary client calls (G-16), or others open streams of HTTP/2 and take
+//! them back as fast as they can (G-14).
 
 mod callers;
+mod resets;
 mod server;
 mod upstream;
 
 use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Args;
@@ -58,6 +61,7 @@ pub(crate) fn main(options: &Options) -> io::Result<bool> {
     too_many(&binary, time)?;
     management(&binary, time)?;
     slow_clients(&binary, time)?;
+    resets(&binary, time)?;
     Ok(true)
 }
 
@@ -162,6 +166,37 @@ fn slow_clients(binary: &std::path::Path, time: Duration) -> io::Result<()> {
         say::result(format_args!(
             "| {} | {} | {} | {} | {} |",
             attack.map_or("nothing", |(_, name)| name),
+            figures.allowed.percentile(0.5),
+            figures.allowed.percentile(0.99),
+            figures.allowed.percentile(1.0),
+            figures.failed + figures.refused.count(),
+        ));
+    }
+    Ok(())
+}
+
+/// An ordinary client beside those who take their streams back.
+fn resets(binary: &std::path::Path, time: Duration) -> io::Result<()> {
+    say::result(format_args!(
+        "\nAn ordinary client ({ORDINARY} calls a second) beside streams that are taken back, ms:\n\n| connections that do \
+         | streams a second | p50 | p99 | longest | failed |\n| ---: | ---: | ---: | ---: | ---: | ---: |"
+    ));
+    for connections in [0, 1, 8] {
+        let upstream = Upstream::start(usize::MAX, Duration::ZERO)?;
+        let server = Server::start(binary, "h2c = true", &upstream.url())?;
+        let (stop, count) = (AtomicBool::new(false), AtomicU64::new(0));
+        let mut figures = std::thread::scope(|scope| {
+            for _ in 0..connections {
+                scope.spawn(|| resets::reset(server.gateway, &server.key, &stop, &count));
+            }
+            let plan = Plan { address: server.gateway, key: &server.key, callers: 8, rate: ORDINARY, time };
+            let figures = call_by_plan(&plan);
+            stop.store(true, Ordering::Relaxed);
+            figures
+        });
+        say::result(format_args!(
+            "| {connections} | {:.0} | {} | {} | {} | {} |",
+            count.load(Ordering::Relaxed) as f64 / time.as_secs_f64(),
             figures.allowed.percentile(0.5),
             figures.allowed.percentile(0.99),
             figures.allowed.percentile(1.0),

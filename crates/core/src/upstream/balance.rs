@@ -18,13 +18,13 @@ impl Load {
 
 /// Which of the candidates takes the next call: of those with the fewest calls for their weight one by lot, where a
 /// weight of 2 has two tickets. `None` if there is no candidate. `draw` is any number, evenly spread over all.
-pub fn choose(candidates: impl Iterator<Item = Load> + Clone, draw: u32) -> Option<usize> {
-    let least = candidates.clone().reduce(|least, load| if load.is_below(least) { load } else { least })?;
+pub fn choose(candidates: &[Load], draw: u32) -> Option<usize> {
+    let least = candidates.iter().copied().reduce(|least, load| if load.is_below(least) { load } else { least })?;
     let is_least = |load: &Load| !least.is_below(*load);
-    let tickets: u64 = candidates.clone().filter(is_least).map(|load| u64::from(load.weight)).sum();
+    let tickets: u64 = candidates.iter().filter(|load| is_least(load)).map(|load| u64::from(load.weight)).sum();
     // A multiplication, as even as a remainder (Lemire, 2019).
     let mut ticket = (u64::from(draw) * tickets) >> 32;
-    for (index, load) in candidates.enumerate().filter(|(_, load)| is_least(load)) {
+    for (index, load) in candidates.iter().enumerate().filter(|(_, load)| is_least(load)) {
         match ticket.checked_sub(u64::from(load.weight)) {
             Some(left) => ticket = left,
             None => return Some(index),
@@ -54,7 +54,7 @@ mod tests {
             (&[load(u32::MAX, 1_000), load(u32::MAX, 999)], Some(0)),
         ] {
             for draw in [0, 1 << 31, u32::MAX] {
-                assert_eq!(choose(loads.iter().copied(), draw), chosen, "{loads:?}");
+                assert_eq!(choose(loads, draw), chosen, "{loads:?}");
             }
         }
     }
@@ -64,7 +64,7 @@ mod tests {
         let loads = [load(0, 1), load(0, 2), load(0, 5)];
         let mut calls = [0; 3];
         for n in 0..8_000_u32 {
-            let chosen = choose(loads.iter().copied(), n.wrapping_mul(u32::MAX / 8_000)).unwrap();
+            let chosen = choose(&loads, n.wrapping_mul(u32::MAX / 8_000)).unwrap();
             calls[chosen] += 1;
         }
         for (calls, expected) in calls.into_iter().zip([1_000_i32, 2_000, 5_000]) {
@@ -79,7 +79,7 @@ mod tests {
             draw: u32,
         ) {
             let loads: Vec<Load> = loads.into_iter().map(|(in_flight, weight)| load(in_flight, weight)).collect();
-            let chosen = loads[choose(loads.iter().copied(), draw).unwrap()];
+            let chosen = loads[choose(&loads, draw).unwrap()];
             prop_assert!(loads.iter().all(|other| !other.is_below(chosen)));
         }
     }

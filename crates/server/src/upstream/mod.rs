@@ -166,7 +166,10 @@ impl Upstream {
                 false
             }
         });
-        while let Some(index) = choose(left.iter().map(|target| target.load()), draw) {
+        loop {
+            // Read once: they change while this is decided.
+            let loads: ArrayVec<Load, MAX_TARGETS> = left.iter().map(|target| target.load()).collect();
+            let Some(index) = choose(&loads, draw) else { return Err(Resting { nanos: shortest }) };
             match left[index].try_pass(now) {
                 Ok(()) => return Ok(Busy::new(left[index])),
                 // Another call was quicker to try it.
@@ -174,7 +177,6 @@ impl Upstream {
             }
             left.swap_remove(index);
         }
-        Err(Resting { nanos: shortest })
     }
 
     /// A target of its own as HTTP/2 says it: with scheme and authority (RFC 9113 §8.3.1).
@@ -222,6 +224,23 @@ mod tests {
         assert_eq!((calls["a:1"], calls["b:1"], calls["c:1"]), (10, 20, 30));
         drop(busy);
         assert!(upstream.targets.iter().all(|target| target.in_flight() == 0), "all are given back");
+    }
+
+    #[test]
+    fn loads_that_change_meanwhile_confuse_nobody() {
+        let upstream = upstream(&["a:1", "b:1=3", "c:1"]);
+        std::thread::scope(|scope| {
+            for thread in 0..8_u32 {
+                let upstream = &upstream;
+                scope.spawn(move || {
+                    for n in 0..20_000_u32 {
+                        let draw = (n * 8 + thread).wrapping_mul(0x9E37_79B9);
+                        assert!(upstream.take(|| NOW, draw, None).is_ok());
+                    }
+                });
+            }
+        });
+        assert!(upstream.targets.iter().all(|target| target.in_flight() == 0));
     }
 
     #[test]

@@ -114,6 +114,11 @@ impl Target {
         if self.is_troubled() { self.breaker.lock().rests_for(now) } else { None }
     }
 
+    /// Whether it gets no calls but one that tries it.
+    pub fn is_resting(&self) -> bool {
+        self.is_troubled() && !matches!(*self.breaker.lock(), Breaker::Closed { .. })
+    }
+
     /// Takes the right to send it a call, or says for how many nanoseconds it rests.
     pub(super) fn try_pass(&self, now: Ticks) -> Result<(), u64> {
         if !self.is_troubled() {

@@ -8,6 +8,7 @@
 
 mod access_log;
 mod addresses;
+mod changes;
 mod cors;
 mod counting;
 mod credentials;

@@ -28,7 +28,7 @@ pub(super) struct TargetState {
     weight: u32,
     /// `up`; `resting` after failures in a row; `unhealthy` by its health check.
     state: TargetWord,
-    /// If it rests: seconds until a call tries it.
+    /// If it rests: seconds until a call may try it.
     #[serde(skip_serializing_if = "Option::is_none")]
     rests_for_seconds: Option<u64>,
     /// Calls that it is answering; counted where there are several targets.
@@ -49,7 +49,7 @@ enum TargetWord {
 
 impl TargetState {
     fn of(target: &Target, now: Ticks) -> Self {
-        let rests_for = target.rests_for(now);
+        let rests_for = target.is_resting().then(|| target.rests_for(now).unwrap_or_default());
         let state = match rests_for {
             Some(_) => TargetWord::Resting,
             None if target.is_healthy() => TargetWord::Up,
