@@ -11,12 +11,14 @@
 pub mod api;
 mod base62;
 pub mod code;
+pub mod content;
 pub mod cors;
 pub mod decide;
 pub mod facts;
 pub mod id;
 pub mod key;
 pub mod limit;
+pub mod media;
 pub mod method;
 pub mod operation;
 pub mod permission;
