@@ -79,7 +79,7 @@ codes! {
     /// The origin or referrer is not allowed.
     OriginForbidden = 25, "origin_forbidden", 403, "Origin not allowed for this key", "The key may not be used from this origin.";
     /// The content type is not allowed.
-    FormatForbidden = 26, "format_forbidden", 403, "Format not allowed for this key", "The key may not send or receive this content type.";
+    FormatForbidden = 26, "format_forbidden", 403, "Format not allowed for this key", "The key may not send this content type, or not receive the one that would be the answer; use one that its restrictions allow.";
     /// Outside the hours of the key.
     TimeForbidden = 27, "time_forbidden", 403, "Not at this time", "The key may not be used at this time.";
     /// The country is not allowed.
@@ -119,11 +119,13 @@ codes! {
     /// The client was too slow.
     RequestTimeout = 64, "request_timeout", 408, "Request took too long", "The request did not arrive in time; send it again without pauses.";
     /// The body is too large.
-    ContentTooLarge = 65, "content_too_large", 413, "Body too large", "The request body is larger than this API accepts; send less.";
+    ContentTooLarge = 65, "content_too_large", 413, "Body too large", "The request body is larger than this API or this key accepts; send less.";
     /// The target is too long.
     TargetTooLong = 66, "target_too_long", 414, "Address too long", "The request target is longer than 8 KiB; send the data in the body.";
     /// The header block is too large.
     HeadersTooLarge = 67, "headers_too_large", 431, "Headers too large", "Send at most 100 header fields and 32 KiB of them.";
+    /// The API does not take the content type.
+    MediaTypeUnsupported = 75, "media_type_unsupported", 415, "Content type not taken", "This API does not take a body of this content type; send one that the Accept header of this answer names.";
     /// Something of HTTP that the gateway does not do.
     NotImplemented = 68, "not_implemented", 501, "Not implemented", "Send the body with Content-Length or as plain chunked, without other transfer codings.";
     /// The API is for encrypted calls alone.

@@ -7,10 +7,12 @@
 use arrayvec::ArrayVec;
 
 use crate::code::Code;
+use crate::content::is_taken;
 use crate::facts::Facts;
 use crate::id::OrganizationId;
 use crate::key::{KeyKind, Standing};
 use crate::limit::{LimitRule, MAX_RULES, Reading, Weighed};
+use crate::media::MediaTypes;
 use crate::policy::Policy;
 use crate::time::Timestamp;
 
@@ -31,7 +33,7 @@ pub struct Key<'a> {
 
 /// What is being called with it.
 #[derive(Debug, Clone, Copy)]
-pub enum Target {
+pub enum Target<'a> {
     /// An API, through the gateway or named in a verification.
     Api {
         /// Who publishes it.
@@ -40,6 +42,8 @@ pub enum Target {
         active: bool,
         /// The link of the key's project to it.
         activation: Option<ActivationState>,
+        /// The types of bodies that it takes; `None` for all.
+        request_types: Option<&'a MediaTypes>,
     },
     /// The management API of this installation.
     Management,
@@ -97,6 +101,8 @@ pub enum Step {
     Kind,
     /// Is the API switched on, and activated for the project?
     Activation,
+    /// Does the API take what the call sends?
+    Formats,
     /// Do its restrictions allow the call?
     Restrictions,
     /// Does it have the permissions?
@@ -115,8 +121,8 @@ pub struct Admission<'a> {
 }
 
 /// The questions that [`admit`] asks, in order.
-const QUESTIONS: [Step; 6] =
-    [Step::State, Step::Expiry, Step::Kind, Step::Activation, Step::Restrictions, Step::Permissions];
+const QUESTIONS: [Step; 7] =
+    [Step::State, Step::Expiry, Step::Kind, Step::Activation, Step::Formats, Step::Restrictions, Step::Permissions];
 
 /// May this call happen, as far as the key and its rules are concerned?
 ///
@@ -124,7 +130,7 @@ const QUESTIONS: [Step; 6] =
 ///
 /// # Errors
 /// The code of the first question that was answered with no.
-pub fn admit<'a>(key: &Key<'a>, target: Target, facts: &Facts<'_>) -> Result<Admission<'a>, Code> {
+pub fn admit<'a>(key: &Key<'a>, target: Target<'_>, facts: &Facts<'_>) -> Result<Admission<'a>, Code> {
     let mut first = Code::Allowed;
     for step in QUESTIONS {
         let answer = judge(step, key, target, facts);
@@ -134,7 +140,7 @@ pub fn admit<'a>(key: &Key<'a>, target: Target, facts: &Facts<'_>) -> Result<Adm
 }
 
 /// Every question with its answer, up to the first no; what `explain` shows. Limits are not asked.
-pub fn trace(key: &Key<'_>, target: Target, facts: &Facts<'_>) -> ArrayVec<(Step, Code), 8> {
+pub fn trace(key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> ArrayVec<(Step, Code), 8> {
     let mut steps = ArrayVec::new();
     for step in QUESTIONS {
         let answer = judge(step, key, target, facts);
@@ -147,7 +153,7 @@ pub fn trace(key: &Key<'_>, target: Target, facts: &Facts<'_>) -> ArrayVec<(Step
 }
 
 /// The answer to one question.
-fn judge(step: Step, key: &Key<'_>, target: Target, facts: &Facts<'_>) -> Code {
+fn judge(step: Step, key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Code {
     match step {
         Step::State => match key.standing {
             Standing::Active => Code::Allowed,
@@ -164,6 +170,12 @@ fn judge(step: Step, key: &Key<'_>, target: Target, facts: &Facts<'_>) -> Code {
             (KeyKind::Secret, Target::Management) | (KeyKind::Management, Target::Api { .. }) => Code::KeyKindForbidden,
         },
         Step::Activation => judge_activation(key, target),
+        Step::Formats => match target {
+            Target::Api { request_types: Some(types), .. } if !is_taken(types, facts.content) => {
+                Code::MediaTypeUnsupported
+            }
+            Target::Api { .. } | Target::Management | Target::KeyAlone => Code::Allowed,
+        },
         Step::Restrictions => key.policy.restrictions.judge(facts).err().unwrap_or(Code::Allowed),
         Step::Permissions => match facts.needs {
             Some(needs) if !needs.allows(&key.policy.permissions) => Code::PermissionMissing,
@@ -173,8 +185,8 @@ fn judge(step: Step, key: &Key<'_>, target: Target, facts: &Facts<'_>) -> Code {
     }
 }
 
-fn judge_activation(key: &Key<'_>, target: Target) -> Code {
-    let Target::Api { organization, active, activation } = target else {
+fn judge_activation(key: &Key<'_>, target: Target<'_>) -> Code {
+    let Target::Api { organization, active, activation, .. } = target else {
         return Code::Allowed;
     };
     match activation {
@@ -233,7 +245,7 @@ mod tests {
     const OURS: OrganizationId = OrganizationId::from_entropy([1; 16]);
     const THEIRS: OrganizationId = OrganizationId::from_entropy([2; 16]);
 
-    fn code(change: impl FnOnce(&mut Key<'_>, &mut Target, &mut Facts<'_>)) -> Code {
+    fn code<'t>(change: impl FnOnce(&mut Key<'_>, &mut Target<'t>, &mut Facts<'_>)) -> Code {
         let policy = Policy { permissions: vec!["pets.*".parse().unwrap()], ..Policy::default() };
         let mut key = Key {
             standing: Standing::Active,
@@ -242,7 +254,12 @@ mod tests {
             organization: OURS,
             policy: &policy,
         };
-        let mut target = Target::Api { organization: OURS, active: true, activation: Some(ActivationState::Approved) };
+        let mut target = Target::Api {
+            organization: OURS,
+            active: true,
+            activation: Some(ActivationState::Approved),
+            request_types: None,
+        };
         let mut facts = Facts::at(Moment { wall: NOW, ticks: Ticks::from_nanos(1) });
         change(&mut key, &mut target, &mut facts);
         let steps = trace(&key, target, &facts);
@@ -252,7 +269,9 @@ mod tests {
     }
 
     fn activation(state: Option<ActivationState>) -> Code {
-        code(|_, target, _| *target = Target::Api { organization: OURS, active: true, activation: state })
+        code(|_, target, _| {
+            *target = Target::Api { organization: OURS, active: true, activation: state, request_types: None }
+        })
     }
 
     #[test]
@@ -281,7 +300,7 @@ mod tests {
         assert_eq!(
             code(|key, target, _| {
                 key.organization = THEIRS;
-                *target = Target::Api { organization: OURS, active: false, activation: None };
+                *target = Target::Api { organization: OURS, active: false, activation: None, request_types: None };
             }),
             Code::KeyUnknown
         );
@@ -299,6 +318,19 @@ mod tests {
             }),
             Code::Allowed
         );
+    }
+
+    #[test]
+    fn what_the_api_does_not_take_is_asked_before_what_the_key_may_send() {
+        let json = MediaTypes::try_from(vec!["application/json".to_owned()]).unwrap();
+        let approved = Some(ActivationState::Approved);
+        let of = |request_types| Target::Api { organization: OURS, active: true, activation: approved, request_types };
+        assert_eq!(
+            code(|_, target, _| *target = of(Some(&json))),
+            Code::MediaTypeUnsupported,
+            "nobody knows what it sends"
+        );
+        assert_eq!(code(|_, target, _| *target = of(None)), Code::Allowed);
     }
 
     #[test]

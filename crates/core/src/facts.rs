@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::content::Content;
 use crate::method::Method;
 use crate::permission::PermissionQuery;
 use crate::time::Moment;
@@ -19,6 +20,8 @@ pub struct Facts<'a> {
     pub method: Option<Method>,
     /// Its canonical path, if known.
     pub path: Option<&'a str>,
+    /// What it sends and takes, if known.
+    pub content: Option<&'a dyn Content>,
     /// Permissions that it needs.
     pub needs: Option<&'a PermissionQuery>,
     /// What it counts against limits; an ordinary call costs 1.
@@ -28,6 +31,6 @@ pub struct Facts<'a> {
 impl Facts<'_> {
     /// The facts of a call of which only the moment is known.
     pub const fn at(at: Moment) -> Self {
-        Self { at, client: None, certificate: None, method: None, path: None, needs: None, cost: 1 }
+        Self { at, client: None, certificate: None, method: None, path: None, content: None, needs: None, cost: 1 }
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cors::Cors;
 use crate::key::{DEFAULT_KEY_DAYS, Prefix};
 use crate::limit::LimitRule;
+use crate::media::MediaTypes;
 use crate::target::CanonicalTarget;
 
 mod key_location;
@@ -162,6 +163,12 @@ pub struct ApiSettings {
     /// Longest request body.
     #[serde(default = "default_body_limit_bytes")]
     pub body_limit_bytes: u64,
+    /// Types of bodies that it takes; `None` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_types: Option<MediaTypes>,
+    /// Types of answers that it gives; `None` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_types: Option<MediaTypes>,
     /// Calls that are answered at once; `None` for as many as come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent_calls: Option<u32>,
@@ -227,6 +234,8 @@ impl ApiSettings {
             key_prefix: Prefix::default(),
             key_days: DEFAULT_KEY_DAYS,
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
+            request_types: None,
+            response_types: None,
             max_concurrent_calls: None,
             upstream_timeout_seconds: DEFAULT_UPSTREAM_TIMEOUT_SECONDS,
             connect_timeout_seconds: None,

@@ -4,10 +4,12 @@
 //! as "nobody" to one person and as "anybody" to the next, so it can't be written down.
 
 mod certificates;
+mod formats;
 mod networks;
 mod paths;
 
 pub use certificates::{Certificates, CertificatesError, fingerprint};
+pub use formats::{Formats, FormatsError};
 pub use networks::{Networks, NetworksError};
 pub use paths::{PathPattern, PathPatterns, PathsError};
 
@@ -33,6 +35,9 @@ pub struct Restrictions {
     /// Client certificates with which the key must come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<Certificates>,
+    /// What may be sent and received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formats: Option<Formats>,
 }
 
 impl Restrictions {
@@ -67,6 +72,9 @@ impl Restrictions {
         {
             return Err(Code::CertificateForbidden);
         }
-        Ok(())
+        match &self.formats {
+            Some(formats) => formats.judge(facts.content),
+            None => Ok(()),
+        }
     }
 }

@@ -96,6 +96,12 @@ pub struct Update {
     /// Stop asking targets whether they are well.
     #[arg(long, conflicts_with_all = ["health_check_path", "health_check_seconds"])]
     no_health_check: bool,
+    /// Take bodies of every type again.
+    #[arg(long, conflicts_with = "request_types")]
+    any_request_type: bool,
+    /// Give answers of every type again.
+    #[arg(long, conflicts_with = "response_types")]
+    any_response_type: bool,
     /// Leave the word to the upstream which pages may call.
     #[arg(long, conflicts_with = "cors_origins")]
     no_cors: bool,
@@ -171,6 +177,13 @@ struct Settings {
     /// Longest request body.
     #[arg(long, value_name = "N")]
     body_limit_bytes: Option<u64>,
+    /// A type of request body it takes, such as application/json, application/*, application/*+json or */*; repeat for
+    /// several. Every type unless given.
+    #[arg(long = "request-type", value_name = "TYPE")]
+    request_types: Vec<String>,
+    /// A type of answer it gives; an answer of another type does not reach the client. Repeat for several.
+    #[arg(long = "response-type", value_name = "TYPE")]
+    response_types: Vec<String>,
     /// Calls that are answered at once; further ones are refused. 0 for as many as come.
     #[arg(long, value_name = "N")]
     max_concurrent_calls: Option<u32>,
@@ -224,6 +237,8 @@ impl Settings {
             .with("key_prefix", self.key_prefix.map(|prefix| prefix.as_str().to_owned()))
             .with("key_days", self.key_days)
             .with("body_limit_bytes", self.body_limit_bytes)
+            .with_list("request_types", &self.request_types)
+            .with_list("response_types", &self.response_types)
             .with("max_concurrent_calls", self.max_concurrent_calls.map(or_none))
             .with("upstream_timeout_seconds", self.upstream_timeout_seconds)
             .with("connect_timeout_seconds", self.connect_timeout_seconds.map(or_none))
@@ -266,6 +281,8 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
                 .with("targets", ask.no_targets.then(|| Value::Array(Vec::new())))
                 .with("open_operations", ask.no_open_operations.then(|| Value::Array(Vec::new())))
                 .with("anonymous_rate_limits", ask.no_anonymous_rate_limits.then(|| Value::Array(Vec::new())))
+                .with("request_types", ask.any_request_type.then_some(Value::Null))
+                .with("response_types", ask.any_response_type.then_some(Value::Null))
                 .with("health_check", ask.no_health_check.then_some(Value::Null))
                 .with("cors", ask.no_cors.then_some(Value::Null))
                 .with("openapi", ask.no_openapi.then_some(Value::Null));

@@ -130,6 +130,9 @@ pub struct Update {
     /// Let it be used without a client certificate.
     #[arg(long, conflicts_with = "certificates")]
     no_certificates: bool,
+    /// Let it send and receive content of every type and length.
+    #[arg(long, conflicts_with_all = ["request_types", "response_types", "max_body_bytes"])]
+    no_formats: bool,
     /// Take all rate limits away.
     #[arg(long, conflicts_with = "rate_limits")]
     no_rate_limits: bool,
@@ -247,6 +250,7 @@ fn update(ask: Update, session: &mut Session<'_>) -> Result<Exit, Fault> {
         ("methods", ask.no_methods),
         ("paths", ask.no_paths),
         ("certificates", ask.no_certificates),
+        ("formats", ask.no_formats),
     ];
     if given.is_some() || gone.iter().any(|(_, gone)| *gone) {
         // The API replaces restrictions as a whole; those that nobody mentioned must survive.
@@ -254,7 +258,14 @@ fn update(ask: Update, session: &mut Session<'_>) -> Result<Exit, Fault> {
         let object = session.server.get(&what, &format!("{}/{id}", KEY.path), &[])?;
         let mut merged: Map<String, Value> =
             object.get("restrictions").and_then(Value::as_object).cloned().unwrap_or_default();
-        if let Some(Value::Object(given)) = given {
+        if let Some(Value::Object(mut given)) = given {
+            // A further bound on content takes none of the others away.
+            if let (Some(Value::Object(own)), Some(Value::Object(more))) =
+                (merged.get("formats"), given.get_mut("formats"))
+            {
+                let more_of_it = std::mem::replace(more, own.clone());
+                more.extend(more_of_it);
+            }
             merged.extend(given);
         }
         for (name, gone) in gone {

@@ -1,4 +1,5 @@
-//! What a key may do, as options: `--permission`, `--network`, `--method`, `--path`, `--certificate`, `--rate-limit`.
+//! What a key may do, as options: `--permission`, `--network`, `--method`, `--path`, `--certificate`,
+//! `--request-type`, `--response-type`, `--max-body-bytes`, `--rate-limit`.
 
 use clap::Args;
 use keystile_core::limit::LimitRule;
@@ -30,6 +31,15 @@ pub(super) struct PolicyArgs {
     /// A client certificate it must come with, by its SHA-256 in hexadecimal; repeat for several.
     #[arg(long = "certificate", value_name = "SHA256")]
     certificates: Vec<String>,
+    /// A type of body it may send, such as application/json, application/*, application/*+json or */*; repeat for several.
+    #[arg(long = "request-type", value_name = "TYPE")]
+    request_types: Vec<String>,
+    /// A type of answer it may receive; repeat for several.
+    #[arg(long = "response-type", value_name = "TYPE")]
+    response_types: Vec<String>,
+    /// Longest request body it may send, if its API allows no less.
+    #[arg(long, value_name = "N")]
+    max_body_bytes: Option<u64>,
     /// How often: 100/min, name=100/60s, or bucket:name=100/60s,burst=20; repeat for several.
     #[arg(long = "rate-limit", value_name = "LIMIT", value_parser = rate_limit)]
     rate_limits: Vec<LimitRule>,
@@ -58,6 +68,17 @@ impl PolicyArgs {
         }
         if !self.certificates.is_empty() {
             restrictions.insert("certificates".to_owned(), json!(self.certificates));
+        }
+        let mut formats = Map::new();
+        if !self.request_types.is_empty() {
+            formats.insert("request_types".to_owned(), json!(self.request_types));
+        }
+        if !self.response_types.is_empty() {
+            formats.insert("response_types".to_owned(), json!(self.response_types));
+        }
+        formats.extend(self.max_body_bytes.map(|most| ("max_body_bytes".to_owned(), most.into())));
+        if !formats.is_empty() {
+            restrictions.insert("formats".to_owned(), formats.into());
         }
         let mut fields = Map::new();
         if !self.permissions.is_empty() {

@@ -11,6 +11,7 @@ use super::fault::{Exit, Fault};
 use super::screen::{Screen, harmless};
 use super::secret::Secret;
 use super::server::{Payload, Server};
+use super::session::Fields;
 use super::table::field;
 use super::{Global, management_key};
 
@@ -29,6 +30,15 @@ pub struct Ask {
     /// The path that would be called.
     #[arg(long, requires = "method")]
     path: Option<String>,
+    /// The Content-Type that the call would have.
+    #[arg(long, value_name = "TYPE", requires = "path")]
+    content_type: Option<String>,
+    /// The length of the body that it would have; 0 for none.
+    #[arg(long, value_name = "N", requires = "path")]
+    body_bytes: Option<u64>,
+    /// The Accept that it would have.
+    #[arg(long, value_name = "TYPES", requires = "path")]
+    accept: Option<String>,
     /// The address that would call.
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<std::net::IpAddr>,
@@ -70,7 +80,16 @@ pub(super) fn run(
         }
     };
     add("api", ask.api.map(Value::String));
-    add("operation", ask.method.zip(ask.path).map(|(m, p)| json!({ "method": m.to_uppercase(), "path": p })));
+    let operation = ask.method.zip(ask.path).map(|(method, path)| {
+        Fields::default()
+            .with("method", Some(method.to_uppercase()))
+            .with("path", Some(path))
+            .with("content_type", ask.content_type)
+            .with("body_bytes", ask.body_bytes)
+            .with("accept", ask.accept)
+            .0
+    });
+    add("operation", operation.map(Value::Object));
     let mut client = serde_json::Map::new();
     client.extend(ask.ip.map(|ip| ("ip".to_owned(), json!(ip.to_string()))));
     client.extend(ask.certificate.map(|certificate| ("certificate".to_owned(), certificate.into())));

@@ -198,12 +198,13 @@ fn decide_key(key: &Recognised) -> decide::Key<'_> {
     }
 }
 
-fn target(door: Door<'_>, key: &Recognised) -> Target {
+fn target<'a>(door: Door<'a>, key: &Recognised) -> Target<'a> {
     match door {
         Door::Api(api) => Target::Api {
             organization: api.organization,
             active: api.active,
             activation: key.project.activation(api.number),
+            request_types: api.request_types.as_ref(),
         },
         Door::Management => Target::Management,
         Door::KeyAlone => Target::KeyAlone,

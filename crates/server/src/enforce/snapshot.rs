@@ -10,6 +10,7 @@ use keystile_core::api::{Access, KeyLocation, UnknownOperations, open_table};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ApiId, OrganizationId, ProjectId};
 use keystile_core::key::Environment;
+use keystile_core::media::MediaTypes;
 use keystile_core::operation::OperationTable;
 use keystile_core::policy::Policy;
 use keystile_store::records::Api;
@@ -136,6 +137,12 @@ pub struct ApiView {
     pub key_places: Vec<KeyPlace>,
     /// Longest request body.
     pub body_limit_bytes: u64,
+    /// Types of bodies that it takes, if not all.
+    pub request_types: Option<MediaTypes>,
+    /// The same as a client is told of it.
+    pub accept: Option<HeaderValue>,
+    /// Types of answers that it gives, if not all.
+    pub response_types: Option<MediaTypes>,
     /// Calls that are being answered.
     pub in_flight: InFlight,
     /// How many there may be.
@@ -183,6 +190,12 @@ impl ApiView {
             strip_prefix: settings.strip_prefix,
             key_places: settings.key_locations.iter().map(KeyPlace::new).collect(),
             body_limit_bytes: settings.body_limit_bytes,
+            accept: settings
+                .request_types
+                .as_ref()
+                .map(|types| HeaderValue::try_from(types.to_string()).expect("names of media types are visible ASCII")),
+            request_types: settings.request_types.clone(),
+            response_types: settings.response_types.clone(),
             in_flight: alive.in_flight,
             max_concurrent_calls: settings.max_concurrent_calls,
             upstream_timeout: Duration::from_secs(settings.upstream_timeout_seconds.into()),

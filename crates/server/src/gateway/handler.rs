@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use keystile_core::Code;
 use keystile_core::api::{Access, UnknownOperations, UpstreamProtocol};
+use keystile_core::content::is_taken;
 use keystile_core::facts::Facts;
 use keystile_core::id::RequestId;
 use keystile_core::method::Method;
@@ -21,6 +22,7 @@ use keystile_core::target::{CanonicalTarget, TargetError};
 
 use super::body::{Answer, BodyBound, Outgoing, Tally};
 use super::client::TrustedProxies;
+use super::content::{RequestContent, answer_rule, judge_answer, longest_body};
 use super::cors::{self, is_preflight};
 use super::credential;
 use super::forward::forward;
@@ -35,10 +37,10 @@ use super::tunnel::{self, Asked, Slot, Tunnel, Watch};
 use super::via::Via;
 use super::websocket;
 use super::wire::Exchange;
-use crate::enforce::engine::{Door, Engine};
+use crate::enforce::engine::{Door, Engine, Verdict};
 use crate::enforce::in_flight::Bound;
 use crate::enforce::operations::Label;
-use crate::enforce::snapshot::ApiView;
+use crate::enforce::snapshot::{ApiView, PolicyView};
 use crate::exposure::Exposures;
 use crate::usage::{Pending, Recorder};
 
@@ -191,6 +193,9 @@ impl Worker {
         match tunnel::ask(&self.pool, &going.api, request).await {
             Ok(Asked::Plain(response, lease)) => going.answer(response, lease, pending, self, receipt),
             Ok(Asked::Switched(response, far)) => {
+                if let Err(refusal) = judge_answer(&going.api, None, &HeaderMap::new()) {
+                    return refuse(refusal.and_limits(going.limits), pending, receipt);
+                }
                 let (mut parts, _) = response.into_parts();
                 going.dress(&mut parts, receipt.id_header);
                 websocket::put(&mut parts.headers);
@@ -273,48 +278,49 @@ impl Worker {
             return Err(Code::CertificateMissing.into());
         }
         take_places(&self.bound, &api, pending)?;
+        let asks_for_websocket = caller.speaks == Protocol::Http1
+            && parts.version == http::Version::HTTP_11
+            && api.upstream.protocol == UpstreamProtocol::Http1
+            && body.is_end_stream()
+            && websocket::is_asked_for(&parts.method, &parts.headers);
+        // Messages of gRPC are measured one by one as they come.
+        let least = if receipt.is_grpc { 0 } else { body.size_hint().lower() };
+        let content = RequestContent {
+            headers: &parts.headers,
+            body: (!body.is_end_stream()).then_some(least),
+            is_websocket: asks_for_websocket,
+        };
         let facts = Facts {
             client: Some(client),
             certificate: caller.certificate,
             method: Some(method),
             path: Some(path),
+            content: Some(&content),
             ..Facts::at(pending.began())
         };
         let verdict = match (api.access, key) {
             (Access::Key, Some(text)) => Some(self.engine.check(&text, Door::Api(&api), &facts)),
             (Access::Key, None) if api.open.find(method, path).is_none() => return Err(Code::KeyMissing.into()),
-            (Access::Open, _) | (Access::Key, None) if !api.active => return Err(Code::ApiInactive.into()),
-            (Access::Open, _) | (Access::Key, None) if api.anonymous.rules.is_empty() => None,
-            (Access::Open, _) | (Access::Key, None) => {
-                Some(api.strangers.check(&api.anonymous, client, pending.began().ticks))
-            }
+            (Access::Key, None) | (Access::Open, _) => admit_stranger(&api, client, &facts)?,
         };
         if let Some(key) = verdict.as_ref().and_then(|verdict| verdict.key.as_ref()) {
             pending.key(key);
         }
         let limits = verdict.as_ref().map(|verdict| LimitFields::of(verdict, &api.anonymous)).unwrap_or_default();
         if let Some(code) = verdict.as_ref().map(|verdict| verdict.code).filter(|code| !code.is_allowed()) {
-            return Err(Refusal::with_limits(code, limits).into());
+            return Err(Refusal::with_limits(code, limits).and_types(&api).into());
         }
         if api.unknown_operations == UnknownOperations::Refuse && api.operations.is_unknown(method, path) {
             return Err(Refusal::with_limits(Code::OperationUnknown, limits).into());
         }
-        let bound = if receipt.is_grpc {
-            BodyBound::messages(api.body_limit_bytes)
-        } else {
-            BodyBound::Whole(api.body_limit_bytes)
-        };
+        let longest = longest_body(&api, verdict.as_ref());
+        let bound = if receipt.is_grpc { BodyBound::messages(longest) } else { BodyBound::Whole(longest) };
         if !bound.allows(body.size_hint().lower()) {
             return Err(Code::ContentTooLarge.into());
         }
         let address = if client == caller.address { caller.forwarded_for.clone() } else { address_header(client) };
         // Over HTTP/1.1 the guard is patient for all of them; the streams of gRPC may rest as long as their answers may.
         let patience = (caller.speaks == Protocol::Http2 && !receipt.is_grpc).then_some(self.body_patience);
-        let asks_for_websocket = caller.speaks == Protocol::Http1
-            && parts.version == http::Version::HTTP_11
-            && api.upstream.protocol == UpstreamProtocol::Http1
-            && body.is_end_stream()
-            && websocket::is_asked_for(&parts.method, &parts.headers);
         let (outgoing, tally) = Outgoing::new(body, bound, patience);
         let mut request = Request::new(outgoing);
         *request.uri_mut() = upstream_uri(&api, &target, &parts.uri)?;
@@ -332,6 +338,7 @@ impl Worker {
         }
         *request.method_mut() = parts.method;
         let verdict_has_key = verdict.as_ref().is_some_and(|verdict| verdict.key.is_some());
+        let answer_rule = answer_rule(verdict.as_ref());
         let websocket = asks_for_websocket.then(|| {
             websocket::put(request.headers_mut());
             Box::new(Watch {
@@ -347,7 +354,7 @@ impl Worker {
         });
         // Of what was made for one caller caches keep nothing for others (G-20).
         let is_private = api.vary.is_some() && verdict_has_key && (method == Method::Get || method == Method::Head);
-        Ok(Going { api, request: Some(request), tally, limits, is_private, websocket })
+        Ok(Going { api, request: Some(request), tally, limits, is_private, answer_rule, websocket })
     }
 
     /// The key of a call to this API. One that others could read is refused and reported.
@@ -407,6 +414,19 @@ fn take_places(bound: &Bound, api: &ApiView, pending: &mut Pending) -> Result<()
     Ok(())
 }
 
+/// Lets a call through that needs no key, if nothing else is against it: the API is on, takes what is sent, and has room
+/// for its address.
+fn admit_stranger(api: &ApiView, client: IpAddr, facts: &Facts<'_>) -> Result<Option<Verdict>, Refusal> {
+    if !api.active {
+        return Err(Code::ApiInactive.into());
+    }
+    if api.request_types.as_ref().is_some_and(|types| !is_taken(types, facts.content)) {
+        return Err(Refusal::from(Code::MediaTypeUnsupported).and_types(api));
+    }
+    let has_limits = !api.anonymous.rules.is_empty();
+    Ok(has_limits.then(|| api.strangers.check(&api.anonymous, client, facts.at.ticks)))
+}
+
 /// A call that goes to its upstream.
 struct Going {
     api: Arc<ApiView>,
@@ -416,6 +436,8 @@ struct Going {
     limits: LimitFields,
     /// Whether its answer is for its caller alone.
     is_private: bool,
+    /// Whose word it is which answers may come, if not all may.
+    answer_rule: Option<Arc<PolicyView>>,
     /// If it asks for one.
     websocket: Option<Box<Watch>>,
 }
@@ -430,6 +452,12 @@ impl Going {
         receipt: Receipt,
     ) -> Response<Answer> {
         let (mut parts, incoming) = response.into_parts();
+        if !incoming.is_end_stream()
+            && let Err(refusal) = judge_answer(&self.api, self.answer_rule.as_deref(), &parts.headers)
+        {
+            // The connection goes with the lease: what is left of the answer is nobody's.
+            return refuse(refusal.and_limits(self.limits), pending, receipt);
+        }
         self.dress(&mut parts, receipt.id_header);
         pending.began_answer(parts.status.as_u16());
         let pause = worker.pauses.begin(self.api.idle_timeout, self.api.total_timeout);

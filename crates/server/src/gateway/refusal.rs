@@ -1,6 +1,6 @@
 //! The gateway's own answers: why a call does not go on, and what its client is told of it and of its limits.
 
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use keystile_core::Code;
 use keystile_core::id::RequestId;
@@ -12,6 +12,7 @@ use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::wire::Exchange;
 use crate::enforce::engine::Verdict;
+use crate::enforce::snapshot::ApiView;
 use crate::enforce::strangers::AnonymousLimits;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem, RETRY_SECONDS};
 use crate::ratelimit;
@@ -26,11 +27,13 @@ pub(super) struct Refusal {
     code: Code,
     /// Boxed: refusals are rare, and every step hands one on.
     limits: Option<Box<LimitFields>>,
+    /// The types that would be taken (RFC 9110 §15.5.16).
+    accept: Option<Box<HeaderValue>>,
 }
 
 impl From<Code> for Refusal {
     fn from(code: Code) -> Self {
-        Self { problem: Problem::of(code), code, limits: None }
+        Self { problem: Problem::of(code), code, limits: None, accept: None }
     }
 }
 
@@ -54,9 +57,20 @@ impl Refusal {
         Self { limits: Some(Box::new(limits)), ..code.into() }
     }
 
+    /// The same, with what the client is told of its limits.
+    pub(super) fn and_limits(self, limits: LimitFields) -> Self {
+        Self { limits: Some(Box::new(limits)), ..self }
+    }
+
+    /// The same, with the types that an API takes if that is what was wrong.
+    pub(super) fn and_types(self, api: &ApiView) -> Self {
+        let accept = api.accept.clone().filter(|_| self.code == Code::MediaTypeUnsupported);
+        Self { accept: accept.map(Box::new), ..self }
+    }
+
     /// With a sentence that says more than the code's own.
     pub(super) fn because(code: Code, detail: &'static str) -> Self {
-        Self { problem: Problem::of(code).because(detail), code, limits: None }
+        Self { problem: Problem::of(code).because(detail), code, limits: None, accept: None }
     }
 }
 
@@ -107,6 +121,9 @@ pub(super) fn refuse(refusal: Refusal, mut pending: Pending, receipt: Receipt) -
     if refusal.code == Code::MethodNotAllowed {
         headers
             .insert(ALLOW, HeaderValue::try_from(MethodSet::ALL.to_string()).expect("method names are visible ASCII"));
+    }
+    if let Some(accept) = refusal.accept {
+        headers.insert(ACCEPT, *accept);
     }
     if let Some(limits) = refusal.limits {
         limits.put(headers);

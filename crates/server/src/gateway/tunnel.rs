@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::time::{Instant, timeout};
 
 use super::body::Outgoing;
+use super::content::{Frames, carries_frames};
 use super::ending::Ending;
 use super::forward::{Attempt, Fault, ForwardError, within};
 use super::handler::Caller;
@@ -112,13 +113,15 @@ impl Watch {
         let Some(api) = self.engine.snapshot.apis.get(self.api).clone() else { return false };
         let is_as_it_must_be = api.active
             && (self.encrypted || !api.require_tls)
-            && (self.caller.certificate.is_some() || !api.require_client_certificate);
+            && (self.caller.certificate.is_some() || !api.require_client_certificate)
+            && carries_frames(&api);
         let Some(key) = &self.key else { return is_as_it_must_be && api.access == Access::Open };
         let facts = Facts {
             client: Some(self.client),
             certificate: self.caller.certificate,
             method: Some(Method::Get),
             path: Some(&self.path),
+            content: Some(&Frames),
             ..Facts::at(self.clock.now())
         };
         is_as_it_must_be && self.engine.still_allows(key, &api, &facts)

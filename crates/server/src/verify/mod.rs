@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use keystile_core::Code;
+use keystile_core::content::Content;
 use keystile_core::decide::Step;
 use keystile_core::facts::Facts;
 use keystile_core::id::RequestId;
@@ -159,6 +160,7 @@ fn judge(
         certificate,
         method,
         path,
+        content: question.operation.as_ref().map(|operation| operation as &dyn Content),
         needs,
         cost: question.cost.unwrap_or(1),
         ..Facts::at(pending.began())

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use keystile_core::content::{Content, Sent};
 use serde::Deserialize;
 
 /// A question about a key. Unknown fields are refused: a condition that is not understood must not be passed over.
@@ -33,7 +34,7 @@ pub(super) struct Question<'a> {
 }
 
 /// A call.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Operation<'a> {
     /// Its method.
@@ -42,6 +43,32 @@ pub(super) struct Operation<'a> {
     /// Its path, perhaps with a query.
     #[serde(borrow)]
     pub(super) path: Cow<'a, str>,
+    /// Its `Content-Type`, if it has a body that says what it is.
+    #[serde(borrow, default)]
+    pub(super) content_type: Option<Cow<'a, str>>,
+    /// The length of its body; 0 for none.
+    #[serde(default)]
+    pub(super) body_bytes: Option<u64>,
+    /// Its `Accept`; anything will do if nothing is said.
+    #[serde(borrow, default)]
+    pub(super) accept: Option<Cow<'a, str>>,
+}
+
+impl Content for Operation<'_> {
+    // Neither a type nor a length says nothing: the call could have a body of any kind.
+    fn sent(&self) -> Sent<'_> {
+        match (&self.content_type, self.body_bytes) {
+            (_, Some(0)) => Sent::Nothing,
+            (None, None) => Sent::Unknown,
+            (content_type, bytes) => {
+                Sent::Body { content_type: content_type.as_ref().map(|value| value.as_bytes().into()), bytes }
+            }
+        }
+    }
+
+    fn accept(&self) -> Option<Cow<'_, [u8]>> {
+        self.accept.as_ref().map(|value| value.as_bytes().into())
+    }
 }
 
 /// Who calls.

@@ -269,3 +269,36 @@ fn ordinary_calls_go_to_an_upstream_over_few_connections_of_http_2() {
     let answer = plain.call("GET /open", &[], b"");
     plain.check_problem(&answer, 502, "upstream_unreachable", "no HTTP/2 there");
 }
+
+#[test]
+fn g21_content_types_and_lengths_are_judged_as_elsewhere() {
+    let scene = Scene::new(json!({}));
+    let mut client = scene.client();
+    let key = format!("/v1/keys/{}", scene.stage.key_id);
+    let api = format!("/v1/apis/{}", scene.stage.api_id);
+    let formats = |formats: Value| json!({ "restrictions": { "formats": formats } });
+    for (path, rule, code, word) in [
+        (&key, formats(json!({ "request_types": ["application/json"] })), Code::PermissionDenied, "format_forbidden"),
+        (&key, formats(json!({ "response_types": ["application/json"] })), Code::PermissionDenied, "format_forbidden"),
+        (&key, formats(json!({ "max_body_bytes": 2 })), Code::ResourceExhausted, "content_too_large"),
+        (&key, formats(json!({ "request_types": ["application/grpc"], "max_body_bytes": 3 })), Code::Ok, ""),
+        (&key, formats(json!({ "response_types": ["application/grpc"] })), Code::Ok, ""),
+        (&api, json!({ "request_types": ["application/json"] }), Code::InvalidArgument, "media_type_unsupported"),
+        (&api, json!({ "request_types": ["application/*"] }), Code::Ok, ""),
+        (&api, json!({ "response_types": ["application/json"] }), Code::Unavailable, "upstream_unreachable"),
+        (&api, json!({ "response_types": ["application/grpc"] }), Code::Ok, ""),
+    ] {
+        let (status, answer) = scene.stage.manage.patch(path, &rule);
+        assert_eq!(status, 200, "{answer}");
+        let before = scene.echo.seen.lock().unwrap().len();
+        match scene.unary(&mut client, scene.request(b"abc".to_vec())) {
+            Ok(answer) => assert_eq!((Code::Ok, &*answer.into_inner()), (code, &b"abc"[..]), "{rule}"),
+            Err(status) => {
+                assert_eq!(status.code(), code, "{rule}: {status:?}");
+                assert!(status.message().starts_with(&format!("{word}: ")), "{rule}: {status:?}");
+                let reached = scene.echo.seen.lock().unwrap().len() - before;
+                assert_eq!(reached, usize::from(rule.to_string().contains("response")), "{rule}");
+            }
+        }
+    }
+}

@@ -460,3 +460,21 @@ fn a_body_of_a_method_that_seldom_has_one_arrives() {
         assert!(seen.len() == 2 && seen.iter().all(|seen| seen.body == b"hello"), "{method}: {seen:?}");
     }
 }
+
+#[test]
+fn g21_a_suffix_of_grpc_is_a_type_of_its_own() {
+    let served = in_clear();
+    let formats =
+        json!({ "restrictions": { "formats": { "request_types": ["application/grpc", "application/*+proto"] } } });
+    let stage = Stage::on(&served.installation, json!({}), formats);
+    let mut client = Client::connect(&stage);
+    for (content_type, allowed) in
+        [("application/grpc", true), ("application/grpc+proto", true), ("application/grpc+json", false)]
+    {
+        let fields = [("content-type", content_type), ("te", "trailers")];
+        let answer = client.call(request(&stage, Method::POST, "/a.B/C", &fields), b"\0\0\0\0\x01x").unwrap();
+        let status = answer.headers.get("grpc-status").map(|status| status.to_str().unwrap());
+        assert_eq!(status, (!allowed).then_some("7"), "{content_type}: {answer:?}");
+        assert_eq!(stage.upstream.take_requests().len(), usize::from(allowed), "{content_type}");
+    }
+}

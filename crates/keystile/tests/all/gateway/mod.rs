@@ -12,6 +12,7 @@ mod changes;
 mod cors;
 mod counting;
 mod credentials;
+mod formats;
 mod framing;
 mod grpc;
 mod headers;

@@ -261,3 +261,41 @@ fn g19_http_1_0_switches_nothing() {
     assert!(!answer.contains(" 101 "), "{answer}");
     assert!(stage.upstream.requests().iter().all(|seen| seen.all("upgrade").is_empty()));
 }
+
+#[test]
+fn g19_frames_say_nothing_of_their_type_and_pass_where_any_bytes_may() {
+    for (field, bytes) in [("request_types", 415), ("response_types", 502)] {
+        for (types, status) in [("application/json", bytes), ("application/octet-stream", 101), ("*/*", 101)] {
+            let stage = Stage::with(json!({ field: [types] }), json!({}));
+            stage.upstream.script([Step::Send(GRANTS.to_vec()), Step::UntilClosed]);
+            assert_eq!(open(&stage).1.status, status, "an API with {field} {types}");
+            let status = if status == 101 { 101 } else { 403 };
+            let formats = json!({ "restrictions": { "formats": { field: [types] } } });
+            let stage = Stage::with(json!({}), formats);
+            stage.upstream.script([Step::Send(GRANTS.to_vec()), Step::UntilClosed]);
+            assert_eq!(open(&stage).1.status, status, "a key with {field} {types}");
+            if status == 403 {
+                stage.saw_nothing("a WebSocket that may not be");
+            }
+        }
+    }
+}
+
+#[test]
+fn g19_a_rule_about_types_ends_the_sockets_that_it_forbids() {
+    let stage = Stage::new();
+    stage.upstream.script([Step::Send(GRANTS.to_vec()), Step::UntilClosed]);
+    for (path, rule) in [
+        (
+            format!("/v1/keys/{}", stage.key_id),
+            json!({ "restrictions": { "formats": { "request_types": ["text/*"] } } }),
+        ),
+        (format!("/v1/apis/{}", stage.api_id), json!({ "response_types": ["text/*"] })),
+    ] {
+        let (mut client, answer) = open(&stage);
+        assert_eq!(answer.status, 101);
+        assert_eq!(stage.manage.patch(&path, &rule).0, 200);
+        assert!(client.until_closed().is_some(), "{path}");
+        stage.manage.patch(&path, &json!({ "restrictions": {} }));
+    }
+}

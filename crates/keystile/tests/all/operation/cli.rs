@@ -205,7 +205,7 @@ fn keys_live_from_the_command_line() {
     );
     let verified_json: Value = serde_json::from_str(&verified.out).unwrap();
     assert_eq!((verified.code, &verified_json["allowed"]), (0, &json!(true)));
-    assert_eq!(verified_json["trace"].as_array().unwrap().len(), 7);
+    assert_eq!(verified_json["trace"].as_array().unwrap().len(), 8);
     assert!(!verified.out.contains(&caller.key) && !verified.err.contains(&caller.key));
 }
 
@@ -460,4 +460,45 @@ fn a_key_is_bound_to_a_certificate_asked_about_and_let_go() {
     let (code, said) = verify(&[]);
     assert!(code == 3 && said.contains("certificate_missing"), "{said}");
     assert_eq!(verify(&["--certificate", &other]).0, 0);
+}
+
+#[test]
+fn a_key_and_an_api_are_bound_to_formats_asked_about_and_let_go() {
+    let world = shared();
+    let shell = shell(world);
+    let caller = world.caller(&json!({}));
+    let first = ["key", "update", &caller.id, "--request-type", "application/json", "--request-type", "text/*"];
+    shell.exits(0, &first);
+    let changed = shell.json(&["key", "update", &caller.id, "--max-body-bytes", "10", "--response-type", "*/*"]);
+    let formats =
+        json!({ "request_types": ["application/json", "text/*"], "response_types": ["*/*"], "max_body_bytes": 10 });
+    assert_eq!(changed["restrictions"], json!({ "formats": formats }), "what was bound stays bound");
+    let verify = |more: &[&str]| {
+        let args = [&["key", "verify", "--api", &caller.api, "--method", "post", "--path", "/x"][..], more].concat();
+        let ended = run_with(&mut shell.command(&args), format!("{}\n", caller.key).as_bytes());
+        (ended.code, ended.out)
+    };
+    let json_type = ["--content-type", "application/json", "--body-bytes", "10", "--accept", "text/html"];
+    assert_eq!(verify(&json_type).0, 0);
+    for (more, code) in [
+        (&["--content-type", "image/png"][..], "format_forbidden"),
+        (&["--content-type", "text/csv", "--body-bytes", "11"], "content_too_large"),
+        (&[], "format_forbidden"),
+    ] {
+        let (ended, said) = verify(more);
+        assert!(ended == 3 && said.contains(code), "{more:?}: {said}");
+    }
+    let changed = shell.json(&["key", "update", &caller.id, "--no-formats"]);
+    assert_eq!(changed["restrictions"], json!({}));
+    assert_eq!(verify(&[]).0, 0);
+    let api = |more: &[&str]| shell.json(&[&["api", "update", &caller.api][..], more].concat());
+    let bound = api(&["--request-type", "application/json", "--response-type", "text/*"]);
+    assert_eq!((&bound["request_types"], &bound["response_types"]), (&json!(["application/json"]), &json!(["text/*"])));
+    let (ended, said) = verify(&["--content-type", "text/csv"]);
+    assert!(ended == 3 && said.contains("media_type_unsupported"), "{said}");
+    let free = api(&["--any-request-type", "--any-response-type"]);
+    assert!(free.get("request_types").is_none() && free.get("response_types").is_none(), "{free}");
+    for wrong in [["--request-type", "json"], ["--max-body-bytes", "x"]] {
+        shell.exits(2, &[&["key", "update", &caller.id][..], &wrong].concat());
+    }
 }

@@ -177,7 +177,7 @@ fn explain_shows_every_question_up_to_the_first_no() {
             .collect();
         (answer["code"].as_str().unwrap().to_owned(), steps)
     };
-    let all = ["state", "expiry", "kind", "activation", "restrictions", "permissions", "limits"];
+    let all = ["state", "expiry", "kind", "activation", "formats", "restrictions", "permissions", "limits"];
     let (code, steps) = trace("GET");
     assert_eq!(code, "allowed");
     assert_eq!(steps.iter().map(|(step, _)| step.as_str()).collect::<Vec<_>>(), all);
@@ -189,6 +189,60 @@ fn explain_shows_every_question_up_to_the_first_no() {
     assert_eq!(steps.last().unwrap(), &("restrictions".to_owned(), "operation_forbidden".to_owned()));
     let silent = world.verify(&json!({ "key": caller.key, "api": caller.api }));
     assert!(silent.json().get("trace").is_none());
+}
+
+#[test]
+fn what_a_call_sends_and_takes_is_judged_by_what_is_said_of_it() {
+    let world = shared();
+    let of_key = |formats: Value| world.caller(&json!({ "restrictions": { "formats": formats } }));
+    let of_api = |settings: Value| {
+        let caller = world.caller(&json!({}));
+        assert_eq!(world.manage().patch(&format!("/v1/apis/{}", caller.api), &settings).0, 200);
+        caller
+    };
+    let types = json!({ "request_types": ["application/json"] });
+    let sends = (of_key(types.clone()), "restrictions", "format_forbidden");
+    let taken = (of_api(types), "formats", "media_type_unsupported");
+    let takes = (of_key(json!({ "response_types": ["application/json"] })), "restrictions", "format_forbidden");
+    let small = (of_key(json!({ "max_body_bytes": 10 })), "restrictions", "content_too_large");
+    let json_type = json!({ "content_type": "Application/JSON; charset=utf-8" });
+    for (caller, said, allowed) in [
+        (&sends, &json_type, true),
+        (&sends, &json!({ "body_bytes": 0 }), true),
+        (&sends, &json!({ "content_type": "text/xml", "body_bytes": 0 }), true),
+        (&sends, &json!({ "content_type": "text/xml" }), false),
+        (&sends, &json!({ "content_type": "application/json, text/xml" }), false),
+        (&sends, &json!({ "content_type": "json" }), false),
+        (&sends, &json!({ "body_bytes": 1 }), false),
+        // Nothing said is not nothing sent.
+        (&sends, &json!({}), false),
+        (&taken, &json_type, true),
+        (&taken, &json!({ "content_type": "text/xml" }), false),
+        (&taken, &json!({}), false),
+        (&takes, &json!({}), true),
+        (&takes, &json!({ "accept": "text/html, */*;q=0.1" }), true),
+        (&takes, &json!({ "accept": "text/html" }), false),
+        (&small, &json!({ "body_bytes": 10 }), true),
+        (&small, &json!({ "body_bytes": 11 }), false),
+        (&small, &json_type, false),
+        (&small, &json!({}), false),
+    ] {
+        let (caller, step, code) = caller;
+        let mut operation = json!({ "method": "POST", "path": "/x" });
+        operation.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+        let question = json!({ "key": caller.key, "api": caller.api, "operation": operation, "explain": true });
+        let answer = world.verify(&question).json();
+        let last = answer["trace"].as_array().unwrap().last().unwrap().clone();
+        let expected = if allowed { ("limits", "allowed") } else { (*step, *code) };
+        assert_eq!((&last["step"], &last["code"]), (&expected.0.into(), &expected.1.into()), "{said}: {answer}");
+        assert_eq!(answer["code"], expected.1, "{said}");
+    }
+    let key = &sends.0.key;
+    for wrong in [json!({ "content_type": 7 }), json!({ "body_bytes": -1 }), json!({ "type": "text/xml" })] {
+        let mut operation = json!({ "method": "POST", "path": "/x" });
+        operation.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+        problem(&world.verify(&json!({ "key": key, "operation": operation })), 400, "invalid");
+    }
 }
 
 #[test]

@@ -64,6 +64,13 @@ pub(super) struct ApiInput {
     key_days: Option<u32>,
     /// Longest request body; 10 MiB unless said otherwise.
     body_limit_bytes: Option<u64>,
+    /// Types of request bodies that it takes, such as `application/json`, `application/*`, `application/*+json` or `*/*`;
+    /// one of another type is answered with 415. A body that says nothing of its type is `application/octet-stream`.
+    /// `null` for all.
+    request_types: Option<Vec<String>>,
+    /// Types of answers that it gives; one of another type does not reach the client. Answers without content always do.
+    /// `null` for all.
+    response_types: Option<Vec<String>>,
     /// Calls that are answered at once; further ones are refused as `overloaded`. `null` for as many as come.
     max_concurrent_calls: Option<u32>,
     /// How long the upstream has to begin its answer; 60 unless said otherwise.

@@ -8,6 +8,7 @@ use keystile_core::cors::Cors;
 use keystile_core::id::ApiId;
 use keystile_core::key::Prefix;
 use keystile_core::limit::LimitRule;
+use keystile_core::media::MediaTypes;
 use keystile_core::time::Timestamp;
 use keystile_store::records::Api;
 use serde::Serialize;
@@ -83,6 +84,14 @@ pub(in crate::manage) struct ApiView {
     key_days: u32,
     /// Longest request body.
     body_limit_bytes: u64,
+    /// Types of request bodies that it takes; absent for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    request_types: Option<MediaTypes>,
+    /// Types of answers that it gives; absent for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    response_types: Option<MediaTypes>,
     /// Calls that are answered at once; absent for as many as come.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_concurrent_calls: Option<u32>,
@@ -153,6 +162,8 @@ impl From<Api> for ApiView {
             key_prefix: settings.key_prefix,
             key_days: settings.key_days,
             body_limit_bytes: settings.body_limit_bytes,
+            request_types: settings.request_types,
+            response_types: settings.response_types,
             max_concurrent_calls: settings.max_concurrent_calls,
             upstream_timeout_seconds: settings.upstream_timeout_seconds,
             connect_timeout_seconds: settings.connect_timeout_seconds,

@@ -46,6 +46,24 @@ pub(super) struct RestrictionsShape {
     paths: Option<Vec<String>>,
     /// SHA-256 of the client certificates with which it must come, in hexadecimal.
     certificates: Option<Vec<String>>,
+    /// What it may send and receive.
+    formats: Option<FormatsShape>,
+}
+
+/// Content that a key may send and receive; at least one of the three. Types are written as `application/json`,
+/// `application/*`, `application/*+json` or `*/*`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Formats)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+struct FormatsShape {
+    /// Types of request bodies that it may send. A body that says nothing of its type is `application/octet-stream`.
+    request_types: Option<Vec<String>>,
+    /// Types of answers that it may receive. Answers without content always reach it; problems of the upstream, such as
+    /// `application/problem+json`, only if they are named.
+    response_types: Option<Vec<String>>,
+    /// Longest request body that it may send, if its API allows no less; with gRPC, longest message.
+    #[schema(example = 65536)]
+    max_body_bytes: Option<u64>,
 }
 
 /// Networks in CIDR form; `deny` goes before `allow`.

@@ -106,6 +106,13 @@ fn values_that_mean_nothing_are_refused_and_named() {
         ("restrictions", json!({ "networks": {} })),
         ("restrictions", json!({ "networks": { "allow": [] } })),
         ("restrictions", json!({ "networks": { "allow": ["10.0.0.0/33"] } })),
+        ("restrictions", json!({ "formats": {} })),
+        ("restrictions", json!({ "formats": { "request_types": [] } })),
+        ("restrictions", json!({ "formats": { "response_types": ["json"] } })),
+        ("restrictions", json!({ "formats": { "request_types": "application/json" } })),
+        ("restrictions", json!({ "formats": { "max_body_bytes": -1 } })),
+        ("restrictions", json!({ "formats": { "max_body_bytes": 68_719_476_737_u64 } })),
+        ("restrictions", json!({ "formats": { "max_body_bytes": 1, "surprise": 1 } })),
         ("rate_limits", with("limit", json!(0))),
         ("rate_limits", with("limit", json!(-1))),
         ("rate_limits", with("window_seconds", json!(0))),
@@ -134,6 +141,10 @@ fn values_that_mean_nothing_are_refused_and_named() {
         ("key_days", json!(0)),
         ("upstream_timeout_seconds", json!(0)),
         ("body_limit_bytes", json!(-1)),
+        ("request_types", json!([])),
+        ("request_types", json!(["application/json; charset=utf-8"])),
+        ("response_types", json!(["*/json"])),
+        ("response_types", json!(vec!["a/b"; 65])),
         ("openapi", json!(7)),
         ("openapi", json!({ "swagger": "2.0" })),
         ("name", json!(null)),
@@ -255,4 +266,24 @@ fn send(world: &World, route: &Route, things: &Things, body: &Value) -> Answer {
 
 fn percent(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[test]
+fn a_type_that_is_none_is_named_with_what_would_be_one() {
+    let world = shared();
+    let manage = world.manage();
+    let api = json!({ "name": "x", "upstream": "http://127.0.0.1:9", "request_types": ["a/b", "application/js*n"] });
+    let restrictions = json!({ "formats": { "response_types": ["application/js*n"] } });
+    let key = json!({ "project_id": world.project(), "name": "x", "restrictions": restrictions });
+    for (path, body) in [("/v1/apis", api), ("/v1/keys", key)] {
+        let (_, answer) = manage.post(path, &body);
+        let detail = answer["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("`application/js*n` is no media type; write application/json, application/*,"),
+            "{detail}"
+        );
+    }
+    let empty = json!({ "name": "x", "upstream": "http://127.0.0.1:9", "response_types": [] });
+    let (_, answer) = manage.post("/v1/apis", &empty);
+    assert!(answer["detail"].as_str().unwrap().contains("needs at least one entry; leave it out"), "{answer}");
 }

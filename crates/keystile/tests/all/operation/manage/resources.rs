@@ -34,6 +34,7 @@ fn an_api_is_made_read_changed_switched_and_removed() {
         "targets": [{ "address": "10.0.0.5:9000", "weight": 2 }], "upstream_protocol": "http2", "breaker_failures": 9,
         "open_operations": ["GET /pets/{id}"], "unknown_operations": "refuse", "shared_caching": true,
         "anonymous_rate_limits": [{ "name": "few", "limit": 3, "window_seconds": 60, "algorithm": "sliding_window" }],
+        "request_types": ["application/json", "text/*"], "response_types": ["application/*+json"],
         "idle_timeout_seconds": 7, "connect_timeout_seconds": 3, "total_timeout_seconds": 70,
         "health_check": {
             "path": "/healthz", "interval_seconds": 5, "timeout_seconds": 1, "healthy_after": 1, "unhealthy_after": 2
@@ -187,7 +188,8 @@ fn a_key_is_made_shown_once_changed_switched_revoked_and_removed() {
     let policy = json!({
         "name": "second", "permissions": ["pets.photos.*", "pets.read"], "expires_at": null,
         "restrictions": { "networks": { "allow": ["10.0.0.0/8", "2001:db8::/32"], "deny": ["10.1.0.0/16"] },
-            "methods": ["GET", "POST"], "paths": ["/pets/{id}", "/pets/**"] },
+            "methods": ["GET", "POST"], "paths": ["/pets/{id}", "/pets/**"],
+            "formats": { "request_types": ["application/json"], "response_types": ["*/*"], "max_body_bytes": 0 } },
         "rate_limits": [
             { "name": "per-minute", "limit": 60, "window_seconds": 60, "algorithm": "sliding_window" },
             { "name": "burst", "limit": 10, "window_seconds": 1, "algorithm": "token_bucket", "burst": 20 },
