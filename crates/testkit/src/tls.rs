@@ -4,6 +4,7 @@ use std::io;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -67,10 +68,32 @@ impl Authority {
     /// # Panics
     /// If a name is none.
     pub fn issue(&self, names: &[&str]) -> Identity {
+        self.issue_with(names, |_| ())
+    }
+
+    /// The same, which began an hour ago and ends so many seconds from now.
+    ///
+    /// # Panics
+    /// If a name is none.
+    #[expect(clippy::disallowed_methods, reason = "a certificate ends by the clock of the machine")]
+    pub fn issue_for(&self, names: &[&str], seconds: i64) -> Identity {
+        let epoch = rcgen::date_time_ymd(1970, 1, 1);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
+        self.issue_with(names, |params| {
+            params.not_before = epoch + now - Duration::from_secs(3_600);
+            params.not_after = match u64::try_from(seconds) {
+                Ok(left) => epoch + now + Duration::from_secs(left),
+                Err(_) => epoch + now - Duration::from_secs(seconds.unsigned_abs()),
+            };
+        })
+    }
+
+    fn issue_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let mut params = CertificateParams::new(names).expect("sound names");
         params.distinguished_name.push(DnType::CommonName, "A server or client of a test");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        change(&mut params);
         let key = KeyPair::generate().expect("a key can be made");
         let certificate = params.signed_by(&key, &self.issuer).expect("it can sign");
         Identity { chain: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use keystile_core::proxy;
 use keystile_server::gateway::http2::PREFACE;
 use keystile_server::gateway::{Ending, Protocol};
-use keystile_server::tls::{Tls, TlsError, TlsSettings, chose_http2, fingerprint};
+use keystile_server::tls::{ClientCertificate, Tls, TlsError, TlsSettings, chose_http2};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -48,14 +48,14 @@ impl Http2 {
 }
 
 /// What is known of a connection by how it began.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Secured {
     /// What is spoken.
     pub speaks: Protocol,
     /// Whether it is encrypted.
     pub encrypted: bool,
-    /// The client's certificate, which an accepted authority issued, by its SHA-256.
-    pub certificate: Option<[u8; 32]>,
+    /// The client's certificate, which an accepted authority issued.
+    pub certificate: Option<ClientCertificate>,
 }
 
 impl Security {
@@ -67,12 +67,14 @@ impl Security {
             let secured = Secured { speaks: protocol(is_http2), encrypted: false, certificate: None };
             return Some((Either::Left(stream), secured));
         };
+        // Read before they are: authorities that change meanwhile are asked again.
+        let version = tls.authorities_version();
         let shaking = TlsAcceptor::from(tls.server(http2.with_tls)).accept(stream);
         // Boxed: it is large, and gone when the connection begins.
         match Box::pin(timeout(patience, shaking)).await {
             Ok(Ok(stream)) => {
                 let speaks = protocol(chose_http2(stream.get_ref().1.alpn_protocol()));
-                let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(fingerprint);
+                let certificate = ClientCertificate::new(tls, version, stream.get_ref().1.peer_certificates());
                 Some((Either::Right(Box::new(stream)), Secured { speaks, encrypted: true, certificate }))
             }
             Ok(Err(error)) => {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING, VIA};
+use http::header::{AUTHORIZATION, CONNECTION, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING, VIA};
 use http::response::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
@@ -19,6 +19,7 @@ use keystile_core::facts::Facts;
 use keystile_core::id::RequestId;
 use keystile_core::method::Method;
 use keystile_core::target::{CanonicalTarget, TargetError};
+use keystile_core::time::Timestamp;
 
 use super::body::{Answer, BodyBound, Outgoing, Tally};
 use super::client::TrustedProxies;
@@ -42,14 +43,18 @@ use crate::enforce::in_flight::Bound;
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::{ApiView, PolicyView};
 use crate::exposure::Exposures;
+use crate::tls::ClientCertificate;
 use crate::usage::{Pending, Recorder};
 
 const HTTP: HeaderValue = HeaderValue::from_static("http");
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const HTTPS: HeaderValue = HeaderValue::from_static("https");
 /// Why a key is exposed that stands where it should.
 const KEY_IN_CLEAR: &str =
     "A key that crosses the network unencrypted can be read by others; call over https, and replace this key.";
+/// Why a certificate that was good when its connection began is none.
+const CERTIFICATE_ENDED: &str = "The certificate with which this connection began has ended, or its authority is not accepted any more; connect again with one that is good.";
 /// When to try again where all places are taken: nobody knows, and soon.
 const OVERLOADED_RETRY_SECONDS: u64 = 1;
 
@@ -100,15 +105,15 @@ pub struct Caller {
     pub encrypted: bool,
     /// What it speaks.
     pub speaks: Protocol,
-    /// Its certificate, which an accepted authority issued, by its SHA-256.
-    pub certificate: Option<[u8; 32]>,
+    /// The certificate that it showed, if it did.
+    pub certificate: Option<ClientCertificate>,
     /// What becomes of the connection when it has switched to a WebSocket.
     pub tunnel: Slot,
 }
 
 impl Caller {
     /// The other end of a connection, and what is known of it by how the connection began.
-    pub fn new(address: IpAddr, speaks: Protocol, encrypted: bool, certificate: Option<[u8; 32]>) -> Self {
+    pub fn new(address: IpAddr, speaks: Protocol, encrypted: bool, certificate: Option<ClientCertificate>) -> Self {
         let address = address.to_canonical();
         Self {
             address,
@@ -118,6 +123,11 @@ impl Caller {
             certificate,
             tunnel: Slot::default(),
         }
+    }
+
+    /// The SHA-256 of its certificate, if that counts at this moment.
+    pub(super) fn certificate_at(&self, now: Timestamp) -> Option<[u8; 32]> {
+        self.certificate.as_ref()?.at(now)
     }
 }
 
@@ -224,6 +234,10 @@ impl Worker {
         if let Some(hsts) = self.hsts.as_ref().filter(|_| caller.encrypted) {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
+        // What comes over HTTP/1.1 next comes with a new handshake.
+        if caller.speaks == Protocol::Http1 && caller.certificate.as_ref().is_some_and(|own| !own.counted()) {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
         response
     }
 
@@ -274,8 +288,12 @@ impl Worker {
         let encrypted = caller.encrypted || self.proxies.says_encrypted(caller.address, &parts.headers);
         pending.client(client, encrypted);
         let key = self.find_key(&api, &parts.headers, &target, encrypted, pending)?;
-        if api.require_client_certificate && caller.certificate.is_none() {
-            return Err(Code::CertificateMissing.into());
+        let certificate = caller.certificate_at(pending.began().wall);
+        if api.require_client_certificate && certificate.is_none() {
+            return Err(match caller.certificate {
+                None => Code::CertificateMissing.into(),
+                Some(_) => Refusal::because(Code::CertificateMissing, CERTIFICATE_ENDED).into(),
+            });
         }
         take_places(&self.bound, &api, pending)?;
         let asks_for_websocket = caller.speaks == Protocol::Http1
@@ -292,7 +310,7 @@ impl Worker {
         };
         let facts = Facts {
             client: Some(client),
-            certificate: caller.certificate,
+            certificate,
             method: Some(method),
             path: Some(path),
             content: Some(&content),

@@ -111,18 +111,23 @@ pub(super) struct Watch {
 impl Watch {
     fn allows(&self) -> bool {
         let Some(api) = self.engine.snapshot.apis.get(self.api).clone() else { return false };
+        let now = self.clock.now();
+        let certificate = self.caller.certificate_at(now.wall);
         let is_as_it_must_be = api.active
             && (self.encrypted || !api.require_tls)
-            && (self.caller.certificate.is_some() || !api.require_client_certificate)
+            && (certificate.is_some() || !api.require_client_certificate)
             && carries_frames(&api);
-        let Some(key) = &self.key else { return is_as_it_must_be && api.access == Access::Open };
+        let Some(key) = &self.key else {
+            let is_open = api.access == Access::Open || api.open.find(Method::Get, &self.path).is_some();
+            return is_as_it_must_be && is_open;
+        };
         let facts = Facts {
             client: Some(self.client),
-            certificate: self.caller.certificate,
+            certificate,
             method: Some(Method::Get),
             path: Some(&self.path),
             content: Some(&Frames),
-            ..Facts::at(self.clock.now())
+            ..Facts::at(now)
         };
         is_as_it_must_be && self.engine.still_allows(key, &api, &facts)
     }

@@ -6,12 +6,13 @@
 //! clients that ask for no name, or for one that none of them has. A file that changed is taken up within
 //! `reload_seconds`; one that can't be used any more is complained about, and the last good ones stay in force.
 //!
-//! [`Tls::server`] is what new connections use; connections that are open keep what they began with. Protocols below
-//! TLS 1.2 do not exist here (RFC 8996), the cipher suites are rustls' own choice. Whoever issues certificates by
-//! itself (ACME, RFC 8555) writes them into such a folder.
+//! [`Tls::server`] is what new connections use; connections that are open keep what they began with, but for what their
+//! client's certificate is worth ([`ClientCertificate`]). Protocols below TLS 1.2 do not exist here (RFC 8996), the cipher
+//! suites are rustls' own choice. Whoever issues certificates by itself (ACME, RFC 8555) writes them into such a folder.
 //!
 //! Not here: sockets and handshakes, which are the binary's.
 
+mod client;
 mod expiry;
 mod names;
 mod source;
@@ -20,10 +21,11 @@ mod upstream;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::CertificateDer;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
@@ -32,6 +34,7 @@ use sha2::{Digest, Sha256};
 
 use crate::telemetry::metrics::{Kind, Registry};
 use crate::world::Clock;
+pub use client::ClientCertificate;
 use names::ByName;
 use source::Source;
 pub use upstream::{Identity, UpstreamTls};
@@ -81,6 +84,8 @@ pub struct Tls {
     settings: TlsSettings,
     provider: Arc<CryptoProvider>,
     current: ArcSwap<Current>,
+    /// How often the authorities of clients have changed.
+    authorities_version: AtomicU64,
 }
 
 /// What was read, with its digest: what is unchanged is not taken up again.
@@ -90,6 +95,7 @@ type Digested = [u8; 32];
 struct Current {
     certificates: Vec<Kept<CertifiedKey>>,
     authorities: Option<Kept<RootCertStore>>,
+    client_verifier: Option<Arc<dyn ClientCertVerifier>>,
     server: Arc<ServerConfig>,
     server_with_http2: Arc<ServerConfig>,
 }
@@ -114,7 +120,7 @@ impl Tls {
             settings.certificates.iter().map(|path| certificate(path, &provider)).collect::<Result<Vec<_>, _>>()?;
         let authorities = settings.client_authorities.as_deref().map(trusted).transpose()?;
         let current = Current::new(&settings, &provider, certificates, authorities)?;
-        Ok(Self { settings, provider, current: ArcSwap::from_pointee(current) })
+        Ok(Self { settings, provider, current: ArcSwap::from_pointee(current), authorities_version: AtomicU64::new(0) })
     }
 
     /// Reads them again, each for itself: one that broke keeps none of the others.
@@ -128,7 +134,13 @@ impl Tls {
         let authorities = authorities.map(|(path, old)| reloaded.take(trusted(path), old));
         if reloaded.changed {
             match Current::new(&self.settings, &self.provider, certificates, authorities) {
-                Ok(current) => self.current.store(Arc::new(current)),
+                Ok(current) => {
+                    let digest = |current: &Current| current.authorities.as_ref().map(|(digest, _)| *digest);
+                    let changed = digest(&current) != digest(&was);
+                    self.current.store(Arc::new(current));
+                    // After them: whoever reads the new version finds the new authorities.
+                    self.authorities_version.fetch_add(u64::from(changed), Ordering::Release);
+                }
                 Err(fault) => {
                     reloaded.changed = false;
                     reloaded.faults.push(fault);
@@ -162,6 +174,16 @@ impl Tls {
                 samples.put(&[("certificate", &path), ("name", &name)], (end - now) as f64);
             }
         });
+    }
+
+    /// How often the authorities of clients have changed: what was said of a certificate before is to be asked again.
+    pub fn authorities_version(&self) -> u64 {
+        self.authorities_version.load(Ordering::Acquire)
+    }
+
+    /// Who says whether a client's certificate is accepted; `None` if clients are not asked for one.
+    fn client_verifier(&self) -> Option<Arc<dyn ClientCertVerifier>> {
+        self.current.load().client_verifier.clone()
     }
 
     /// What a new connection speaks, at a door that offers HTTP/2 or at one that does not.
@@ -206,6 +228,7 @@ impl Current {
         let unusable = |error: rustls::Error| TlsError::new("TLS", error.to_string());
         let builder =
             ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions).map_err(unusable)?;
+        let mut client_verifier = None;
         let mut server = match &authorities {
             None => {
                 let mut server = builder.with_no_client_auth().with_cert_resolver(Arc::new(by_name));
@@ -218,6 +241,7 @@ impl Current {
                     .allow_unauthenticated()
                     .build()
                     .map_err(|error| TlsError::new("client_authorities", error.to_string()))?;
+                client_verifier = Some(verifier.clone());
                 let mut server = builder.with_client_cert_verifier(verifier).with_cert_resolver(Arc::new(by_name));
                 // A session that is taken up again is not asked for its certificate, which may have ended since.
                 server.session_storage = Arc::new(NoServerSessionStorage {});
@@ -228,7 +252,13 @@ impl Current {
         server.alpn_protocols = vec![HTTP_1_1.to_vec()];
         let mut with_http2 = server.clone();
         with_http2.alpn_protocols.insert(0, HTTP_2.to_vec());
-        Ok(Self { certificates, authorities, server: Arc::new(server), server_with_http2: Arc::new(with_http2) })
+        Ok(Self {
+            certificates,
+            authorities,
+            client_verifier,
+            server: Arc::new(server),
+            server_with_http2: Arc::new(with_http2),
+        })
     }
 }
 
@@ -251,9 +281,4 @@ fn trusted(path: &Path) -> Result<Kept<RootCertStore>, TlsError> {
 /// Whether the client chose HTTP/2 of what it was offered.
 pub fn chose_http2(alpn: Option<&[u8]>) -> bool {
     alpn == Some(HTTP_2)
-}
-
-/// SHA-256 of a certificate, by which a key can be bound to it (as in RFC 8705 §3.1).
-pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
-    Sha256::digest(certificate).into()
 }

@@ -231,6 +231,72 @@ fn an_api_can_want_a_client_certificate_and_a_key_can_be_bound_to_one() {
 }
 
 #[test]
+fn a_certificate_that_ends_ends_for_open_connections_too() {
+    let secure = Secure::new("");
+    let own = secure.authority.issue_for(&["short.client"], 4);
+    let strict = secure.stage(json!({ "require_client_certificate": true }), json!({}));
+    let bound = json!({ "restrictions": { "certificates": [fingerprint(&own.chain)] } });
+    let bound = secure.stage(json!({}), bound);
+    let tls = secure.authority.client(Some(&own));
+    let [mut at_strict, mut at_bound] = [&strict, &bound].map(|stage| {
+        let mut open = secure.connect(&tls, &stage.host);
+        assert_eq!(call(&mut open, &stage.request("GET /open", &[], b"")).status, 200);
+        open
+    });
+    let mut last = None;
+    eventually("the certificate has ended", || {
+        std::thread::sleep(Duration::from_millis(100));
+        let answer = call(&mut at_strict, &strict.request("GET /open", &[], b""));
+        last.insert(answer).status != 200
+    });
+    let last = last.unwrap();
+    strict.check_problem(&last, 403, "certificate_missing", "the certificate has ended");
+    assert!(last.text().contains("connect again"), "{}", last.text());
+    let other = call(&mut at_bound, &bound.request("GET /open", &[], b""));
+    bound.check_problem(&other, 403, "certificate_forbidden", "the certificate has ended");
+    // Whoever has a new one by now begins anew.
+    for (answer, mut open) in [(last, at_strict), (other, at_bound)] {
+        assert_eq!((answer.field("connection"), open.is_closed()), (Some("close"), true));
+    }
+}
+
+#[test]
+fn an_authority_that_is_withdrawn_is_so_for_open_connections_too() {
+    let secure = Secure::new("");
+    let stage = secure.stage(json!({ "require_client_certificate": true }), json!({}));
+    let other = Authority::new();
+    let write = |text: String| {
+        std::fs::write(secure.file("next.pem"), text).unwrap();
+        std::fs::rename(secure.file("next.pem"), secure.file("authority.pem")).unwrap();
+    };
+    let connect = |issuer: &Authority| {
+        let own = issuer.issue(&["a.client"]);
+        let mut client =
+            Client::connect_tls(secure.address(), &secure.authority.client(Some(&own)), &stage.host).ok()?;
+        client.write(stage.request("GET /open", &[], b"")).ok()?;
+        client.answer().ok().filter(|answer| answer.status == 200).map(|_| client)
+    };
+    let mut kept = connect(&secure.authority).expect("its authority is accepted");
+    write(secure.authority.pem() + &other.pem());
+    let mut withdrawn = None;
+    eventually("the other authority is accepted", || {
+        withdrawn = connect(&other);
+        withdrawn.is_some()
+    });
+    let mut withdrawn = withdrawn.unwrap();
+    write(secure.authority.pem());
+    let request = stage.request("GET /open", &[], b"");
+    let mut last = call(&mut withdrawn, &request);
+    eventually("it is withdrawn", || {
+        last = if last.status == 200 { call(&mut withdrawn, &request) } else { last.clone() };
+        last.status != 200
+    });
+    stage.check_problem(&last, 403, "certificate_missing", "the authority was withdrawn");
+    assert!(withdrawn.is_closed());
+    assert_eq!(call(&mut kept, &request).status, 200, "whom the change does not concern, goes on");
+}
+
+#[test]
 fn browsers_are_told_to_stay_with_tls_where_the_owner_says_so() {
     let secure = Secure::new("hsts_seconds = 31536000\n");
     let stage = secure.stage(json!({}), json!({}));
