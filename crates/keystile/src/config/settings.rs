@@ -74,7 +74,7 @@ settings! {
         connect: Duration = "connect_seconds", seconds(1..=300), Duration::from_secs(5), "How long an upstream may take to accept a connection, with its handshake if it speaks TLS.";
         handover: Duration = "handover_seconds", seconds(1..=3_600), Duration::from_secs(60), "How long, after an upgrade, the old process goes on answering on the connections that it has; each ends with its next answer.";
         max_staleness: Duration = "max_staleness_seconds", seconds(0..=86_400), Duration::from_secs(900), "For how long keys are answered from memory while the store can't be asked; then every key is refused. 0 refuses them at once.";
-        upstream_authorities: Option<PathBuf> = "upstream_authorities", path_or_off(), None, "A PEM file of authorities whose certificates upstreams with https may show, besides those that the system trusts. Read when the server starts.";
+        upstream_authorities: Option<PathBuf> = "upstream_authorities", path_or_off(), None, "A PEM file of authorities whose certificates upstreams with https may show, besides those that the system trusts. Taken up when it changes, as [tls] says.";
     }
     admin: Admin = "admin", "The management API and the console, for owners." {
         listen: Option<SocketAddr> = "listen", listener(), loopback(4401), "Where it listens, in clear: for loopback, or behind a proxy that speaks TLS.";
@@ -90,7 +90,7 @@ settings! {
         min_version: MinVersion = "min_version", word(), MinVersion::Tls12, "The oldest version of TLS that is spoken.";
         client_authorities: Option<PathBuf> = "client_authorities", path_or_off(), None, "A PEM file of the authorities whose client certificates are accepted. An API can require one, a key can be bound to one.";
         hsts: u32 = "hsts_seconds", whole(0..=63_072_000), 0, "For how long browsers are told to use nothing but TLS for the gateway's hosts (Strict-Transport-Security); 0 says nothing.";
-        reload: Duration = "reload_seconds", seconds(1..=86_400), Duration::from_secs(10), "How often certificates are looked at, to take up those that changed.";
+        reload: Duration = "reload_seconds", seconds(1..=86_400), Duration::from_secs(10), "How often certificates and authorities are looked at, to take up those that changed.";
     }
     usage: Usage = "usage", "Counting." {
         flush: Duration = "flush_ms", millis(10..=10_000), Duration::from_millis(100), "How long counted calls may wait before they are on disk: a crash loses no more than that.";

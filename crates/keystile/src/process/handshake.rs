@@ -8,7 +8,7 @@ use std::time::Duration;
 use keystile_core::proxy;
 use keystile_server::gateway::http2::PREFACE;
 use keystile_server::gateway::{Ending, Protocol};
-use keystile_server::tls::{ClientCertificate, Tls, TlsError, TlsSettings, chose_http2};
+use keystile_server::tls::{ClientCertificate, Reloaded, Tls, TlsError, TlsSettings, UpstreamTls, chose_http2};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -142,8 +142,8 @@ pub fn certificates(config: &Config) -> Result<Option<Arc<Tls>>, TlsError> {
     Tls::load(settings).map(Arc::new).map(Some)
 }
 
-/// Takes up certificates that changed, until the process ends.
-pub async fn reload_now_and_then(tls: Arc<Tls>, every: Duration, ending: Ending) {
+/// Takes up certificates and authorities that changed, until the process ends.
+pub async fn reload_now_and_then(tls: Option<Arc<Tls>>, upstream: Arc<UpstreamTls>, every: Duration, ending: Ending) {
     // Said once, not every time that it is looked at.
     let mut complaints = BTreeSet::new();
     loop {
@@ -151,10 +151,11 @@ pub async fn reload_now_and_then(tls: Arc<Tls>, every: Duration, ending: Ending)
             () = tokio::time::sleep(every) => {}
             () = ending.wait() => return,
         }
-        let read = tls.clone();
-        let Ok(reloaded) = tokio::task::spawn_blocking(move || read.reload()).await else { continue };
+        let (tls, upstream) = (tls.clone(), upstream.clone());
+        let read = move || tls.map_or_else(Reloaded::default, |tls| tls.reload()).and(upstream.reload());
+        let Ok(reloaded) = tokio::task::spawn_blocking(read).await else { continue };
         if reloaded.changed {
-            tracing::info!("certificates had changed; new connections use them");
+            tracing::info!("certificates or authorities had changed; new connections use them");
         }
         let now: BTreeSet<String> = reloaded.faults.iter().map(ToString::to_string).collect();
         for complaint in now.difference(&complaints) {

@@ -207,7 +207,7 @@ impl Opened {
     pub async fn open(config: &Config) -> Result<Self, StartError> {
         // First of all: what is wrong with a certificate leaves no trace.
         let tls = handshake::certificates(config)?;
-        let upstream_tls = Arc::new(UpstreamTls::new(config.gateway.upstream_authorities.as_ref())?);
+        let upstream_tls = Arc::new(UpstreamTls::new(config.gateway.upstream_authorities.clone())?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let source = entropy.clone();
@@ -274,7 +274,7 @@ impl Process {
         let copies = listeners.copies().map_err(StartError::Worker)?;
         let Listeners(Doors { gateway, admin, check }) = listeners;
         let patience = patience(config);
-        let connector = Connector { timeout: config.gateway.connect, tls: upstream_tls };
+        let connector = Connector { timeout: config.gateway.connect, tls: upstream_tls.clone() };
         tokio::spawn(look_after_targets(engine.clone(), connector.clone()));
         let exporter = exports(config).map(Exporter::start);
         let journal = Journal::start(&config.log.access, exporter, config.gateway.worker_count(), &engine)?;
@@ -321,9 +321,7 @@ impl Process {
                 ));
             }
         }
-        if let Some(tls) = tls {
-            tokio::spawn(handshake::reload_now_and_then(tls, config.tls.reload, ending.clone()));
-        }
+        tokio::spawn(handshake::reload_now_and_then(tls, upstream_tls, config.tls.reload, ending.clone()));
         tokio::spawn(watch(feed.clone(), writer.clone(), clock, config.gateway.max_staleness));
         tokio::spawn(writer.run(config.usage.flush));
         tokio::spawn(save_now_and_then(snapshot.clone(), feed, pulse, config.snapshot.save, ending.clone()));

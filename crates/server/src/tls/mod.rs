@@ -37,7 +37,7 @@ use crate::world::Clock;
 pub use client::ClientCertificate;
 use names::ByName;
 use source::Source;
-pub use upstream::{Identity, UpstreamTls};
+pub use upstream::{Identity, Trust, UpstreamTls};
 
 /// Protocols that a client may choose from (RFC 7301).
 const HTTP_1_1: &[u8] = b"http/1.1";
@@ -194,6 +194,12 @@ impl Tls {
 }
 
 impl Reloaded {
+    /// What came of both.
+    pub fn and(mut self, other: Self) -> Self {
+        self.faults.extend(other.faults);
+        Self { changed: self.changed || other.changed, ..self }
+    }
+
     /// What was read, or what was there if that can't be used.
     fn take<T>(&mut self, read: Result<Kept<T>, TlsError>, old: &Kept<T>) -> Kept<T> {
         match read {

@@ -1,9 +1,11 @@
 //! TLS to upstreams: their certificates are verified, against the authorities that the system trusts and those that the
-//! owner names besides. There is no way round it, and none back to plain HTTP (C-6).
+//! owner names besides, in a file that is read anew like those of [`super`]. There is no way round it, and none back to
+//! plain HTTP (C-6).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use keystile_core::api::UpstreamProtocol;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -11,13 +13,19 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::source::{certificates, read_file};
-use super::{HTTP_1_1, HTTP_2, TlsError};
+use super::{HTTP_1_1, HTTP_2, Kept, Reloaded, TlsError, trusted};
 
 /// What connections to upstreams speak. The system's authorities are read when the first upstream needs them: an
 /// installation without TLS to upstreams pays nothing for it.
 pub struct UpstreamTls {
-    own: Vec<CertificateDer<'static>>,
+    authorities: Option<PathBuf>,
+    current: ArcSwap<Trust>,
+}
+
+/// Whom upstreams are believed by, and what is spoken with them.
+pub struct Trust {
+    /// Those of the owner.
+    own: Option<Kept<RootCertStore>>,
     roots: OnceLock<Arc<RootCertStore>>,
     http1: OnceLock<Arc<ClientConfig>>,
     http2: OnceLock<Arc<ClientConfig>>,
@@ -28,9 +36,37 @@ impl UpstreamTls {
     ///
     /// # Errors
     /// If the file can't be used.
-    pub fn new(authorities: Option<&PathBuf>) -> Result<Self, TlsError> {
-        let own = authorities.map_or(Ok(Vec::new()), |path: &PathBuf| read(path))?;
-        Ok(Self { own, roots: OnceLock::new(), http1: OnceLock::new(), http2: OnceLock::new() })
+    pub fn new(authorities: Option<PathBuf>) -> Result<Self, TlsError> {
+        let own = authorities.as_deref().map(trusted).transpose()?;
+        Ok(Self { authorities, current: ArcSwap::from_pointee(Trust::new(own)) })
+    }
+
+    /// Reads the file again. Connections that are open keep what they began with.
+    pub fn reload(&self) -> Reloaded {
+        let mut reloaded = Reloaded::default();
+        let was = self.current.load();
+        let own = self.authorities.as_ref().zip(was.own.as_ref());
+        let own = own.map(|(path, old)| reloaded.take(trusted(path), old));
+        if reloaded.changed {
+            let trust = Trust::new(own);
+            if was.roots.get().is_some() {
+                // Here, and not by the first call that needs them: the system's are many.
+                trust.roots();
+            }
+            self.current.store(Arc::new(trust));
+        }
+        reloaded
+    }
+
+    /// What is in force; another one after each change.
+    pub fn current(&self) -> Arc<Trust> {
+        self.current.load_full()
+    }
+}
+
+impl Trust {
+    fn new(own: Option<Kept<RootCertStore>>) -> Self {
+        Self { own, roots: OnceLock::new(), http1: OnceLock::new(), http2: OnceLock::new() }
     }
 
     /// What a new connection speaks.
@@ -52,7 +88,7 @@ impl UpstreamTls {
     }
 
     fn roots(&self) -> Arc<RootCertStore> {
-        self.roots.get_or_init(|| Arc::new(roots(&self.own))).clone()
+        self.roots.get_or_init(|| Arc::new(roots(self.own.as_ref()))).clone()
     }
 }
 
@@ -85,25 +121,14 @@ impl Identity {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let authorities = certificates(path, &read_file(path)?)?;
-    let mut store = RootCertStore::empty();
-    for authority in &authorities {
-        store
-            .add(authority.clone())
-            .map_err(|error| TlsError::new(path, format!("it holds an authority that can't be used: {error}")))?;
-    }
-    Ok(authorities)
-}
-
-fn roots(own: &[CertificateDer<'static>]) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
+fn roots(own: Option<&Kept<RootCertStore>>) -> RootCertStore {
+    let mut roots = own.map_or_else(RootCertStore::empty, |(_, own)| (**own).clone());
     let system = rustls_native_certs::load_native_certs();
     for error in &system.errors {
         tracing::warn!(%error, "some of the authorities that the system trusts can't be read");
     }
-    // Old authorities that rustls can't read are left out; those of the owner were read before.
-    roots.add_parsable_certificates(system.certs.into_iter().chain(own.iter().cloned()));
+    // Old authorities that rustls can't read are left out.
+    roots.add_parsable_certificates(system.certs);
     roots
 }
 

@@ -14,9 +14,10 @@ pub mod target;
 pub mod watch;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use arrayvec::ArrayVec;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
@@ -26,7 +27,7 @@ use keystile_core::upstream::{Load, choose};
 
 use rustls::ClientConfig;
 
-use crate::tls::{Identity, UpstreamTls};
+use crate::tls::{Identity, Trust, UpstreamTls};
 pub use dial::{Connector, Dialled, Stream};
 pub use secrets::Secrets;
 pub use target::{Busy, Target};
@@ -51,8 +52,8 @@ pub struct Upstream {
     /// How long one may take to accept a connection, if that is not the server's to say.
     pub connect_timeout: Option<Duration>,
     identity: Option<Arc<Identity>>,
-    /// What is spoken with TLS by who shows a certificate.
-    client: OnceLock<Arc<ClientConfig>>,
+    /// What is spoken with TLS by who shows a certificate, and whom it believes.
+    client: ArcSwapOption<(Arc<Trust>, Arc<ClientConfig>)>,
 }
 
 impl fmt::Debug for Upstream {
@@ -93,7 +94,7 @@ impl Upstream {
             breaker_failures: settings.breaker_failures,
             connect_timeout: settings.connect_timeout_seconds.map(|seconds| Duration::from_secs(seconds.into())),
             identity,
-            client: OnceLock::new(),
+            client: ArcSwapOption::empty(),
         }
     }
 
@@ -128,10 +129,17 @@ impl Upstream {
 
     /// What is spoken to it with TLS.
     pub fn tls_client(&self, tls: &UpstreamTls) -> Arc<ClientConfig> {
-        match self.identity.as_deref() {
-            None => tls.client(self.protocol),
-            identity => self.client.get_or_init(|| tls.client_with(self.protocol, identity)).clone(),
+        let trust = tls.current();
+        if self.identity.is_none() {
+            return trust.client(self.protocol);
         }
+        let kept = self.client.load();
+        if let Some((_, client)) = kept.as_deref().filter(|(of, _)| Arc::ptr_eq(of, &trust)) {
+            return client.clone();
+        }
+        let client = trust.client_with(self.protocol, self.identity.as_deref());
+        self.client.store(Some(Arc::new((trust, client.clone()))));
+        client
     }
 
     /// The name that its certificate must have.

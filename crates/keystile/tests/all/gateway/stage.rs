@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use keystile_testkit::raw::{Answer, Client};
+use keystile_testkit::tls::Identity;
 use keystile_testkit::{Api, Installation, Upstream, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -101,6 +102,14 @@ impl Stage {
         let all = merged(json!({ "project_id": self.project_id, "name": "another" }), wish);
         let key = self.manage.create("/v1/keys", &all);
         (text(&key["id"]), text(&key["key"]))
+    }
+
+    /// Gives the API a certificate to show to its upstream.
+    pub(super) fn set_client_certificate(&self, identity: &Identity) {
+        let body = json!({ "value": format!("{}{}", identity.chain, identity.key) }).to_string();
+        let path = format!("/v1/apis/{}/secrets/client_certificate", self.api_id);
+        let answer = self.manage.request("PUT", &path, &[("content-type", "application/json")], body.as_bytes());
+        assert_eq!(answer.status, 204, "{}", answer.text());
     }
 
     /// A connection to the gateway.

@@ -112,6 +112,41 @@ fn c06_an_upstream_with_tls_is_called_if_it_is_who_it_should_be() {
 }
 
 #[test]
+fn c06_authorities_that_changed_are_taken_up() {
+    let (first, second, of_clients) = (Authority::new(), Authority::new(), Authority::new());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("authority.pem");
+    let write = |text: String| {
+        std::fs::write(folder.path().join("next"), text).unwrap();
+        std::fs::rename(folder.path().join("next"), &file).unwrap();
+    };
+    write(first.pem());
+    let served = serve(&format!("upstream_authorities = {file:?}"), "[tls]\nreload_seconds = 1");
+    let stage_at = |nginx: &Nginx| {
+        let upstream = format!("https://localhost:{}", nginx.port);
+        Stage::on(&served.installation, json!({ "upstream": upstream, "breaker_failures": 0 }), json!({}))
+    };
+    let plain = Nginx::start(&second.issue(&["localhost"]));
+    // What is spoken by who shows a certificate is kept apart.
+    let mutual = Nginx::mutual(&second.issue(&["localhost"]), &of_clients);
+    let stages = [stage_at(&plain), stage_at(&mutual)];
+    stages[1].set_client_certificate(&of_clients.issue(&["gateway.test"]));
+    let statuses = || stages.each_ref().map(|stage| stage.call("GET /open", &[], b"").status);
+    assert_eq!(statuses(), [502, 502], "nobody believes this authority");
+    write(first.pem() + &second.pem());
+    eventually("the second authority is believed", || statuses() == [200, 200]);
+    write("broken".to_owned());
+    eventually("the broken file is complained about", || served.installation.log().contains("authority.pem"));
+    assert_eq!(statuses(), [200, 200], "the last good one stays in force");
+    write(first.pem());
+    // Kept connections are left after some seconds.
+    eventually("the second authority is not believed any more", || {
+        std::thread::sleep(std::time::Duration::from_secs(5));
+        statuses() == [502, 502]
+    });
+}
+
+#[test]
 fn c06_there_is_no_way_back_to_plain_http() {
     let plain = Upstream::start();
     let stage = Stage::with(json!({ "upstream": plain.url().replace("http://", "https://") }), json!({}));
@@ -132,17 +167,9 @@ fn c06_an_upstream_that_wants_a_certificate_gets_the_one_of_its_api() {
     let stage = Stage::on(&trusting.installation, json!({ "upstream": upstream, "breaker_failures": 0 }), json!({}));
     // nginx says so in its own words.
     assert_eq!(stage.call("GET /open", &[], b"").status, 400, "without a certificate");
-    let set = |identity: &Identity| {
-        let pem = folder.path().join("client.pem");
-        identity.write(&pem);
-        let body = json!({ "value": std::fs::read_to_string(&pem).unwrap() }).to_string();
-        let path = format!("/v1/apis/{}/secrets/client_certificate", stage.api_id);
-        let answer = stage.manage.request("PUT", &path, &[("content-type", "application/json")], body.as_bytes());
-        assert_eq!(answer.status, 204, "{}", answer.text());
-    };
-    set(&authority.issue(&["gateway.test"]));
+    stage.set_client_certificate(&authority.issue(&["gateway.test"]));
     let answer = stage.call("GET /open", &[], b"");
     assert_eq!(answer.status, 200, "{}", answer.text());
-    set(&other.issue(&["gateway.test"]));
+    stage.set_client_certificate(&other.issue(&["gateway.test"]));
     assert_eq!(stage.call("GET /open", &[], b"").status, 400, "a stranger's");
 }
