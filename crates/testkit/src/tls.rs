@@ -71,21 +71,20 @@ impl Authority {
         self.issue_with(names, |_| ())
     }
 
-    /// The same, which began an hour ago and ends so many seconds from now.
+    /// The same, which ends so many seconds from now; perhaps before.
     ///
     /// # Panics
     /// If a name is none.
-    #[expect(clippy::disallowed_methods, reason = "a certificate ends by the clock of the machine")]
     pub fn issue_for(&self, names: &[&str], seconds: i64) -> Identity {
-        let epoch = rcgen::date_time_ymd(1970, 1, 1);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
-        self.issue_with(names, |params| {
-            params.not_before = epoch + now - Duration::from_secs(3_600);
-            params.not_after = match u64::try_from(seconds) {
-                Ok(left) => epoch + now + Duration::from_secs(left),
-                Err(_) => epoch + now - Duration::from_secs(seconds.unsigned_abs()),
-            };
-        })
+        self.issue_with(names, |params| params.not_after = rcgen::date_time_ymd(1970, 1, 1) + in_seconds(seconds))
+    }
+
+    /// The same, which begins so many seconds from now.
+    ///
+    /// # Panics
+    /// If a name is none.
+    pub fn issue_from(&self, names: &[&str], seconds: i64) -> Identity {
+        self.issue_with(names, |params| params.not_before = rcgen::date_time_ymd(1970, 1, 1) + in_seconds(seconds))
     }
 
     fn issue_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
@@ -149,4 +148,11 @@ impl Tls {
         }
         Ok(StreamOwned::new(connection, stream))
     }
+}
+
+/// A moment so many seconds from now, as the time since 1970.
+#[expect(clippy::disallowed_methods, reason = "a certificate ends by the clock of the machine")]
+fn in_seconds(seconds: i64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
+    Duration::from_secs(now.as_secs().saturating_add_signed(seconds))
 }

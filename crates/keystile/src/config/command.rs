@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use keystile_server::tls::{TlsError, UpstreamTls};
+use keystile_server::world::{Clock, SystemClock};
 
-use super::{example, load};
+use super::{Config, example, load};
 use crate::cli::{Exit, Screen};
+use crate::process::handshake;
 
 /// What to do with the settings.
 #[derive(Debug, Subcommand)]
@@ -48,6 +51,13 @@ pub fn run(command: Command, env: impl Iterator<Item = (String, String)>, screen
         screen.complain(&format!("warning: {warning}"));
     }
     if only_check {
+        match certificates(&loaded.config) {
+            Ok(warnings) => warnings.iter().for_each(|warning| screen.complain(&format!("warning: {warning}"))),
+            Err(error) => {
+                screen.complain(&error.to_string());
+                return Exit::Findings.into();
+            }
+        }
         let (set, all) = loaded.counts();
         let file = loaded.file.as_deref().map_or("no settings file".into(), |file| file.to_string_lossy());
         screen.out(&format!("{file}: good; {set} of {all} settings set, the rest are defaults\n"));
@@ -55,4 +65,14 @@ pub fn run(command: Command, env: impl Iterator<Item = (String, String)>, screen
         screen.out(&loaded.show());
     }
     screen.ended(Exit::Ok).into()
+}
+
+/// What deserves a second look at the certificates that the settings name.
+///
+/// # Errors
+/// If the server would not start with them.
+fn certificates(config: &Config) -> Result<Vec<TlsError>, TlsError> {
+    UpstreamTls::new(config.gateway.upstream_authorities.clone())?;
+    let tls = handshake::certificates(config)?;
+    Ok(tls.map_or_else(Vec::new, |tls| tls.warnings(SystemClock::new().now().wall)))
 }

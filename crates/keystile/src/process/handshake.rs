@@ -9,6 +9,7 @@ use keystile_core::proxy;
 use keystile_server::gateway::http2::PREFACE;
 use keystile_server::gateway::{Ending, Protocol};
 use keystile_server::tls::{ClientCertificate, Reloaded, Tls, TlsError, TlsSettings, UpstreamTls, chose_http2};
+use keystile_server::world::Clock;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -142,11 +143,20 @@ pub fn certificates(config: &Config) -> Result<Option<Arc<Tls>>, TlsError> {
     Tls::load(settings).map(Arc::new).map(Some)
 }
 
-/// Takes up certificates and authorities that changed, until the process ends.
-pub async fn reload_now_and_then(tls: Option<Arc<Tls>>, upstream: Arc<UpstreamTls>, every: Duration, ending: Ending) {
-    // Said once, not every time that it is looked at.
-    let mut complaints = BTreeSet::new();
+/// Takes up certificates and authorities that changed, and says which certificates have ended, until the process ends.
+pub async fn reload_now_and_then(
+    tls: Option<Arc<Tls>>,
+    upstream: Arc<UpstreamTls>,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+    ending: Ending,
+) {
+    let (mut complaints, mut warnings) = (BTreeSet::new(), BTreeSet::new());
     loop {
+        let ended = tls.as_ref().map_or_else(Vec::new, |tls| tls.warnings(clock.now().wall));
+        for warning in newly(&ended, &mut warnings) {
+            tracing::warn!("{warning}");
+        }
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             () = ending.wait() => return,
@@ -157,10 +167,16 @@ pub async fn reload_now_and_then(tls: Option<Arc<Tls>>, upstream: Arc<UpstreamTl
         if reloaded.changed {
             tracing::info!("certificates or authorities had changed; new connections use them");
         }
-        let now: BTreeSet<String> = reloaded.faults.iter().map(ToString::to_string).collect();
-        for complaint in now.difference(&complaints) {
+        for complaint in newly(&reloaded.faults, &mut complaints) {
             tracing::error!("{complaint}; what was in force of it stays in force");
         }
-        complaints = now;
     }
+}
+
+/// What was not wrong when it was looked at last: said once, not every time.
+fn newly(faults: &[TlsError], said: &mut BTreeSet<String>) -> Vec<String> {
+    let now: BTreeSet<String> = faults.iter().map(ToString::to_string).collect();
+    let new = now.difference(said).cloned().collect();
+    *said = now;
+    new
 }

@@ -321,7 +321,8 @@ impl Process {
                 ));
             }
         }
-        tokio::spawn(handshake::reload_now_and_then(tls, upstream_tls, config.tls.reload, ending.clone()));
+        let reload = config.tls.reload;
+        tokio::spawn(handshake::reload_now_and_then(tls, upstream_tls, clock.clone(), reload, ending.clone()));
         tokio::spawn(watch(feed.clone(), writer.clone(), clock, config.gateway.max_staleness));
         tokio::spawn(writer.run(config.usage.flush));
         tokio::spawn(save_now_and_then(snapshot.clone(), feed, pulse, config.snapshot.save, ending.clone()));

@@ -1,5 +1,5 @@
-//! When a certificate ends (RFC 5280 §4.1.2.5). What verifies certificates does not say it, so its place in the DER is
-//! walked to: the second time of the fifth or sixth thing in what is signed.
+//! When a certificate begins and ends (RFC 5280 §4.1.2.5). What verifies certificates does not say it, so its place in
+//! the DER is walked to: the two times of the fifth or sixth thing in what is signed.
 
 use keystile_core::time::Timestamp;
 
@@ -11,6 +11,11 @@ const GENERALIZED_TIME: u8 = 0x18;
 
 /// The last second of a certificate, since 1970; `None` if it can't be read.
 pub(super) fn not_after(certificate: &[u8]) -> Option<i64> {
+    validity(certificate).map(|(_, end)| end)
+}
+
+/// The first and the last second of a certificate, since 1970; `None` if they can't be read.
+pub(super) fn validity(certificate: &[u8]) -> Option<(i64, i64)> {
     let (whole, _) = inside(SEQUENCE, certificate)?;
     let (mut rest, _) = inside(SEQUENCE, whole)?;
     if rest.first() == Some(&VERSION) {
@@ -21,9 +26,10 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<i64> {
         rest = element(rest)?.2;
     }
     let (validity, _) = inside(SEQUENCE, rest)?;
-    let (_, _, after_begin) = element(validity)?;
-    let (tag, end, _) = element(after_begin)?;
-    seconds(tag, std::str::from_utf8(end).ok()?)
+    let (begin_tag, begin, after_begin) = element(validity)?;
+    let (end_tag, end, _) = element(after_begin)?;
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    Some((seconds(begin_tag, text(begin)?)?, seconds(end_tag, text(end)?)?))
 }
 
 /// What stands in the element at the beginning, which must be of this kind, and what follows it.
@@ -68,13 +74,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_certificate_is_found() {
+    fn begin_and_end_of_a_certificate_are_found() {
         for (year, seconds) in [(2_031, 1_924_992_000 + 86_400), (2_061, 2_871_763_200 + 86_400)] {
             let mut params = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
             params.not_before = rcgen::date_time_ymd(2_020, 1, 1);
             params.not_after = rcgen::date_time_ymd(year, 1, 2);
             let made = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
-            assert_eq!(not_after(made.der()), Some(seconds), "{year}");
+            assert_eq!(validity(made.der()), Some((1_577_836_800, seconds)), "{year}");
         }
     }
 

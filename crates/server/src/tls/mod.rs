@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use keystile_core::time::Timestamp;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
@@ -159,6 +160,29 @@ impl Tls {
                 let leaf = certified.end_entity_cert().ok()?;
                 let name = names::first(leaf).unwrap_or_default();
                 Some((path.display().to_string(), name, expiry::not_after(leaf)?))
+            })
+            .collect()
+    }
+
+    /// What is wrong at this moment with the times of the certificates in force: they are shown all the same.
+    pub fn warnings(&self, now: Timestamp) -> Vec<TlsError> {
+        let current = self.current.load();
+        let certificates = self.settings.certificates.iter().zip(&current.certificates);
+        certificates
+            .filter_map(|(path, (_, certified))| {
+                let (begin, end) = expiry::validity(certified.end_entity_cert().ok()?)?;
+                let (verb, moment, until) = if now.as_secs() > end {
+                    ("ended", end, "it is replaced")
+                } else if now.as_secs() < begin {
+                    ("begins", begin, "then; is the clock right?")
+                } else {
+                    return None;
+                };
+                let moment = Timestamp::from_secs(moment);
+                Some(TlsError::new(
+                    path,
+                    format!("the certificate {verb} at {moment}; clients refuse it until {until}"),
+                ))
             })
             .collect()
     }

@@ -29,6 +29,11 @@ pub(super) struct Served {
 }
 
 impl Served {
+    /// Its settings file.
+    pub(super) fn settings(&self) -> PathBuf {
+        self.folder.path().join("keystile.toml")
+    }
+
     /// Starts the server anew, with the same settings and data.
     pub(super) fn again(&self) -> Installation {
         Installation::serve(BINARY, &self.config, self.folder.path())

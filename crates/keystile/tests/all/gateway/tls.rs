@@ -297,6 +297,37 @@ fn an_authority_that_is_withdrawn_is_so_for_open_connections_too() {
 }
 
 #[test]
+fn a_certificate_that_has_ended_or_not_begun_is_told_of_at_the_start_and_later() {
+    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let file = folder.path().join("own.pem");
+    authority.issue_for(&["a.test"], -60).write(&file);
+    let tls = format!("[tls]\ncertificates = [{file:?}]\nreload_seconds = 1");
+    let served = serve("tls_listen = \"127.0.0.1:0\"", &tls);
+    let log = || served.installation.log();
+    let says = |text: &str| text.contains("own.pem: the certificate ended at 20");
+    eventually("it is said at the start", || says(&log()));
+
+    let check = || {
+        let mut keystile = Command::new(super::stage::BINARY);
+        let ran = keystile.args(["config", "check", "--config"]).arg(served.settings()).output();
+        let ran = ran.expect("it can be started");
+        (ran.status.code(), String::from_utf8(ran.stderr).expect("it says text"))
+    };
+    let (code, said) = check();
+    assert!(code == Some(0) && said.starts_with("warning: ") && says(&said), "{said}");
+
+    authority.issue(&["a.test"]).write(&file);
+    eventually("a good one is taken up", || log().contains("had changed"));
+    assert_eq!(check(), (Some(0), String::new()));
+    authority.issue_from(&["a.test"], 3_600).write(&file);
+    eventually("it is said later", || log().contains("own.pem: the certificate begins at 20"));
+    assert_eq!(log().matches("the certificate ended").count(), 1, "once: {}", log());
+    std::fs::write(&file, "broken").unwrap();
+    let (code, said) = check();
+    assert!(code == Some(3) && said.contains("own.pem: "), "{said}");
+}
+
+#[test]
 fn browsers_are_told_to_stay_with_tls_where_the_owner_says_so() {
     let secure = Secure::new("hsts_seconds = 31536000\n");
     let stage = secure.stage(json!({}), json!({}));
