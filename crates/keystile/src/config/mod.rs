@@ -144,6 +144,18 @@ fn contradictions(config: &Config, entries: &[Entry]) -> Vec<ConfigError> {
             });
         }
     }
+    for (name, is_set, without) in [
+        ("tls.client_authorities", config.tls.client_authorities.is_some(), "client_authorities = \"off\""),
+        ("tls.hsts_seconds", config.tls.hsts > 0, "hsts_seconds = 0"),
+    ] {
+        if is_set && config.gateway.tls_listen.is_none() {
+            errors.push(ConfigError {
+                place: place(&[name]),
+                what: format!("{name}: the gateway has no listener with TLS, so this would do nothing"),
+                hints: vec![format!("allowed: with `tls_listen` in [gateway], or `{without}`")],
+            });
+        }
+    }
     if config.gateway.proxy_protocol && config.gateway.trusted_proxies.is_empty() {
         errors.push(ConfigError {
             place: place(&["gateway.proxy_protocol"]),

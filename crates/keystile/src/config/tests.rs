@@ -278,6 +278,14 @@ fn a_listener_with_tls_needs_a_certificate_and_check_keeps_its_rule() {
         &["check.tls_listen", "`require_key = true`"],
     );
     refused_with(&format!("[gateway]\ntls_listen = \"127.0.0.1:4401\"\n{tls}"), &["taken"]);
+    for (line, name) in
+        [("client_authorities = \"/a.pem\"", "tls.client_authorities"), ("hsts_seconds = 60", "tls.hsts_seconds")]
+    {
+        for door in ["", "[admin]\ntls_listen = \"127.0.0.1:8443\"\n"] {
+            let text = format!("[tls]\n{line}\ncertificates = [\"/c.pem\"]\n{door}");
+            refused_with(&text, &["2:", name, "no listener with TLS", "`tls_listen` in [gateway]"]);
+        }
+    }
     refused_with("[tls]\ncertificates = [\"\"]\n", &["2:17", "the path is empty"]);
     refused_with("[tls]\nmin_version = \"1.1\"\n", &["1.2"]);
 
