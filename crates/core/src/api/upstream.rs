@@ -1,6 +1,7 @@
 //! Where an API's calls go.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -112,16 +113,26 @@ pub(super) fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-/// A name of letters, digits, `-`, `_` and dots, an IPv4 address, or an IPv6 address in brackets.
+/// A name of letters, digits, `-`, `_` and dots, an IPv4 address, or an IPv6 address in brackets. What ends in a number is
+/// an IPv4 address in its one form (WHATWG URL §3.5): many read `127.1` or `0x7f000001` as one, others look it up as a name.
 pub fn is_host(host: &str) -> bool {
     if let Some(inner) = host.strip_prefix('[') {
-        return inner.strip_suffix(']').is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok());
+        return inner.strip_suffix(']').is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok());
     }
     !host.is_empty()
         && host.len() <= 253
         && host.split('.').all(|label| {
             (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
         })
+        && (!ends_in_a_number(host) || host.parse::<Ipv4Addr>().is_ok())
+}
+
+fn ends_in_a_number(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default().as_bytes();
+    match last {
+        [b'0', b'x' | b'X', digits @ ..] => digits.iter().all(u8::is_ascii_hexdigit),
+        digits => digits.iter().all(u8::is_ascii_digit),
+    }
 }
 
 /// What is spoken to an upstream.
@@ -138,6 +149,34 @@ pub enum UpstreamProtocol {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Host;
+
+    #[test]
+    fn what_ends_in_a_number_is_an_ipv4_address_in_its_one_form() {
+        let odd = [
+            "127.1",
+            "1.2.3",
+            "2130706433",
+            "0x7f000001",
+            "0X7F.1",
+            "a.0x",
+            "127.0.0.0x1",
+            "127.0.0.01",
+            "256.0.0.1",
+            "1.2.3.4.5",
+            "a.7",
+        ];
+        for host in odd {
+            assert!(format!("https://{host}").parse::<UpstreamUrl>().is_err(), "{host}");
+            assert!(format!("{host}:80").parse::<TargetAddress>().is_err(), "{host}");
+            assert!(host.parse::<Host>().is_err(), "{host}");
+        }
+        for host in ["127.0.0.1", "10.255.0.9", "a1", "1a", "7.example", "0xg", "a.0x7f-1", "db-1", "[::1]"] {
+            assert!(format!("https://{host}").parse::<UpstreamUrl>().is_ok(), "{host}");
+            assert!(format!("{host}:80").parse::<TargetAddress>().is_ok(), "{host}");
+            assert!(host.parse::<Host>().is_ok(), "{host}");
+        }
+    }
 
     #[test]
     fn an_upstream_is_read_and_written_in_one_form() {
