@@ -63,6 +63,8 @@ codes! {
     KeyExpired = 6, "key_expired", 401, "Key expired", "This key has expired; create a new one.";
     /// Sent where others could read it.
     KeyExposed = 7, "key_exposed", 400, "Key exposed", "A key in the query string ends up in logs; send it in a header, and replace this key.";
+    /// In a cookie or in a field in which its API does not look for keys.
+    KeyMisplaced = 9, "key_misplaced", 400, "A key where none belongs", "A key stands in a cookie, or in a header field in which this API does not look for keys; send it in the Authorization header as `Bearer KEY`, or where this API's documentation says.";
     /// Neither a key nor an operation that is open.
     Unidentified = 8, "unidentified", 401, "Not identified", "This call could not be attributed to anybody; send a key.";
 

@@ -7,8 +7,8 @@ mod text;
 pub use digest::{DigestAlgorithm, KeyDigest, Pepper, PepperSecret, TextHash};
 pub use state::{KeyState, Standing, StateError};
 pub use text::{
-    ENTROPY_LEN, KeyText, MARK, MAX_KEY_TEXT, MIN_KEY_TEXT, NotAKey, NotAPrefix, PoorEntropy, Prefix, Presented,
-    estimated_bits, hint,
+    ENTROPY_LEN, KeyText, MARK, MAX_KEY_TEXT, MIN_KEY_TEXT, MIN_MARKED_KEY_TEXT, NotAKey, NotAPrefix, PoorEntropy,
+    Prefix, Presented, estimated_bits, hint, marked_at,
 };
 
 use std::fmt;

@@ -21,6 +21,10 @@ const RANDOM_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 6;
 /// Everything after `<prefix>_<env>_`.
 const TAIL_LEN: usize = RANDOM_LEN + MARK.len() + CHECKSUM_LEN;
+/// Characters of a prefix at most.
+const MAX_PREFIX_LEN: usize = 16;
+/// Shortest text that can be a key of ours: `a_live_` before its tail.
+pub const MIN_MARKED_KEY_TEXT: usize = 7 + TAIL_LEN;
 /// Longest text that can be a key. Imported keys may be long; 512 leaves room in a header block of 32 KiB.
 pub const MAX_KEY_TEXT: usize = 512;
 /// Shortest text that can be a key: below this no alphabet reaches 112 bits.
@@ -63,7 +67,7 @@ impl FromStr for Prefix {
     type Err = NotAPrefix;
 
     fn from_str(text: &str) -> Result<Self, NotAPrefix> {
-        let sound = (1..=16).contains(&text.len())
+        let sound = (1..=MAX_PREFIX_LEN).contains(&text.len())
             && text.starts_with(|c: char| c.is_ascii_lowercase())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         if sound { Ok(Self(text.to_owned())) } else { Err(NotAPrefix) }
@@ -200,6 +204,19 @@ fn marked_environment(bytes: &[u8]) -> Option<Environment> {
         head.strip_suffix(env.as_str().as_bytes()).is_some_and(|prefix| prefix.len() > 1 && prefix.ends_with(b"_"))
     })?;
     tail.iter().all(u8::is_ascii_alphanumeric).then_some(environment)
+}
+
+/// The key whose mark stands at this byte of a text, whatever stands around it.
+pub fn marked_at(text: &[u8], mark: usize) -> Option<&str> {
+    let end = mark + MARK.len() + CHECKSUM_LEN;
+    let head_end = mark.checked_sub(RANDOM_LEN)?;
+    let (text, head) = (text.get(..end)?, text.get(..head_end)?.strip_suffix(b"_")?);
+    let environment = Environment::ALL.into_iter().find(|env| head.ends_with(env.as_str().as_bytes()))?;
+    let before = head.strip_suffix(environment.as_str().as_bytes())?.strip_suffix(b"_")?.len();
+    // The checksum says which of these begins it.
+    let starts = (before.saturating_sub(MAX_PREFIX_LEN)..before).rev();
+    let mut texts = starts.filter_map(|start| std::str::from_utf8(&text[start..]).ok());
+    texts.find(|text| matches!(Presented::parse(text), Ok(Presented::Marked { .. })))
 }
 
 /// Bits that a text of this length over the alphabets it visibly uses could hold at most; the estimate that

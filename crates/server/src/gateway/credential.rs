@@ -17,7 +17,8 @@ use crate::enforce::snapshot::KeyPlace;
 /// The key of a call, if it presents one.
 ///
 /// # Errors
-/// [`Code::CredentialsAmbiguous`] if there is more than one, [`Code::KeyExposed`] if one stands in the query string.
+/// [`Code::CredentialsAmbiguous`] if there is more than one, [`Code::KeyExposed`] if one stands in the query string,
+/// [`Code::KeyMisplaced`] if the only one stands in a cookie, or in an `Authorization` at which the API does not look.
 pub fn find<'a>(
     places: &[KeyPlace],
     headers: &'a HeaderMap,
@@ -58,16 +59,9 @@ pub fn find<'a>(
     }
     let elsewhere = |name| headers.get_all(name).iter().any(|value| holds_mark(value.as_bytes()));
     if elsewhere(COOKIE) || (!looks_at_authorization && elsewhere(AUTHORIZATION)) {
-        return Err(Code::CredentialsAmbiguous);
+        return Err(if found.is_some() { Code::CredentialsAmbiguous } else { Code::KeyMisplaced });
     }
     Ok(found)
-}
-
-/// The first of our keys in the address of a call, wherever it stands there.
-pub fn in_address<'a>(path: &'a str, query: Option<&'a str>) -> Option<Cow<'a, str>> {
-    let values = query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
-    let texts = path.split('/').map(Cow::Borrowed).chain(values.map(percent_decoded));
-    texts.into_iter().find(|text| matches!(Presented::parse(text), Ok(Presented::Marked { .. })))
 }
 
 /// The query without the parameters in which this API looks for keys; `None` if nothing has to go.
@@ -113,7 +107,7 @@ fn alone(value: &[u8]) -> Result<Cow<'_, str>, Code> {
 }
 
 /// The values of a parameter. Its name is compared as it is decoded, so that `api%5Fkey` is no way round.
-fn parameters<'a>(query: Option<&'a str>, name: &str) -> impl Iterator<Item = &'a str> {
+pub(super) fn parameters<'a>(query: Option<&'a str>, name: &str) -> impl Iterator<Item = &'a str> {
     let pairs = query.unwrap_or_default().split('&');
     pairs.filter_map(move |pair| {
         let (key, value) = pair.split_once('=')?;
@@ -226,6 +220,14 @@ mod tests {
         let only_header = vec![KeyPlace::Header("x-api-key".parse().unwrap())];
         let both = headers(&[("authorization", &*bearer), ("x-api-key", &*b)]);
         assert_eq!(find(&only_header, &both, "/", None), Err(Code::CredentialsAmbiguous), "it would travel on");
+    }
+
+    #[test]
+    fn one_in_a_cookie_or_where_nobody_looks_is_told_so() {
+        let (cookie, bearer) = (format!("session={}", key(1)), format!("Bearer {}", key(1)));
+        let only_header = vec![KeyPlace::Header("x-api-key".parse().unwrap())];
+        assert_eq!(find(&places(), &headers(&[("cookie", &cookie)]), "/", None), Err(Code::KeyMisplaced));
+        assert_eq!(find(&only_header, &headers(&[("authorization", &bearer)]), "/", None), Err(Code::KeyMisplaced));
     }
 
     #[test]

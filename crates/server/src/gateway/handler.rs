@@ -34,6 +34,7 @@ use super::onward::{below, host, id_header, speak_http2, upstream_headers, upstr
 use super::pauses::Pauses;
 use super::pool::Pool;
 use super::refusal::{LimitFields, Receipt, Refusal, Turned, refuse, unanswered};
+use super::strays;
 use super::tunnel::{self, Asked, Slot, Tunnel, Watch};
 use super::via::Via;
 use super::websocket;
@@ -384,24 +385,32 @@ impl Worker {
         encrypted: bool,
         pending: &mut Pending,
     ) -> Result<Option<Cow<'a, str>>, Refusal> {
-        match credential::find(&api.key_places, headers, target.path(), target.query()) {
-            Err(Code::KeyExposed) => {
-                self.expose(credential::in_address(target.path(), target.query()), pending);
-                Err(Code::KeyExposed.into())
+        let (places, in_clear) = (&api.key_places, api.require_tls && !encrypted);
+        let found = credential::find(places, headers, target.path(), target.query());
+        if in_clear || found.is_err() {
+            // Each of them, whatever the call is refused for.
+            for text in strays::readable(places, headers, (target.path(), target.query()), in_clear) {
+                self.expose(&text, pending);
             }
+        }
+        match found {
             Err(code) => Err(code.into()),
-            Ok(Some(key)) if api.require_tls && !encrypted => {
-                self.expose(Some(key), pending);
-                Err(Refusal::because(Code::KeyExposed, KEY_IN_CLEAR))
-            }
-            Ok(None) if api.require_tls && !encrypted => Err(Code::TlsRequired.into()),
-            Ok(key) => Ok(key),
+            Ok(Some(_)) if in_clear => Err(Refusal::because(Code::KeyExposed, KEY_IN_CLEAR)),
+            Ok(None) if in_clear => Err(Code::TlsRequired.into()),
+            // One that nobody knows here is another service's, and its client's affair.
+            Ok(key) => match strays::in_fields(places, headers).find_map(|text| self.engine.identify(text)) {
+                None => Ok(key),
+                Some(stray) => {
+                    pending.key(&stray);
+                    Err(Code::KeyMisplaced.into())
+                }
+            },
         }
     }
 
     /// Says whose key it is that others could read, to its owner and in the count.
-    fn expose(&self, text: Option<Cow<'_, str>>, pending: &mut Pending) {
-        if let Some(key) = text.and_then(|text| self.engine.identify(&text)) {
+    fn expose(&self, text: &str, pending: &mut Pending) {
+        if let Some(key) = self.engine.identify(text) {
             self.exposures.report(key.project.organization, key.entry.id);
             pending.key(&key);
         }

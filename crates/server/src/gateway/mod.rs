@@ -2,11 +2,11 @@
 //!
 //! [`wire`] reads every byte of an HTTP/1.1 connection before hyper does and refuses what is not sound (SECURITY.md §4);
 //! [`http2`] judges the requests of clients that speak that. [`handler`] carries a call from its head to its answer:
-//! route, [`credential`], [`client`] address, decision, then `onward` (with [`headers`] rebuilt and [`via`] named) it goes
-//! by [`forward`] over the worker's [`pool`] (as a `lease`), [`body`] both ways, no longer than `pauses` allows and of no
-//! type but those that `content` lets pass, or as a `websocket` through a [`tunnel`]. `refusal` is the gateway's own
-//! answer (for `grpc` in its form), [`cors`] what pages are told in any. `gather` writes small messages in one piece.
-//! [`serve`] joins a stream to all that, until [`ending`] says so.
+//! route, [`credential`] (and `strays`, keys where none belongs), [`client`] address, decision, then `onward` (with
+//! [`headers`] rebuilt and [`via`] named) it goes by [`forward`] over the worker's [`pool`] (as a `lease`), [`body`] both
+//! ways, no longer than `pauses` allows and of no type but those that `content` lets pass, or as a `websocket` through a
+//! [`tunnel`]. `refusal` is the gateway's own answer (for `grpc` in its form), [`cors`] what pages are told in any.
+//! `gather` writes small messages in one piece. [`serve`] joins a stream to all that, until [`ending`] says so.
 //!
 //! Not here: listening and threads (the binary's), decisions (`enforce`), the management API.
 
@@ -28,6 +28,7 @@ mod pauses;
 pub mod pool;
 mod refusal;
 pub mod serve;
+mod strays;
 pub mod tunnel;
 pub mod via;
 mod websocket;

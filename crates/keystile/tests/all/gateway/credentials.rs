@@ -35,7 +35,11 @@ fn with_keys(stage: &Stage, presented: &[(Place, &str)]) -> Vec<u8> {
 fn refused_with_400(stage: &Stage, request: &[u8]) {
     let answer = stage.answer(request);
     let code = answer.code();
-    assert!(matches!(&*code, "credentials_ambiguous" | "key_exposed"), "{code}: {}", String::from_utf8_lossy(request));
+    assert!(
+        matches!(&*code, "credentials_ambiguous" | "key_exposed" | "key_misplaced"),
+        "{code}: {}",
+        String::from_utf8_lossy(request)
+    );
     stage.check_problem(&answer, 400, &code, "two credentials");
     stage.saw_nothing(&String::from_utf8_lossy(request));
 }
@@ -71,6 +75,41 @@ fn g09_k13_also_where_the_owner_allows_every_place() {
         let seen = stage.upstream.take_requests();
         assert_eq!(seen[0].target, "/open?x=1", "{place:?}");
         assert!(!seen[0].text().contains(&stage.key), "{place:?}");
+    }
+}
+
+#[test]
+fn a_key_in_a_cookie_alone_is_told_where_it_belongs() {
+    let stage = Stage::new();
+    let answer = stage.answer(&with_keys(&stage, &[(Place::Cookie, &stage.key)]));
+    stage.check_problem(&answer, 400, "key_misplaced", "a cookie");
+    assert!(answer.text().contains("cookie") && answer.text().contains("Bearer KEY"), "{}", answer.text());
+    stage.saw_nothing("a key in a cookie");
+}
+
+#[test]
+fn k36_no_key_travels_on_in_a_field_that_is_no_place_for_keys() {
+    let other = Stage::on(&serve("", "").installation, json!({}), json!({}));
+    for access in ["key", "open"] {
+        let stage = Stage::with(json!({ "access": access }), json!({}));
+        for (name, value) in [
+            ("X-Debug", "{key}"),
+            ("X-Authorization", "Bearer {key}"),
+            ("Cookie2", "a={key}"),
+            ("Referer", "https://shop.test/cart?api_key={key}&page=2"),
+            ("Baggage", "a=1,token={key};p=2,b=3"),
+        ] {
+            stage.is_refused(&stage.request("GET /open", &[(name, value)], b""), 400, "key_misplaced");
+            stage.is_refused(&stage.request_without_key("GET /open", &[(name, value)], b""), 400, "key_misplaced");
+        }
+        stage.counts_only("key_misplaced", 400, 10);
+        assert!(stage.usage("key").iter().all(|row| row["key_id"] == *stage.key_id), "it is the key's affair");
+        // What is no key of this installation is its client's affair: another one's, or one with a wrong checksum.
+        for foreign in [&other.key, &format!("{}x", &stage.key[..stage.key.len() - 1])] {
+            let value = format!("Bearer {foreign}");
+            assert_eq!(stage.call("GET /open", &[("X-Next-Authorization", &value)], b"").status, 200, "{access}");
+            assert_eq!(stage.upstream.take_requests()[0].all("x-next-authorization"), [&*value]);
+        }
     }
 }
 

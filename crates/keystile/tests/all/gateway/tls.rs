@@ -177,6 +177,34 @@ fn k12_a_key_that_comes_in_clear_where_tls_is_required_is_refused_and_marked() {
 }
 
 #[test]
+fn k12_of_several_keys_each_is_marked() {
+    let secure = Secure::new("");
+    let stage = secure.stage(json!({ "require_tls": true }), json!({}));
+    let exposed = |id: &str| stage.manage.get(&format!("/v1/keys/{id}")).1["exposed_at"].is_string();
+    let keys: Vec<(String, String)> = (0..7).map(|_| stage.another_key(json!({}))).collect();
+    let fields = |bearer: usize, header: usize| {
+        [("authorization", format!("Bearer {}", keys[bearer].1)), ("x-api-key", keys[header].1.clone())]
+    };
+    let send = |client: &mut Client, target: &str, fields: &[(&str, String)]| {
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+        call(client, &stage.request_without_key(&format!("GET {target}"), &fields, b"")).code()
+    };
+    // In clear: both in their places, and one in a cookie.
+    let cookie = ("cookie", format!("s={}", keys[2].1));
+    let in_clear = [&fields(0, 1)[..], &[cookie]].concat();
+    assert_eq!(send(&mut stage.client(), "/open", &in_clear), "credentials_ambiguous");
+    // With TLS: those in the address alone.
+    let mut client = secure.connect(&secure.authority.client(None), &stage.host);
+    let target = format!("/open?a={}&b={}", keys[3].1, keys[4].1);
+    assert_eq!(send(&mut client, &target, &fields(5, 6)), "credentials_ambiguous");
+    for (id, _) in &keys[..5] {
+        eventually("each is marked", || exposed(id));
+    }
+    assert!(!exposed(&keys[5].0) && !exposed(&keys[6].0), "nobody could read these");
+    stage.saw_nothing("several keys");
+}
+
+#[test]
 fn k12_a_key_in_an_address_is_marked() {
     let stage = Stage::new();
     let exposed_at = |id: &str| stage.manage.get(&format!("/v1/keys/{id}")).1["exposed_at"].clone();
