@@ -15,7 +15,7 @@ use crate::config::{self, LogFormat, LogLevel};
 use crate::handover::notify;
 use crate::handover::predecessor::Predecessor;
 use crate::handover::successor::{Successor, Successors, start_successor};
-use crate::process::{DRAIN, Listeners, Opened, Process};
+use crate::process::{Listeners, Opened, Process};
 
 /// Threads of the control plane: management, counting, accepting. Calls have threads of their own.
 const CONTROL_THREADS: usize = 2;
@@ -85,7 +85,7 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
                 },
             }
         }
-        tracing::info!("ending: calls that are being answered have {} s to finish", DRAIN.as_secs());
+        tracing::info!("ending: calls that are being answered have {} s to finish", config.gateway.drain.as_secs());
         process.end().await;
         Ok(())
     })

@@ -52,9 +52,6 @@ use workers::{Arrival, Door, Jobs, Workers};
 
 /// Where the snapshot is saved in the data folder.
 const SNAPSHOT_FILE: &str = "snapshot.keys";
-/// How long calls that are being answered may take to their end when the process ends. The whole end takes less than
-/// 5 s; saving the snapshot and closing the files is the rest.
-pub const DRAIN: Duration = Duration::from_secs(3);
 /// Connections of the management API at once; people and programs, not calls.
 const MAX_ADMIN_CONNECTIONS: u32 = 1_024;
 
@@ -106,6 +103,8 @@ pub struct Process {
     workers: Workers,
     admission: Arc<Admission>,
     guests: Arc<Admission>,
+    /// How long calls that are being answered may take to their end when the process ends.
+    drain: Duration,
     /// Writes down single calls, if that is asked for.
     journal: Option<Arc<Journal>>,
     /// Whether the management API takes connections in.
@@ -327,6 +326,7 @@ impl Process {
         tokio::spawn(writer.run(config.usage.flush));
         tokio::spawn(save_now_and_then(snapshot.clone(), feed, pulse, config.snapshot.save, ending.clone()));
         let (listeners, data) = (Mutex::new(copies), config.data.clone());
+        let drain = config.gateway.drain;
         Ok(Self {
             store,
             app,
@@ -335,6 +335,7 @@ impl Process {
             workers,
             admission,
             guests,
+            drain,
             journal,
             takes_changes,
             listeners,
@@ -423,7 +424,7 @@ impl Process {
         let is_replaced = self.ending.is_leaving();
         self.listeners.lock().clear();
         self.ending.begin();
-        if tokio::time::timeout(DRAIN, self.until_empty()).await.is_err() {
+        if tokio::time::timeout(self.drain, self.until_empty()).await.is_err() {
             tracing::warn!("some connections were cut off; they took too long to end");
         }
         self.workers.end();
@@ -493,6 +494,7 @@ fn jobs(
         proxy_protocol: config.gateway.proxy_protocol,
         http2: Http2 { with_tls: config.gateway.http2, in_clear: config.gateway.h2c },
         patience: patience(config),
+        drain: config.gateway.drain,
     })
 }
 

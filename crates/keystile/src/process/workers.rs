@@ -75,6 +75,8 @@ pub struct Jobs {
     pub http2: Http2,
     /// How long to wait for clients.
     pub patience: Patience,
+    /// How long calls that are being answered may take to their end.
+    pub drain: Duration,
 }
 
 /// A connection that was accepted.
@@ -191,7 +193,7 @@ fn run(
         request_seed: jobs.seeds[index],
         requests: Cell::new(0),
     });
-    let open = open.clone();
+    let (open, drain) = (open.clone(), jobs.drain);
     runtime.block_on(async move {
         let (pool, pauses) = (worker.pool.clone(), worker.pauses.clone());
         tokio::task::spawn_local(async move {
@@ -222,7 +224,7 @@ fn run(
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        let _ = tokio::time::timeout(super::DRAIN, finished).await;
+        let _ = tokio::time::timeout(drain, finished).await;
     });
 }
 

@@ -1,9 +1,12 @@
-//! A client that leaves in the middle: its call is counted, and the upstream is let go.
+//! A client that leaves in the middle: its call is counted, and the upstream is let go. And the server that leaves.
+
+use std::time::Duration;
 
 use keystile_testkit::Step;
 use serde_json::json;
 
 use super::Stage;
+use super::stage::serve;
 
 #[test]
 fn a_client_that_leaves_in_the_middle_of_an_answer() {
@@ -91,4 +94,22 @@ fn one_that_leaves_takes_nothing_from_the_others() {
     keystile_testkit::eventually("all are counted", || {
         (stage.counted("client_gone", 499), stage.counted("allowed", 200)) == (20, 20)
     });
+}
+
+#[test]
+fn the_owner_says_how_long_calls_may_take_when_the_server_ends() {
+    for (setting, is_answered) in [("drain_seconds = 1", false), ("drain_seconds = 60", true)] {
+        let mut served = serve(setting, "");
+        let stage = Stage::on(&served.installation, json!({}), json!({}));
+        let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone".to_vec();
+        // Longer than it is when nothing is set.
+        stage.upstream.script([Step::ReadBody, Step::Pause(Duration::from_secs(5)), Step::Send(reply)]);
+        let mut client = stage.client();
+        client.write(stage.request("GET /open", &[], b"")).expect("the connection is open");
+        stage.upstream.wait_for(1);
+        let (status, _) = served.installation.terminate();
+        assert!(status.success(), "{setting}");
+        assert!(served.installation.log().contains(&format!("{} s to finish", &setting[16..])), "{setting}");
+        assert_eq!(client.answer().is_ok_and(|answer| answer.body == b"done"), is_answered, "{setting}");
+    }
 }
