@@ -345,7 +345,7 @@ impl Worker {
         *request.uri_mut() = upstream_uri(&api, &target, &parts.uri)?;
         *request.headers_mut() = upstream_headers(&api, &parts.headers, verdict.as_ref(), address, &receipt.id_header);
         request.headers_mut().insert(X_FORWARDED_PROTO, if encrypted { HTTPS } else { HTTP });
-        request.headers_mut().insert(VIA, self.via.after(&parts.headers));
+        request.headers_mut().insert(VIA, self.via.after(&parts.headers, parts.version));
         pending.put_trace(request.headers_mut());
         match api.upstream.protocol {
             UpstreamProtocol::Http2 => speak_http2(&api.upstream, &parts.headers, &mut request),

@@ -155,6 +155,8 @@ fn many_calls_share_a_connection_and_each_is_counted() {
     assert_eq!(posted.status, 200);
     let seen = stage.upstream.take_requests();
     assert_eq!((seen.len(), seen[300].body.len()), (301, 100_000));
+    // As it came, not as it goes on (RFC 9110 §7.6.3).
+    assert!(seen[0].all("via")[0].starts_with("2.0 keystile-"), "{:?}", seen[0].all("via"));
     let head = client.call(request(&stage, Method::HEAD, "/open", &[]), b"").unwrap();
     assert_eq!((head.status, head.body.len()), (200, 0));
     stage.counts_only("allowed", 200, 302);
