@@ -289,7 +289,7 @@ fn update(ask: Update, session: &mut Session<'_>) -> Result<Exit, Fault> {
 const COLUMNS: [Column; 7] = [
     Column::left("ID", |key, _| field(key, "id")),
     Column::left("NAME", |key, _| field(key, "name")),
-    Column::left("STATE", |key, _| field(key, "state")),
+    Column::left("STATE", |key, _| state(key)),
     Column::left("KIND", |key, _| field(key, "kind")),
     Column::left("HINT", |key, _| field(key, "hint")),
     Column::left("EXPIRES", |key, now| match away(key, "expires_at", now) {
@@ -298,3 +298,9 @@ const COLUMNS: [Column; 7] = [
     }),
     Column::left("PROJECT", |key, _| field(key, "project_id")),
 ];
+
+/// The state of a key; one that others could read is to be replaced, whatever its state.
+fn state(key: &Value) -> String {
+    let state = field(key, "state");
+    if key.get("exposed_at").is_some_and(Value::is_string) { format!("{state}, exposed") } else { state }
+}

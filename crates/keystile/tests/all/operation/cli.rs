@@ -502,3 +502,17 @@ fn a_key_and_an_api_are_bound_to_formats_asked_about_and_let_go() {
         shell.exits(2, &[&["key", "update", &caller.id][..], &wrong].concat());
     }
 }
+
+#[test]
+fn a_list_of_keys_says_which_are_exposed() {
+    let world = shared();
+    let caller = world.caller(&json!({}));
+    let (_, other) = world.key(&caller.project, &json!({ "name": name("quiet") }));
+    assert_eq!(world.call(&other, "GET", &format!("{}/x?key={}", caller.path, caller.key)).code(), "key_exposed");
+    let shell = shell(world);
+    keystile_testkit::eventually("it is listed as exposed", || {
+        let list = shell.exits(0, &["key", "list", "--project", &caller.project]).out;
+        let lines: Vec<&str> = list.lines().filter(|line| line.contains("exposed")).collect();
+        matches!(&*lines, [line] if line.contains(&caller.id) && line.contains("active, exposed"))
+    });
+}
