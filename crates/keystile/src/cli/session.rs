@@ -65,18 +65,27 @@ impl Session<'_> {
         self.named(KEY, text, &query)
     }
 
-    /// An id if the text is one, else the id of the one object with exactly this name.
+    /// An id if the text is one, else the id of the one object with exactly this name. What was revoked for good keeps its
+    /// name and is meant only where nothing else has it.
     fn named<I: FromStr + Display>(&self, noun: Noun, text: &str, query: &[(&str, &str)]) -> Result<I, Fault> {
         if let Ok(id) = text.parse() {
             return Ok(id);
         }
         let what = format!("find the {} `{text}`", noun.one);
-        let mut found: Vec<String> = Vec::new();
+        let (mut found, mut revoked): (Vec<String>, Vec<String>) = Default::default();
         let query: Vec<(&str, &str)> = query.iter().copied().chain([("name", text)]).collect();
-        self.server.pages(&what, noun.path, &query, PAGE, Some(MAX_SHOWN + 1), |items| {
-            found.extend(items.iter().map(|item| field(item, "id")));
-            true
+        self.server.pages(&what, noun.path, &query, PAGE, None, |items| {
+            for item in &items {
+                let list = if field(item, "state") == "revoked" { &mut revoked } else { &mut found };
+                if list.len() <= MAX_SHOWN {
+                    list.push(field(item, "id"));
+                }
+            }
+            found.len() <= MAX_SHOWN
         })?;
+        if found.is_empty() {
+            found = revoked;
+        }
         match found.as_slice() {
             [id] => id.parse().map_err(|_| {
                 Fault::new(

@@ -516,3 +516,19 @@ fn a_list_of_keys_says_which_are_exposed() {
         matches!(&*lines, [line] if line.contains(&caller.id) && line.contains("active, exposed"))
     });
 }
+
+#[test]
+fn a_revoked_key_gives_its_name_to_the_one_in_force() {
+    let world = shared();
+    let (shell, project, called) = (shell(world), world.project(), name("rotated"));
+    let make = || world.key(&project, &json!({ "name": called })).0;
+    let (old, new) = (make(), make());
+    let ambiguous = shell.exits(2, &["key", "show", &called]);
+    assert!(ambiguous.err.contains("2 keys have this name"), "{}", ambiguous.err);
+    shell.exits(0, &["key", "revoke", &old, "--yes"]);
+    assert_eq!(id(&shell.json(&["key", "show", &called])), new);
+    shell.exits(0, &["key", "revoke", &called, "--yes"]);
+    // Nothing else has the name any more.
+    let ambiguous = shell.exits(2, &["key", "show", &called]);
+    assert!(ambiguous.err.contains(&old) && ambiguous.err.contains(&new), "{}", ambiguous.err);
+}
