@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::gateway::gather::write_gathered;
-use crate::gateway::wire::Patience;
+use crate::gateway::wire::{Alarm, Pace, Patience};
 
 /// How often an idle connection is looked at, in parts of what it may be idle.
 const LOOKS: u32 = 4;
@@ -54,25 +54,14 @@ impl Idleness {
 pub(super) struct Patient<S> {
     stream: S,
     patience: Duration,
-    /// Until when it has to take something.
-    deadline: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
+    alarm: Alarm,
 }
 
 impl<S> Patient<S> {
-    /// At most so long without anything being taken.
+    /// At most so long for each [`MIN_PROGRESS_BYTES`](crate::gateway::wire::patience::MIN_PROGRESS_BYTES) to be taken.
     pub(super) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, deadline: None }
-    }
-
-    fn watched<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            self.deadline = None;
-            return result;
-        }
-        let patience = self.patience;
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        ready!(deadline.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        Self { stream, patience, pace: Pace::default(), alarm: Alarm::default() }
     }
 }
 
@@ -86,7 +75,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let me = self.get_mut();
         let result = Pin::new(&mut me.stream).poll_write(cx, bytes);
-        me.watched(cx, result)
+        me.pace.wrote(result, me.patience, &mut me.alarm, cx)
     }
 
     fn poll_write_vectored(
@@ -96,7 +85,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     ) -> Poll<io::Result<usize>> {
         let me = self.get_mut();
         let result = write_gathered(&mut me.stream, cx, parts);
-        me.watched(cx, result)
+        me.pace.wrote(result, me.patience, &mut me.alarm, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -148,5 +137,20 @@ mod tests {
         let began = Instant::now();
         let error = patient.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!((error.kind(), began.elapsed().as_secs()), (io::ErrorKind::TimedOut, 60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn g16_who_takes_a_byte_now_and_then_is_left_as_well() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (near, mut far) = tokio::io::duplex(16);
+        tokio::spawn(async move {
+            while far.read_u8().await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+            }
+        });
+        let mut patient = Patient::new(near, Duration::from_secs(60));
+        let writing = patient.write_all(&[0; 2_048]);
+        let outcome = tokio::time::timeout(Duration::from_secs(600), writing).await.expect("nobody waits for ever");
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -305,30 +305,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Guarded<S> {
-    /// Notes what was written, or sees to it that we are woken when nothing was for too long.
-    fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match result {
-            Poll::Ready(Ok(bytes)) => self.writing.moved(bytes),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => {
-                let now = Instant::now();
-                let deadline = self.writing.deadline(now, self.patience.write);
-                if now >= deadline {
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                }
-                self.alarm.ring_by(cx, deadline);
-            }
-        }
-        result
-    }
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let me = self.get_mut();
         let result = Pin::new(&mut me.stream).poll_write(cx, bytes);
-        me.written(cx, result)
+        me.writing.wrote(result, me.patience.write, &mut me.alarm, cx)
     }
 
     fn poll_write_vectored(
@@ -338,7 +319,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     ) -> Poll<io::Result<usize>> {
         let me = self.get_mut();
         let result = write_gathered(&mut me.stream, cx, parts);
-        me.written(cx, result)
+        me.writing.wrote(result, me.patience.write, &mut me.alarm, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

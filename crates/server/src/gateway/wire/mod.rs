@@ -44,6 +44,7 @@ use keystile_core::Code;
 pub use exchange::{Exchange, Exchanges};
 pub use guarded::{Guarded, guard};
 pub use patience::Patience;
+pub(in crate::gateway) use patience::{Alarm, Pace};
 pub(super) use target::is_authority;
 
 /// The largest head, from the request line to the empty line, both included: enough for every ordinary client.

@@ -4,8 +4,9 @@
 //! when a deadline moves away; when it rings early, the deadline of the moment is looked at and it is set again.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
@@ -36,7 +37,7 @@ impl Default for Patience {
 
 /// How fast bytes move in one direction, while somebody waits for them.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(in crate::gateway) struct Pace {
     /// Since when we wait.
     since: Option<Instant>,
     /// How long we waited before that, for the bytes below.
@@ -60,11 +61,34 @@ impl Pace {
     pub(super) fn deadline(&mut self, now: Instant, patience: Duration) -> Instant {
         *self.since.get_or_insert(now) + patience.saturating_sub(self.waited)
     }
+
+    /// Notes what came of writing, or sees to it that we are woken when nothing was taken for too long.
+    pub(in crate::gateway) fn wrote(
+        &mut self,
+        result: Poll<io::Result<usize>>,
+        patience: Duration,
+        alarm: &mut Alarm,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        match result {
+            Poll::Ready(Ok(bytes)) => self.moved(bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                let now = Instant::now();
+                let deadline = self.deadline(now, patience);
+                if now >= deadline {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                alarm.ring_by(cx, deadline);
+            }
+        }
+        result
+    }
 }
 
 /// The one timer of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Alarm {
+pub(in crate::gateway) struct Alarm {
     sleep: Option<Pin<Box<Sleep>>>,
     /// When it rings, if it is set.
     at: Option<Instant>,
