@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONNECTION, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING, VIA};
+use http::header::{AUTHORIZATION, CONNECTION, REFERER, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING, VIA};
 use http::response::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
@@ -345,6 +345,9 @@ impl Worker {
         *request.uri_mut() = upstream_uri(&api, &target, &parts.uri)?;
         *request.headers_mut() = upstream_headers(&api, &parts.headers, verdict.as_ref(), address, &receipt.id_header);
         request.headers_mut().insert(X_FORWARDED_PROTO, if encrypted { HTTPS } else { HTTP });
+        if strays::in_referer(&parts.headers).any(|text| self.engine.identify(text).is_some()) {
+            request.headers_mut().remove(REFERER);
+        }
         request.headers_mut().insert(VIA, self.via.after(&parts.headers, parts.version));
         pending.put_trace(request.headers_mut());
         match api.upstream.protocol {

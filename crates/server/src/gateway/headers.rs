@@ -37,10 +37,7 @@ pub fn forwarded(client: &HeaderMap, places: &[KeyPlace], host: HeaderValue, roo
     let drops_bearer = places.contains(&KeyPlace::Bearer);
     for (name, value) in client {
         let text = name.as_str();
-        if is_of_one_hop(text)
-            || text == "host"
-            || text == "content-length"
-            || is_ours_to_say(text)
+        if ends_here(text)
             || options.iter().any(|option| option.eq_ignore_ascii_case(text))
             || is_key(name)
             || (drops_bearer && text == "authorization" && bearer(value.as_bytes()).is_some())
@@ -50,6 +47,11 @@ pub fn forwarded(client: &HeaderMap, places: &[KeyPlace], host: HeaderValue, roo
         headers.append(name.clone(), value.clone());
     }
     headers
+}
+
+/// Fields of a client that go no further, whatever they say.
+pub(super) fn ends_here(name: &str) -> bool {
+    is_of_one_hop(name) || matches!(name, "host" | "content-length") || is_ours_to_say(name)
 }
 
 /// Takes the fields of one hop off an upstream's answer, in place: nothing of ours is in it yet.

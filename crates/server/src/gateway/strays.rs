@@ -4,12 +4,13 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, REFERER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use keystile_core::key::{MARK, MIN_MARKED_KEY_TEXT, Presented, marked_at};
 use memchr::memmem::Finder;
 
 use super::credential::{bearer, parameters, percent_decoded};
+use super::headers::ends_here;
 use crate::enforce::snapshot::KeyPlace;
 
 /// Texts of one call that are looked at as keys which others could read.
@@ -17,17 +18,26 @@ const MAX_READABLE: usize = 16;
 
 static MARKS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MARK));
 
-/// The keys in fields in which an API does not look for them.
+/// The keys in fields that go on and in which an API does not look for them. Not those in `Referer`: that is the
+/// browser's doing, see [`in_referer`].
 pub(super) fn in_fields<'a>(places: &[KeyPlace], headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
-    let is_looked_at = |(name, value): &(&HeaderName, &HeaderValue)| {
+    let is_looked_at = |name: &HeaderName, value: &HeaderValue| {
         places.iter().any(|place| match place {
             KeyPlace::Bearer => *name == AUTHORIZATION && bearer(value.as_bytes()).is_some(),
-            KeyPlace::Header(own) => own == *name,
+            KeyPlace::Header(own) => own == name,
             KeyPlace::Query(_) => false,
         })
     };
     let long = headers.iter().filter(|(_, value)| value.len() >= MIN_MARKED_KEY_TEXT);
-    long.filter(move |field| !is_looked_at(field)).flat_map(|(_, value)| keys_in(value.as_bytes()))
+    let marked = long.filter(|(_, value)| MARKS.find(value.as_bytes()).is_some());
+    let going = marked
+        .filter(move |(name, value)| !is_looked_at(name, value) && **name != REFERER && !ends_here(name.as_str()));
+    going.flat_map(|(_, value)| keys_in(value.as_bytes()))
+}
+
+/// The keys in the address of the page from which a browser calls.
+pub(super) fn in_referer(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers.get_all(REFERER).iter().flat_map(|value| keys_in(value.as_bytes()))
 }
 
 /// The keys that others can read: those in the address, unless the API's owner allows that place, and where the call
