@@ -1,6 +1,7 @@
 //! Carries an allowed call to a target of its upstream and its answer back.
 
 use std::io;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -77,14 +78,17 @@ pub(super) async fn forward(
     tally: Option<&Tally>,
 ) -> Result<(Response<Incoming>, Lease), ForwardError> {
     let mut attempt = Attempt::new(pool, api, tally);
-    let outcome = within(api, tally, exchange(&mut attempt, request)).await;
+    let outcome = within(api, tally, pin!(exchange(&mut attempt, request))).await;
     attempt.conclude(outcome)
 }
 
 /// Waits for the head of an answer as long as the API's settings allow: what the client still sends is time that the
 /// upstream does not take. `None` if that is over.
-pub(super) async fn within<T>(api: &ApiView, tally: Option<&Tally>, exchange: impl Future<Output = T>) -> Option<T> {
-    let mut exchange = std::pin::pin!(exchange);
+pub(super) async fn within<T>(
+    api: &ApiView,
+    tally: Option<&Tally>,
+    mut exchange: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
     let Some(tally) = tally else {
         let patience = api.total_timeout.map_or(api.upstream_timeout, |total| total.min(api.upstream_timeout));
         return timeout(patience, exchange).await.ok();
@@ -177,10 +181,14 @@ async fn exchange(
 ) -> Result<(Response<Incoming>, Lease), Fault> {
     loop {
         let mut lease = attempt.connection().await?;
-        let Some(sending) = request.take() else { return Err("the request was sent already".into()) };
-        // Kept for another try where that can do no harm.
-        let again = if lease.reused { copy_of(&sending) } else { None };
-        match lease.send(sending).await {
+        // In a block, so that the request is not kept beside its way.
+        let (sending, again) = {
+            let Some(request) = request.take() else { return Err("the request was sent already".into()) };
+            // Kept for another try where that can do no harm.
+            let again = if lease.reused { copy_of(&request) } else { None };
+            (lease.send(request), again)
+        };
+        match sending.await {
             Ok(answer) => match fault_of(&answer) {
                 None => return Ok((answer, lease)),
                 // The connection goes with the lease: where this answer ends is anybody's guess.

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use futures_util::future::Either;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
@@ -29,14 +30,15 @@ pub(super) enum Sender {
 }
 
 impl Lease {
-    /// Sends a request; one that was not sent comes back with the error.
-    pub(super) async fn send(
+    /// Sends a request; one that was not sent comes back with the error. (No `async fn`: that would keep the request
+    /// twice.)
+    pub(super) fn send(
         &mut self,
         request: Request<Outgoing>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Outgoing>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>> + use<> {
         match &mut self.sender {
-            Sender::Http1(sender, _) => sender.try_send_request(request).await,
-            Sender::Http2(stream) => stream.0.sender.clone().try_send_request(request).await,
+            Sender::Http1(sender, _) => Either::Left(sender.try_send_request(request)),
+            Sender::Http2(stream) => Either::Right(stream.0.sender.clone().try_send_request(request)),
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) struct Far {
 /// Asks an upstream for a WebSocket, on a connection of its own.
 pub(super) async fn ask(pool: &Rc<Pool>, api: &ApiView, request: Request<Outgoing>) -> Result<Asked, ForwardError> {
     let mut attempt = Attempt::new(pool, api, None);
-    let outcome = within(api, None, exchange(&mut attempt, request)).await;
+    let outcome = within(api, None, pin!(exchange(&mut attempt, request))).await;
     attempt.conclude(outcome)
 }
 
