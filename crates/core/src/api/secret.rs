@@ -36,7 +36,8 @@ impl FromStr for SecretName {
 
     fn from_str(text: &str) -> Result<Self, SettingError> {
         // These are the message's own, or the gateway's word.
-        const TAKEN: [&str; 12] = [
+        const TAKEN: [&str; 13] = [
+            "proxy-connection",
             "host",
             "connection",
             "content-length",
@@ -87,9 +88,17 @@ mod tests {
         ] {
             assert_eq!(text.parse::<SecretName>().map(|name| name.to_string()).as_deref(), Ok(form), "{text}");
         }
-        for text in
-            ["", "header:", "header:a b", "header:Host", "header:X-Consumer-Id", "header:te", "cookie:a", "certificate"]
-        {
+        for text in [
+            "",
+            "header:",
+            "header:a b",
+            "header:Host",
+            "header:X-Consumer-Id",
+            "header:te",
+            "header:Proxy-Connection",
+            "cookie:a",
+            "certificate",
+        ] {
             assert!(text.parse::<SecretName>().is_err(), "{text}");
         }
     }

@@ -314,6 +314,7 @@ const TARGET_COLUMNS: [Column; 5] = [
     Column::left("WEIGHT", |target, _| field(target, "weight")),
     Column::left("STATE", |target, _| match field(target, "rests_for_seconds") {
         none if none == "-" => field(target, "state"),
+        seconds if seconds == "0" => "resting, the next call tries it".to_owned(),
         seconds => format!("resting, {seconds} s"),
     }),
     Column::left("CALLS", |target, _| field(target, "calls_in_flight")),

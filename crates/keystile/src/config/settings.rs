@@ -69,7 +69,7 @@ settings! {
         max_concurrent_calls: Option<u32> = "max_concurrent_calls", whole_or_off(1..=1_000_000), Some(10_000), "Calls that are being answered at once, of all APIs together, WebSockets among them; further ones are refused at once with 503. An API can have a bound of its own.";
         idle: Duration = "idle_seconds", seconds(1..=3_600), Duration::from_secs(60), "How long a connection may rest between calls.";
         head: Duration = "head_seconds", seconds(1..=300), Duration::from_secs(10), "How long a client may take to send the head of a request, all of it.";
-        body_stall: Duration = "body_stall_seconds", seconds(1..=3_600), Duration::from_secs(10), "How long a request body may pause.";
+        body_stall: Duration = "body_stall_seconds", seconds(1..=3_600), Duration::from_secs(10), "How long a request body may pause, and the time in which at least 1 KiB of it must come.";
         write_stall: Duration = "write_stall_seconds", seconds(1..=3_600), Duration::from_secs(60), "How long a client may take nothing of its answer.";
         connect: Duration = "connect_seconds", seconds(1..=300), Duration::from_secs(5), "How long an upstream may take to accept a connection, with its handshake if it speaks TLS.";
         drain: Duration = "drain_seconds", seconds(1..=3_600), Duration::from_secs(3), "How long calls that are being answered may take to their end when the server is told to end; then they are cut off. Whoever ends it (systemd, Kubernetes) must wait a little longer.";

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use keystile_core::Code;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::grpc::Messages;
 use super::headers::strip_trailers;
@@ -22,9 +22,10 @@ use crate::usage::Pending;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What is known of a request body while it streams; shared with the handler, which answers when it breaks.
-#[derive(Default)]
 pub struct Tally {
     received: Cell<u64>,
+    /// When something came last.
+    moved: Cell<Instant>,
     end: Cell<Option<BodyEnd>>,
 }
 
@@ -43,6 +44,11 @@ impl Tally {
     /// Bytes that have come.
     pub fn received(&self) -> u64 {
         self.received.get()
+    }
+
+    /// When something came last; at first, when the call began.
+    pub(super) fn moved(&self) -> Instant {
+        self.moved.get()
     }
 
     /// How it ended early, if it did.
@@ -125,7 +131,8 @@ impl Outgoing {
         if incoming.is_end_stream() {
             return (Self::Empty, None);
         }
-        let tally = Rc::new(Tally::default());
+        let tally = Tally { received: Cell::new(0), moved: Cell::new(Instant::now()), end: Cell::new(None) };
+        let tally = Rc::new(tally);
         let stall = patience.map(|patience| Box::new(Stall { patience, over: None }));
         (Self::Stream { incoming, bound, tally: tally.clone(), stall }, Some(tally))
     }
@@ -160,6 +167,7 @@ impl Body for Outgoing {
         };
         let len = data.len() as u64;
         tally.received.set(tally.received.get() + len);
+        tally.moved.set(Instant::now());
         if bound.take(&data) {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }

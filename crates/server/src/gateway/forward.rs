@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use keystile_core::Code;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -16,6 +16,9 @@ use super::lease::Lease;
 use super::pool::Pool;
 use crate::enforce::snapshot::ApiView;
 use crate::upstream::{Busy, Resting, Target};
+
+/// How often one call may meet connections that are just being closed.
+const MAX_TRIES: u32 = 3;
 
 /// Why there is no answer of the upstream.
 pub enum ForwardError {
@@ -95,12 +98,12 @@ pub(super) async fn within<T>(
     };
     let end = api.total_timeout.map(|total| Instant::now() + total);
     loop {
-        let received = tally.received();
-        let next = Instant::now() + api.upstream_timeout;
+        let next = tally.moved() + api.upstream_timeout;
         if let Ok(outcome) = timeout_at(end.map_or(next, |end| end.min(next)), exchange.as_mut()).await {
             return Some(outcome);
         }
-        if tally.received() == received || end.is_some_and(|end| end <= Instant::now()) {
+        let now = Instant::now();
+        if tally.moved() + api.upstream_timeout <= now || end.is_some_and(|end| end <= now) {
             return None;
         }
     }
@@ -179,13 +182,14 @@ async fn exchange(
     attempt: &mut Attempt<'_>,
     request: &mut Option<Request<Outgoing>>,
 ) -> Result<(Response<Incoming>, Lease), Fault> {
+    let mut tries = 0;
     loop {
         let mut lease = attempt.connection().await?;
         // In a block, so that the request is not kept beside its way.
         let (sending, again) = {
             let Some(request) = request.take() else { return Err("the request was sent already".into()) };
             // Kept for another try where that can do no harm.
-            let again = if lease.reused { copy_of(&request) } else { None };
+            let again = if lease.may_be_closing() { copy_of(&request) } else { None };
             (lease.send(request), again)
         };
         match sending.await {
@@ -194,25 +198,43 @@ async fn exchange(
                 // The connection goes with the lease: where this answer ends is anybody's guess.
                 Some(fault) => return Err(fault.into()),
             },
-            // The upstream closed the connection while it lay idle. If nothing of the request was sent, or it may be
-            // sent twice, another connection takes it.
+            // The upstream closed the connection while it lay idle, or told its calls to go elsewhere. If nothing of the
+            // request was sent or looked at, or it may be sent twice, another connection takes it.
             Err(mut error) => {
                 let unsent = error.take_message();
                 let error = error.into_error();
                 // An answer that makes no sense is an answer; only silence may be asked again.
                 let is_silence = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
-                match unsent.or(again.filter(|_| is_silence)) {
-                    Some(request_again) if lease.reused => *request = Some(request_again),
+                let is_untouched = is_untouched(&error);
+                let may_repeat = |copy: &Request<Outgoing>| is_untouched || (is_silence && copy.method().is_safe());
+                match unsent.or(again.filter(may_repeat)) {
+                    Some(request_again) if lease.may_be_closing() && tries < MAX_TRIES => {
+                        *request = Some(request_again)
+                    }
                     Some(_) | None => return Err(error.into()),
                 }
+                lease.retire();
+                tries += 1;
             }
         }
     }
 }
 
-/// A copy of a request that may be sent twice: a safe method (RFC 9110 §9.2.1) without a body.
+/// Whether an upstream with HTTP/2 says that it has not looked at the request: it refused the stream, or went away with
+/// streams that came later than those it answers (RFC 9113 §8.7).
+fn is_untouched(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        cause.is_remote()
+            && (cause.reason() == Some(h2::Reason::REFUSED_STREAM)
+                || (cause.is_go_away() && cause.reason() == Some(h2::Reason::NO_ERROR)))
+    })
+}
+
+/// A copy of a request without a body. A safe one (RFC 9110 §9.2.1) may be sent twice, any if it was not looked at.
 fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
-    if !request.method().is_safe() || !request.body().is_end_stream() {
+    let may_help = request.method().is_safe() || request.version() == Version::HTTP_2;
+    if !may_help || !request.body().is_end_stream() {
         return None;
     }
     let mut copy = Request::new(Outgoing::Empty);

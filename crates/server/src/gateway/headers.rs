@@ -79,6 +79,12 @@ fn is_of_the_callers(name: &str) -> bool {
 /// left out, and what it depends on is named.
 pub(super) fn keep_private(headers: &mut HeaderMap, vary: &HeaderValue) {
     const PRIVATE: HeaderValue = HeaderValue::from_static("private");
+    // Delivery networks believe these before Cache-Control (RFC 9213).
+    let is_for_networks = |name: &str| name.ends_with("cdn-cache-control") || name == "surrogate-control";
+    let networks: Vec<HeaderName> = headers.keys().filter(|name| is_for_networks(name.as_str())).cloned().collect();
+    for name in networks {
+        headers.remove(name);
+    }
     if !vary.is_empty() {
         headers.append(VARY, vary.clone());
     }
@@ -240,9 +246,13 @@ mod tests {
                 headers.append(CACHE_CONTROL, HeaderValue::from_static(value));
             });
             headers.insert(VARY, HeaderValue::from_static("accept"));
+            for name in ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control"] {
+                headers.insert(name, HeaderValue::from_static("max-age=600"));
+            }
             keep_private(&mut headers, &HeaderValue::from_static("authorization"));
             assert_eq!(headers.get_all(CACHE_CONTROL).iter().collect::<Vec<_>>(), [kept], "{said:?}");
             assert_eq!(headers.get_all(VARY).iter().collect::<Vec<_>>(), ["accept", "authorization"]);
+            assert_eq!(headers.keys_len(), 2, "{headers:?}");
         }
     }
 

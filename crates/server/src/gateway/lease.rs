@@ -30,6 +30,18 @@ pub(super) enum Sender {
 }
 
 impl Lease {
+    /// Whether its connection may be closed by the other end while a request is on its way: it has carried others.
+    pub(super) fn may_be_closing(&self) -> bool {
+        self.reused || matches!(self.sender, Sender::Http2(_))
+    }
+
+    /// Its connection takes no further calls.
+    pub(super) fn retire(&self) {
+        if let Sender::Http2(stream) = &self.sender {
+            stream.0.retired.set(true);
+        }
+    }
+
     /// Sends a request; one that was not sent comes back with the error. (No `async fn`: that would keep the request
     /// twice.)
     pub(super) fn send(
@@ -50,6 +62,8 @@ pub(super) struct Shared {
     pub(super) streams: Cell<usize>,
     /// How often in a row it was found without one.
     pub(super) quiet: Cell<u32>,
+    /// Whether its other end takes no further ones.
+    pub(super) retired: Cell<bool>,
 }
 
 /// One of its calls.

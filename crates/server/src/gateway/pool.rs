@@ -151,7 +151,10 @@ impl Pool {
     fn with_room(&self, target: &Target) -> Option<Rc<Shared>> {
         let all = self.shared.borrow();
         let has_room = |shared: &&Rc<Shared>| {
-            !shared.sender.is_closed() && shared.streams.get() < MAX_STREAMS && target.is_at(&shared.address)
+            !shared.sender.is_closed()
+                && !shared.retired.get()
+                && shared.streams.get() < MAX_STREAMS
+                && target.is_at(&shared.address)
         };
         all.get(&target.number)?.iter().find(has_room).cloned()
     }
@@ -173,7 +176,13 @@ impl Pool {
                 tracing::debug!(%error, "an upstream connection ended");
             }
         });
-        Ok(Shared { sender, address: dialled.address, streams: Cell::new(0), quiet: Cell::new(0) })
+        Ok(Shared {
+            sender,
+            address: dialled.address,
+            streams: Cell::new(0),
+            quiet: Cell::new(0),
+            retired: Cell::new(false),
+        })
     }
 
     /// Takes back a connection whose answer was read to its end.
@@ -200,7 +209,7 @@ impl Pool {
         });
         let in_use = |shared: &Rc<Shared>| {
             shared.quiet.set(if shared.streams.get() == 0 { shared.quiet.get() + 1 } else { 0 });
-            !shared.sender.is_closed() && shared.quiet.get() <= MAX_QUIET
+            !shared.sender.is_closed() && !shared.retired.get() && shared.quiet.get() <= MAX_QUIET
         };
         self.shared.borrow_mut().retain(|_, list| {
             list.retain(in_use);

@@ -95,9 +95,14 @@ impl Target {
         (&self.address, self.weight, self.counts) == (&other.address, other.weight, other.counts)
     }
 
-    /// Calls that it is answering; not counted where it is the only one.
-    pub fn in_flight(&self) -> u32 {
+    /// Calls that it is answering.
+    pub(super) fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// The same; `None` where it stands alone, and nobody counts.
+    pub fn counted(&self) -> Option<u32> {
+        self.counts.then(|| self.in_flight())
     }
 
     /// Whether active checks find it well.

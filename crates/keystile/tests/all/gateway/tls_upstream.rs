@@ -1,6 +1,7 @@
 //! Upstreams with https, a real nginx: verified, or not called at all (C-6).
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use keystile_testkit::tls::{Authority, Identity};
@@ -30,16 +31,33 @@ impl Nginx {
         Self::with(identity, &format!("ssl_verify_client on; ssl_client_certificate {};", file.display()))
     }
 
+    /// One in clear, with HTTP/2, that sends its clients away after every few calls.
+    fn with_goaway() -> Self {
+        Self::run(|_, port| {
+            format!("server {{ listen 127.0.0.1:{port} http2; keepalive_requests 7; location / {{ return 200 ok; }} }}")
+        })
+    }
+
     fn with(identity: &Identity, more: &str) -> Self {
+        Self::run(|at, port| {
+            identity.write(&at.join("own.pem"));
+            let at = at.display();
+            format!(
+                "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {at}/own.pem; ssl_certificate_key {at}/own.pem; {more}\n    \
+                 location / {{ return 200 '$ssl_protocol $http_host $connection $http_x_forwarded_proto'; }} }}"
+            )
+        })
+    }
+
+    fn run(server: impl FnOnce(&Path, u16) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a free port").port();
-        identity.write(&folder.path().join("own.pem"));
+        let server = server(folder.path(), port);
         let at = folder.path().display();
         let config = format!(
             "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{\n  access_log {at}/access.log;\n  \
              client_body_temp_path {at}/a; proxy_temp_path {at}/b; fastcgi_temp_path {at}/c; uwsgi_temp_path {at}/d; scgi_temp_path {at}/e;\n  \
-             server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {at}/own.pem; ssl_certificate_key {at}/own.pem; {more}\n    \
-             location / {{ return 200 '$ssl_protocol $http_host $connection $http_x_forwarded_proto'; }} }}\n}}\n"
+             {server}\n}}\n"
         );
         let file = folder.path().join("nginx.conf");
         std::fs::write(&file, config).expect("a file can be written");
@@ -172,4 +190,30 @@ fn c06_an_upstream_that_wants_a_certificate_gets_the_one_of_its_api() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     stage.set_client_certificate(&other.issue(&["gateway.test"]));
     assert_eq!(stage.call("GET /open", &[], b"").status, 400, "a stranger's");
+}
+
+#[test]
+fn an_upstream_with_http_2_that_sends_its_clients_away_costs_no_call() {
+    const CALLERS: usize = 6;
+    const CALLS: usize = 60;
+    let nginx = Nginx::with_goaway();
+    let upstream = format!("http://127.0.0.1:{}", nginx.port);
+    let stage = Stage::with(json!({ "upstream": upstream, "upstream_protocol": "http2" }), json!({}));
+    std::thread::scope(|scope| {
+        for caller in 0..CALLERS {
+            let stage = &stage;
+            scope.spawn(move || {
+                let method = if caller % 2 == 0 { "GET" } else { "DELETE" };
+                let request = stage.request(&format!("{method} /open"), &[], b"");
+                let mut client = stage.client();
+                for _ in 0..CALLS {
+                    client.write(&request).expect("the connection stays");
+                    let answer = client.answer().expect("every call is answered");
+                    assert_eq!(answer.status, 200, "{}", answer.text());
+                }
+            });
+        }
+    });
+    stage.counts_only("allowed", 200, (CALLERS * CALLS) as u64);
+    assert_eq!(nginx.calls(), CALLERS * CALLS, "each once");
 }

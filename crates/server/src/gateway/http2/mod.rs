@@ -46,6 +46,8 @@ pub(super) const CONNECTION_WINDOW: u32 = 1 << 20;
 const MAX_SEND_BUFFER: usize = 64 << 10;
 /// Streams that a client may take back before they are answered, beyond as many as were answered.
 const MAX_ABANDONED: u64 = 100;
+/// How long one may take to leave that was sent away for that.
+const ABUSERS_LEAVE_IN: Duration = Duration::from_millis(100);
 /// How often it is looked whether answers are taken, in parts of the time that they may wait.
 const LOOKS: u32 = 4;
 /// How long a peer may be silent before it is asked whether it is there, and how long it has for its answer.
@@ -113,8 +115,10 @@ where
         None if takes_nothing => Ok(()),
         None => {
             connection.as_mut().graceful_shutdown();
-            // Whoever does not leave then is left. When the process ends, that is sooner.
-            tokio::time::timeout(patience.write, connection).await.unwrap_or(Ok(()))
+            // Whoever does not leave then is left: soon, if it goes on to take streams back, which cost as long as they are
+            // read. When the process ends, that is sooner.
+            let patience = if tally.is_abused() { ABUSERS_LEAVE_IN.min(patience.write) } else { patience.write };
+            tokio::time::timeout(patience, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = outcome {

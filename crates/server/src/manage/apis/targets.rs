@@ -31,8 +31,9 @@ pub(super) struct TargetState {
     /// If it rests: seconds until a call may try it.
     #[serde(skip_serializing_if = "Option::is_none")]
     rests_for_seconds: Option<u64>,
-    /// Calls that it is answering; counted where there are several targets.
-    calls_in_flight: u32,
+    /// Calls that it is answering; absent where it is not one of the API's `targets`, which alone are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls_in_flight: Option<u32>,
     /// The addresses of its name, as far as it was looked up.
     #[schema(value_type = Vec<String>)]
     addresses: Vec<SocketAddr>,
@@ -62,7 +63,7 @@ impl TargetState {
             weight: target.weight,
             state,
             rests_for_seconds: rests_for.map(|nanos| nanos.div_ceil(1_000_000_000)),
-            calls_in_flight: target.in_flight(),
+            calls_in_flight: target.counted(),
             addresses,
         }
     }
