@@ -6,6 +6,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use keystile_core::Code;
 
+use crate::enforce::snapshot::header_text;
 use crate::problem::Problem;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -27,7 +28,8 @@ pub(super) fn is_call(headers: &HeaderMap) -> bool {
 pub(super) fn refuse(problem: &Problem, code: Code, headers: &mut HeaderMap) -> StatusCode {
     headers.insert(CONTENT_TYPE, GRPC);
     headers.insert(GRPC_STATUS, HeaderValue::from(status(code)));
-    headers.insert(GRPC_MESSAGE, message(&format!("{}: {}", problem.code, problem.detail)));
+    // Percent-encoded where it is not visible ASCII, as gRPC wants it too.
+    headers.insert(GRPC_MESSAGE, header_text(&format!("{}: {}", problem.code, problem.detail)));
     StatusCode::OK
 }
 
@@ -53,11 +55,6 @@ fn status(code: Code) -> u16 {
         400..=499 => INVALID_ARGUMENT,
         _ => INTERNAL,
     }
-}
-
-/// Text for `grpc-message`: what is not visible ASCII is percent-encoded.
-fn message(text: &str) -> HeaderValue {
-    crate::enforce::snapshot::header_text(text)
 }
 
 /// The messages of a body, as they stream by.

@@ -19,9 +19,9 @@ use keystile_core::facts::Facts;
 use keystile_core::id::RequestId;
 use keystile_core::method::Method;
 use keystile_core::target::{CanonicalTarget, TargetError};
-use keystile_core::time::Timestamp;
 
 use super::body::{Answer, BodyBound, Outgoing, Tally};
+use super::caller::{Caller, Protocol, address_header};
 use super::client::TrustedProxies;
 use super::content::{RequestContent, answer_rule, judge_answer, longest_body};
 use super::cors::{self, is_preflight};
@@ -35,7 +35,7 @@ use super::pauses::Pauses;
 use super::pool::Pool;
 use super::refusal::{LimitFields, Receipt, Refusal, Turned, refuse, unanswered};
 use super::strays;
-use super::tunnel::{self, Asked, Slot, Tunnel, Watch};
+use super::tunnel::{self, Asked, Tunnel, Watch};
 use super::via::Via;
 use super::websocket;
 use super::wire::Exchange;
@@ -44,7 +44,6 @@ use crate::enforce::in_flight::Bound;
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::{ApiView, PolicyView};
 use crate::exposure::Exposures;
-use crate::tls::ClientCertificate;
 use crate::usage::{Pending, Recorder};
 
 const HTTP: HeaderValue = HeaderValue::from_static("http");
@@ -85,55 +84,6 @@ pub struct Worker {
     pub request_seed: u64,
     /// Requests so far.
     pub requests: Cell<u64>,
-}
-
-/// What a client speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// HTTP/1.1 (RFC 9112).
-    Http1,
-    /// HTTP/2 (RFC 9113).
-    Http2,
-}
-
-/// What is the same for all calls of a connection.
-pub struct Caller {
-    /// The other end.
-    pub address: IpAddr,
-    /// The same as a header.
-    pub forwarded_for: HeaderValue,
-    /// Whether what it says is encrypted on its way here.
-    pub encrypted: bool,
-    /// What it speaks.
-    pub speaks: Protocol,
-    /// The certificate that it showed, if it did.
-    pub certificate: Option<ClientCertificate>,
-    /// What becomes of the connection when it has switched to a WebSocket.
-    pub tunnel: Slot,
-}
-
-impl Caller {
-    /// The other end of a connection, and what is known of it by how the connection began.
-    pub fn new(address: IpAddr, speaks: Protocol, encrypted: bool, certificate: Option<ClientCertificate>) -> Self {
-        let address = address.to_canonical();
-        Self {
-            address,
-            forwarded_for: address_header(address),
-            speaks,
-            encrypted,
-            certificate,
-            tunnel: Slot::default(),
-        }
-    }
-
-    /// The SHA-256 of its certificate, if that counts at this moment.
-    pub(super) fn certificate_at(&self, now: Timestamp) -> Option<[u8; 32]> {
-        self.certificate.as_ref()?.at(now)
-    }
-}
-
-fn address_header(address: IpAddr) -> HeaderValue {
-    HeaderValue::try_from(address.to_string()).expect("addresses are visible ASCII")
 }
 
 impl Worker {

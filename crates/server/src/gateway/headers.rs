@@ -112,7 +112,7 @@ pub(super) fn keep_private(headers: &mut HeaderMap, vary: &HeaderValue) {
 
 /// Takes off an answer's trailers what is of one hop, or the gateway's to say.
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
-    let is_taken = |name: &str| is_of_one_hop(name) || is_ours_to_say(name) || is_about_framing(name);
+    let is_taken = |name: &str| is_of_one_hop(name) || is_ours_to_say(name) || belongs_into_the_head(name);
     let taken: Vec<HeaderName> = trailers.keys().filter(|name| is_taken(name.as_str())).cloned().collect();
     for name in taken {
         trailers.remove(name);
@@ -120,7 +120,7 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
 }
 
 /// Fields that must stand in the head (RFC 9110 §6.5.1).
-fn is_about_framing(name: &str) -> bool {
+fn belongs_into_the_head(name: &str) -> bool {
     matches!(name, "content-length" | "host" | "content-type" | "content-encoding" | "set-cookie" | "authorization")
 }
 

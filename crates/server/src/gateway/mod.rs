@@ -1,7 +1,8 @@
 //! The gateway: a call comes in with a key, is decided, and goes on to its API's upstream.
 //!
 //! [`wire`] reads every byte of an HTTP/1.1 connection before hyper does and refuses what is not sound (SECURITY.md §4);
-//! [`http2`] judges the requests of clients that speak that. [`handler`] carries a call from its head to its answer:
+//! [`http2`] judges the requests of clients that speak that. [`handler`] carries a call of a
+//! [`Caller`] from its head to its answer:
 //! route, [`credential`] (and `strays`, keys where none belongs), [`client`] address, decision, then `onward` (with
 //! [`headers`] rebuilt and [`via`] named) it goes by [`forward`] over the worker's [`pool`] (as a `lease`), [`body`] both
 //! ways, no longer than `pauses` allows and of no type but those that `content` lets pass, or as a `websocket` through a
@@ -11,6 +12,7 @@
 //! Not here: listening and threads (the binary's), decisions (`enforce`), the management API.
 
 pub mod body;
+mod caller;
 pub mod client;
 mod content;
 pub mod cors;
@@ -34,9 +36,10 @@ pub mod via;
 mod websocket;
 pub mod wire;
 
+pub use caller::{Caller, Protocol};
 pub use client::TrustedProxies;
 pub use ending::Ending;
-pub use handler::{Caller, Protocol, Worker};
+pub use handler::Worker;
 pub use pauses::Pauses;
 pub use pool::Pool;
 pub use via::Via;

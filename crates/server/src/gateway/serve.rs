@@ -19,8 +19,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tower::ServiceExt;
 
+use super::caller::{Caller, Protocol};
 use super::ending::Ending;
-use super::handler::{Caller, Protocol, Worker};
+use super::handler::Worker;
 use super::http2;
 use super::wire::{self, Exchange, Patience};
 use crate::manage::PeerAddress;

@@ -19,10 +19,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::time::{Instant, timeout};
 
 use super::body::Outgoing;
+use super::caller::Caller;
 use super::content::{Frames, carries_frames};
 use super::ending::Ending;
 use super::forward::{Attempt, Fault, ForwardError, within};
-use super::handler::Caller;
 use super::lease::{Lease, Sender};
 use super::pool::Pool;
 use super::websocket;

@@ -21,7 +21,7 @@ use arc_swap::ArcSwapOption;
 use arrayvec::ArrayVec;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
-use keystile_core::api::{ApiSettings, HealthCheck, MAX_TARGETS, UpstreamProtocol, UpstreamUrl};
+use keystile_core::api::{self, ApiSettings, HealthCheck, MAX_TARGETS, UpstreamProtocol, UpstreamUrl};
 use keystile_core::time::Ticks;
 use keystile_core::upstream::{Load, choose};
 
@@ -35,6 +35,8 @@ pub use target::{Busy, Target};
 /// Where an API's calls go.
 pub struct Upstream {
     url: UpstreamUrl,
+    /// Its targets as the settings say them; none where the URL's own host is the one.
+    listed: Vec<api::Target>,
     /// What is spoken to it.
     pub protocol: UpstreamProtocol,
     /// `Host` as it gets it.
@@ -63,6 +65,10 @@ impl fmt::Debug for Upstream {
     }
 }
 
+fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count.into())
+}
+
 /// No target may be tried now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resting {
@@ -85,6 +91,7 @@ impl Upstream {
         };
         Self {
             url: url.clone(),
+            listed: settings.targets.clone(),
             protocol: settings.upstream_protocol,
             host_header: HeaderValue::try_from(&*authority).expect("hosts are visible ASCII"),
             authority: Authority::try_from(authority).expect("hosts and ports are an authority"),
@@ -92,7 +99,7 @@ impl Upstream {
             targets,
             health_check: settings.health_check.clone(),
             breaker_failures: settings.breaker_failures,
-            connect_timeout: settings.connect_timeout_seconds.map(|seconds| Duration::from_secs(seconds.into())),
+            connect_timeout: settings.connect_timeout_seconds.map(seconds),
             identity,
             client: ArcSwapOption::empty(),
         }
@@ -105,16 +112,13 @@ impl Upstream {
             (Some(own), Some(other)) => own.is_same(other),
             (None, Some(_)) | (Some(_), None) => false,
         };
-        let of_settings = Self::new(settings, None);
-        let same_targets = self.targets.len() == of_settings.targets.len()
-            && self.targets.iter().zip(&of_settings.targets).all(|(own, other)| own.is_same(other));
         same_identity
-            && same_targets
-            && self.url == of_settings.url
-            && self.protocol == of_settings.protocol
-            && self.health_check == of_settings.health_check
-            && self.breaker_failures == of_settings.breaker_failures
-            && self.connect_timeout == of_settings.connect_timeout
+            && self.url == settings.upstream
+            && self.listed == settings.targets
+            && self.protocol == settings.upstream_protocol
+            && self.health_check == settings.health_check
+            && self.breaker_failures == settings.breaker_failures
+            && self.connect_timeout == settings.connect_timeout_seconds.map(seconds)
     }
 
     /// Whether it is spoken to with TLS.

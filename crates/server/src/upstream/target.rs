@@ -91,10 +91,6 @@ impl Target {
         }
     }
 
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        (&self.address, self.weight, self.counts) == (&other.address, other.weight, other.counts)
-    }
-
     /// Calls that it is answering.
     pub(super) fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
