@@ -234,7 +234,7 @@ impl Feed {
             None => Operations::Segments(labels.clone()),
         };
         let alive = state.alive.entry(api.number).or_default().clone();
-        let opened = self.catalog.feed_api_secrets(api.number, api.id).await;
+        let opened = self.catalog.feed_api_secrets(api.number, api.id).await?;
         let secrets = opened
             .map_err(|error| error.to_string())
             .and_then(|opened| Secrets::of(&opened).map_err(|error| error.to_string()));

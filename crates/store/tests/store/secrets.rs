@@ -20,7 +20,7 @@ async fn set(world: &World, api: ApiId, name: &SecretName, value: &str) -> Resul
 
 async fn open(world: &World, api: ApiId) -> Vec<(String, String)> {
     let number = world.catalog.api_number(world.mine.id, api).await.unwrap().unwrap();
-    let opened = world.catalog.feed_api_secrets(number, api).await.unwrap();
+    let opened = world.catalog.feed_api_secrets(number, api).await.unwrap().unwrap();
     let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
     opened.iter().map(|secret| (secret.name.to_string(), text(&secret.value))).collect()
 }
@@ -64,7 +64,7 @@ async fn an_api_has_only_so_many_and_they_go_with_it() {
         assert!(matches!(set(world, api, &header("more"), "x").await, Err(ApplyError::Exists(_))));
         let number = world.catalog.api_number(world.mine.id, api).await.unwrap().unwrap();
         world.apply(Change::DeleteApi { id: api }).await.unwrap();
-        assert!(world.catalog.feed_api_secrets(number, api).await.unwrap().is_empty());
+        assert!(world.catalog.feed_api_secrets(number, api).await.unwrap().unwrap().is_empty());
     })
     .await;
 }

@@ -193,7 +193,7 @@ async fn c01_a_secret_that_was_moved_or_altered_is_not_opened() {
     }
     let mut db = raw(&world, "catalog.db").await;
     run(&mut db, "CREATE TEMP TABLE kept AS SELECT * FROM api_secrets").await;
-    assert_eq!(world.catalog.feed_api_secrets(number, api).await.unwrap().len(), 2);
+    assert_eq!(world.catalog.feed_api_secrets(number, api).await.unwrap().unwrap().len(), 2);
     for sql in [
         "UPDATE api_secrets SET sealed = (SELECT sealed FROM kept WHERE name = 'header:b') WHERE name = 'header:a'",
         "UPDATE api_secrets SET name = 'header:c' WHERE name = 'header:a'",
@@ -202,8 +202,8 @@ async fn c01_a_secret_that_was_moved_or_altered_is_not_opened() {
         "UPDATE api_secrets SET name = 'cookie:a' WHERE name = 'header:a'",
     ] {
         run(&mut db, sql).await;
-        assert!(world.catalog.feed_api_secrets(number, api).await.is_err(), "{sql}");
+        assert!(world.catalog.feed_api_secrets(number, api).await.unwrap().is_err(), "{sql}");
         run(&mut db, "DELETE FROM api_secrets; INSERT INTO api_secrets SELECT * FROM kept").await;
     }
-    assert_eq!(world.catalog.feed_api_secrets(number, api).await.unwrap().len(), 2, "all was put back");
+    assert_eq!(world.catalog.feed_api_secrets(number, api).await.unwrap().unwrap().len(), 2, "all was put back");
 }

@@ -86,3 +86,30 @@ fn c01_a_secret_outlives_the_process_and_stands_in_no_file_or_log_in_clear() {
     assert_eq!(client.answer().unwrap().status, 200);
     assert_eq!(stage.upstream.requests()[1].all("authorization"), ["Bearer upstream-secret-4"]);
 }
+
+#[test]
+fn c01_where_a_secret_was_altered_no_call_goes_on_without_it_until_it_is_set_anew() {
+    let mut served = serve("", "");
+    let stage = Stage::on(&served.installation, json!({}), json!({}));
+    assert_eq!(set(&stage, "header:authorization", "Bearer upstream-secret-5").0, 204);
+    served.installation.terminate();
+    let altered = std::process::Command::new("sqlite3")
+        .arg(served.data.join("catalog.db"))
+        .arg("UPDATE api_secrets SET sealed = zeroblob(40)")
+        .status();
+    assert!(altered.expect("sqlite3 is installed").success());
+    let again = served.again();
+    let call = || {
+        let mut client = keystile_testkit::raw::Client::connect(again.gateway);
+        client.write(stage.request("GET /open", &[], b"")).unwrap();
+        client.answer().unwrap()
+    };
+    stage.check_problem(&call(), 403, "api_inactive", "its secret was altered");
+    stage.saw_nothing("its secret was altered");
+    let manage = keystile_testkit::Api::new(again.admin, served.installation.management_key.as_deref().unwrap());
+    let path = format!("/v1/apis/{}/secrets/header:authorization", stage.api_id);
+    let body = json!({ "value": "Bearer upstream-secret-6" }).to_string();
+    assert_eq!(manage.request("PUT", &path, &[("content-type", "application/json")], body.as_bytes()).status, 204);
+    assert_eq!(call().status, 200);
+    assert_eq!(stage.upstream.requests()[0].all("authorization"), ["Bearer upstream-secret-6"]);
+}

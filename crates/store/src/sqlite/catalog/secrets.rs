@@ -22,17 +22,21 @@ impl Catalog {
         rows.iter().map(read).collect()
     }
 
-    /// The secrets of an API, open.
+    /// The secrets of an API, open. The inner error is that one of them was altered: reading again does not help.
     ///
     /// # Errors
-    /// If the file failed, or one of them was altered.
-    pub async fn feed_api_secrets(&self, number: u32, api: ApiId) -> Result<Vec<OpenSecret>, StoreError> {
+    /// If the file failed: reading again may help.
+    pub async fn feed_api_secrets(
+        &self,
+        number: u32,
+        api: ApiId,
+    ) -> Result<Result<Vec<OpenSecret>, StoreError>, StoreError> {
         let rows: Vec<(String, Vec<u8>)> =
             sqlx::query_as("SELECT name, sealed FROM api_secrets WHERE api = ? ORDER BY name")
                 .bind(number)
                 .fetch_all(&mut *self.0.file.read().await?)
                 .await?;
-        rows.iter().map(|(text, sealed)| self.open_api_secret(api, name(text)?, sealed)).collect()
+        Ok(rows.iter().map(|(text, sealed)| self.open_api_secret(api, name(text)?, sealed)).collect())
     }
 }
 
