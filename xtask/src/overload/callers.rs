@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::clock;
 
 /// How long calls come before they are measured: until all connections are there.
-const WARM_UP: Duration = Duration::from_secs(2);
+pub(super) const WARM_UP: Duration = Duration::from_secs(2);
 /// How long a caller waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 const STACK: usize = 128 << 10;

@@ -9,9 +9,11 @@
 mod callers;
 mod resets;
 mod server;
+mod sink;
 mod upstream;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -60,6 +62,7 @@ pub(crate) fn main(options: &Options) -> io::Result<bool> {
     let time = Duration::from_secs(options.seconds);
     too_many(&binary, time)?;
     management(&binary, time)?;
+
     slow_clients(&binary, time)?;
     resets(&binary, time)?;
     Ok(true)
@@ -136,20 +139,31 @@ fn management(binary: &std::path::Path, time: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// An ordinary client beside slow ones.
+/// An ordinary client beside slow ones, who turn to the gateway or past it to the upstream.
 fn slow_clients(binary: &std::path::Path, time: Duration) -> io::Result<()> {
     say::result(format_args!(
-        "An ordinary client ({ORDINARY} calls a second) beside `slowhttptest -c {SLOW}`, ms:\n\n| beside | p50 | p99 | \
-         longest | failed |\n| --- | ---: | ---: | ---: | ---: |"
+        "An ordinary client ({ORDINARY} calls a second) beside `slowhttptest -c {SLOW}`, ms:\n\n{BESIDE_HEAD}"
     ));
     let upstream = Upstream::start(usize::MAX, Duration::ZERO)?;
     let server = Server::start(binary, "max_connections_per_address = 5000", &upstream.url())?;
-    let url = format!("http://{}/slow", server.gateway);
-    for attack in [None, Some(("-H", "slow heads")), Some(("-B", "slow bodies")), Some(("-X", "slow reading"))] {
-        let slow = attack.map(|(flag, _)| {
+    let past = upstream.address();
+    let beside = |name: &str, attack: Option<(&str, SocketAddr)>| {
+        let slow = attack.map(|(flag, target)| {
             let seconds = (time.as_secs() + 4).to_string();
             Command::new("slowhttptest")
-                .args([flag, "-c", SLOW, "-r", "1000", "-i", "5", "-l", &seconds, "-u", &url])
+                .args([
+                    flag,
+                    "-c",
+                    SLOW,
+                    "-r",
+                    "1000",
+                    "-i",
+                    "5",
+                    "-l",
+                    &seconds,
+                    "-u",
+                    &format!("http://{target}/slow"),
+                ])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
@@ -157,51 +171,63 @@ fn slow_clients(binary: &std::path::Path, time: Duration) -> io::Result<()> {
         let mut slow = slow.transpose()?;
         // Until all of them are there.
         std::thread::sleep(Duration::from_secs(3));
-        let plan = Plan { address: server.gateway, key: &server.key, callers: 8, rate: ORDINARY, time };
-        let mut figures = call_by_plan(&plan);
+        let figures = call_by_plan(&ordinary(&server, time));
         if let Some(slow) = &mut slow {
             let _ = slow.kill();
             let _ = slow.wait();
         }
-        say::result(format_args!(
-            "| {} | {} | {} | {} | {} |",
-            attack.map_or("nothing", |(_, name)| name),
-            figures.allowed.percentile(0.5),
-            figures.allowed.percentile(0.99),
-            figures.allowed.percentile(1.0),
-            figures.failed + figures.refused.count(),
-        ));
+        say_beside(name, figures);
+        Ok::<_, io::Error>(())
+    };
+    beside("nothing", None)?;
+    for (flag, name) in [("-H", "slow heads"), ("-B", "slow bodies"), ("-X", "slow reading")] {
+        beside(&format!("{name}, past the gateway"), Some((flag, past)))?;
+        beside(&format!("{name}, at the gateway"), Some((flag, server.gateway)))?;
     }
     Ok(())
 }
 
-/// An ordinary client beside those who take their streams back.
+/// An ordinary client beside those who take their streams back, at the gateway or at a server that only takes.
 fn resets(binary: &std::path::Path, time: Duration) -> io::Result<()> {
     say::result(format_args!(
-        "\nAn ordinary client ({ORDINARY} calls a second) beside streams that are taken back, ms:\n\n| connections that do \
-         | streams a second | p50 | p99 | longest | failed |\n| ---: | ---: | ---: | ---: | ---: | ---: |"
+        "\nAn ordinary client ({ORDINARY} calls a second) beside streams that are taken back, ms:\n\n{BESIDE_HEAD}"
     ));
-    for connections in [0, 1, 8] {
-        let upstream = Upstream::start(usize::MAX, Duration::ZERO)?;
-        let server = Server::start(binary, "h2c = true", &upstream.url())?;
+    let upstream = Upstream::start(usize::MAX, Duration::ZERO)?;
+    let server = Server::start(binary, "h2c = true", &upstream.url())?;
+    let sink = sink::start()?;
+    let beside = |connections: usize, target: SocketAddr, place: &str| {
         let (stop, count) = (AtomicBool::new(false), AtomicU64::new(0));
-        let mut figures = std::thread::scope(|scope| {
+        let figures = std::thread::scope(|scope| {
             for _ in 0..connections {
-                scope.spawn(|| resets::reset(server.gateway, &server.key, &stop, &count));
+                scope.spawn(|| resets::reset(target, &server.key, &stop, &count));
             }
-            let plan = Plan { address: server.gateway, key: &server.key, callers: 8, rate: ORDINARY, time };
-            let figures = call_by_plan(&plan);
+            let figures = call_by_plan(&ordinary(&server, time));
             stop.store(true, Ordering::Relaxed);
             figures
         });
-        say::result(format_args!(
-            "| {connections} | {:.0} | {} | {} | {} | {} |",
-            count.load(Ordering::Relaxed) as f64 / time.as_secs_f64(),
-            figures.allowed.percentile(0.5),
-            figures.allowed.percentile(0.99),
-            figures.allowed.percentile(1.0),
-            figures.failed + figures.refused.count(),
-        ));
+        let streams = count.load(Ordering::Relaxed) / (time + callers::WARM_UP).as_secs().max(1);
+        say_beside(&format!("{connections} connections{place}, {streams} streams a second"), figures);
+    };
+    beside(0, server.gateway, "");
+    for connections in [1, 8] {
+        beside(connections, sink, " elsewhere");
+        beside(connections, server.gateway, " at the gateway");
     }
     Ok(())
+}
+
+const BESIDE_HEAD: &str = "| beside | p50 | p99 | longest | failed |\n| --- | ---: | ---: | ---: | ---: |";
+
+fn ordinary(server: &Server, time: Duration) -> Plan<'_> {
+    Plan { address: server.gateway, key: &server.key, callers: 8, rate: ORDINARY, time }
+}
+
+fn say_beside(beside: &str, mut figures: Figures) {
+    say::result(format_args!(
+        "| {beside} | {} | {} | {} | {} |",
+        figures.allowed.percentile(0.5),
+        figures.allowed.percentile(0.99),
+        figures.allowed.percentile(1.0),
+        figures.failed + figures.refused.count(),
+    ));
 }

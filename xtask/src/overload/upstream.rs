@@ -36,6 +36,10 @@ impl Upstream {
         Ok(Self(address))
     }
 
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.0
+    }
+
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.0)
     }
