@@ -119,17 +119,25 @@ pub fn is_host(host: &str) -> bool {
     if let Some(inner) = host.strip_prefix('[') {
         return inner.strip_suffix(']').is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok());
     }
-    !host.is_empty()
-        && host.len() <= 253
-        && host.split('.').all(|label| {
-            (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-        })
-        && (!ends_in_a_number(host) || host.parse::<Ipv4Addr>().is_ok())
+    if host.len() > 253 {
+        return false;
+    }
+    // Every call's host is looked at: once, byte by byte.
+    let mut label = 0;
+    for byte in host.bytes() {
+        match byte {
+            b'.' if label == 0 => return false,
+            b'.' => label = 0,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' if label < 63 => label += 1,
+            _ => return false,
+        }
+    }
+    label > 0 && (!is_number(&host.as_bytes()[host.len() - label..]) || host.parse::<Ipv4Addr>().is_ok())
 }
 
-fn ends_in_a_number(host: &str) -> bool {
-    let last = host.rsplit('.').next().unwrap_or_default().as_bytes();
-    match last {
+/// Whether a label is a number to those who read addresses loosely.
+fn is_number(label: &[u8]) -> bool {
+    match label {
         [b'0', b'x' | b'X', digits @ ..] => digits.iter().all(u8::is_ascii_hexdigit),
         digits => digits.iter().all(u8::is_ascii_digit),
     }

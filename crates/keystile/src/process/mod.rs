@@ -418,7 +418,7 @@ fn jobs(
             .then(|| HeaderValue::try_from(format!("max-age={}", config.tls.hsts)).expect("digits are visible")),
         via: Via::new(random(&**entropy).map(u64::from_le_bytes)?),
         clock: clock.clone(),
-        bound: Bound { most: config.gateway.max_concurrent_calls, ..Bound::default() },
+        bound: config.gateway.max_concurrent_calls.map(|most| Bound::new(most, workers)),
         proxies: TrustedProxies::new(config.gateway.trusted_proxies.clone()),
         connector,
         journal: None,

@@ -59,8 +59,8 @@ pub struct Jobs {
     pub via: Via,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// How many calls there may be at once.
-    pub bound: Bound,
+    /// How many calls there may be at once, if not as many as come.
+    pub bound: Option<Bound>,
     /// Whose word about the caller's address counts.
     pub proxies: TrustedProxies,
     /// Opens connections to upstreams.
@@ -184,7 +184,7 @@ fn run(
         }),
         pool: Rc::new(Pool::new(jobs.clock.clone(), jobs.connector.clone())),
         pauses: Rc::default(),
-        bound: jobs.bound.clone(),
+        places: jobs.bound.as_ref().map(Bound::share),
         proxies: jobs.proxies.clone(),
         exposures: jobs.exposures.clone(),
         hsts: jobs.hsts.clone(),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use keystile_core::Code;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -62,27 +62,34 @@ impl From<hyper::Error> for Fault {
     }
 }
 
-/// A call on its way: whom it was sent to last.
+/// A call on its way: whom it was sent to last, and the connection that carries it.
 pub(super) struct Attempt<'a> {
     pub(super) pool: &'a Rc<Pool>,
     pub(super) api: &'a ApiView,
     pub(super) tally: Option<&'a Tally>,
     target: Option<usize>,
+    lease: Option<Lease>,
 }
 
-/// Sends a request, which is taken out of its place, and waits for the head of the answer.
+/// Makes the request of a call when there is a connection for it, around this body. A call without a body may be made again.
+pub(super) type Make<'a> = dyn Fn(Outgoing) -> Result<Request<Outgoing>, Code> + 'a;
+
+/// Sends a call and waits for the head of the answer.
 ///
 /// # Errors
 /// [`ForwardError`] says on which side it failed.
 pub(super) async fn forward(
     pool: &Rc<Pool>,
     api: &ApiView,
-    request: &mut Option<Request<Outgoing>>,
     tally: Option<&Tally>,
+    body: Outgoing,
+    make: &Make<'_>,
 ) -> Result<(Response<Incoming>, Lease), ForwardError> {
     let mut attempt = Attempt::new(pool, api, tally);
-    let outcome = within(api, tally, pin!(exchange(&mut attempt, request))).await;
-    attempt.conclude(outcome)
+    let outcome = within(api, tally, pin!(exchange(&mut attempt, body, make))).await;
+    let answer = attempt.conclude(outcome)?;
+    let lease = attempt.lease.take().ok_or(ForwardError::Upstream(Code::UpstreamUnreachable))?;
+    Ok((answer, lease))
 }
 
 /// Waits for the head of an answer as long as the API's settings allow: what the client still sends is time that the
@@ -111,7 +118,7 @@ pub(super) async fn within<T>(
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(pool: &'a Rc<Pool>, api: &'a ApiView, tally: Option<&'a Tally>) -> Self {
-        Self { pool, api, tally, target: None }
+        Self { pool, api, tally, target: None, lease: None }
     }
 
     fn target(&self) -> Option<&'a Target> {
@@ -121,7 +128,7 @@ impl<'a> Attempt<'a> {
     /// A target for this call.
     pub(super) fn choose(&mut self) -> Result<Busy, Resting> {
         let busy = self.pool.choose(&self.api.upstream, None)?;
-        self.target = Some(busy.target().index);
+        self.target = Some(busy.index);
         Ok(busy)
     }
 
@@ -166,52 +173,50 @@ impl<'a> Attempt<'a> {
             Ok(lease) => return Ok(lease),
             Err(failure) => failure,
         };
-        let Ok(another) = self.pool.choose(&self.api.upstream, Some(busy.target())) else { return Err(error.into()) };
-        if another.target().index == busy.target().index {
+        let tried = self.api.upstream.target(&busy);
+        let Ok(another) = self.pool.choose(&self.api.upstream, Some(tried)) else { return Err(error.into()) };
+        if another.index == busy.index {
             return Err(error.into());
         }
-        let target = &busy.target().address;
-        tracing::warn!(api = %self.api.id, %target, %error, "a target is out of reach; another one takes the call");
+        tracing::warn!(api = %self.api.id, target = %tried.address, %error, "a target is out of reach; another one takes the call");
         self.failed();
-        self.target = Some(another.target().index);
+        self.target = Some(another.index);
         Ok(self.pool.take(&self.api.upstream, another).await.map_err(|(_, error)| error)?)
     }
 }
 
-async fn exchange(
-    attempt: &mut Attempt<'_>,
-    request: &mut Option<Request<Outgoing>>,
-) -> Result<(Response<Incoming>, Lease), Fault> {
+async fn exchange(attempt: &mut Attempt<'_>, mut body: Outgoing, make: &Make<'_>) -> Result<Response<Incoming>, Fault> {
     let mut tries = 0;
+    let mut unsent = None;
     loop {
-        let mut lease = attempt.connection().await?;
+        let lease = attempt.connection().await?;
+        let lease = attempt.lease.insert(lease);
         // In a block, so that the request is not kept beside its way.
         let (sending, again) = {
-            let Some(request) = request.take() else { return Err("the request was sent already".into()) };
-            // Kept for another try where that can do no harm.
-            let again = if lease.may_be_closing() { copy_of(&request) } else { None };
+            let request = match unsent.take() {
+                Some(request) => request,
+                None => make(std::mem::replace(&mut body, Outgoing::Empty)).map_err(|code| code.as_str())?,
+            };
+            // What it may be made again for.
+            let again = (lease.may_be_closing() && request.body().is_end_stream()).then(|| request.method().is_safe());
             (lease.send(request), again)
         };
         match sending.await {
             Ok(answer) => match fault_of(&answer) {
-                None => return Ok((answer, lease)),
+                None => return Ok(answer),
                 // The connection goes with the lease: where this answer ends is anybody's guess.
                 Some(fault) => return Err(fault.into()),
             },
             // The upstream closed the connection while it lay idle, or told its calls to go elsewhere. If nothing of the
-            // request was sent or looked at, or it may be sent twice, another connection takes it.
+            // request was sent or looked at, or it may be sent twice (RFC 9110 §9.2.1), another connection takes it.
             Err(mut error) => {
-                let unsent = error.take_message();
+                unsent = error.take_message();
                 let error = error.into_error();
                 // An answer that makes no sense is an answer; only silence may be asked again.
                 let is_silence = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
-                let is_untouched = is_untouched(&error);
-                let may_repeat = |copy: &Request<Outgoing>| is_untouched || (is_silence && copy.method().is_safe());
-                match unsent.or(again.filter(may_repeat)) {
-                    Some(request_again) if lease.may_be_closing() && tries < MAX_TRIES => {
-                        *request = Some(request_again)
-                    }
-                    Some(_) | None => return Err(error.into()),
+                let may_repeat = again.is_some_and(|is_safe| is_untouched(&error) || (is_silence && is_safe));
+                if (unsent.is_none() && !may_repeat) || !lease.may_be_closing() || tries >= MAX_TRIES {
+                    return Err(error.into());
                 }
                 lease.retire();
                 tries += 1;
@@ -229,20 +234,6 @@ fn is_untouched(error: &hyper::Error) -> bool {
             && (cause.reason() == Some(h2::Reason::REFUSED_STREAM)
                 || (cause.is_go_away() && cause.reason() == Some(h2::Reason::NO_ERROR)))
     })
-}
-
-/// A copy of a request without a body. A safe one (RFC 9110 §9.2.1) may be sent twice, any if it was not looked at.
-fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
-    let may_help = request.method().is_safe() || request.version() == Version::HTTP_2;
-    if !may_help || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(Outgoing::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
 }
 
 /// What makes an answer one that two readers could understand differently. hyper takes these; a client behind us may

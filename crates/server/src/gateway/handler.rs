@@ -7,10 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONNECTION, REFERER, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING, VIA};
+use http::header::{AUTHORIZATION, CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::response::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, request};
 use hyper::body::{Body, Incoming};
 use keystile_core::Code;
 use keystile_core::api::{Access, UnknownOperations, UpstreamProtocol};
@@ -28,9 +27,9 @@ use super::cors::{self, is_preflight};
 use super::credential;
 use super::forward::forward;
 use super::grpc;
-use super::headers::{X_FORWARDED_PROTO, X_REQUEST_ID, keep_private, strip_answer};
+use super::headers::{X_REQUEST_ID, keep_private, strip_answer};
 use super::lease::Lease;
-use super::onward::{below, host, id_header, speak_http2, upstream_headers, upstream_uri};
+use super::onward::{Onward, below, host, id_header, is_verbatim, raw_target};
 use super::pauses::Pauses;
 use super::pool::Pool;
 use super::refusal::{LimitFields, Receipt, Refusal, Turned, refuse, unanswered};
@@ -40,16 +39,13 @@ use super::via::Via;
 use super::websocket;
 use super::wire::Exchange;
 use crate::enforce::engine::{Door, Engine, Verdict};
-use crate::enforce::in_flight::Bound;
+use crate::enforce::in_flight::Share;
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::{ApiView, PolicyView};
 use crate::exposure::Exposures;
 use crate::usage::{Pending, Recorder};
 
-const HTTP: HeaderValue = HeaderValue::from_static("http");
-const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
-const HTTPS: HeaderValue = HeaderValue::from_static("https");
 /// Why a key is exposed that stands where it should.
 const KEY_IN_CLEAR: &str =
     "A key that crosses the network unencrypted can be read by others; call over https, and replace this key.";
@@ -68,8 +64,8 @@ pub struct Worker {
     pub pool: Rc<Pool>,
     /// Answers that wait for their upstream.
     pub pauses: Rc<Pauses>,
-    /// How many calls there may be at once, in all workers together.
-    pub bound: Bound,
+    /// Its places for calls; `None` for as many as come.
+    pub places: Option<Rc<Share>>,
     /// Whose word about the caller's address counts.
     pub proxies: TrustedProxies,
     /// Where keys are reported that were sent where others could read them.
@@ -110,8 +106,9 @@ impl Worker {
         }
         // What pages in browsers are told, once the API is known.
         let mut cors = None;
+        let (head, body) = request.into_parts();
         // Decided in one go, without waiting: what is kept while the upstream works is little, and copied with every call.
-        let mut going = match self.decide(caller, request, &receipt, &mut pending, &mut cors) {
+        let mut going = match self.decide(caller, &head, body, &receipt, &mut pending, &mut cors) {
             Ok(going) => going,
             Err(Turned::Refused(refusal)) => {
                 return self.finish(caller, cors, refuse(refusal, pending, receipt));
@@ -127,10 +124,12 @@ impl Worker {
         pending.goes_on();
         if let Some(watch) = going.websocket.take() {
             // Boxed: few calls are one.
-            let answering = self.open_websocket(going, *watch, pending, receipt);
+            let answering = self.open_websocket(going, &head, *watch, pending, receipt);
             return self.finish(caller, cors, Box::pin(answering).await);
         }
-        let answer = forward(&self.pool, &going.api, &mut going.request, going.tally.as_deref()).await;
+        let body = std::mem::replace(&mut going.body, Outgoing::Empty);
+        let make = |body| going.request(self, &head, body, &receipt, &pending);
+        let answer = forward(&self.pool, &going.api, going.tally.as_deref(), body, &make).await;
         if let Some(tally) = &going.tally {
             pending.received(tally.received());
         }
@@ -144,12 +143,14 @@ impl Worker {
     async fn open_websocket(
         &self,
         mut going: Going,
+        head: &request::Parts,
         watch: Watch,
         mut pending: Pending,
         receipt: Receipt,
     ) -> Response<Answer> {
-        let Some(request) = going.request.take() else {
-            return refuse(Code::UpstreamUnreachable.into(), pending, receipt);
+        let request = match going.request(self, head, Outgoing::Empty, &receipt, &pending) {
+            Ok(request) => request,
+            Err(code) => return refuse(code.into(), pending, receipt),
         };
         match tunnel::ask(&self.pool, &going.api, request).await {
             Ok(Asked::Plain(response, lease)) => going.answer(response, lease, pending, self, receipt),
@@ -195,12 +196,12 @@ impl Worker {
     fn decide(
         &self,
         caller: &Rc<Caller>,
-        request: Request<Incoming>,
+        parts: &request::Parts,
+        body: Incoming,
         receipt: &Receipt,
         pending: &mut Pending,
         cors: &mut Option<Box<HeaderMap>>,
     ) -> Result<Going, Turned> {
-        let (parts, body) = request.into_parts();
         if let Some(refused) = receipt.exchange.refused() {
             self.identify(&parts.headers, pending);
             return Err(Refusal::because(refused.code, refused.detail).into());
@@ -209,8 +210,7 @@ impl Worker {
             self.identify(&parts.headers, pending);
             return Err(Code::MethodNotAllowed.into());
         };
-        let raw = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
-        let target = CanonicalTarget::parse(raw).map_err(|error| {
+        let target = CanonicalTarget::parse(raw_target(&parts.uri)).map_err(|error| {
             self.identify(&parts.headers, pending);
             let code = if error == TargetError::TooLong { Code::TargetTooLong } else { Code::RequestMalformed };
             Refusal::because(code, error.detail())
@@ -246,7 +246,7 @@ impl Worker {
                 Some(_) => Refusal::because(Code::CertificateMissing, CERTIFICATE_ENDED).into(),
             });
         }
-        take_places(&self.bound, &api, pending)?;
+        take_places(self.places.as_ref(), &api, pending)?;
         let asks_for_websocket = caller.speaks == Protocol::Http1
             && parts.version == http::Version::HTTP_11
             && api.upstream.protocol == UpstreamProtocol::Http1
@@ -290,43 +290,33 @@ impl Worker {
         let address = if client == caller.address { caller.forwarded_for.clone() } else { address_header(client) };
         // Over HTTP/1.1 the guard is patient for all of them; the streams of gRPC may rest as long as their answers may.
         let patience = (caller.speaks == Protocol::Http2 && !receipt.is_grpc).then_some(self.body_patience);
-        let (outgoing, tally) = Outgoing::new(body, bound, patience);
-        let mut request = Request::new(outgoing);
-        *request.uri_mut() = upstream_uri(&api, &target, &parts.uri)?;
-        *request.headers_mut() = upstream_headers(&api, &parts.headers, verdict.as_ref(), address, &receipt.id_header);
-        request.headers_mut().insert(X_FORWARDED_PROTO, if encrypted { HTTPS } else { HTTP });
-        if strays::in_referer(&parts.headers).any(|text| self.engine.identify(text).is_some()) {
-            request.headers_mut().remove(REFERER);
-        }
-        request.headers_mut().insert(VIA, self.via.after(&parts.headers, parts.version));
-        pending.put_trace(request.headers_mut());
-        match api.upstream.protocol {
-            UpstreamProtocol::Http2 => speak_http2(&api.upstream, &parts.headers, &mut request),
-            // Said outright: of a method that seldom has a body the engine would leave it out.
-            UpstreamProtocol::Http1 if request.body().size_hint().exact().is_none() => {
-                request.headers_mut().insert(TRANSFER_ENCODING, CHUNKED);
-            }
-            UpstreamProtocol::Http1 => {}
-        }
-        *request.method_mut() = parts.method;
-        let verdict_has_key = verdict.as_ref().is_some_and(|verdict| verdict.key.is_some());
+        let (body, tally) = Outgoing::new(body, bound, patience);
         let answer_rule = answer_rule(verdict.as_ref());
+        let known = verdict.and_then(|verdict| verdict.key);
+        let key = known.as_ref().map(|known| (known.entry.id, known.project.clone()));
+        // Of what was made for one caller caches keep nothing for others (G-20).
+        let is_private = api.vary.is_some() && key.is_some() && (method == Method::Get || method == Method::Head);
         let websocket = asks_for_websocket.then(|| {
-            websocket::put(request.headers_mut());
             Box::new(Watch {
                 engine: self.engine.clone(),
                 clock: self.recorder.clock.clone(),
                 api: api.number,
-                key: verdict.and_then(|verdict| verdict.key),
+                key: known,
                 caller: caller.clone(),
                 client,
                 path: path.into(),
                 encrypted,
             })
         });
-        // Of what was made for one caller caches keep nothing for others (G-20).
-        let is_private = api.vary.is_some() && verdict_has_key && (method == Method::Get || method == Method::Head);
-        Ok(Going { api, request: Some(request), tally, limits, is_private, answer_rule, websocket })
+        let onward = Onward {
+            key,
+            address,
+            encrypted,
+            hides_referer: strays::in_referer(&parts.headers).any(|text| self.engine.identify(text).is_some()),
+            verbatim: is_verbatim(&api, &target),
+            websocket: asks_for_websocket,
+        };
+        Ok(Going { api, onward, body, tally, limits, is_private, answer_rule, websocket })
     }
 
     /// The key of a call to this API. One that others could read is refused and reported.
@@ -383,13 +373,13 @@ impl Worker {
 }
 
 /// Takes a place among the calls that the gateway bears at once, and among those that the API does.
-fn take_places(bound: &Bound, api: &ApiView, pending: &mut Pending) -> Result<(), Refusal> {
-    for (calls, most) in [(&bound.calls, bound.most), (&api.in_flight, api.max_concurrent_calls)] {
-        let Some(most) = most else { continue };
-        let Some(place) = calls.enter(most) else {
-            return Err(Refusal::with_limits(Code::Overloaded, LimitFields::again_in(OVERLOADED_RETRY_SECONDS)));
-        };
-        pending.takes(place);
+fn take_places(all: Option<&Rc<Share>>, api: &ApiView, pending: &mut Pending) -> Result<(), Refusal> {
+    let full = || Refusal::with_limits(Code::Overloaded, LimitFields::again_in(OVERLOADED_RETRY_SECONDS));
+    if let Some(all) = all {
+        pending.takes(all.enter().ok_or_else(full)?);
+    }
+    if let Some(most) = api.max_concurrent_calls {
+        pending.takes(api.in_flight.enter(most).ok_or_else(full)?);
     }
     Ok(())
 }
@@ -410,8 +400,9 @@ fn admit_stranger(api: &ApiView, client: IpAddr, facts: &Facts<'_>) -> Result<Op
 /// A call that goes to its upstream.
 struct Going {
     api: Arc<ApiView>,
+    onward: Onward,
     /// Taken when it is sent.
-    request: Option<Request<Outgoing>>,
+    body: Outgoing,
     tally: Option<Rc<Tally>>,
     limits: LimitFields,
     /// Whether its answer is for its caller alone.
@@ -423,8 +414,22 @@ struct Going {
 }
 
 impl Going {
+    /// The request for its upstream.
+    fn request(
+        &self,
+        worker: &Worker,
+        head: &request::Parts,
+        body: Outgoing,
+        receipt: &Receipt,
+        pending: &Pending,
+    ) -> Result<Request<Outgoing>, Code> {
+        let mut request = self.onward.request(&self.api, head, body, (&worker.via, &receipt.id_header))?;
+        pending.put_trace(request.headers_mut());
+        Ok(request)
+    }
+
     fn answer(
-        mut self,
+        &mut self,
         response: Response<Incoming>,
         lease: Lease,
         mut pending: Pending,
@@ -436,20 +441,23 @@ impl Going {
             && let Err(refusal) = judge_answer(&self.api, self.answer_rule.as_deref(), &parts.headers)
         {
             // The connection goes with the lease: what is left of the answer is nobody's.
-            return refuse(refusal.and_limits(self.limits), pending, receipt);
+            return refuse(refusal.and_limits(std::mem::take(&mut self.limits)), pending, receipt);
         }
         self.dress(&mut parts, receipt.id_header);
         pending.began_answer(parts.status.as_u16());
         let pause = worker.pauses.begin(self.api.idle_timeout, self.api.total_timeout);
         let lease = (lease, worker.pool.clone());
-        Response::from_parts(parts, Answer::streamed(incoming, pending, self.tally, pause, lease, receipt.exchange))
+        Response::from_parts(
+            parts,
+            Answer::streamed(incoming, pending, self.tally.take(), pause, lease, receipt.exchange),
+        )
     }
 
     /// The head of an answer as the client gets it.
     fn dress(&mut self, parts: &mut Parts, id: HeaderValue) {
         parts.version = http::Version::HTTP_11;
         // Informational answers can't come: nothing asked for them.
-        strip_answer(&mut parts.headers);
+        strip_answer(&mut parts.headers, self.is_private);
         if let Some(vary) = self.api.vary.as_ref().filter(|_| self.is_private) {
             keep_private(&mut parts.headers, vary);
         }

@@ -2,7 +2,7 @@
 //! that a client may not say, then the gateway adds what it knows; so nothing that the gateway adds can be removed,
 //! doubled or forged by the client.
 
-use http::header::{CACHE_CONTROL, CONNECTION, HOST, VARY};
+use http::header::{CACHE_CONTROL, CONNECTION, Entry, HOST, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::credential::bearer;
@@ -54,18 +54,24 @@ pub(super) fn ends_here(name: &str) -> bool {
     is_of_one_hop(name) || matches!(name, "host" | "content-length") || is_ours_to_say(name)
 }
 
-/// Takes the fields of one hop off an upstream's answer, in place: nothing of ours is in it yet.
-pub fn strip_answer(headers: &mut HeaderMap) {
+/// Takes off an upstream's answer, in place, what is of one hop and what is not its to say: nothing of ours is in it yet.
+/// What is private is told to no network of caches either (RFC 9213): they believe that before Cache-Control.
+pub fn strip_answer(headers: &mut HeaderMap, is_private: bool) {
     let options: Vec<HeaderName> =
         connection_options(headers).iter().filter_map(|option| option.parse().ok()).collect();
     for name in options {
         headers.remove(name);
     }
-    let is_taken = |name: &str| is_of_one_hop(name) || is_of_the_callers(name);
+    let is_taken = |name: &str| is_of_one_hop(name) || is_of_the_callers(name) || (is_private && is_for_networks(name));
     let stripped: Vec<HeaderName> = headers.keys().filter(|name| is_taken(name.as_str())).cloned().collect();
     for name in stripped {
         headers.remove(name);
     }
+}
+
+/// What delivery networks go by.
+fn is_for_networks(name: &str) -> bool {
+    name.ends_with("cdn-cache-control") || name == "surrogate-control"
 }
 
 /// What the gateway tells upstreams of their callers; an answer that says it again says nothing that is ours (G-20).
@@ -76,21 +82,18 @@ fn is_of_the_callers(name: &str) -> bool {
 }
 
 /// Keeps caches from giving an answer to others than its caller (RFC 9111 §5.2.2.7): what it says of shared caches is
-/// left out, and what it depends on is named.
+/// left out, and what it depends on is named. What speaks to networks of caches was stripped before.
 pub(super) fn keep_private(headers: &mut HeaderMap, vary: &HeaderValue) {
     const PRIVATE: HeaderValue = HeaderValue::from_static("private");
-    // Delivery networks believe these before Cache-Control (RFC 9213).
-    let is_for_networks = |name: &str| name.ends_with("cdn-cache-control") || name == "surrogate-control";
-    let networks: Vec<HeaderName> = headers.keys().filter(|name| is_for_networks(name.as_str())).cloned().collect();
-    for name in networks {
-        headers.remove(name);
-    }
     if !vary.is_empty() {
         headers.append(VARY, vary.clone());
     }
-    let Some(first) = headers.get(CACHE_CONTROL) else {
-        headers.insert(CACHE_CONTROL, PRIVATE);
-        return;
+    let first = match headers.entry(CACHE_CONTROL) {
+        Entry::Occupied(said) => said.into_mut(),
+        Entry::Vacant(place) => {
+            place.insert(PRIVATE);
+            return;
+        }
     };
     // Usual, and private enough.
     if matches!(first.as_bytes(), b"no-store" | b"private" | b"no-cache, no-store")
@@ -129,6 +132,9 @@ fn connection_options(headers: &HeaderMap) -> Vec<&str> {
     // Nothing is allocated for the usual `keep-alive` and `close`.
     let mut options = Vec::new();
     for value in headers.get_all(CONNECTION) {
+        if matches!(value.as_bytes(), b"keep-alive" | b"close") {
+            continue;
+        }
         for option in value.to_str().unwrap_or_default().split(',').map(str::trim) {
             let of_the_connection = option.eq_ignore_ascii_case("keep-alive") || option.eq_ignore_ascii_case("close");
             if !of_the_connection && !option.is_empty() {
@@ -249,6 +255,7 @@ mod tests {
             for name in ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control"] {
                 headers.insert(name, HeaderValue::from_static("max-age=600"));
             }
+            strip_answer(&mut headers, true);
             keep_private(&mut headers, &HeaderValue::from_static("authorization"));
             assert_eq!(headers.get_all(CACHE_CONTROL).iter().collect::<Vec<_>>(), [kept], "{said:?}");
             assert_eq!(headers.get_all(VARY).iter().collect::<Vec<_>>(), ["accept", "authorization"]);

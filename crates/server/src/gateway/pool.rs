@@ -2,7 +2,7 @@
 //! pop from a list that nobody else touches. Connections of HTTP/2 are not taken out: calls share them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -39,7 +39,7 @@ pub(super) type Connection = http1::Connection<TokioIo<Gathering<upstream::Strea
 
 /// The connections of one worker that are open.
 pub struct Pool {
-    idle: RefCell<HashMap<u64, Vec<Idle>>>,
+    idle: RefCell<BTreeMap<u64, Vec<Idle>>>,
     shared: RefCell<HashMap<u64, Vec<Rc<Shared>>>>,
     /// Who opens a connection for all.
     opening: RefCell<HashMap<u64, Rc<tokio::sync::Mutex<()>>>>,
@@ -83,20 +83,21 @@ impl Pool {
     /// An open connection to a target, the one used last; or a new one. A target that is out of reach comes back with
     /// the reason.
     pub(super) async fn take(&self, upstream: &Upstream, busy: Busy) -> Result<Lease, (Busy, io::Error)> {
+        let target = upstream.target(&busy);
         if upstream.protocol == UpstreamProtocol::Http2 {
-            return match Box::pin(self.stream(upstream, busy.target())).await {
+            return match Box::pin(self.stream(upstream, target)).await {
                 Ok((stream, reused)) => Ok(Lease { sender: Sender::Http2(stream), reused, busy }),
                 Err(error) => Err((busy, error)),
             };
         }
-        while let Some(mut idle) = self.pop(busy.target()) {
+        while let Some(mut idle) = self.pop(target) {
             // Ready as soon as its task has seen the end of the last answer; an error means that it was closed.
-            if busy.target().is_at(&idle.address) && idle.sender.ready().await.is_ok() {
+            if target.is_at(&idle.address) && idle.sender.ready().await.is_ok() {
                 return Ok(Lease { sender: Sender::Http1(idle.sender, idle.address), reused: true, busy });
             }
         }
         // Boxed: it is large, and most calls find a connection.
-        match Box::pin(self.connect(upstream, busy.target())).await {
+        match Box::pin(self.connect(upstream, target)).await {
             Ok(sender) => Ok(Lease { sender, reused: false, busy }),
             Err(error) => Err((busy, error)),
         }
@@ -185,15 +186,15 @@ impl Pool {
         })
     }
 
-    /// Takes back a connection whose answer was read to its end.
-    pub(super) fn give_back(&self, lease: Lease) {
+    /// Takes back a connection whose answer was read to its end, at this time.
+    pub(super) fn give_back(&self, lease: Lease, at: Ticks) {
         let Lease { sender: Sender::Http1(sender, address), busy, .. } = lease else { return };
         if sender.is_closed() {
             return;
         }
-        let idle = Idle { sender, address, since: self.clock.ticks() };
+        let idle = Idle { sender, address, since: at };
         let mut all = self.idle.borrow_mut();
-        let list = all.entry(busy.target().number).or_default();
+        let list = all.entry(busy.number).or_default();
         if list.len() < MAX_IDLE {
             list.push(idle);
         }

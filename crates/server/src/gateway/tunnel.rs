@@ -65,7 +65,8 @@ pub(super) async fn ask(pool: &Rc<Pool>, api: &ApiView, request: Request<Outgoin
 
 async fn exchange(attempt: &mut Attempt<'_>, request: Request<Outgoing>) -> Result<Asked, Fault> {
     let busy = attempt.choose()?;
-    let (mut sender, mut connection, address) = attempt.pool.dial(&attempt.api.upstream, busy.target()).await?;
+    let (mut sender, mut connection, address) =
+        attempt.pool.dial(&attempt.api.upstream, attempt.api.upstream.target(&busy)).await?;
     let response = {
         let mut answer = pin!(sender.send_request(request));
         let mut is_over = false;

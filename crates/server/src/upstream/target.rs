@@ -36,26 +36,28 @@ pub struct Target {
 }
 
 /// A call that a target is answering, until it is dropped.
-pub struct Busy(Arc<Target>);
+pub struct Busy {
+    /// The target's number.
+    pub number: u64,
+    /// Its place among those of its upstream.
+    pub index: usize,
+    /// Nothing where it stands alone: workers would only contend for it.
+    counted: Option<Arc<Target>>,
+}
 
 impl Busy {
     pub(super) fn new(target: &Arc<Target>) -> Self {
         if target.counts {
             target.in_flight.fetch_add(1, Ordering::Relaxed);
         }
-        Self(target.clone())
-    }
-
-    /// Which target.
-    pub fn target(&self) -> &Arc<Target> {
-        &self.0
+        Self { number: target.number, index: target.index, counted: target.counts.then(|| target.clone()) }
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        if self.0.counts {
-            self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if let Some(target) = &self.counted {
+            target.in_flight.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

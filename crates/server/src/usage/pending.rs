@@ -184,10 +184,10 @@ impl Pending {
         self.upstream_us = took.and_then(|micros| NonZeroU32::new(u32::try_from(micros).unwrap_or(u32::MAX)));
     }
 
-    /// Counts it as allowed and completely answered.
-    pub fn finish_allowed(&mut self) {
+    /// Counts it as allowed and completely answered; says when that was.
+    pub fn finish_allowed(&mut self) -> Ticks {
         self.dimensions.code = Code::Allowed;
-        self.count();
+        self.count()
     }
 
     /// Counts it as allowed and broken off, for what the upstream did.
@@ -196,11 +196,12 @@ impl Pending {
         self.count();
     }
 
-    fn count(&mut self) {
+    fn count(&mut self) -> Ticks {
+        let now = self.recorder.clock.ticks();
         if std::mem::replace(&mut self.counted, true) {
-            return;
+            return now;
         }
-        let latency = self.recorder.clock.ticks().nanos_since(self.began.ticks);
+        let latency = now.nanos_since(self.began.ticks);
         let counts =
             Counts { calls: 1, latency_us: latency / 1_000, bytes_in: self.bytes_in, bytes_out: self.bytes_out };
         let kept = UsageEvent { at: self.began.wall, dimensions: self.dimensions, counts };
@@ -217,12 +218,15 @@ impl Pending {
                 trace: trace.filter(|trace| trace.sampled),
             });
         }
+        now
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.count();
+        if !self.counted {
+            self.count();
+        }
         self.recorder.buffer.note_in_flight(-1);
     }
 }

@@ -59,14 +59,13 @@ pub(super) fn agrees(authority: &[u8], host: &[u8]) -> Result<(), Fault> {
 /// `host` or `host:port`, without user and password.
 pub(in crate::gateway) fn is_authority(text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text) else { return false };
-    let port_from = text.rfind(']').map_or(0, |bracket| bracket + 1);
-    match text[port_from..].split_once(':') {
-        None => is_host(text),
-        Some((before, port)) => {
-            let is_port = (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
-            is_port && port.parse::<u16>().is_ok() && is_host(&text[..port_from + before.len()])
-        }
-    }
+    let port_from = memchr::memrchr(b']', text.as_bytes()).map_or(0, |bracket| bracket + 1);
+    let Some(colon) = memchr::memchr(b':', &text.as_bytes()[port_from..]).map(|colon| port_from + colon) else {
+        return is_host(text);
+    };
+    let port = &text[colon + 1..];
+    let is_port = (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+    is_port && port.parse::<u16>().is_ok() && is_host(&text[..colon])
 }
 
 fn judge_path(target: &[u8]) -> Result<(), Fault> {
