@@ -88,6 +88,11 @@ impl Successor {
         descriptors::send(self.line.0.get_ref(), &names.join(" "), &given).await?;
         drop(listeners);
         timeout(PREPARING, self.line.hear_only(GIVE)).await??;
+        process.without_changes(self.give(process)).await
+    }
+
+    /// Gives it the folder and waits until it serves.
+    async fn give(&mut self, process: &Process) -> io::Result<()> {
         if let Err(error) = process.pause().await {
             process.go_on().await;
             let _ = self.line.say(&error.to_string()).await;

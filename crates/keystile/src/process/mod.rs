@@ -15,6 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use keystile_server::enforce::engine::Engine;
 use keystile_server::enforce::feed::{Feed, Follower};
 use keystile_server::enforce::file::SnapshotFile;
 use keystile_server::enforce::in_flight::Bound;
+use keystile_server::enforce::maker::Maker;
 use keystile_server::enforce::watch::watch;
 use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
@@ -55,6 +57,9 @@ use workers::{Arrival, Door, Jobs, Workers};
 const SNAPSHOT_FILE: &str = "snapshot.keys";
 /// Connections of the management API at once; people and programs, not calls.
 const MAX_ADMIN_CONNECTIONS: u32 = 1_024;
+/// For how long whoever comes to the management API waits to be let in when another process takes over: longer than most
+/// need for it, so that changes go to the new one, and shorter than a probe waits for an answer.
+const SHUT_FOR: Duration = Duration::from_millis(250);
 
 /// Why the process can't start.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +114,7 @@ pub struct Process {
     /// Writes down single calls, if that is asked for.
     journal: Option<Arc<Journal>>,
     /// Whether the management API takes connections in.
-    takes_changes: watch::Sender<bool>,
+    lets_guests_in: watch::Sender<bool>,
     /// The listeners once more, by name, for another process to take over. As long as they are here, they are open.
     listeners: Mutex<Vec<(String, OwnedFd)>>,
     data: PathBuf,
@@ -225,7 +230,7 @@ impl Process {
                 tokio::spawn(accept(listener, admission.clone(), is_open, ending.clone(), carry));
             }
         }
-        let (takes_changes, is_open) = watch::channel(true);
+        let (lets_guests_in, is_open) = watch::channel(true);
         let guests = Arc::new(Admission::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS));
         declare(&app, [("calls", admission.clone()), ("admin", guests.clone())], tls.as_ref());
         disk::declare(&app.metrics, config.data.clone());
@@ -269,7 +274,7 @@ impl Process {
             guests,
             drain,
             journal,
-            takes_changes,
+            lets_guests_in,
             listeners,
             data,
             addresses,
@@ -297,13 +302,25 @@ impl Process {
         self.listeners.lock().iter().map(|(name, listener)| Ok((name.clone(), listener.try_clone()?))).collect()
     }
 
-    /// Prepares for another process to take over: no change is taken in any more, what was counted is written, and the
-    /// folder is free. Calls are answered as before.
+    /// Lets another process take over, which is what `handing` does. Changes wait until it is done. If it takes long,
+    /// whoever else comes to the management API is answered meanwhile.
+    pub(crate) async fn without_changes<T>(&self, handing: impl Future<Output = T>) -> T {
+        self.app.feed.makers.hand_to(Maker::Undecided);
+        self.lets_guests_in.send_replace(false);
+        let mut handing = pin!(handing);
+        if let Ok(handed) = tokio::time::timeout(SHUT_FOR, &mut handing).await {
+            return handed;
+        }
+        self.lets_guests_in.send_replace(true);
+        handing.await
+    }
+
+    /// Prepares for another process to take over: what was counted is written, and the folder is free. Calls are
+    /// answered as before.
     ///
     /// # Errors
     /// If something can't be written. [`Process::go_on`] then undoes it.
     pub(crate) async fn pause(&self) -> Result<(), StoreError> {
-        let _ = self.takes_changes.send(false);
         // The other process goes on with the numbers that the ledger has.
         self.app.feed.engine().snapshot.labels.freeze(true);
         self.app.writer.flush().await?;
@@ -327,13 +344,15 @@ impl Process {
             tracing::error!(cause = ?error, "the catalogue can't be read");
         }
         self.app.feed.engine().snapshot.labels.freeze(false);
-        let _ = self.takes_changes.send(true);
+        self.app.feed.makers.hand_to(Maker::Here);
+        self.lets_guests_in.send_replace(true);
     }
 
     /// The other process serves: nobody is let in here any more, and who is in leaves with the next answer.
     pub(crate) fn leave(&self) {
         self.listeners.lock().clear();
         self.ending.leave();
+        self.app.feed.makers.hand_to(Maker::Elsewhere);
     }
 
     /// Learns of the other process's changes.

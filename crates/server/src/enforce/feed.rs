@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use super::engine::Engine;
 use super::file::SnapshotFile;
 use super::keys::{KeyEntry, Keys};
+use super::maker::Makers;
 use super::operations::{ApiLabels, Operations};
 use super::snapshot::{Alive, ApiView, PolicyView, ProjectView, Router, Snapshot, header_text};
 use crate::openapi::ApiDocument;
@@ -38,6 +39,8 @@ pub struct Feed {
     has_failed: AtomicBool,
     /// Another process that answers from the same catalogue, and does not read it of its own accord.
     follower: Mutex<Option<Follower>>,
+    /// Who makes the changes that are read here.
+    pub makers: Makers,
     state: Mutex<State>,
 }
 
@@ -83,6 +86,7 @@ impl Feed {
             revision: AtomicU64::new(revision),
             has_failed: AtomicBool::new(false),
             follower: Mutex::default(),
+            makers: Makers::default(),
             state: Mutex::default(),
         };
         feed.read_policies(&mut state).await?;

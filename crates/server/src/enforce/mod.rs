@@ -4,7 +4,8 @@
 //! [`engine`] takes the text of a key and the facts of a call and gives a verdict. It reads [`snapshot`], which
 //! holds every key in memory ([`keys`], stored in an [`arena`]), and charges [`counters`]. [`operations`] tells calls
 //! apart for counting. [`feed`] keeps the snapshot current from the catalogue,
-//! [`file`] saves it for the next start. [`news`] says whether it is current, which [`watch`] asks the catalogue.
+//! [`file`] saves it for the next start. [`news`] says whether it is current, which [`watch`] asks the catalogue, and
+//! [`maker`] which process changes it.
 //!
 //! Not here: HTTP, SQL, usage.
 
@@ -15,6 +16,7 @@ pub mod feed;
 pub mod file;
 pub mod in_flight;
 pub mod keys;
+pub mod maker;
 pub mod news;
 pub mod operations;
 pub mod snapshot;

@@ -10,7 +10,7 @@ use tokio::task::JoinError;
 
 use super::caller::Asker;
 use super::extract::RequestHash;
-use super::problem::{conflict, internal, not_found};
+use super::problem::{conflict, elsewhere, internal, not_found};
 use crate::enforce::feed::Feed;
 use crate::problem::Problem;
 use crate::telemetry::metrics::{Calls, Registry};
@@ -90,7 +90,7 @@ impl App {
     /// goes away meanwhile.
     pub(super) async fn apply(&self, asker: &Asker, change: Change) -> Result<u64, Problem> {
         let author = Author { actor: asker.actor(), at: self.now(), idempotency: None };
-        self.carry_out(author, change).await.map(|applied| applied.revision).map_err(problem)
+        self.carry_out(author, change).await.map(|applied| applied.revision).map_err(Problem::from)
     }
 
     /// Makes a change that makes something, once for all requests with the same idempotency key.
@@ -105,22 +105,25 @@ impl App {
         let author = Author { actor: asker.actor(), at: self.now(), idempotency };
         match self.carry_out(author, change).await {
             Ok(_) => Ok(Made::Now),
-            Err(ApplyError::Repeated { subject }) => Ok(Made::Before(subject)),
-            Err(error) => Err(problem(error)),
+            Err(NotDone::Refused(ApplyError::Repeated { subject })) => Ok(Made::Before(subject)),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Adds keys; the places of those that were known already.
     pub(super) async fn import(&self, asker: &Asker, change: Change) -> Result<Vec<usize>, Problem> {
         let author = Author { actor: asker.actor(), at: self.now(), idempotency: None };
-        self.carry_out(author, change).await.map(|applied| applied.duplicates).map_err(problem)
+        self.carry_out(author, change).await.map(|applied| applied.duplicates).map_err(Problem::from)
     }
 
-    async fn carry_out(&self, author: Author, change: Change) -> Result<keystile_store::Applied, ApplyError> {
+    async fn carry_out(&self, author: Author, change: Change) -> Result<keystile_store::Applied, NotDone> {
         let (catalog, feed) = (self.catalog.clone(), self.feed.clone());
+        if !feed.makers.are_here().await {
+            return Err(NotDone::Elsewhere);
+        }
         // Known to be in vain; without this, whoever asks would wait as long as the store does, and others behind.
         if let Some(trouble) = feed.engine().news.trouble(self.clock.ticks()) {
-            return Err(StoreError::known(trouble.fault, trouble.why).into());
+            return Err(ApplyError::from(StoreError::known(trouble.fault, trouble.why)).into());
         }
         // A task of its own: a client that goes away between the commit and the snapshot would leave a revoked key
         // in force until the next change.
@@ -137,7 +140,31 @@ impl App {
             }
             changed
         });
-        task.await.unwrap_or_else(|error: JoinError| Err(ApplyError::Store(StoreError(error.into()))))
+        let done = task.await.unwrap_or_else(|error: JoinError| Err(ApplyError::Store(StoreError(error.into()))));
+        done.map_err(NotDone::Refused)
+    }
+}
+
+/// Why a change was not made.
+enum NotDone {
+    /// Another process makes changes now.
+    Elsewhere,
+    /// The catalogue did not make it.
+    Refused(ApplyError),
+}
+
+impl From<ApplyError> for NotDone {
+    fn from(error: ApplyError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<NotDone> for Problem {
+    fn from(why: NotDone) -> Self {
+        match why {
+            NotDone::Elsewhere => elsewhere(),
+            NotDone::Refused(error) => problem(error),
+        }
     }
 }
 

@@ -62,6 +62,13 @@ fn away() -> Problem {
     }
 }
 
+/// Another process makes changes now.
+pub(super) fn elsewhere() -> Problem {
+    away().because(
+        "Another process took the place of this one, and nothing was changed; send it again, and the new one gets it.",
+    )
+}
+
 /// The disk is full.
 fn full() -> Problem {
     Problem {

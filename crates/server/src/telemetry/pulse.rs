@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::health::{Check, Health, Weight};
 use super::metrics::{Kind, Registry};
 use crate::enforce::feed::Feed;
+use crate::enforce::maker::Maker;
 use crate::usage::Writer;
 use crate::world::Clock;
 
@@ -68,6 +69,7 @@ impl Pulse {
             Check::new("feed", weight, self.feed(newest.ok()).await),
             Check::new("snapshot", Weight::Degrades, self.snapshot()),
             Check::new("usage", Weight::Degrades, self.usage()),
+            Check::new("changes", Weight::Degrades, self.changes()),
         ];
         let was = std::mem::replace(&mut *self.seen.lock(), Health { checks: checks.clone() });
         for check in &checks {
@@ -134,6 +136,16 @@ impl Pulse {
         }
         let waiting = self.writer.waiting();
         Err(format!("The usage ledger can't be written; {waiting} counts wait in memory, and a crash would lose them."))
+    }
+
+    /// What is asked to be changed is changed here, and at once.
+    fn changes(&self) -> Result<(), String> {
+        let why = match self.feed.makers.now() {
+            Maker::Here => return Ok(()),
+            Maker::Undecided => "Another process takes this one's place; changes wait until it has.",
+            Maker::Elsewhere => "Another process took this one's place; changes are made there.",
+        };
+        Err(why.to_owned())
     }
 
     /// Declares the families of what is looked at.

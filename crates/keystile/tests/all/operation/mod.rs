@@ -16,6 +16,7 @@ mod crash;
 mod dev;
 mod disk;
 mod form;
+mod holder;
 mod import;
 mod keys;
 mod manage;

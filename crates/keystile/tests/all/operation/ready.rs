@@ -23,7 +23,7 @@ fn a_server_that_can_not_write_its_counts_goes_on_and_says_so() {
     let metric = |line: &str| anybody.request("GET", "/metrics", &[], b"").text().lines().any(|other| other == line);
     let (status, ready) = anybody.get("/readyz");
     assert_eq!((status, &ready["status"]), (200, &json!("ready")), "{ready}");
-    for name in ["store", "feed", "snapshot", "usage"] {
+    for name in ["store", "feed", "snapshot", "usage", "changes"] {
         assert_eq!(check(&ready, name), json!({ "name": name, "ok": true }));
         assert!(metric(&format!("keystile_check_ok{{check=\"{name}\"}} 1")));
     }

@@ -3,10 +3,10 @@
 //! back all is well without a restart, counts too.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use keystile_testkit::{Api, Installation, eventually, now};
@@ -14,6 +14,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 
 use super::form::problem;
+use super::holder::Holder;
 use super::process::{Server, end, keystile, settings};
 use super::world::{BINARY, Caller, World, mistyped};
 
@@ -126,34 +127,6 @@ impl Kept {
             let checked = Command::new("sqlite3").arg(self.data.join(file)).arg("PRAGMA integrity_check").output();
             assert_eq!(String::from_utf8_lossy(&checked.unwrap().stdout).trim(), "ok", "{file}");
         }
-    }
-}
-
-/// Another program that holds a file, until it is dropped.
-struct Holder {
-    child: Child,
-    says: ChildStdin,
-}
-
-impl Holder {
-    fn of(file: &Path) -> Self {
-        let mut child = Command::new("sqlite3")
-            .arg(file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("sqlite3 can be started");
-        let mut says = child.stdin.take().unwrap();
-        says.write_all(b".timeout 10000\nBEGIN IMMEDIATE; SELECT 'held';\n").unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line.trim(), "held");
-        Self { child, says }
-    }
-
-    fn lets_go(mut self) {
-        self.says.write_all(b"COMMIT;\n.quit\n").unwrap();
-        let _ = self.child.wait();
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use keystile_testkit::{Api, PATIENCE, Step, Upstream, eventually, now};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use super::holder::Holder;
 use super::process::{Server, keystile, run, settings, signal, until_ended};
 use super::world::id;
 
@@ -18,6 +20,8 @@ use super::world::id;
 const UPGRADES: u64 = 5;
 /// How long the load goes on between two of them.
 const BETWEEN: Duration = Duration::from_millis(300);
+/// How long a probe waits for an answer before it takes a server for dead.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// An installation of `keystile serve` with an API, and a key to it.
 struct Place {
@@ -336,6 +340,103 @@ fn r12_a_successor_that_fails_leaves_the_running_process_as_it_was() {
     let mut old = place.upgrade();
     assert_eq!(until_ended(&mut old.child, PATIENCE).0, 0, "{}", old.err());
     assert_eq!((place.call(&place.key.1).status, place.counted()), (200, 3));
+}
+
+/// A take-over that waits, because another program holds the catalogue.
+struct Held {
+    place: Place,
+    holder: Holder,
+    successor: Successor,
+}
+
+/// A process that comes to take over, ended when this is dropped.
+struct Successor(Child);
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Held {
+    fn new() -> Self {
+        let place = Place::new();
+        let holder = Holder::of(&place.folder.path().join("data/catalog.db"));
+        let successor = place.successor().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let held = Self { place, holder, successor: Successor(successor) };
+        eventually("the take-over has begun", || held.probe("/readyz")["status"] == "degraded");
+        held
+    }
+
+    /// What a probe is answered.
+    fn probe(&self, path: &str) -> Value {
+        let mut client = Client::connect(self.place.admin);
+        client.limit(PROBE);
+        client.write(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).unwrap();
+        let answer = client.answer().unwrap_or_else(|error| panic!("a probe of {path}: {error}"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+
+    /// Somebody who makes a key, and waits for an answer.
+    fn change(&self) -> Client {
+        let mut client = Client::connect(self.place.admin);
+        let body = json!({ "project_id": self.place.project, "name": "while it waits" }).to_string();
+        let head = format!("POST /v1/keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n", self.place.owner);
+        let fields = format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        client.write(head + &fields + &body).unwrap();
+        client
+    }
+
+    /// Looks at it for longer than any probe waits. Only the change has no answer.
+    fn lives(&self, change: &mut Client) {
+        for _ in 0..5 {
+            assert_eq!(self.probe("/healthz")["status"], "ok");
+            let ready = self.probe("/readyz");
+            let check = ready["checks"].as_array().unwrap().iter().find(|check| check["name"] == "changes").unwrap();
+            assert!(check["reason"].as_str().is_some_and(|why| why.contains("takes this one's place")), "{ready}");
+            assert_eq!(self.place.call(&self.place.key.1).status, 200);
+            assert_eq!(self.place.manage().get("/v1/apis").0, 200, "reading needs no change");
+            assert!(change.is_silent_for(BETWEEN), "the change waits");
+        }
+    }
+}
+
+#[test]
+fn r12_while_a_take_over_waits_for_the_catalogue_the_process_says_that_it_lives_and_only_changes_wait() {
+    let held = Held::new();
+    let mut change = held.change();
+    held.lives(&mut change);
+    let Held { place, holder, mut successor } = held;
+    holder.lets_go();
+    let answer = change.answer().unwrap();
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (503, "store_unavailable"),
+        "the new process makes changes now"
+    );
+    assert!(answer.text().contains("nothing was changed"), "{}", answer.text());
+    assert_eq!((answer.field("retry-after"), answer.field("connection")), (Some("2"), Some("close")));
+    let (_, keys) = place.manage().get(&format!("/v1/keys?project_id={}", place.project));
+    assert_eq!(keys["items"].as_array().unwrap().len(), 1, "{keys}");
+    assert!(new_key(&place.manage(), &place.project).is_some());
+    signal(successor.0.id(), Signal::TERM);
+    assert_eq!(until_ended(&mut successor.0, PATIENCE).0, 0);
+}
+
+#[test]
+fn r12_a_change_that_waited_for_a_take_over_that_came_to_nothing_is_made() {
+    let held = Held::new();
+    let mut change = held.change();
+    held.lives(&mut change);
+    let Held { place, holder, mut successor } = held;
+    signal(successor.0.id(), Signal::KILL);
+    until_ended(&mut successor.0, PATIENCE);
+    holder.lets_go();
+    let answer = change.answer().unwrap();
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    eventually("all is as before", || Api::new(place.admin, "").get("/readyz").1["status"] == "ready");
 }
 
 #[test]
