@@ -150,6 +150,12 @@ impl Code {
         matches!(self, Self::Allowed)
     }
 
+    /// Whether the call was turned away, in contrast to one that was let through and came to nothing further on.
+    pub const fn is_refusal(self) -> bool {
+        use Code::{Allowed, ClientGone, UpstreamDown, UpstreamTimeout, UpstreamUnreachable};
+        !matches!(self, Allowed | UpstreamUnreachable | UpstreamTimeout | UpstreamDown | ClientGone)
+    }
+
     /// Whether an answer with this code should tell how to authenticate (RFC 9110 §11.6.1).
     pub const fn wants_challenge(self) -> bool {
         self.status() == 401

@@ -22,7 +22,7 @@ use keystile_core::time::Timestamp;
 pub use change::{Actor, Applied, ApplyError, Author, Change, Idempotency, Subject, Who};
 pub use root::{RootKey, RootKeyError};
 pub use sqlite::{Catalog, Ledger};
-pub use usage::{GroupBy, LabelRow, UsageQuery, UsageRow};
+pub use usage::{GroupBy, LabelRow, OperationRow, OperationsQuery, UsageQuery, UsageRow};
 
 /// The two files of an installation, opened.
 pub struct Store {

@@ -60,6 +60,36 @@ pub struct UsageQuery {
     pub limit: u32,
 }
 
+/// Which operations of an API are asked for, by what their labels begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationsQuery {
+    /// The API.
+    pub api: u32,
+    /// What the texts of the labels begin with.
+    pub prefix: &'static str,
+    /// From this moment, inclusive; rounded down to the minute.
+    pub from: Timestamp,
+    /// Until this moment, exclusive; rounded up to the minute.
+    pub until: Timestamp,
+    /// Only those whose text comes after this one.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// An operation that was called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationRow {
+    /// The text of its label.
+    pub label: String,
+    /// Calls, refused ones too.
+    pub calls: u64,
+    /// Calls that were refused.
+    pub refused: u64,
+    /// When it was called last: the start of that hour, or of the minute in the hours in which the span begins and ends.
+    pub last: Timestamp,
+}
+
 /// One row of an answer; what was not asked for is `None`, what was asked for and has no number is 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageRow {

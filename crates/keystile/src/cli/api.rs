@@ -8,11 +8,11 @@ use keystile_core::key::Prefix;
 use keystile_core::limit::LimitRule;
 use serde_json::{Value, json};
 
-use super::api_secret;
 use super::fault::{Exit, Fault};
 use super::session::{API, Fields, Session};
 use super::table::{Column, away, field};
 use super::values::rate_limit;
+use super::{api_operations, api_secret};
 
 /// What to do with APIs.
 #[derive(Debug, Subcommand)]
@@ -38,6 +38,8 @@ pub enum Verb {
         /// Its id or name.
         api: String,
     },
+    /// List what was called and is not in an API's OpenAPI document.
+    UnknownOperations(api_operations::Ask),
     /// What an API has for its upstream: headers that calls get, a client certificate.
     Secret {
         #[command(subcommand)]
@@ -289,6 +291,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             let id = session.api(&ask.api)?;
             session.update(API, &id, fields.0)
         }
+        Verb::UnknownOperations(ask) => api_operations::run(&ask, session),
         Verb::Secret { verb } => api_secret::run(verb, session),
         Verb::Targets { api } => {
             let id = session.api(&api)?;

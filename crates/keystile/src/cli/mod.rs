@@ -7,6 +7,7 @@
 
 mod activation;
 mod api;
+mod api_operations;
 mod api_secret;
 mod fault;
 mod import;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use clap::{Args, ValueEnum};
+use keystile_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::fault::{Exit, Fault};
@@ -79,22 +80,14 @@ impl By {
 pub(super) fn run(ask: Ask, session: &mut Session<'_>) -> Result<Exit, Fault> {
     let now = session.now();
     let group_by = ask.by.iter().map(|by| by.names().0).collect::<Vec<_>>().join(",");
-    let since = ask.since.map(|since| since.seen_from(now));
-    let until = ask.until.map(|until| until.seen_from(now));
-    if since.zip(until).is_some_and(|(since, until)| since >= until) {
-        return Err(Fault::usage(
-            "no time is between --since and --until",
-            "the one is not before the other",
-            "swap them",
-        ));
-    }
+    let (since, until) = between(ask.since, ask.until, now)?;
     let api = ask.api.map(|text| session.api(&text)).transpose()?;
     let project = ask.project.map(|text| session.project(&text)).transpose()?;
     let key = ask.key.map(|text| session.key(&text, project)).transpose()?;
     let query = [
         ("group_by", Some(group_by)),
-        ("from", since.map(|since| since.to_string())),
-        ("until", until.map(|until| until.to_string())),
+        ("from", since),
+        ("until", until),
         ("bucket", ask.bucket.clone()),
         ("api_id", api.map(|id| id.to_string())),
         ("project_id", project.map(|id| id.to_string())),
@@ -114,6 +107,23 @@ pub(super) fn run(ask: Ask, session: &mut Session<'_>) -> Result<Exit, Fault> {
         print(&ask.by, ask.bucket.is_some(), &rows, session);
     }
     Ok(Exit::Ok)
+}
+
+/// The ends of a time, as they are asked about.
+pub(super) fn between(
+    since: Option<When>,
+    until: Option<When>,
+    now: Timestamp,
+) -> Result<(Option<String>, Option<String>), Fault> {
+    let (since, until) = (since.map(|since| since.seen_from(now)), until.map(|until| until.seen_from(now)));
+    if since.zip(until).is_some_and(|(since, until)| since >= until) {
+        return Err(Fault::usage(
+            "no time is between --since and --until",
+            "the one is not before the other",
+            "swap them",
+        ));
+    }
+    Ok((since.map(|since| since.to_string()), until.map(|until| until.to_string())))
 }
 
 fn print(by: &[By], with_start: bool, rows: &[Value], session: &mut Session<'_>) {

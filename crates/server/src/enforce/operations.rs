@@ -20,7 +20,7 @@ pub const MAX_LABELS: usize = 1_000;
 
 /// Operations without a word in the API's document that are told apart; more are just `(undocumented)`.
 pub const MAX_UNDOCUMENTED: usize = 200;
-/// What their labels begin with: `(undocumented) GET /dogs`.
+/// What their labels begin with: `(undocumented) GET /dogs`. The label of those that are not told apart is no more.
 pub const UNDOCUMENTED: &str = "(undocumented) ";
 
 /// The number of a label.

@@ -37,10 +37,7 @@ pub(super) struct Named {
 
 /// The page that a request asks for: one row more than it shows, to know whether there is another.
 pub(super) fn page(limit: Option<u32>, cursor: Option<&str>) -> Result<Page, Problem> {
-    let limit = limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(invalid(format!("limit is 1 to {MAX_LIMIT}.")));
-    }
+    let limit = self::limit(limit)?;
     let before = match cursor {
         None => None,
         Some(text) => Some(
@@ -53,6 +50,12 @@ pub(super) fn page(limit: Option<u32>, cursor: Option<&str>) -> Result<Page, Pro
         ),
     };
     Ok(Page { before, limit: limit + 1 })
+}
+
+/// How many rows a page shows.
+pub(super) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
+    let limit = asked.unwrap_or(DEFAULT_LIMIT);
+    if (1..=MAX_LIMIT).contains(&limit) { Ok(limit) } else { Err(invalid(format!("limit is 1 to {MAX_LIMIT}."))) }
 }
 
 /// The rows of a page as they are shown.

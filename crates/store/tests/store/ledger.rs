@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use keystile_core::code::Code;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts, Dimensions, UsageEvent, fold};
-use keystile_store::{GroupBy, LabelRow, UsageQuery, UsageRow};
+use keystile_store::{GroupBy, LabelRow, OperationRow, OperationsQuery, UsageQuery, UsageRow};
 
 use crate::world::{Dice, NOW, World, everywhere};
 
@@ -260,6 +260,62 @@ async fn adding_up_and_taking_in_at_the_same_time_loses_nothing() {
         }
         rolling.await.unwrap();
         assert_eq!(calls(world, &EVERYTHING).await, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn operations_are_added_up_over_minutes_and_hours_and_say_when_they_were_called_last() {
+    everywhere(async |world| {
+        let mut dice = Dice(8);
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let mut called = |label: u32, api: u32, moment: &str, code: Code| {
+            let event = event(&mut dice);
+            let dimensions = Dimensions { label, api, code, ..event.dimensions };
+            UsageEvent { at: at(moment), dimensions, counts: Counts { calls: 1, ..event.counts } }
+        };
+        let events = [
+            called(1, 1, "2026-11-24T10:20:30Z", Code::Allowed),
+            called(1, 1, "2026-11-24T12:20:30Z", Code::KeyUnknown),
+            called(1, 1, "2026-11-26T12:40:30Z", Code::UpstreamTimeout),
+            called(1, 2, "2026-11-26T12:41:30Z", Code::Allowed),
+            called(3, 1, "2026-11-24T09:59:59Z", Code::Allowed),
+            called(3, 1, "2026-11-24T10:59:59Z", Code::RateLimited),
+        ];
+        append(world, 1, &events).await;
+        let row = |label: &str, calls: u64, refused: u64, last: &str| OperationRow {
+            label: label.to_owned(),
+            calls,
+            refused,
+            last: at(last),
+        };
+        let ask = OperationsQuery {
+            api: 1,
+            prefix: "GET ",
+            from: at("2026-11-24T10:10:00Z"),
+            until: at("2026-11-26T12:40:31Z"),
+            after: None,
+            limit: 10,
+        };
+        let (cats, pets) =
+            (row("GET /cats", 1, 1, "2026-11-24T10:59:00Z"), row("GET /pets", 3, 1, "2026-11-26T12:40:00Z"));
+        assert_eq!(world.ledger.operations(&ask).await.unwrap(), [cats.clone(), pets.clone()]);
+        assert_eq!(world.ledger.operations(&OperationsQuery { limit: 1, ..ask.clone() }).await.unwrap(), [cats]);
+        let after = Some("GET /cats".to_owned());
+        assert_eq!(world.ledger.operations(&OperationsQuery { after, ..ask.clone() }).await.unwrap(), [pets]);
+        // An hour that lies within the span is known as an hour.
+        let until = at("2026-11-25T00:00:00Z");
+        assert_eq!(
+            world.ledger.operations(&OperationsQuery { prefix: "GET /p", until, ..ask.clone() }).await.unwrap(),
+            [row("GET /pets", 2, 1, "2026-11-24T12:00:00Z")]
+        );
+        for nothing in [
+            OperationsQuery { prefix: "(", ..ask.clone() },
+            OperationsQuery { api: 3, ..ask.clone() },
+            OperationsQuery { until: ask.from, ..ask.clone() },
+        ] {
+            assert_eq!(world.ledger.operations(&nothing).await.unwrap(), []);
+        }
     })
     .await;
 }

@@ -100,6 +100,77 @@ fn k31_calls_that_the_document_does_not_have_are_listed_or_refused() {
 }
 
 #[test]
+fn k31_what_the_document_does_not_have_is_listed_for_the_owner_with_how_often_it_was_called() {
+    let document = json!({
+        "openapi": "3.1.0", "info": { "title": "Pets", "version": "1" },
+        "paths": { "/pets/{id}": { "get": { "responses": {} } } }
+    });
+    let stage = Stage::with(json!({ "openapi": document }), json!({}));
+    let path = format!("/v1/apis/{}/unknown_operations", stage.api_id);
+    let listed = |query: &str| {
+        let (status, list) = stage.manage.get(&format!("{path}{query}"));
+        assert_eq!(status, 200, "{list}");
+        list
+    };
+    assert_eq!(listed(""), json!({ "items": [] }));
+    for line in ["GET /pets/1", "GET /dogs/17", "GET /dogs/18", "DELETE /pets/1", "GET /cats"] {
+        assert_eq!(stage.call(line, &[], b"").status, 200, "{line}");
+    }
+    stage.upstream.take_requests();
+    stage.is_refused(&stage.request_without_key("GET /cats", &[], b""), 401, "key_missing");
+    stage.manage.patch(&format!("/v1/apis/{}", stage.api_id), &json!({ "unknown_operations": "refuse" }));
+    stage.is_refused(&stage.request("GET /dogs/19", &[], b""), 404, "operation_unknown");
+    let all = listed("");
+    let seen: Vec<_> = all["items"].as_array().unwrap().iter().map(row).collect();
+    assert_eq!(seen, [("DELETE", "/pets/*", 1, 0), ("GET", "/cats", 2, 1), ("GET", "/dogs/*", 3, 1)]);
+    let last = all["items"][0]["last_seen_at"].as_str().unwrap();
+    assert!(last.ends_with(":00Z"), "the start of a minute: {last}");
+    // Page by page it is the same.
+    let (mut items, mut query) = (Vec::new(), "?limit=1".to_owned());
+    while items.len() < 4 {
+        let page = listed(&query);
+        items.extend(page["items"].as_array().unwrap().clone());
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        query = format!("?limit=1&cursor={cursor}");
+    }
+    assert_eq!(json!(items), all["items"]);
+    // Outside of the time in which it was called, nothing was.
+    assert_eq!(listed("?until=2026-01-01T00:00:00Z"), json!({ "items": [] }));
+    assert_eq!(listed(&format!("?from={last}"))["items"].as_array().unwrap().len(), 3);
+    for query in [
+        "limit=0",
+        "limit=201",
+        "from=x",
+        "cursor=x",
+        "cursor=R0VU",
+        "surprise=1",
+        &format!("until={last}&from={last}"),
+    ] {
+        let (status, told) = stage.manage.get(&format!("{path}?{query}"));
+        assert_eq!((status, &told["code"]), (400, &json!("invalid")), "{query}");
+    }
+    // Whatever is called, so many are told apart and no more.
+    for number in 0..200 {
+        stage.call(&format!("GET /invented-{number}"), &[], b"");
+    }
+    let rest = &listed("?limit=1")["items"][0];
+    assert_eq!((&rest["method"], &rest["path"]), (&json!(null), &json!(null)));
+    assert_eq!((&rest["calls"], &rest["refused_calls"]), (&json!(3), &json!(3)));
+    // Other APIs have others.
+    let other = Stage::new();
+    other.call("GET /dogs/17", &[], b"");
+    let others = other.manage.get(&format!("/v1/apis/{}/unknown_operations", other.api_id));
+    assert_eq!(others, (200, json!({ "items": [] })));
+}
+
+/// An unknown operation: how it is called, and how often it was, and refused.
+fn row(item: &serde_json::Value) -> (&str, &str, u64, u64) {
+    let text = |name: &str| item[name].as_str().expect("it is told apart");
+    let number = |name: &str| item[name].as_u64().expect("it is counted");
+    (text("method"), text("path"), number("calls"), number("refused_calls"))
+}
+
+#[test]
 fn what_can_not_be_opened_is_refused() {
     let stage = Stage::new();
     for wrong in [

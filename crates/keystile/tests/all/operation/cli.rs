@@ -368,6 +368,32 @@ fn names_stand_for_ids_where_only_one_thing_has_them() {
 }
 
 #[test]
+fn operations_that_a_document_does_not_have_are_listed_by_the_name_of_their_api() {
+    let world = shared();
+    let (shell, caller) = (shell(world), world.caller(&json!({})));
+    let document =
+        json!({ "openapi": "3.1.0", "info": { "title": "a", "version": "1" }, "paths": { "/pets": { "get": {} } } });
+    let (status, api) = world.manage().patch(&format!("/v1/apis/{}", caller.api), &json!({ "openapi": document }));
+    assert_eq!(status, 200, "{api}");
+    let name = api["name"].as_str().unwrap();
+    let ended = shell.exits(0, &["api", "unknown-operations", name]);
+    assert_eq!((ended.out.as_str(), ended.err.trim()), ("", "no unknown operations here"));
+    for _ in 0..2 {
+        assert_eq!(world.call(&caller.key, "GET", &format!("{}/dogs", caller.path)).status, 200);
+    }
+    let listed = shell.json(&["api", "unknown-operations", name, "--since", "1h"]);
+    let dogs = &listed["items"][0];
+    let path = dogs["path"].as_str().unwrap();
+    assert_eq!((listed["items"].as_array().unwrap().len(), &dogs["calls"]), (1, &json!(2)), "{listed}");
+    let shown = shell.exits(0, &["api", "unknown-operations", name]).out;
+    let words: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[0], ["METHOD", "PATH", "CALLS", "REFUSED", "SEEN", "LAST"]);
+    assert_eq!(words[1][..4], ["GET", path, "2", "0"]);
+    shell.exits(2, &["api", "unknown-operations", name, "--since", "1h", "--until", "2h"]);
+    shell.exits(5, &["api", "unknown-operations", "no-such-api"]);
+}
+
+#[test]
 fn usage_is_shown_by_what_is_asked_for() {
     let world = shared();
     let shell = shell(world);

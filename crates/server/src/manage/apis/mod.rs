@@ -8,6 +8,7 @@ mod secrets;
 mod settings;
 mod switch;
 mod targets;
+mod unknown_operations;
 mod update;
 mod view;
 
@@ -26,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(create::create, list::list))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(targets::targets))
+        .routes(routes!(unknown_operations::list))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::set, secrets::remove))
         .routes(routes!(switch::disable))

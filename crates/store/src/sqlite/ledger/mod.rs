@@ -1,10 +1,11 @@
 //! What was counted. Batches of events come in as they are (`append`, form in `codec`) and are durable at once; adding
-//! them up by minute, hour and day is done later, many batches at a time (`roll_up`), and before anybody asks (`query`).
+//! them up by minute, hour and day is done later, many batches at a time (`roll_up`), and before anybody asks (`query`, `operations`).
 //!
 //! A batch is known by its node and sequence, so that one that is sent again is not counted again.
 
 mod append;
 mod codec;
+mod operations;
 mod query;
 mod roll_up;
 

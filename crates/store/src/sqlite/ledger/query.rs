@@ -35,27 +35,47 @@ impl Ledger {
 
 /// A part of the span and the table that it is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span {
+pub(super) struct Span {
     from: Timestamp,
     until: Timestamp,
     bucket: Bucket,
 }
 
+impl Span {
+    /// Adds the question for its rows, open for further conditions.
+    pub(super) fn push(&self, sql: &mut QueryBuilder<Sqlite>) {
+        sql.push("SELECT * FROM ").push(table(self.bucket));
+        sql.push(" WHERE start >= ").push_bind(self.from.as_micros());
+        sql.push(" AND start < ").push_bind(self.until.as_micros());
+    }
+}
+
 /// The parts that make up what was asked for: all of it, nothing twice.
 fn spans(query: &UsageQuery) -> Vec<Span> {
+    match query.bucket {
+        Some(bucket) => {
+            let (from, until) = outwards(query.from, query.until, bucket);
+            Vec::from_iter((from < until).then_some(Span { from, until, bucket }))
+        }
+        None => minutes_within(query.from, query.until, Bucket::Day),
+    }
+}
+
+/// The same to the minute, with buckets of at most this length in the middle.
+pub(super) fn minutes_within(from: Timestamp, until: Timestamp, longest: Bucket) -> Vec<Span> {
+    let (from, until) = outwards(from, until, Bucket::Minute);
+    let mut spans = Vec::new();
+    cover(from, until, longest, &mut spans);
+    spans.retain(|span| span.from < span.until);
+    spans
+}
+
+/// The ends of a span, moved outwards to the ends of buckets.
+fn outwards(from: Timestamp, until: Timestamp, bucket: Bucket) -> (Timestamp, Timestamp) {
     let bound = |moment: Timestamp| {
         Timestamp::from_micros(moment.as_micros().clamp(EARLIEST_SECS * 1_000_000, LATEST_SECS * 1_000_000))
     };
-    let finest = query.bucket.unwrap_or(Bucket::Minute);
-    let from = bound(query.from).floor_secs(finest.secs());
-    let until = ceil(bound(query.until), finest);
-    let mut spans = Vec::new();
-    match query.bucket {
-        Some(bucket) => spans.push(Span { from, until, bucket }),
-        None => cover(from, until, Bucket::Day, &mut spans),
-    }
-    spans.retain(|span| span.from < span.until);
-    spans
+    (bound(from).floor_secs(bucket.secs()), ceil(bound(until), bucket))
 }
 
 /// Covers a span with whole buckets of this length in the middle, and with shorter ones at its ends.
@@ -108,9 +128,7 @@ fn sql(query: &UsageQuery, spans: &[Span]) -> QueryBuilder<Sqlite> {
         if place > 0 {
             sql.push(" UNION ALL ");
         }
-        sql.push("SELECT * FROM ").push(table(span.bucket));
-        sql.push(" WHERE start >= ").push_bind(span.from.as_micros());
-        sql.push(" AND start < ").push_bind(span.until.as_micros());
+        span.push(&mut sql);
         push_filters(&mut sql, query);
     }
     sql.push(")");

@@ -93,7 +93,11 @@ impl Route {
 
     /// The permission that the route needs: what it is about, and whether it only looks.
     pub(super) fn permission(&self) -> String {
-        let noun = self.template.split('/').nth(2).expect("routes begin with /v1/…");
+        let noun = match self.template.split('/').next_back() {
+            // It tells what was called.
+            Some("unknown_operations") => "usage",
+            _ => self.template.split('/').nth(2).expect("routes begin with /v1/…"),
+        };
         format!("{noun}.{}", if self.method == "GET" { "read" } else { "write" })
     }
 
