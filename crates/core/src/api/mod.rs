@@ -36,6 +36,10 @@ pub const MAX_KEY_DAYS: u32 = 3_650;
 pub const DEFAULT_BODY_LIMIT_BYTES: u64 = 10 << 20;
 /// The most that an owner can allow: 64 GiB, beyond which a length is a mistake.
 pub const MAX_BODY_LIMIT_BYTES: u64 = 64 << 30;
+/// The most bytes of header fields that any API takes: enough for every ordinary client.
+pub const MAX_HEADER_BYTES: u32 = 32 * 1024;
+/// The most header fields that any API takes.
+pub const MAX_HEADER_FIELDS: u32 = 100;
 /// The most calls at once that an owner can speak of.
 pub const MAX_CONCURRENT_CALLS: u32 = 1_000_000;
 /// Seconds an upstream has to begin its answer unless the owner says otherwise.
@@ -163,6 +167,12 @@ pub struct ApiSettings {
     /// Longest request body.
     #[serde(default = "default_body_limit_bytes")]
     pub body_limit_bytes: u64,
+    /// Most bytes of the header fields of a call; `None` for what the server takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_header_bytes: Option<u32>,
+    /// Most header fields of a call; `None` for what the server takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_header_fields: Option<u32>,
     /// Types of bodies that it takes; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_types: Option<MediaTypes>,
@@ -234,6 +244,8 @@ impl ApiSettings {
             key_prefix: Prefix::default(),
             key_days: DEFAULT_KEY_DAYS,
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
+            max_header_bytes: None,
+            max_header_fields: None,
             request_types: None,
             response_types: None,
             max_concurrent_calls: None,
@@ -278,6 +290,14 @@ impl ApiSettings {
         }
         if self.body_limit_bytes > MAX_BODY_LIMIT_BYTES {
             return wrong(format!("body_limit_bytes is at most {MAX_BODY_LIMIT_BYTES}"));
+        }
+        for (name, value, most) in [
+            ("max_header_bytes", self.max_header_bytes, MAX_HEADER_BYTES),
+            ("max_header_fields", self.max_header_fields, MAX_HEADER_FIELDS),
+        ] {
+            if value.is_some_and(|number| !(1..=most).contains(&number)) {
+                return wrong(format!("{name} is 1 to {most}, which is what the server takes, or null for that"));
+            }
         }
         if self.max_concurrent_calls.is_some_and(|most| !(1..=MAX_CONCURRENT_CALLS).contains(&most)) {
             return wrong(format!("max_concurrent_calls is 1 to {MAX_CONCURRENT_CALLS}, or null for as many as come"));

@@ -179,6 +179,13 @@ struct Settings {
     /// Longest request body.
     #[arg(long, value_name = "N")]
     body_limit_bytes: Option<u64>,
+    /// Most bytes of the header fields of a call, each counted as its name, its value and 4 more. 0 for what the server
+    /// takes.
+    #[arg(long, value_name = "N")]
+    max_header_bytes: Option<u32>,
+    /// Most header fields of a call. 0 for what the server takes.
+    #[arg(long, value_name = "N")]
+    max_header_fields: Option<u32>,
     /// A type of request body it takes, such as application/json, application/*, application/*+json or */*; repeat for
     /// several. Every type unless given.
     #[arg(long = "request-type", value_name = "TYPE")]
@@ -239,6 +246,8 @@ impl Settings {
             .with("key_prefix", self.key_prefix.map(|prefix| prefix.as_str().to_owned()))
             .with("key_days", self.key_days)
             .with("body_limit_bytes", self.body_limit_bytes)
+            .with("max_header_bytes", self.max_header_bytes.map(or_none))
+            .with("max_header_fields", self.max_header_fields.map(or_none))
             .with_list("request_types", &self.request_types)
             .with_list("response_types", &self.response_types)
             .with("max_concurrent_calls", self.max_concurrent_calls.map(or_none))

@@ -3,7 +3,7 @@
 //!
 //! [`engine`] takes the text of a key and the facts of a call and gives a verdict. It reads [`snapshot`], which
 //! holds every key in memory ([`keys`], stored in an [`arena`]), and charges [`counters`]. [`operations`] tells calls
-//! apart for counting. [`feed`] keeps the snapshot current from the catalogue,
+//! apart for counting, [`header_limits`] and [`in_flight`] bound what one API takes. [`feed`] keeps the snapshot current from the catalogue,
 //! [`file`] saves it for the next start. [`news`] says whether it is current, which [`watch`] asks the catalogue, and
 //! [`maker`] which process changes it.
 //!
@@ -14,6 +14,7 @@ pub mod counters;
 pub mod engine;
 pub mod feed;
 pub mod file;
+pub mod header_limits;
 pub mod in_flight;
 pub mod keys;
 pub mod maker;

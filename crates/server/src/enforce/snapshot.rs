@@ -16,6 +16,7 @@ use keystile_core::policy::Policy;
 use keystile_store::records::Api;
 
 use super::arena::Views;
+use super::header_limits::HeaderLimits;
 use super::in_flight::InFlight;
 use super::keys::Keys;
 use super::operations::{Labels, Operations};
@@ -137,6 +138,8 @@ pub struct ApiView {
     pub key_places: Vec<KeyPlace>,
     /// Longest request body.
     pub body_limit_bytes: u64,
+    /// Header fields that it takes, if fewer than the server does.
+    pub header_limits: Option<HeaderLimits>,
     /// Types of bodies that it takes, if not all.
     pub request_types: Option<MediaTypes>,
     /// The same as a client is told of it.
@@ -190,6 +193,7 @@ impl ApiView {
             strip_prefix: settings.strip_prefix,
             key_places: settings.key_locations.iter().map(KeyPlace::new).collect(),
             body_limit_bytes: settings.body_limit_bytes,
+            header_limits: HeaderLimits::of(settings),
             accept: settings
                 .request_types
                 .as_ref()

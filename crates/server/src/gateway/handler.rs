@@ -47,6 +47,8 @@ use crate::usage::{Pending, Recorder};
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// Why a key is exposed that stands where it should.
+const HEADERS_BEYOND_API: &str =
+    "The header fields are more, or longer, than this API takes; send fewer or shorter ones.";
 const KEY_IN_CLEAR: &str =
     "A key that crosses the network unencrypted can be read by others; call over https, and replace this key.";
 /// Why a certificate that was good when its connection began is none.
@@ -239,6 +241,12 @@ impl Worker {
         let encrypted = caller.encrypted || self.proxies.says_encrypted(caller.address, &parts.headers);
         pending.client(client, encrypted);
         let key = self.find_key(&api, &parts.headers, &target, encrypted, pending)?;
+        if api.header_limits.is_some_and(|limits| !limits.allow(&parts.headers)) {
+            if let Some(key) = key.and_then(|text| self.engine.identify(&text)) {
+                pending.key(&key);
+            }
+            return Err(Refusal::because(Code::HeadersTooLarge, HEADERS_BEYOND_API).into());
+        }
         let certificate = caller.certificate_at(pending.began().wall);
         if api.require_client_certificate && certificate.is_none() {
             return Err(match caller.certificate {

@@ -137,6 +137,32 @@ fn a_client_with_tls_speaks_http_2_unless_the_owner_says_no() {
 }
 
 #[test]
+fn g17_the_header_fields_of_an_api_are_measured_as_over_http_1() {
+    let served = in_clear();
+    let stage = Stage::on(&served.installation, json!({}), json!({}));
+    let fields = [("host", stage.host.clone()), ("authorization", format!("Bearer {}", stage.key))];
+    let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    let settings = json!({ "max_header_bytes": bytes + 20, "max_header_fields": 4 });
+    assert_eq!(stage.manage.patch(&format!("/v1/apis/{}", stage.api_id), &settings).0, 200);
+    let mut client = Client::connect(&stage);
+    // Crumbs of a cookie are one field, as the upstream gets it.
+    for (fields, status) in [
+        (vec![("x-f", "1234567890123")], 200),
+        (vec![("x-f", "12345678901234")], 431),
+        (vec![("x", "1"), ("y", "1")], 200),
+        (vec![("x", "1"), ("y", "1"), ("z", "1")], 431),
+        (vec![("x", "1"), ("cookie", "a"), ("cookie", "b"), ("cookie", "c")], 431),
+        (vec![("cookie", "a"), ("cookie", "b"), ("cookie", "c")], 200),
+    ] {
+        let answer = client.call(request(&stage, Method::GET, "/open", &fields), b"").unwrap();
+        let code = if status == 200 { "" } else { "headers_too_large" };
+        assert_eq!((answer.status, &*answer.code()), (status, code), "{fields:?}");
+        assert_eq!(stage.upstream.take_requests().len(), usize::from(status == 200), "{fields:?}");
+    }
+    assert_eq!((stage.counted("allowed", 200), stage.counted("headers_too_large", 431)), (3, 3));
+}
+
+#[test]
 fn many_calls_share_a_connection_and_each_is_counted() {
     let served = in_clear();
     let stage = Stage::on(&served.installation, json!({}), json!({}));

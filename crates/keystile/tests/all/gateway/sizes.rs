@@ -56,6 +56,51 @@ fn g17_a_head_has_at_most_100_fields() {
 }
 
 #[test]
+fn g17_an_api_takes_fewer_and_shorter_header_fields_if_its_owner_says_so() {
+    let stage = Stage::new();
+    let path = format!("/v1/apis/{}", stage.api_id);
+    let change = |settings: serde_json::Value| {
+        let (status, api) = stage.manage.patch(&path, &settings);
+        assert_eq!(status, 200, "{api}");
+    };
+    // A field is written as its name, its value and 4 bytes; the line of the request and the empty one are no fields.
+    let plain = stage.request("GET /open", &[], b"");
+    let line = plain.windows(2).position(|end| end == b"\r\n").unwrap() + 2;
+    let bytes = plain.len() - line - 2;
+    let own = plain[line..].windows(2).filter(|end| end == b"\r\n").count() - 1;
+    change(json!({ "max_header_fields": own + 2 }));
+    assert_eq!(stage.call("GET /open", &[("X-Many", "1"); 2], b"").status, 200);
+    stage.upstream.take_requests();
+    stage.is_refused(&stage.request("GET /open", &[("X-Many", "1"); 3], b""), 431, "headers_too_large");
+    // The narrower of the two bounds counts, on whichever side.
+    change(json!({ "max_header_bytes": bytes + 20 }));
+    let filled = |more: usize| stage.request("GET /open", &[("X-F", &"f".repeat(20 - 3 - 4 + more))], b"");
+    assert_eq!(stage.answer(&filled(0)).status, 200);
+    stage.upstream.take_requests();
+    stage.is_refused(&filled(1), 431, "headers_too_large");
+    stage.is_refused(&stage.request("GET /open", &[("A", "1"); 3], b""), 431, "headers_too_large");
+    assert_eq!((stage.counted("allowed", 200), stage.counted("headers_too_large", 431)), (2, 3));
+    let by_key = stage.usage("key,operation,code");
+    let refused = by_key.iter().find(|row| row["code"] == "headers_too_large").unwrap();
+    assert_eq!((&refused["key_id"], &refused["operation"]), (&json!(stage.key_id), &json!("GET /open")));
+    // A request that comes after a refused one on the same connection is judged by itself.
+    let mut client = stage.client();
+    client.write([filled(1), filled(0)].concat()).unwrap();
+    assert_eq!([client.answer().unwrap().status, client.answer().unwrap().status], [431, 200]);
+    change(json!({ "max_header_bytes": null, "max_header_fields": null }));
+    assert_eq!(stage.answer(&filled(1)).status, 200);
+    for wrong in [
+        json!({ "max_header_bytes": MAX_HEAD + 1 }),
+        json!({ "max_header_bytes": 0 }),
+        json!({ "max_header_fields": MAX_FIELDS + 1 }),
+        json!({ "max_header_fields": 0 }),
+        json!({ "max_header_fields": "many" }),
+    ] {
+        assert_eq!(stage.manage.patch(&path, &wrong).0, 400, "{wrong}");
+    }
+}
+
+#[test]
 fn g17_a_body_is_as_large_as_its_api_allows() {
     let stage = Stage::with(json!({ "body_limit_bytes": 1_000 }), json!({}));
     assert_eq!(stage.call("POST /open", &[], &[b'b'; 1_000]).status, 200);

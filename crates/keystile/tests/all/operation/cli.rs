@@ -72,10 +72,15 @@ fn apis_and_projects_and_activations_live_from_the_command_line() {
         "header:x-key",
         "--body-limit-bytes",
         "1000",
+        "--max-header-bytes",
+        "9000",
+        "--max-header-fields",
+        "0",
         "--upstream-timeout-seconds",
         "9",
     ]);
     assert_eq!(manage.get(&format!("/v1/apis/{}", id(&api))).1, api, "--json gives the API's own object");
+    assert_eq!((&api["max_header_bytes"], &api["max_header_fields"]), (&json!(9_000), &Value::Null));
     let settings = (&api["strip_prefix"], &api["key_days"], &api["hosts"], &api["key_locations"]);
     assert_eq!(settings, (&json!(true), &json!(7), &json!(["a.example"]), &json!(["header:x-key"])));
     let changed =

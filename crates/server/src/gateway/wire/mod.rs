@@ -47,10 +47,10 @@ pub use patience::Patience;
 pub(in crate::gateway) use patience::{Alarm, Pace};
 pub(super) use target::is_authority;
 
-/// The largest head, from the request line to the empty line, both included: enough for every ordinary client.
-pub const MAX_HEAD_BYTES: usize = 32 * 1024;
+/// The largest head, from the request line to the empty line, both included.
+pub const MAX_HEAD_BYTES: usize = keystile_core::api::MAX_HEADER_BYTES as usize;
 /// The most header fields of a request. hyper takes the same number, so it never refuses one by itself.
-pub const MAX_FIELDS: usize = 100;
+pub const MAX_FIELDS: usize = keystile_core::api::MAX_HEADER_FIELDS as usize;
 
 /// Why a request was not passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -64,6 +64,12 @@ pub(super) struct ApiInput {
     key_days: Option<u32>,
     /// Longest request body; 10 MiB unless said otherwise.
     body_limit_bytes: Option<u64>,
+    /// Most bytes of the header fields of a call, each counted as its name, its value and 4 more, 1 to 32768; longer ones
+    /// are refused as `headers_too_large`. `null` for what the server takes.
+    max_header_bytes: Option<u32>,
+    /// Most header fields of a call, 1 to 100; of more the call is refused as `headers_too_large`. `null` for what the
+    /// server takes.
+    max_header_fields: Option<u32>,
     /// Types of request bodies that it takes, such as `application/json`, `application/*`, `application/*+json` or `*/*`;
     /// one of another type is answered with 415. A body that says nothing of its type is `application/octet-stream`.
     /// `null` for all.

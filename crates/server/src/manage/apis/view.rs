@@ -84,6 +84,12 @@ pub(in crate::manage) struct ApiView {
     key_days: u32,
     /// Longest request body.
     body_limit_bytes: u64,
+    /// Most bytes of the header fields of a call; absent for what the server takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_header_bytes: Option<u32>,
+    /// Most header fields of a call; absent for what the server takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_header_fields: Option<u32>,
     /// Types of request bodies that it takes; absent for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<String>>)]
@@ -162,6 +168,8 @@ impl From<Api> for ApiView {
             key_prefix: settings.key_prefix,
             key_days: settings.key_days,
             body_limit_bytes: settings.body_limit_bytes,
+            max_header_bytes: settings.max_header_bytes,
+            max_header_fields: settings.max_header_fields,
             request_types: settings.request_types,
             response_types: settings.response_types,
             max_concurrent_calls: settings.max_concurrent_calls,
