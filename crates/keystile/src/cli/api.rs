@@ -324,10 +324,13 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
 const TARGET_COLUMNS: [Column; 5] = [
     Column::left("TARGET", |target, _| field(target, "address")),
     Column::left("WEIGHT", |target, _| field(target, "weight")),
-    Column::left("STATE", |target, _| match field(target, "rests_for_seconds") {
-        none if none == "-" => field(target, "state"),
-        seconds if seconds == "0" => "resting, the next call tries it".to_owned(),
-        seconds => format!("resting, {seconds} s"),
+    Column::left("STATE", |target, _| {
+        let also = if target.get("healthy") == Some(&Value::Bool(false)) { "; unhealthy" } else { "" };
+        match field(target, "rests_for_seconds") {
+            none if none == "-" => field(target, "state"),
+            seconds if seconds == "0" => format!("resting, the next call tries it{also}"),
+            seconds => format!("resting, {seconds} s{also}"),
+        }
     }),
     Column::left("CALLS", |target, _| field(target, "calls_in_flight")),
     Column::left("ADDRESSES", |target, _| field(target, "addresses")),

@@ -201,6 +201,29 @@ fn a_health_check_takes_a_target_out_and_brings_it_back() {
 }
 
 #[test]
+fn a_target_that_rests_and_is_ill_too_is_said_to_be_both() {
+    let stage = Stage::with(json!({ "breaker_failures": 1 }), json!({}));
+    let target = stage.upstream.address().to_string();
+    assert_eq!(state(&stage, &target)["healthy"], Value::Null, "nobody asks it");
+    // What it says is an answer to a check, a bad one, and none to a call.
+    stage.upstream.script([Step::ReadBody, Step::Send(b"nonsense\r\n\r\n".to_vec()), Step::Close]);
+    assert_eq!(stage.call("GET /open", &[], b"").status, 502);
+    change(&stage, json!({ "health_check": { "path": "/healthz", "interval_seconds": 1, "unhealthy_after": 1 } }));
+    eventually("it is found ill", || state(&stage, &target)["healthy"] == false);
+    assert_eq!(state(&stage, &target)["state"], "unhealthy");
+    assert_eq!(stage.call("GET /open", &[], b"").status, 502);
+    let both = state(&stage, &target);
+    assert_eq!((&both["state"], &both["healthy"]), (&json!("resting"), &json!(false)), "{both}");
+    // Well again by its check, it rests all the same until a call tries it.
+    stage.upstream.answer_with(format!("{NAMED}one"));
+    eventually("it is found well", || state(&stage, &target)["healthy"] == true);
+    assert_eq!(state(&stage, &target)["state"], "resting");
+    eventually("it gets calls", || stage.call("GET /open", &[], b"").status == 200);
+    let well = state(&stage, &target);
+    assert_eq!((&well["state"], &well["healthy"]), (&json!("up"), &json!(true)), "{well}");
+}
+
+#[test]
 fn an_answer_that_stops_coming_or_never_ends_is_cut_off() {
     for (settings, script) in [
         (json!({ "idle_timeout_seconds": 1 }), vec![Step::UntilClosed]),

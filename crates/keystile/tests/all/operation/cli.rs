@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use keystile_testkit::eventually;
+use keystile_testkit::raw::nobody;
 use serde_json::{Value, json};
 
 use super::process::{Ended, keystile, run, run_with};
@@ -370,6 +372,21 @@ fn names_stand_for_ids_where_only_one_thing_has_them() {
     let ended = shell.exits(2, &["project", "show", &name]);
     assert!(ended.err.contains(&id(&first)) && ended.err.contains(&id(&second)), "{}", ended.err);
     shell.exits(0, &["project", "show", &id(&second)]);
+}
+
+#[test]
+fn a_target_is_shown_with_all_that_is_wrong_with_it() {
+    let world = shared();
+    let (shell, caller) = (shell(world), world.caller(&json!({})));
+    let down = json!({
+        "upstream": format!("http://{}", nobody()), "breaker_failures": 1,
+        "health_check": { "interval_seconds": 1, "unhealthy_after": 1 },
+    });
+    assert_eq!(world.manage().patch(&format!("/v1/apis/{}", caller.api), &down).0, 200);
+    let shown = |what: &str| shell.exits(0, &["api", "targets", &caller.api]).out.contains(what);
+    eventually("it is found ill", || shown("unhealthy"));
+    assert_eq!(world.call(&caller.key, "GET", &caller.path).status, 502);
+    assert!(shown("resting, ") && shown("; unhealthy"), "{}", shell.exits(0, &["api", "targets", &caller.api]).out);
 }
 
 #[test]

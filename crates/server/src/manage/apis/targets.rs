@@ -26,8 +26,12 @@ pub(super) struct TargetState {
     address: TargetAddress,
     /// Its share.
     weight: u32,
-    /// `up`; `resting` after failures in a row; `unhealthy` by its health check.
+    /// `up`; `resting` after failures in a row; `unhealthy` by its health check. One that rests can be unhealthy as well,
+    /// which `healthy` says.
     state: TargetWord,
+    /// What its health check says; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healthy: Option<bool>,
     /// If it rests: seconds until a call may try it.
     #[serde(skip_serializing_if = "Option::is_none")]
     rests_for_seconds: Option<u64>,
@@ -49,7 +53,7 @@ enum TargetWord {
 }
 
 impl TargetState {
-    fn of(target: &Target, now: Ticks) -> Self {
+    fn of(target: &Target, is_checked: bool, now: Ticks) -> Self {
         let rests_for = target.is_resting().then(|| target.rests_for(now).unwrap_or_default());
         let state = match rests_for {
             Some(_) => TargetWord::Resting,
@@ -62,6 +66,7 @@ impl TargetState {
             address: target.address.clone(),
             weight: target.weight,
             state,
+            healthy: is_checked.then(|| target.is_healthy()),
             rests_for_seconds: rests_for.map(|nanos| nanos.div_ceil(1_000_000_000)),
             calls_in_flight: target.counted(),
             addresses,
@@ -79,7 +84,7 @@ pub(super) async fn targets(
 ) -> Result<axum::Json<List<TargetState>>, Problem> {
     let api = app.api(&caller, id).await?;
     let view = app.feed.engine().snapshot.apis.get(api.number).clone().ok_or_else(|| not_found("API"))?;
-    let now = app.clock.now().ticks;
-    let items = view.upstream.targets.iter().map(|target| TargetState::of(target, now)).collect();
+    let (now, is_checked) = (app.clock.now().ticks, view.upstream.health_check.is_some());
+    let items = view.upstream.targets.iter().map(|target| TargetState::of(target, is_checked, now)).collect();
     Ok(axum::Json(List { items, next_cursor: None }))
 }
