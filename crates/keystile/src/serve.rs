@@ -76,13 +76,17 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
             tokio::select! {
                 () = signals.wait() => break,
                 _ = upgrades.recv() => start_successor(),
-                mut successor = next(&successors) => match successor.install(&process).await {
-                    Ok(()) => {
-                        leave(&process, successor, &mut signals, config.gateway.handover).await;
-                        break;
+                mut successor = next(&successors) => {
+                    let pid = successor.pid;
+                    match while_others_are_turned_away(&successors, pid, successor.install(&process)).await {
+                        Ok(()) => {
+                            let leaving = leave(&process, successor, &mut signals, config.gateway.handover);
+                            while_others_are_turned_away(&successors, pid, leaving).await;
+                            break;
+                        }
+                        Err(error) => tracing::error!(%error, "the new process did not come to serve; this one goes on"),
                     }
-                    Err(error) => tracing::error!(%error, "the new process did not come to serve; this one goes on"),
-                },
+                }
             }
         }
         tracing::info!("ending: calls that are being answered have {} s to finish", config.gateway.drain.as_secs());
@@ -96,6 +100,19 @@ async fn next(successors: &std::io::Result<Successors>) -> Successor {
     match successors {
         Ok(successors) => successors.next().await,
         Err(_) => std::future::pending().await,
+    }
+}
+
+/// Does what there is to do for a successor. Who comes besides it is told so.
+async fn while_others_are_turned_away<T>(
+    successors: &std::io::Result<Successors>,
+    pid: Option<i32>,
+    doing: impl Future<Output = T>,
+) -> T {
+    let Ok(successors) = successors else { return doing.await };
+    tokio::select! {
+        done = doing => done,
+        never = successors.turn_away(pid) => match never {},
     }
 }
 

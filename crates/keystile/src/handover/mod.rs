@@ -18,6 +18,8 @@
 //!                    ◄──  known 17
 //! ```
 //!
+//! Whoever comes while another one is being given the place hears `busy` and that one's number instead.
+//!
 //! Whatever breaks before `serving`, the old one takes the folder again and goes on; after it, the old one ends.
 //!
 //! [`notify`] tells systemd. Not here: who may own the folder (the store's lock), how connections end (`gateway`).
@@ -42,6 +44,7 @@ const MAX_SOCKET_PATH: usize = 100;
 const MAX_LINE: usize = 512;
 
 const TAKE_OVER: &str = "take over 1";
+const BUSY: &str = "busy";
 const GIVE: &str = "give";
 const GIVEN: &str = "given";
 const SERVING: &str = "serving";

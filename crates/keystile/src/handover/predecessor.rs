@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{GIVE, GIVEN, GO_ON, Line, SERVING, TAKE_OVER, descriptors, socket};
+use super::{BUSY, GIVE, GIVEN, GO_ON, Line, SERVING, TAKE_OVER, descriptors, socket};
 
 /// How long the running process may take to answer what costs nothing.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -22,6 +22,14 @@ pub(crate) struct Predecessor {
     line: Line,
     listeners: Vec<(String, TcpListener)>,
     changes: mpsc::Receiver<(u64, oneshot::Sender<()>)>,
+}
+
+/// Why nothing is given: another process, which has this number if that is known, came before.
+fn busy(other: &str) -> io::Error {
+    let number = if other.is_empty() { String::new() } else { format!(" ({other})") };
+    io::Error::other(format!(
+        "another process{number} is taking over at this moment; wait until it serves or has failed, then try again if this one is still to run"
+    ))
 }
 
 impl Predecessor {
@@ -41,8 +49,18 @@ impl Predecessor {
             connected => connected?,
         };
         let mut line = Line::of(stream);
-        line.say(TAKE_OVER).await?;
-        let (names, given) = timeout(AT_ONCE, descriptors::receive(line.0.get_ref())).await??;
+        let asking = async {
+            line.say(TAKE_OVER).await?;
+            descriptors::receive(line.0.get_ref()).await
+        };
+        let (names, given) = timeout(AT_ONCE, asking).await?.map_err(|error| match error.kind() {
+            // It ended before it looked who came.
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => busy(""),
+            _ => error,
+        })?;
+        if let Some(other) = names.trim_end().strip_prefix(BUSY) {
+            return Err(busy(other.trim_start()));
+        }
         let names: Vec<&str> = names.split_whitespace().collect();
         if names.len() != given.len() {
             return Err(io::Error::other("the running process does not give its listeners; is it ending?"));

@@ -1,5 +1,6 @@
 //! What a running process does when another one comes to take its place.
 
+use std::convert::Infallible;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::AsFd;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
-use super::{GIVE, GIVEN, GO_ON, Line, SERVING, TAKE_OVER, descriptors, socket};
+use super::{BUSY, GIVE, GIVEN, GO_ON, Line, SERVING, TAKE_OVER, descriptors, socket};
 use crate::process::Process;
 
 /// How long whoever comes may take to say what it wants.
@@ -48,6 +49,16 @@ impl Successors {
         let listener = UnixListener::bind(&path)?;
         fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(Self(listener))
+    }
+
+    /// Tells whoever comes that this one is taking over at the moment. It has no end.
+    pub(crate) async fn turn_away(&self, for_whom: Option<i32>) -> Infallible {
+        loop {
+            let mut late = self.next().await;
+            tracing::warn!(pid = late.pid, "another process came while one is taking over; it was turned away");
+            let number = for_whom.map(|pid| pid.to_string()).unwrap_or_default();
+            let _ = late.line.say(&format!("{BUSY} {number}")).await;
+        }
     }
 
     /// The next one that says that it wants to take over.

@@ -440,6 +440,62 @@ fn r12_a_change_that_waited_for_a_take_over_that_came_to_nothing_is_made() {
 }
 
 #[test]
+fn r12_whoever_comes_while_another_process_takes_over_is_told_so_and_changes_nothing() {
+    let Held { place, holder, mut successor } = Held::new();
+    for _ in 0..2 {
+        let late = run(&mut place.successor());
+        assert_eq!((late.code, late.out.as_str()), (1, ""), "{}", late.err);
+        let said = late.err.lines().last().unwrap_or_default();
+        assert!(
+            said.contains(&format!("another process ({}) is taking over at this moment", successor.0.id())),
+            "{said}"
+        );
+        assert!(said.contains("try again"), "{said}");
+        assert!(late.took < PROBE * 4, "{:?}", late.took);
+    }
+    holder.lets_go();
+    eventually("the first one makes changes", || new_key(&place.manage(), &place.project).is_some());
+    signal(successor.0.id(), Signal::TERM);
+    assert_eq!(until_ended(&mut successor.0, PATIENCE).0, 0);
+}
+
+#[test]
+fn r12_of_several_that_come_at_once_one_is_left_that_serves_and_whoever_did_not_take_over_says_why() {
+    let mut place = Place::new();
+    // Who is in keeps the old process for a while, and stays there.
+    let mut kept = Kept::to(place.gateway);
+    assert_eq!(kept.ask("GET", "/", &place.key.1, "").status, 200);
+    let file = |number: usize| place.folder.path().join(format!("said-{number}"));
+    let come = |number: usize| {
+        let said = std::fs::File::create(file(number)).unwrap();
+        Successor(place.successor().stdout(Stdio::null()).stderr(said).spawn().unwrap())
+    };
+    let mut come: Vec<_> = (0..5).map(come).collect();
+    let mut left = Vec::new();
+    eventually("one is left", || {
+        left = (0..come.len()).filter(|number| come[*number].0.try_wait().unwrap().is_none()).collect();
+        left.len() <= 1
+    });
+    assert_eq!(left.len(), 1, "nobody took over");
+    for number in (0..come.len()).filter(|number| !left.contains(number)) {
+        let said = std::fs::read_to_string(file(number)).unwrap();
+        let told =
+            said.contains("is taking over at this moment") || said.contains("in use by another Keystile process");
+        match come[number].0.wait().unwrap().code() {
+            // It took over, and another one from it.
+            Some(0) => {}
+            code => assert!(code == Some(1) && told, "{code:?}: {said}"),
+        }
+    }
+    eventually("it has taken over", || place.running.err().contains("a new process serves"));
+    let answer = kept.ask("GET", "/", &place.key.1, "");
+    assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+    assert_eq!(place.call(&place.key.1).status, 200);
+    assert_eq!(until_ended(&mut place.running.child, PATIENCE).0, 0, "{}", place.running.err());
+    eventually("all calls are counted", || place.counted() == 3);
+}
+
+#[test]
 fn where_nobody_runs_there_is_nobody_to_take_over_from() {
     let folder = tempfile::tempdir().unwrap();
     let file = settings(folder.path(), "");
