@@ -26,6 +26,7 @@ pub struct Tally {
     received: Cell<u64>,
     /// When something came last.
     moved: Cell<Instant>,
+    is_complete: Cell<bool>,
     end: Cell<Option<BodyEnd>>,
 }
 
@@ -49,6 +50,11 @@ impl Tally {
     /// When something came last; at first, when the call began.
     pub(super) fn moved(&self) -> Instant {
         self.moved.get()
+    }
+
+    /// Whether all of it has come.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete.get()
     }
 
     /// How it ended early, if it did.
@@ -131,8 +137,12 @@ impl Outgoing {
         if incoming.is_end_stream() {
             return (Self::Empty, None);
         }
-        let tally = Tally { received: Cell::new(0), moved: Cell::new(Instant::now()), end: Cell::new(None) };
-        let tally = Rc::new(tally);
+        let tally = Rc::new(Tally {
+            received: Cell::new(0),
+            moved: Cell::new(Instant::now()),
+            is_complete: Cell::new(false),
+            end: Cell::new(None),
+        });
         let stall = patience.map(|patience| Box::new(Stall { patience, over: None }));
         (Self::Stream { incoming, bound, tally: tally.clone(), stall }, Some(tally))
     }
@@ -144,7 +154,9 @@ impl Body for Outgoing {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Self::Stream { incoming, bound, tally, stall } = self.get_mut() else { return Poll::Ready(None) };
-        let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
+        let frame = Pin::new(&mut *incoming).poll_frame(cx);
+        let is_end_stream = incoming.is_end_stream();
+        let Poll::Ready(frame) = frame else {
             let Some(stall) = stall else { return Poll::Pending };
             std::task::ready!(stall.poll_over(cx));
             tally.end.set(Some(BodyEnd::Stalled));
@@ -159,12 +171,17 @@ impl Body for Outgoing {
                 tally.end.set(Some(BodyEnd::Broken));
                 return Poll::Ready(Some(Err(error.into())));
             }
-            None => return Poll::Ready(None),
+            None => {
+                tally.is_complete.set(true);
+                return Poll::Ready(None);
+            }
         };
         let Ok(data) = frame.into_data() else {
             // Trailers: the wire guard refuses them; nothing else is passed on.
+            tally.is_complete.set(true);
             return Poll::Ready(None);
         };
+        tally.is_complete.set(is_end_stream);
         let len = data.len() as u64;
         tally.received.set(tally.received.get() + len);
         tally.moved.set(Instant::now());

@@ -27,7 +27,7 @@ use super::cors::{self, is_preflight};
 use super::credential;
 use super::forward::forward;
 use super::grpc;
-use super::headers::{X_REQUEST_ID, keep_private, strip_answer};
+use super::headers::{X_REQUEST_ID, is_last, keep_private, strip_answer};
 use super::lease::Lease;
 use super::onward::{Onward, below, host, id_header, is_verbatim, raw_target};
 use super::pauses::Pauses;
@@ -136,7 +136,17 @@ impl Worker {
             pending.received(tally.received());
         }
         let response = match answer {
-            Ok((response, lease)) => going.answer(response, lease, pending, self, receipt),
+            Ok((response, lease)) => {
+                // Nobody takes what the client still sends once the upstream is gone, and the connection can't go on.
+                let is_last = caller.speaks == Protocol::Http1
+                    && going.tally.as_ref().is_some_and(|tally| !tally.is_complete())
+                    && is_last(&response);
+                let mut response = going.answer(response, lease, pending, self, receipt);
+                if is_last {
+                    response.headers_mut().insert(CONNECTION, CLOSE);
+                }
+                response
+            }
             Err(error) => refuse(unanswered(&error, &receipt.exchange), pending, receipt),
         };
         self.finish(caller, cors, response)

@@ -3,7 +3,7 @@
 //! doubled or forged by the client.
 
 use http::header::{CACHE_CONTROL, CONNECTION, Entry, HOST, VARY};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, Version};
 
 use super::credential::bearer;
 use crate::enforce::snapshot::KeyPlace;
@@ -72,6 +72,14 @@ pub fn strip_answer(headers: &mut HeaderMap, is_private: bool) {
 /// What delivery networks go by.
 fn is_for_networks(name: &str) -> bool {
     name.ends_with("cdn-cache-control") || name == "surrogate-control"
+}
+
+/// Whether the connection on which an answer came ends with it, as its head says (RFC 9112 §9.3).
+pub(super) fn is_last<B>(answer: &Response<B>) -> bool {
+    let fields = || answer.headers().get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let says =
+        |option: &str| fields().flat_map(|text| text.split(',')).any(|said| said.trim().eq_ignore_ascii_case(option));
+    says("close") || (answer.version() < Version::HTTP_11 && !says("keep-alive"))
 }
 
 /// What the gateway tells upstreams of their callers; an answer that says it again says nothing that is ours (G-20).

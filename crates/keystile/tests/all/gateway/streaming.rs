@@ -136,3 +136,38 @@ fn an_answer_that_ends_with_its_connection_arrives_whole() {
     }
     stage.counts_only("allowed", 200, 2);
 }
+
+#[test]
+fn an_upstream_that_answers_before_the_whole_body_has_come_and_closes_is_said_to_close() {
+    let stage = Stage::new();
+    let answer = |fields: &str| Step::Send(format!("HTTP/1.{fields}content-length: 2\r\n\r\nno").into_bytes());
+    let early = [
+        vec![answer("1 413 Large\r\nconnection: close\r\n"), Step::Gate, Step::Close],
+        vec![answer("0 413 Large\r\n"), Step::Gate, Step::Close],
+        // The end of its connection may be seen before the head of its answer goes out, or after it.
+        vec![answer("1 413 Large\r\nconnection: close\r\n"), Step::Close],
+    ];
+    for (script, times) in early.into_iter().zip([1, 1, 50]) {
+        stage.upstream.script(script);
+        for _ in 0..times {
+            let mut client = stage.client();
+            client.write(stage.request("POST /open", &[("Content-Length", "9")], b"")).expect("it is open");
+            let answer = client.answer().expect("an answer comes");
+            assert_eq!((answer.status, answer.field("connection")), (413, Some("close")));
+            if times == 1 {
+                // What it still takes, it gets.
+                client.write(b"012345678").expect("it is open");
+                stage.upstream.open_gate();
+            }
+            assert!(client.is_closed());
+        }
+    }
+    // With the whole body it is no affair of the client's, who goes on.
+    stage.upstream.script([Step::ReadBody, answer("1 413 Large\r\nconnection: close\r\n"), Step::Close]);
+    let mut client = stage.client();
+    for _ in 0..3 {
+        client.write(stage.request("POST /open", &[], b"012345678")).expect("it is open");
+        let answer = client.answer().expect("an answer comes");
+        assert_eq!((answer.status, answer.field("connection")), (413, None));
+    }
+}
