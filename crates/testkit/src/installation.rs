@@ -1,10 +1,9 @@
 //! The real binary, running.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -12,16 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::ports::{TRIES, free_base};
 use crate::watchdog::Watchdog;
 use crate::{Api, PATIENCE, now};
-
-/// Where blocks of ports begin: below the ports that systems hand out for outgoing connections.
-const FIRST_PORT: u32 = 20_000;
-const PORTS: u32 = 12_000;
-/// Gateway, admin, check, portal, built-in upstream.
-const PORTS_OF_ONE: u16 = 5;
-/// How many blocks of ports are tried.
-const TRIES: usize = 50;
 
 /// A running server. It is killed when it is dropped, and also when the test process ends without that.
 #[derive(Debug)]
@@ -217,21 +209,4 @@ fn follow(mut from: impl Read + Send + 'static, to: Arc<Mutex<Vec<u8>>>) -> std:
             to.lock().expect("no holder panics").extend_from_slice(&piece[..len]);
         }
     })
-}
-
-/// The first of five ports that were free a moment ago. Processes begin at different places, so that they seldom ask
-/// for the same ones.
-fn free_base() -> u16 {
-    static ASKED: AtomicU32 = AtomicU32::new(0);
-    let blocks = PORTS / u32::from(PORTS_OF_ONE);
-    loop {
-        let turn = ASKED.fetch_add(1, Ordering::Relaxed);
-        let block = std::process::id().wrapping_mul(7_919).wrapping_add(turn) % blocks;
-        let base = u16::try_from(FIRST_PORT + block * u32::from(PORTS_OF_ONE)).expect("it is below 32,000");
-        let taken: Result<Vec<_>, _> =
-            (base..base + PORTS_OF_ONE).map(|port| TcpListener::bind(("127.0.0.1", port))).collect();
-        if taken.is_ok() {
-            return base;
-        }
-    }
 }

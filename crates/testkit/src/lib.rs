@@ -12,6 +12,7 @@
 mod api;
 mod installation;
 mod message;
+mod ports;
 pub mod raw;
 pub mod tls;
 mod upstream;
