@@ -1,6 +1,6 @@
 //! What tests of the whole product need: the real binary running ([`Installation`]), an upstream that remembers every
 //! byte it got and answers by a script ([`Upstream`]), and clients that say exactly what a test tells them to
-//! ([`raw`], [`Api`]).
+//! ([`raw`], [`Api`]). Tests of the store get a database server of their own ([`Postgres`]).
 //!
 //! Nothing here shares code with the product: its parsers are its own and stricter, so that a test never believes a
 //! message only because the product wrote it the same way. Everything blocks and every wait has an end, after which the
@@ -13,6 +13,7 @@ mod api;
 mod installation;
 mod message;
 mod ports;
+mod postgres;
 pub mod raw;
 pub mod tls;
 mod upstream;
@@ -20,6 +21,7 @@ mod watchdog;
 
 pub use api::Api;
 pub use installation::Installation;
+pub use postgres::Postgres;
 pub use upstream::{Recorded, Step, Upstream};
 
 use std::time::{Duration, Instant};
