@@ -13,12 +13,14 @@ use crate::hostile::Kind;
 use crate::say;
 
 /// A program that tests start, or the file of a library, and Debian's package of it.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("nginx", "nginx"),
     ("slowhttptest", "slowhttptest"),
     ("curl", "curl"),
     ("openssl", "openssl"),
     ("sqlite3", "sqlite3"),
+    // Each test process runs servers of its own; the system's may run or not.
+    ("initdb", "postgresql"),
     // Prometheus' own reader of metrics: 45 KB, where the server with its checker would be 19 MB.
     ("/usr/lib/python3/dist-packages/prometheus_client/parser.py", "python3-prometheus-client"),
 ];
@@ -110,7 +112,12 @@ pub(crate) fn apt_install(packages: &[&str]) -> io::Result<()> {
 /// Whether a program is on the path, or where Debian keeps servers.
 pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]).any(|folder| folder.join(program).is_file())
+    // PostgreSQL has a folder for each of its versions.
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .chain(versions.map(|version| version.path().join("bin")))
+        .any(|folder| folder.join(program).is_file())
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
