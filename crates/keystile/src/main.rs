@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod config;
+mod db;
 mod dev;
 mod docs;
 mod echo;
@@ -42,6 +43,9 @@ enum Command {
     /// The settings of `keystile serve`.
     #[command(subcommand)]
     Config(config::Command),
+    /// What keeps everything: its state, bringing it up to date, moving it.
+    #[command(subcommand)]
+    Db(db::Command),
     /// Documents that are generated.
     #[command(hide = true)]
     Docs(docs::Options),
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Dev(options) => dev::run(&options, global.json),
         Command::Serve(options) => serve::run(&options, global.json),
         Command::Config(command) => config::run(command, config::environment(), &mut Screen::of_process()),
+        Command::Db(command) => db::run(&command, global.json),
         Command::Docs(options) => docs::run(&options, &mut Screen::of_process()),
         Command::Client(command) => {
             let clock = SystemClock::new();

@@ -7,21 +7,33 @@
 //!
 //! SQL exists nowhere else. Not here: HTTP, decisions, clocks, randomness (moments and random bytes are arguments).
 
+mod apply;
 mod audit;
+mod catalog;
 pub mod change;
+pub mod copy;
+mod db;
+mod feed;
+mod hold;
+mod ledger;
+mod open;
+pub mod postgres;
 pub mod records;
 pub mod root;
+mod schema;
 pub mod secret;
 mod sqlite;
+pub mod upkeep;
 pub mod usage;
 
 use std::path::Path;
 
 use keystile_core::time::Timestamp;
 
+pub use catalog::Catalog;
 pub use change::{Actor, Applied, ApplyError, Author, Change, Idempotency, Subject, Who};
+pub use ledger::Ledger;
 pub use root::{RootKey, RootKeyError};
-pub use sqlite::{Catalog, Ledger};
 pub use usage::{GroupBy, LabelRow, OperationRow, OperationsQuery, UsageQuery, UsageRow};
 
 /// The two files of an installation, opened.
@@ -65,9 +77,9 @@ pub enum OpenError {
         /// The data folder.
         folder: String,
         /// The schema of the data.
-        found: i64,
+        found: u32,
         /// The newest schema that this version knows.
-        known: i64,
+        known: u32,
     },
     /// The two files do not belong together.
     #[error(
@@ -90,6 +102,12 @@ pub enum OpenError {
     InUse {
         /// The data folder.
         folder: String,
+    },
+    /// The database is in use by another process.
+    #[error("the database {database} is in use by another Keystile process; stop it first")]
+    DatabaseInUse {
+        /// The database, without its password.
+        database: String,
     },
     /// The system's random source failed.
     #[error("the system's random source failed")]
@@ -118,6 +136,21 @@ impl Store {
         at: Timestamp,
         random: &mut Random<'_>,
     ) -> Result<Self, OpenError> {
-        sqlite::open(folder, root_key, at, random).await
+        open::in_folder(folder, root_key, at, random).await
+    }
+
+    /// Opens the installation in a PostgreSQL database, or makes a new one there if it holds none. The folder is for what
+    /// a process has for itself alone, and for nobody else meanwhile.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_database(
+        url: &postgres::Url,
+        folder: &Path,
+        root_key: &Path,
+        at: Timestamp,
+        random: &mut Random<'_>,
+    ) -> Result<Self, OpenError> {
+        open::in_database(url, folder, root_key, at, random).await
     }
 }

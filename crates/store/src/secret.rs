@@ -50,7 +50,7 @@ impl Catalog {
         sealed: &[u8],
     ) -> Result<OpenSecret, StoreError> {
         let value = self.root().unseal(sealed, &self.place_of(api, &name)).ok_or_else(|| {
-            crate::sqlite::damaged(format_args!("the secret {name} of {api}: it was altered, or belongs elsewhere"))
+            crate::db::damaged(format_args!("the secret {name} of {api}: it was altered, or belongs elsewhere"))
         })?;
         Ok(OpenSecret { name, value })
     }

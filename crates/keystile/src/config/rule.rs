@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use keystile_core::api::UpstreamUrl;
 use keystile_server::telemetry::journal::Destination;
 use keystile_server::telemetry::trace::Sample;
+use keystile_store::postgres::Url as DatabaseUrl;
 
 /// Longest name.
 const MAX_NAME: usize = 120;
@@ -302,6 +303,21 @@ pub(super) fn url_or_off() -> Rule<Option<UpstreamUrl>> {
     rule(
         r#"an http:// or https:// URL without user, query and fragment, such as http://127.0.0.1:4318, or "off""#,
         |url| quoted(&url.as_ref().map_or_else(|| "off".to_owned(), UpstreamUrl::to_string)),
+        |raw| match raw.text() {
+            Some("off") => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| {
+                Complaint::of("this is no such URL; it is not repeated here, because it could hold a password")
+            }),
+            None => Err(Complaint::kind(raw)),
+        },
+    )
+}
+
+/// The URL of a database, or nothing: `None` is written `off`. What is written has no password.
+pub(super) fn database_or_off() -> Rule<Option<DatabaseUrl>> {
+    rule(
+        r#"postgres://user:password@host:port/name, or "off""#,
+        |url| quoted(&url.as_ref().map_or_else(|| "off".to_owned(), DatabaseUrl::to_string)),
         |raw| match raw.text() {
             Some("off") => Ok(None),
             Some(text) => text.parse().map(Some).map_err(|_| {

@@ -10,11 +10,12 @@ use keystile_core::api::UpstreamUrl;
 use keystile_server::telemetry::journal::Destination;
 use keystile_server::telemetry::trace::Sample;
 use keystile_server::tls::MinVersion;
+use keystile_store::postgres::Url as DatabaseUrl;
 
 use super::given::Given;
 use super::rule::{
-    Word, access_log, auto_or_whole, flag, listener, millis, name, networks, path, path_or_off, paths, seconds,
-    secret_file, share, url_or_off, whole, whole_or_off, word,
+    Word, access_log, auto_or_whole, database_or_off, flag, listener, millis, name, networks, path, path_or_off, paths,
+    seconds, secret_file, share, url_or_off, whole, whole_or_off, word,
 };
 
 macro_rules! settings {
@@ -54,6 +55,7 @@ macro_rules! settings {
 settings! {
     {
         data: PathBuf = "data", path(), "keystile-data".into(), "The folder that holds everything the server keeps; it is made if it is not there.";
+        database: Option<DatabaseUrl> = "database", database_or_off(), None, "A PostgreSQL database that keeps everything in place of files in the data folder. The password may stand in PGPASSWORD or ~/.pgpass instead.";
         root_key: PathBuf = "root_key", secret_file(), "<data>/root.key".into(), "The file of the root key, which protects all stored keys. Back it up apart from the data: without it the data is worthless, to you too.";
     }
     gateway: Gateway = "gateway", "The gateway, which consumers call." {

@@ -117,7 +117,7 @@ impl Successor {
         if let Err(error) = installed.await {
             // It may still be there, and will find out that nobody listens to it.
             let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.line.0).await;
-            while let Err(error) = process.take_back() {
+            while let Err(error) = process.take_back().await {
                 tracing::warn!(%error, "the data folder can't be taken back yet");
                 tokio::time::sleep(TRY_AGAIN).await;
             }

@@ -148,7 +148,11 @@ impl Opened {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let source = entropy.clone();
         let mut fill = move |bytes: &mut [u8]| source.fill(bytes).map_err(|_| OpenError::NoEntropy);
-        let store = Store::open(&config.data, &config.root_key, clock.now().wall, &mut fill).await?;
+        let (data, root_key, at) = (&config.data, &config.root_key, clock.now().wall);
+        let store = match &config.database {
+            None => Store::open(data, root_key, at, &mut fill).await?,
+            Some(url) => Store::open_database(url, data, root_key, at, &mut fill).await?,
+        };
         let owner = setup(&store, &*entropy, &*clock).owner().await?;
         Ok(Self { store, clock, entropy, tls, upstream_tls, owner })
     }
@@ -333,8 +337,8 @@ impl Process {
     ///
     /// # Errors
     /// If the other process has it.
-    pub(crate) fn take_back(&self) -> Result<(), OpenError> {
-        self.store.catalog.take_back(&self.data, &self.store.ledger)
+    pub(crate) async fn take_back(&self) -> Result<(), OpenError> {
+        self.store.catalog.take_back(&self.data, &self.store.ledger).await
     }
 
     /// Takes changes in again.

@@ -57,7 +57,7 @@ async fn e02_entries_hold_neither_digest_nor_secret() {
 #[tokio::test]
 async fn e03_what_people_write_stays_inside_its_json() {
     everywhere(async |world| {
-        let name = "\"},\n{\"action\":\"forged\"\u{1b}[2J\u{0}";
+        let name = "\"},\n{\"action\":\"forged\"\u{1b}[2J\u{1}";
         let was = world.my_key(world.mine.key).await.revision;
         let policy = keystile_core::policy::Policy::default();
         let change = Change::UpdateKey { id: world.mine.key, was, name: name.to_owned(), policy, expires_at: None };

@@ -1,8 +1,9 @@
 //! No acknowledged write is lost by `kill -9`.
 //!
 //! A helper process, this very binary started again, changes the catalogue and appends to the ledger and says on its
-//! standard output what was acknowledged. It is killed at varying moments; then the folder is opened again and
-//! everything it had said must be there. The folder is the same one from beginning to end.
+//! standard output what was acknowledged. It is killed at varying moments; then the installation is opened again and
+//! everything it had said must be there. The installation is the same one from beginning to end. A database's own server
+//! is killed as well, under the helper.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -15,6 +16,7 @@ use keystile_core::policy::Policy;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_store::records::NewKey;
 use keystile_store::{Catalog, Change, GroupBy, Ledger, Store, UsageQuery};
+use keystile_testkit::Postgres;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
@@ -22,7 +24,9 @@ use crate::world::{Dice, Engine, NOW, World, author, new_key};
 
 /// How often the helper is killed.
 const CYCLES: u64 = 50;
-/// Tells the helper what to do: folder, organization, project, cycle.
+/// How often the server of a database is.
+const SERVER_CYCLES: u64 = 8;
+/// Tells the helper what to do: engine, folder, organization, project, cycle.
 const TASK: &str = "KEYSTILE_TEST_CRASH_TASK";
 /// Events in a batch of the helper.
 const BATCH: u64 = 100;
@@ -37,32 +41,49 @@ struct Said {
 
 #[tokio::test]
 async fn no_acknowledged_write_is_lost_by_kill_9() {
-    let world = World::new(Engine::Sqlite).await;
+    killed_again_and_again(Engine::Sqlite, CYCLES, None).await;
+}
+
+#[tokio::test]
+async fn no_acknowledged_write_to_a_database_is_lost_by_kill_9() {
+    killed_again_and_again(Engine::Postgres, CYCLES / 2, None).await;
+}
+
+#[tokio::test]
+async fn no_acknowledged_write_is_lost_when_the_server_of_the_database_is_killed() {
+    killed_again_and_again(Engine::Postgres, SERVER_CYCLES, Some(Postgres::start())).await;
+}
+
+/// Kills the helper so often; with a server for the database, that first.
+async fn killed_again_and_again(engine: Engine, cycles: u64, mut server: Option<Postgres>) {
+    let world = World::on(engine, server.as_ref().map(Postgres::database)).await;
     let (organization, project) = (world.mine.id, world.mine.project);
     let folder = world.close().await;
     let mut all = Said::default();
     let mut dice = Dice(9);
-    for cycle in 1..=CYCLES {
-        let task = format!("{}\n{organization}\n{project}\n{cycle}", folder.path().display());
-        let said = kill_after(1 + dice.below(60), &task);
+    for cycle in 1..=cycles {
+        let task = format!("{engine:?}\n{}\n{organization}\n{project}\n{cycle}", folder.path().display());
+        let said = kill_after(1 + dice.below(60), &task, server.as_mut());
+        if let Some(server) = &mut server {
+            server.start_again();
+        }
 
-        let Store { catalog, ledger } =
-            Engine::Sqlite.open(folder.path()).await.expect("a killed process is no obstacle");
+        let Store { catalog, ledger } = engine.open(folder.path()).await.expect("a killed process is no obstacle");
         check_ledger(&ledger, cycle, said.batches).await;
         all.created.extend(said.created);
         all.revoked.extend(said.revoked);
         check_catalog(&catalog, organization, &all).await;
         catalog.close().await;
         ledger.close().await;
-        for file in ["catalog.db", "usage.db"] {
+        for file in ["catalog.db", "usage.db"].into_iter().filter(|_| engine == Engine::Sqlite) {
             check_file(&folder.path().join("data").join(file)).await;
         }
     }
-    assert!(all.created.len() > 100 && all.revoked.len() > 20, "the helper did something");
+    assert!(all.created.len() as u64 > 2 * cycles && all.revoked.len() as u64 > cycles / 3, "the helper did something");
 }
 
 /// Lets the helper work until it has said so many things, kills it, and reads the rest of what it said.
-fn kill_after(things: u64, task: &str) -> Said {
+fn kill_after(things: u64, task: &str, server: Option<&mut Postgres>) -> Said {
     let mut helper = start(task);
     let mut said = Said::default();
     let mut lines = BufReader::new(helper.stdout.take().unwrap()).lines();
@@ -76,7 +97,11 @@ fn kill_after(things: u64, task: &str) -> Said {
         }
     }
     assert_eq!(heard, things, "the helper ended by itself");
-    helper.kill().unwrap();
+    if let Some(server) = server {
+        server.kill();
+    }
+    // It may have ended by itself when its server did.
+    let _ = helper.kill();
     helper.wait().unwrap();
     // What was said before the kill and not read yet was acknowledged just as well. The last line may be cut short.
     let rest: Vec<_> = lines.map_while(Result::ok).collect();
@@ -155,8 +180,9 @@ async fn check_file(path: &Path) {
 async fn the_helper_that_is_killed() {
     let Ok(task) = std::env::var(TASK) else { return };
     let task: Vec<_> = task.lines().collect();
-    let [folder, organization, project, cycle] = task[..] else { panic!("not a task: {task:?}") };
-    let Store { catalog, ledger } = Engine::Sqlite.open(Path::new(folder)).await.unwrap();
+    let [engine, folder, organization, project, cycle] = task[..] else { panic!("not a task: {task:?}") };
+    let engine = if engine == "Sqlite" { Engine::Sqlite } else { Engine::Postgres };
+    let Store { catalog, ledger } = engine.open(Path::new(folder)).await.unwrap();
     let cycle: u64 = cycle.parse().unwrap();
     tokio::join!(
         change(&catalog, organization.parse().unwrap(), project.parse().unwrap(), cycle),

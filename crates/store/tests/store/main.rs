@@ -18,6 +18,7 @@ mod files;
 mod idempotency;
 mod import;
 mod ledger;
+mod moving;
 mod secrets;
 mod tampering;
 mod tenancy;

@@ -9,24 +9,39 @@ use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState};
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
+use keystile_store::postgres::Url;
 use keystile_store::records::{Key, NewKey, Page};
 use keystile_store::{Actor, Applied, ApplyError, Author, Catalog, Change, Ledger, OpenError, Store, Who};
+use keystile_testkit::Postgres;
 use tempfile::TempDir;
 
 /// Every engine that the suite runs on.
-pub const ENGINES: &[Engine] = &[Engine::Sqlite];
+pub const ENGINES: &[Engine] = &[Engine::Sqlite, Engine::Postgres];
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     Sqlite,
+    Postgres,
 }
 
 impl Engine {
+    /// Opens the installation of a folder, or makes one there. A database is known by the folder's `url`.
     pub async fn open(self, folder: &Path) -> Result<Store, OpenError> {
+        let (data, root) = (folder.join("data"), folder.join("root.key"));
         match self {
-            Self::Sqlite => Store::open(&folder.join("data"), &folder.join("root.key"), NOW, &mut random).await,
+            Self::Sqlite => Store::open(&data, &root, NOW, &mut random).await,
+            Self::Postgres => Store::open_database(&url(folder), &data, &root, NOW, &mut random).await,
         }
     }
+}
+
+/// The database of a folder, an empty one at first.
+pub fn url(folder: &Path) -> Url {
+    let kept = folder.join("url");
+    if !kept.exists() {
+        std::fs::write(&kept, Postgres::shared().database()).unwrap();
+    }
+    std::fs::read_to_string(kept).unwrap().parse().unwrap()
 }
 
 /// When everything happens, unless a test says otherwise.
@@ -76,7 +91,15 @@ pub async fn everywhere(test: impl AsyncFn(&World)) {
 
 impl World {
     pub async fn new(engine: Engine) -> Self {
+        Self::on(engine, None).await
+    }
+
+    /// The same, in this database.
+    pub async fn on(engine: Engine, database: Option<String>) -> Self {
         let folder = TempDir::new().unwrap();
+        if let Some(url) = database {
+            std::fs::write(folder.path().join("url"), url).unwrap();
+        }
         let Store { catalog, ledger } = engine.open(folder.path()).await.unwrap();
         let (mine, theirs) = (settle(&catalog, "mine").await, settle(&catalog, "theirs").await);
         Self { folder, catalog, ledger, mine, theirs }

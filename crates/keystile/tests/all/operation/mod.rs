@@ -13,6 +13,7 @@
 mod cli;
 mod counting;
 mod crash;
+mod database;
 mod dev;
 mod disk;
 mod form;

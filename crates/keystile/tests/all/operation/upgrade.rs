@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use keystile_testkit::raw::{Answer, Client};
-use keystile_testkit::{Api, PATIENCE, Step, Upstream, eventually, now};
+use keystile_testkit::{Api, PATIENCE, Postgres, Step, Upstream, eventually, now};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -493,6 +493,24 @@ fn r12_of_several_that_come_at_once_one_is_left_that_serves_and_whoever_did_not_
     assert_eq!(place.call(&place.key.1).status, 200);
     assert_eq!(until_ended(&mut place.running.child, PATIENCE).0, 0, "{}", place.running.err());
     eventually("all calls are counted", || place.counted() == 3);
+}
+
+#[test]
+fn r12_with_a_database_too_one_process_takes_over_from_another() {
+    let url = Postgres::shared().database();
+    let mut place = Place::started(&[("KEYSTILE_DATABASE", &url)]);
+    place.upstream.answer_with("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    for turn in 1..=3 {
+        assert_eq!(place.call(&place.key.1).status, 200);
+        let (id, key) = new_key(&place.manage(), &place.project).expect("nobody takes over");
+        let mut old = place.upgrade();
+        let (code, _) = until_ended(&mut old.child, PATIENCE);
+        assert_eq!(code, 0, "{}", old.err());
+        assert_eq!(place.call(&key).status, 200, "made before the {turn}. upgrade");
+        assert_eq!(place.manage().post(&format!("/v1/keys/{id}/revoke"), &json!({})).0, 200);
+        assert_eq!(place.call(&key).status, 401);
+        eventually("every call is counted", || place.counted() == turn);
+    }
 }
 
 #[test]

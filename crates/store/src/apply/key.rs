@@ -1,0 +1,125 @@
+//! Changes of keys, one at a time; many at once are in `import`.
+
+use keystile_core::id::{KeyId, ProjectId};
+use keystile_core::key::{DigestAlgorithm, KeyState};
+use keystile_core::policy::Policy;
+use keystile_core::time::Timestamp;
+
+use super::{Done, Work, number_of, or_exists, policy, refuse_stale};
+use crate::catalog::keys::find;
+use crate::catalog::projects;
+use crate::db::{signed, sql, state_columns};
+use crate::records::NewKey;
+use crate::{ApplyError, Subject};
+
+const NO_SUCH: ApplyError = ApplyError::NotFound("key");
+
+pub(super) async fn create(
+    work: Work<'_>,
+    project: ProjectId,
+    key: &NewKey,
+    policy: &Policy,
+) -> Result<Done, ApplyError> {
+    let project = projects::find(work.db, work.tenant.id, project).await?.ok_or(super::project::NO_SUCH)?;
+    let policy = policy::intern(work.db, policy).await?;
+    let number = sql(
+        "INSERT INTO keys (id, project, organization, environment, kind, name, hint, policy, digest, algorithm, pepper, \
+         expires_at, state, created_at, updated_at, revision) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'active', ?, ?, ?) RETURNING number",
+    )
+    .bind(key.id.to_bytes())
+    .bind(project.number)
+    .bind(project.organization_number)
+    .bind(project.environment.as_str())
+    .bind(key.kind.as_str())
+    .bind(&key.name)
+    .bind(&key.hint)
+    .bind(policy)
+    .bind(&key.digest.as_bytes()[..])
+    .bind(DigestAlgorithm::HmacSha256OfSha256.number())
+    .bind(key.pepper_version)
+    .bind(key.expires_at.map(Timestamp::as_micros))
+    .bind(work.at.as_micros())
+    .bind(work.at.as_micros())
+    .bind(signed(work.revision))
+    .fetch_one(&mut *work.db)
+    .await
+    .map_err(or_exists("this key is known here already"))?;
+    let number = number_of(&number)?;
+    let made = find(work.db, work.tenant.id, key.id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::made("key.create", key.id, &made, Subject::Keys(number, number)))
+}
+
+pub(super) async fn update(
+    work: Work<'_>,
+    id: KeyId,
+    was: u64,
+    name: &str,
+    policy: &Policy,
+    expires_at: Option<Timestamp>,
+) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    refuse_stale(before.revision, was)?;
+    let policy = policy::intern(work.db, policy).await?;
+    sql("UPDATE keys SET name = ?, policy = ?, expires_at = ?, updated_at = ?, revision = ? WHERE number = ?")
+        .bind(name)
+        .bind(policy)
+        .bind(expires_at.map(Timestamp::as_micros))
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
+    let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::changed("key.update", id, [&before, &after], Subject::Keys(before.number, before.number)))
+}
+
+pub(super) async fn change_state(
+    work: Work<'_>,
+    id: KeyId,
+    was: u64,
+    state: KeyState,
+    action: &'static str,
+) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    refuse_stale(before.revision, was)?;
+    let (word, moment) = state_columns(state);
+    sql("UPDATE keys SET state = ?, state_at = ?, updated_at = ?, revision = ? WHERE number = ?")
+        .bind(word)
+        .bind(moment)
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
+    let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    let action = format!("key.{action}");
+    Ok(Done::changed(action, id, [&before, &after], Subject::Keys(before.number, before.number)))
+}
+
+pub(super) async fn expose(work: Work<'_>, id: KeyId) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    if before.exposed_at.is_some() {
+        return Err(ApplyError::Exists("this key is known to be exposed"));
+    }
+    sql("UPDATE keys SET exposed_at = ?, updated_at = ?, revision = ? WHERE number = ?")
+        .bind(work.at.as_micros())
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
+    let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::changed("key.expose", id, [&before, &after], Subject::Keys(before.number, before.number)))
+}
+
+pub(super) async fn delete(work: Work<'_>, id: KeyId) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    sql("UPDATE keys SET deleted_at = ?, revision = ? WHERE number = ?")
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
+    Ok(Done::deleted("key.delete", id, &before, vec![Subject::Keys(before.number, before.number)]))
+}

@@ -1,0 +1,181 @@
+//! The one door for writing: a change becomes rows, a revision and an audit entry in one transaction.
+//!
+//! Here is the frame that every change passes through; what a change does to its rows is in the room of its noun.
+//! A row that belongs to another organization is answered like one that does not exist.
+
+mod activation;
+mod api;
+mod idempotency;
+mod import;
+mod journal;
+mod key;
+mod organization;
+mod policy;
+mod project;
+mod secret;
+
+use keystile_core::id::OrganizationId;
+use keystile_core::time::Timestamp;
+
+use crate::audit::Shown;
+use crate::db::{Columns, Connection, Row, sql};
+use crate::{Applied, ApplyError, Author, Catalog, Change, StoreError, Subject};
+
+impl From<sqlx::Error> for ApplyError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// The organization that a change is made for.
+#[derive(Clone, Copy)]
+struct Tenant {
+    id: OrganizationId,
+    number: u32,
+}
+
+/// A change under way: what its rows need to know.
+struct Work<'a> {
+    db: &'a mut Connection,
+    tenant: Tenant,
+    at: Timestamp,
+    /// The revision that the change will be.
+    revision: u64,
+}
+
+/// A change of rows, made; what the journal has to say of it.
+struct Done {
+    /// What was done, such as `key.revoke`.
+    action: String,
+    /// The id of what it was done to.
+    subject: String,
+    /// The subject before, JSON; empty if it was not there.
+    before: String,
+    /// The subject after, JSON; empty if it is gone.
+    after: String,
+    /// What nodes must read anew. Never empty; one for everything that a row's revision is asked of later.
+    touched: Vec<Subject>,
+    /// Of an import: the places that were known already.
+    duplicates: Vec<usize>,
+}
+
+impl Done {
+    fn made(action: &'static str, subject: impl ToString, after: &impl Shown, touched: Subject) -> Self {
+        Self::new(action, subject, String::new(), after.shown().to_string(), vec![touched])
+    }
+
+    fn changed<T: Shown>(action: impl Into<String>, subject: impl ToString, both: [&T; 2], touched: Subject) -> Self {
+        let [before, after] = both.map(|thing| thing.shown().to_string());
+        Self::new(action, subject, before, after, vec![touched])
+    }
+
+    fn deleted(action: &'static str, subject: impl ToString, before: &impl Shown, touched: Vec<Subject>) -> Self {
+        Self::new(action, subject, before.shown().to_string(), String::new(), touched)
+    }
+
+    fn new(
+        action: impl Into<String>,
+        subject: impl ToString,
+        before: String,
+        after: String,
+        touched: Vec<Subject>,
+    ) -> Self {
+        let (action, subject) = (action.into(), subject.to_string());
+        Self { action, subject, before, after, touched, duplicates: Vec::new() }
+    }
+}
+
+impl Catalog {
+    /// Makes a change: rows, audit entry and revision in one transaction, durable when this returns.
+    ///
+    /// # Errors
+    /// [`ApplyError`] says why nothing was changed.
+    pub async fn apply(&self, author: &Author, change: Change) -> Result<Applied, ApplyError> {
+        let mut transaction = self.0.base.write().await?;
+        let db = &mut *transaction;
+        if let Some(request) = &author.idempotency {
+            idempotency::refuse_repeated(db, author.actor.organization, request, author.at).await?;
+        }
+        let revision = journal::next_revision(db).await?;
+        // An organization is the tenant of its own making.
+        let tenant = match &change {
+            Change::CreateOrganization { id, name } => organization::insert(db, *id, name, author.at).await?,
+            _ => tenant(db, author.actor.organization).await?,
+        };
+        let done = make(Work { db, tenant, at: author.at, revision }, change).await?;
+
+        let revision = journal::keep_revisions(db, revision, &done.touched).await?;
+        journal::keep_entry(db, &self.0, author, tenant.id, &done).await?;
+        if let Some(request) = &author.idempotency {
+            idempotency::keep(db, author.actor.organization, request, author.at).await?;
+        }
+        transaction.commit().await?;
+        Ok(Applied { revision, duplicates: done.duplicates })
+    }
+}
+
+/// Hands a change to the room of its noun.
+async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
+    match change {
+        Change::CreateOrganization { id, name } => Ok(organization::done(&work, id, name)),
+        Change::CreateApi { id, name, settings, document } => {
+            api::create(work, id, &name, &settings, document.as_ref()).await
+        }
+        Change::UpdateApi { id, was, name, active, settings, document } => {
+            let change = api::Update { name: &name, active, settings: &settings, document: document.as_ref() };
+            api::update(work, id, was, change).await
+        }
+        Change::DeleteApi { id } => api::delete(work, id).await,
+        Change::SetApiSecret { api, name, sealed } => secret::set(work, api, &name, &sealed).await,
+        Change::RemoveApiSecret { api, name } => secret::remove(work, api, &name).await,
+        Change::CreateProject { id, name, description, contact, environment } => {
+            let texts = project::Texts { name: &name, description: &description, contact: &contact };
+            project::create(work, id, texts, environment).await
+        }
+        Change::UpdateProject { id, was, name, description, contact } => {
+            let texts = project::Texts { name: &name, description: &description, contact: &contact };
+            project::update(work, id, was, texts).await
+        }
+        Change::DeleteProject { id } => project::delete(work, id).await,
+        Change::CreateActivation { id, project, api, state, reason } => {
+            activation::create(work, id, (project, api), state, &reason).await
+        }
+        Change::UpdateActivation { id, was, state, reason } => activation::update(work, id, was, state, &reason).await,
+        Change::DeleteActivation { id } => activation::delete(work, id).await,
+        Change::CreateKey { project, key, policy } => key::create(work, project, &key, &policy).await,
+        Change::UpdateKey { id, was, name, policy, expires_at } => {
+            key::update(work, id, was, &name, &policy, expires_at).await
+        }
+        Change::KeyState { id, was, state, action } => key::change_state(work, id, was, state, action).await,
+        Change::KeyExposed { id } => key::expose(work, id).await,
+        Change::DeleteKey { id } => key::delete(work, id).await,
+        Change::ImportKeys { project, keys, policy } => import::import(work, project, &keys, &policy).await,
+    }
+}
+
+async fn tenant(db: &mut Connection, id: OrganizationId) -> Result<Tenant, ApplyError> {
+    let row = sql("SELECT number FROM organizations WHERE id = ?")
+        .bind(id.to_bytes())
+        .fetch_optional(db)
+        .await?
+        .ok_or(ApplyError::NotFound("organization"))?;
+    Ok(Tenant { id, number: Columns::of(&row).number()? })
+}
+
+/// Refuses a change of something that was changed since it was read.
+fn refuse_stale(is: u64, was: u64) -> Result<(), ApplyError> {
+    if is == was { Ok(()) } else { Err(ApplyError::Stale) }
+}
+
+/// Says what is there already, if that is why a row could not be added.
+fn or_exists(what: &'static str) -> impl Fn(sqlx::Error) -> ApplyError {
+    move |error| match &error {
+        sqlx::Error::Database(cause) if cause.is_unique_violation() => ApplyError::Exists(what),
+        _ => error.into(),
+    }
+}
+
+/// The number of a row that was just added.
+fn number_of(row: &Row) -> Result<u32, StoreError> {
+    Columns::of(row).number()
+}

@@ -1,0 +1,117 @@
+//! Changes of projects.
+
+use keystile_core::id::ProjectId;
+use keystile_core::key::Environment;
+
+use super::{Done, Work, number_of, or_exists, refuse_stale};
+use crate::catalog::projects::find;
+use crate::db::{signed, sql};
+use crate::{ApplyError, Subject};
+
+pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("project");
+
+/// Keys that are further apart than this are told to nodes as two ranges. Reading a few keys in between is cheaper than
+/// a revision of its own.
+const MAX_GAP: u32 = 256;
+
+/// What is said of a project.
+pub(super) struct Texts<'a> {
+    pub(super) name: &'a str,
+    pub(super) description: &'a str,
+    pub(super) contact: &'a str,
+}
+
+pub(super) async fn create(
+    work: Work<'_>,
+    id: ProjectId,
+    texts: Texts<'_>,
+    environment: Environment,
+) -> Result<Done, ApplyError> {
+    let number = sql(
+        "INSERT INTO projects (id, organization, name, description, contact, environment, created_at, updated_at, revision) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+    )
+    .bind(id.to_bytes())
+    .bind(work.tenant.number)
+    .bind(texts.name)
+    .bind(texts.description)
+    .bind(texts.contact)
+    .bind(environment.as_str())
+    .bind(work.at.as_micros())
+    .bind(work.at.as_micros())
+    .bind(signed(work.revision))
+    .fetch_one(&mut *work.db)
+    .await
+    .map_err(or_exists("a project with this id is there already"))?;
+    let project = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::made("project.create", id, &project, Subject::Project(number_of(&number)?)))
+}
+
+pub(super) async fn update(work: Work<'_>, id: ProjectId, was: u64, texts: Texts<'_>) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    refuse_stale(before.revision, was)?;
+    sql("UPDATE projects SET name = ?, description = ?, contact = ?, updated_at = ?, revision = ? WHERE number = ?")
+        .bind(texts.name)
+        .bind(texts.description)
+        .bind(texts.contact)
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
+    let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::changed("project.update", id, [&before, &after], Subject::Project(before.number)))
+}
+
+pub(super) async fn delete(work: Work<'_>, id: ProjectId) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    let (at, revision) = (work.at.as_micros(), signed(work.revision));
+    sql("UPDATE projects SET deleted_at = ?, revision = ? WHERE number = ?")
+        .bind(at)
+        .bind(revision)
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
+    sql("UPDATE activations SET deleted_at = ?, revision = ? WHERE project = ? AND deleted_at IS NULL")
+        .bind(at)
+        .bind(revision)
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
+    let keys: Vec<u32> = sql("SELECT number FROM keys WHERE project = ? AND deleted_at IS NULL ORDER BY number")
+        .bind(before.number)
+        .fetch_numbers(&mut *work.db)
+        .await?;
+    sql("UPDATE keys SET deleted_at = ?, revision = ? WHERE project = ? AND deleted_at IS NULL")
+        .bind(at)
+        .bind(revision)
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
+    let touched = [Subject::Project(before.number)].into_iter().chain(ranges(&keys)).collect();
+    Ok(Done::deleted("project.delete", id, &before, touched))
+}
+
+/// Numbers in order as ranges that hold them all.
+fn ranges(numbers: &[u32]) -> Vec<Subject> {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *number - *last <= MAX_GAP => *last = *number,
+            _ => ranges.push((*number, *number)),
+        }
+    }
+    ranges.into_iter().map(|(first, last)| Subject::Keys(first, last)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_a_project_are_told_in_few_ranges() {
+        assert_eq!(ranges(&[]), []);
+        assert_eq!(ranges(&[5]), [Subject::Keys(5, 5)]);
+        assert_eq!(ranges(&[1, 2, 3, 200, 1_000]), [Subject::Keys(1, 200), Subject::Keys(1_000, 1_000)]);
+    }
+}

@@ -1,0 +1,84 @@
+//! Activations: seen by both sides, the project's organization and the API's.
+
+use keystile_core::id::{ActivationId, ApiId, OrganizationId, ProjectId};
+
+use super::push_page;
+use crate::db::{Columns, Connection, Row, Sql, sql};
+use crate::records::{Activation, ActivationFilter, Page};
+use crate::{Catalog, StoreError};
+
+/// The columns that [`read`] takes.
+const SELECT: &str = "SELECT v.id, v.number, p.id, po.id, a.id, ao.id, v.state, v.reason, v.created_at, v.updated_at, \
+     v.revision FROM activations v \
+     JOIN projects p ON p.number = v.project JOIN organizations po ON po.number = p.organization \
+     JOIN apis a ON a.number = v.api JOIN organizations ao ON ao.number = a.organization \
+     WHERE v.deleted_at IS NULL";
+
+fn read(row: &Row) -> Result<Activation, StoreError> {
+    let mut row = Columns::of(row);
+    Ok(Activation {
+        id: row.id(ActivationId::from_slice)?,
+        number: row.number()?,
+        project: row.id(ProjectId::from_slice)?,
+        project_organization: row.id(OrganizationId::from_slice)?,
+        api: row.id(ApiId::from_slice)?,
+        api_organization: row.id(OrganizationId::from_slice)?,
+        state: row.word()?,
+        reason: row.text()?,
+        created_at: row.moment()?,
+        updated_at: row.moment()?,
+        revision: row.number()?,
+    })
+}
+
+/// Only those of which one side is this organization's.
+fn push_sides(query: &mut Sql<'_>, organization: OrganizationId) {
+    query.push(" AND (po.id = ").push_bind(organization.to_bytes());
+    query.push(" OR ao.id = ").push_bind(organization.to_bytes());
+    query.push(")");
+}
+
+/// One activation that an organization may see.
+pub(crate) async fn find(
+    db: &mut Connection,
+    organization: OrganizationId,
+    id: ActivationId,
+) -> Result<Option<Activation>, StoreError> {
+    let mut query = sql(SELECT);
+    query.push(" AND v.id = ").push_bind(id.to_bytes());
+    push_sides(&mut query, organization);
+    query.fetch_optional(db).await?.as_ref().map(read).transpose()
+}
+
+impl Catalog {
+    /// Activations of the organization's projects and of its APIs, newest first.
+    pub async fn activations(
+        &self,
+        organization: OrganizationId,
+        filter: ActivationFilter,
+        page: Page,
+    ) -> Result<Vec<Activation>, StoreError> {
+        let mut query = sql(SELECT);
+        push_sides(&mut query, organization);
+        if let Some(project) = filter.project {
+            query.push(" AND p.id = ").push_bind(project.to_bytes());
+        }
+        if let Some(api) = filter.api {
+            query.push(" AND a.id = ").push_bind(api.to_bytes());
+        }
+        if let Some(state) = filter.state {
+            query.push(" AND v.state = ").push_bind(state.as_str());
+        }
+        push_page(&mut query, "v.number", page);
+        query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read).collect()
+    }
+
+    /// One activation that an organization may see.
+    pub async fn activation(
+        &self,
+        organization: OrganizationId,
+        id: ActivationId,
+    ) -> Result<Option<Activation>, StoreError> {
+        find(&mut self.0.base.read().await?, organization, id).await
+    }
+}

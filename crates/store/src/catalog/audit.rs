@@ -1,0 +1,96 @@
+//! The audit chain, read and walked.
+
+use std::net::IpAddr;
+
+use keystile_core::id::{OrganizationId, RequestId};
+
+use crate::audit::{self, Hash};
+use crate::db::{Columns, Row, signed, sql, word};
+use crate::records::AuditEntry;
+use crate::{Catalog, StoreError};
+
+/// Entries that are read at a time when all are.
+const ENTRIES: u32 = 1_000;
+
+const SELECT: &str = "SELECT sequence, at, organization, actor, address, request, action, subject, before, after, hash \
+     FROM audit";
+
+fn read(row: &Row) -> Result<(AuditEntry, Hash), StoreError> {
+    let mut row = Columns::of(row);
+    let entry = AuditEntry {
+        sequence: row.number()?,
+        at: row.moment()?,
+        organization: row.id(OrganizationId::from_slice)?,
+        actor: row.text()?,
+        address: if_any::<IpAddr>(&row.text()?)?,
+        request: if_any::<RequestId>(&row.text()?)?,
+        action: row.text()?,
+        subject: row.text()?,
+        before: row.text()?,
+        after: row.text()?,
+    };
+    Ok((entry, row.bytes()?))
+}
+
+fn if_any<T: std::str::FromStr>(text: &str) -> Result<Option<T>, StoreError> {
+    if text.is_empty() { Ok(None) } else { word(text).map(Some) }
+}
+
+impl Catalog {
+    /// Audit entries of an organization, newest first.
+    pub async fn audit(
+        &self,
+        organization: OrganizationId,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        let mut query = sql(SELECT);
+        query.push(" WHERE organization = ").push_bind(organization.to_bytes());
+        if let Some(before) = before {
+            query.push(" AND sequence < ").push_bind(i64::try_from(before).unwrap_or(i64::MAX));
+        }
+        query.push(" ORDER BY sequence DESC LIMIT ").push_bind(i64::from(limit));
+        let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
+        rows.iter().map(|row| Ok(read(row)?.0)).collect()
+    }
+
+    /// Walks the audit chain of the whole installation; the first broken entry's sequence, if any (E-5). Of entries
+    /// that are missing it is the first missing one's; of a chain that is whole but not sealed, the last one's.
+    pub async fn verify_audit(&self) -> Result<Option<u64>, StoreError> {
+        // One view of entries and end: changes may be made meanwhile.
+        let mut view = self.0.base.view().await?;
+        let end = sql("SELECT sequence, seal FROM audit_end").fetch_optional(&mut view).await?;
+        let mut last = 0;
+        let mut hash = audit::beginning(&self.0.installation);
+        loop {
+            let mut query = sql(SELECT);
+            query.push(" WHERE sequence > ").push_bind(signed(last));
+            query.push(" ORDER BY sequence LIMIT ").push_bind(ENTRIES);
+            let rows = query.fetch_all(&mut view).await?;
+            for row in &rows {
+                let expected = last + 1;
+                // An entry that can't even be read was altered.
+                let Ok((entry, kept)) = read(row) else { return Ok(Some(expected)) };
+                if entry.sequence != expected || audit::follow(&hash, &entry) != kept {
+                    return Ok(Some(expected));
+                }
+                (last, hash) = (expected, kept);
+            }
+            if rows.is_empty() {
+                break;
+            }
+        }
+        let (sealed, seal): (i64, Hash) = match &end {
+            None if last == 0 => return Ok(None),
+            None => return Ok(Some(last)),
+            Some(row) => {
+                let mut row = Columns::of(row);
+                (row.integer()?, row.bytes()?)
+            }
+        };
+        if sealed > signed(last) {
+            return Ok(Some(last + 1));
+        }
+        Ok((sealed != signed(last) || seal != audit::seal(&self.0.root, last, &hash)).then_some(last))
+    }
+}

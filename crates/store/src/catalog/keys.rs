@@ -1,0 +1,90 @@
+//! Keys, without their digests: those leave the store only through the feed.
+
+use keystile_core::id::{KeyId, OrganizationId, ProjectId};
+
+use super::{push_name, push_page};
+use crate::db::{Columns, Connection, Row, sql, standing_word};
+use crate::records::{Key, KeyFilter, Page};
+use crate::{Catalog, StoreError};
+
+/// The columns that [`read`] takes.
+const SELECT: &str = "SELECT k.id, k.number, p.id, o.id, k.name, k.kind, k.environment, k.hint, c.document, \
+     k.expires_at, k.state, k.state_at, k.exposed_at, k.created_at, k.updated_at, k.revision FROM keys k \
+     JOIN projects p ON p.number = k.project JOIN organizations o ON o.number = k.organization \
+     JOIN policies c ON c.number = k.policy WHERE k.deleted_at IS NULL";
+
+fn read(row: &Row) -> Result<Key, StoreError> {
+    let mut row = Columns::of(row);
+    Ok(Key {
+        id: row.id(KeyId::from_slice)?,
+        number: row.number()?,
+        project: row.id(ProjectId::from_slice)?,
+        organization: row.id(OrganizationId::from_slice)?,
+        name: row.text()?,
+        kind: row.word()?,
+        environment: row.word()?,
+        hint: row.text()?,
+        policy: row.json()?,
+        expires_at: row.moment_if_any()?,
+        state: row.key_state()?,
+        exposed_at: row.moment_if_any()?,
+        created_at: row.moment()?,
+        updated_at: row.moment()?,
+        revision: row.number()?,
+    })
+}
+
+/// One key of an organization.
+pub(crate) async fn find(
+    db: &mut Connection,
+    organization: OrganizationId,
+    id: KeyId,
+) -> Result<Option<Key>, StoreError> {
+    let mut query = sql(SELECT);
+    query.push(" AND k.id = ").push_bind(id.to_bytes());
+    query.push(" AND o.id = ").push_bind(organization.to_bytes());
+    query.fetch_optional(db).await?.as_ref().map(read).transpose()
+}
+
+impl Catalog {
+    /// The keys of an organization, newest first.
+    pub async fn keys(
+        &self,
+        organization: OrganizationId,
+        filter: KeyFilter,
+        page: Page,
+    ) -> Result<Vec<Key>, StoreError> {
+        let mut query = sql(SELECT);
+        // The organization is looked up first and compared as a number, so that its index gives the rows in order. With
+        // a project, the project's index is the shorter one; the plus sign keeps SQLite from choosing the other.
+        let organization_column = if filter.project.is_some() { " AND +k.organization" } else { " AND k.organization" };
+        query.push(organization_column).push(" = (SELECT number FROM organizations WHERE id = ");
+        query.push_bind(organization.to_bytes()).push(")");
+        if let Some(project) = filter.project {
+            query.push(" AND k.project = (SELECT number FROM projects WHERE id = ");
+            query.push_bind(project.to_bytes()).push(")");
+        }
+        if let Some(standing) = filter.standing {
+            query.push(" AND k.state = ").push_bind(standing_word(standing));
+        }
+        if let Some(kind) = filter.kind {
+            query.push(" AND k.kind = ").push_bind(kind.as_str());
+        }
+        push_name(&mut query, "k.name", filter.name.as_deref());
+        push_page(&mut query, "k.number", page);
+        query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read).collect()
+    }
+
+    /// One key of an organization.
+    pub async fn key(&self, organization: OrganizationId, id: KeyId) -> Result<Option<Key>, StoreError> {
+        find(&mut self.0.base.read().await?, organization, id).await
+    }
+
+    /// How many keys of an organization are not deleted.
+    pub async fn count_keys(&self, organization: OrganizationId) -> Result<u64, StoreError> {
+        let query = sql("SELECT count(*) FROM keys WHERE deleted_at IS NULL \
+             AND organization = (SELECT number FROM organizations WHERE id = ?)")
+        .bind(organization.to_bytes());
+        query.fetch_number(&mut self.0.base.read().await?).await
+    }
+}

@@ -1,0 +1,133 @@
+//! Reading the catalogue, one room a noun. Deleted rows are hidden, and every read says for which organization it is:
+//! rows of another one are answered like rows that do not exist.
+
+pub(crate) mod activations;
+pub(crate) mod apis;
+mod audit;
+pub(crate) mod keys;
+mod numbers;
+pub(crate) mod organizations;
+pub(crate) mod projects;
+mod secrets;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use keystile_core::key::Pepper;
+use keystile_core::time::Timestamp;
+
+use crate::db::{Base, Sql, sql};
+use crate::hold::{Held, Hold};
+use crate::records::Page;
+use crate::{Ledger, OpenError, RootKey, StoreError, postgres};
+
+/// The catalogue. Cheap to clone; all clones share its connections.
+#[derive(Clone)]
+pub struct Catalog(pub(crate) Arc<CatalogParts>);
+
+pub(crate) struct CatalogParts {
+    pub(crate) base: Base,
+    pub(crate) hold: Hold,
+    /// Where it is, if not in the data folder.
+    pub(crate) url: Option<postgres::Url>,
+    pub(crate) installation: [u8; 16],
+    pub(crate) root: RootKey,
+    pub(crate) peppers: Vec<Pepper>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Catalog {
+    /// The id of this installation, sixteen random bytes made at its first start.
+    pub fn installation(&self) -> [u8; 16] {
+        self.0.installation
+    }
+
+    /// The root key.
+    pub fn root(&self) -> &RootKey {
+        &self.0.root
+    }
+
+    /// The peppers, newest first.
+    pub fn peppers(&self) -> &[Pepper] {
+        &self.0.peppers
+    }
+
+    /// What was found wrong when it was opened, and was no reason to refuse: permissions that are too wide, a ledger that
+    /// was missing. Each was logged as well.
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
+    }
+
+    /// The newest revision; 0 for a new catalogue.
+    pub async fn revision(&self) -> Result<u64, StoreError> {
+        let newest = sql("SELECT max(revision) FROM revisions");
+        Ok(newest.fetch_number_if_any(&mut self.0.base.read().await?).await?.unwrap_or(0))
+    }
+
+    /// Whether the catalogue can be asked and changed: its newest revision. Takes the lock that a change takes, and waits
+    /// for it as long as a change would; `writes` also writes something, which finds out whether there is room.
+    ///
+    /// # Errors
+    /// If it can't.
+    pub async fn probe(&self, writes: Option<Timestamp>) -> Result<u64, StoreError> {
+        self.0.base.is_in_place()?;
+        let revision = self.revision().await?;
+        self.0.base.try_writing(writes).await?;
+        Ok(revision)
+    }
+
+    /// Lets another process write the catalogue in this one's place, and take the data. What was being changed is
+    /// finished; later changes are refused. Reading goes on, and so does the ledger: counts of this process are its own.
+    ///
+    /// # Errors
+    /// If what is being changed does not come to its end.
+    pub async fn hand_over(&self, ledger: &Ledger) -> Result<(), StoreError> {
+        self.0.base.pause().await?;
+        self.0.hold.release();
+        ledger.hold().release();
+        Ok(())
+    }
+
+    /// Takes the data again, if the other process did not.
+    ///
+    /// # Errors
+    /// If it did.
+    pub async fn take_back(&self, folder: &Path, ledger: &Ledger) -> Result<(), OpenError> {
+        let held = Held::take(Some(folder), self.0.url.as_ref()).await?;
+        for hold in [&self.0.hold, ledger.hold()] {
+            hold.take(&held);
+        }
+        self.0.base.resume();
+        Ok(())
+    }
+
+    /// Gives back what a large import took, of SQLite up to 64 MiB of page cache and 128 MiB of WAL. For the end of an
+    /// import: between its parts they are worth it.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        Ok(self.0.base.settle().await?)
+    }
+
+    /// Ends its connections, and lets go of the data once the ledger is closed as well.
+    pub async fn close(&self) {
+        self.0.base.close().await;
+        self.0.hold.release();
+    }
+}
+
+/// Keeps only rows of exactly this name, if one is asked for. `column` is the name's, with its table.
+fn push_name(query: &mut Sql<'_>, column: &'static str, name: Option<&str>) {
+    if let Some(name) = name {
+        query.push(" AND ").push(column).push(" = ").push_bind(name.to_owned());
+    }
+}
+
+/// Ends a list: newest first, the part that was asked for. `number` is the column, with its table.
+fn push_page(query: &mut Sql<'_>, number: &'static str, page: Page) {
+    if let Some(before) = page.before {
+        query.push(" AND ").push(number).push(" < ").push_bind(i64::from(before));
+    }
+    query.push(" ORDER BY ").push(number).push(" DESC LIMIT ").push_bind(i64::from(page.limit));
+}

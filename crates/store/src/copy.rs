@@ -1,0 +1,472 @@
+//! Moving an installation from one engine to another: every row of every table as it is, in one transaction, and then the
+//! proof that both sides hold the same.
+//!
+//! Rows are compared by a hash of all of them in the order of their keys, read anew from each side. What is sealed stays
+//! sealed: nothing is unwrapped on the way, and the same root key opens the copy.
+
+use sha2::{Digest, Sha256};
+
+use crate::db::{Base, Columns, Connection, Engine, Row, Sql, Value, sql};
+use crate::schema::{self, Steps};
+use crate::{OpenError, StoreError};
+
+/// Rows in one read and one write.
+const ROWS: usize = 500;
+
+/// A table: its columns and how many of the first of them tell its rows apart.
+struct Table {
+    name: &'static str,
+    keys: usize,
+    columns: &'static [(&'static str, Kind)],
+    /// Whether the database gives out numbers for new rows, in its first column.
+    numbered: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Number,
+    Text,
+    Bytes,
+}
+
+use Kind::{Bytes, Number, Text};
+
+const META: Table = Table { name: "meta", keys: 1, numbered: false, columns: &[("name", Text), ("value", Bytes)] };
+
+/// The catalogue's tables; what others refer to comes first.
+const CATALOG: &[Table] = &[
+    META,
+    Table {
+        name: "peppers",
+        keys: 1,
+        numbered: false,
+        columns: &[("version", Number), ("wrapped", Bytes), ("created_at", Number)],
+    },
+    Table {
+        name: "organizations",
+        keys: 1,
+        numbered: true,
+        columns: &[("number", Number), ("id", Bytes), ("name", Text), ("created_at", Number)],
+    },
+    Table {
+        name: "apis",
+        keys: 1,
+        numbered: true,
+        columns: &[
+            ("number", Number),
+            ("id", Bytes),
+            ("organization", Number),
+            ("name", Text),
+            ("active", Number),
+            ("settings", Text),
+            ("document", Text),
+            ("created_at", Number),
+            ("updated_at", Number),
+            ("revision", Number),
+            ("deleted_at", Number),
+            ("operations", Text),
+        ],
+    },
+    Table {
+        name: "projects",
+        keys: 1,
+        numbered: true,
+        columns: &[
+            ("number", Number),
+            ("id", Bytes),
+            ("organization", Number),
+            ("name", Text),
+            ("description", Text),
+            ("contact", Text),
+            ("environment", Text),
+            ("created_at", Number),
+            ("updated_at", Number),
+            ("revision", Number),
+            ("deleted_at", Number),
+        ],
+    },
+    Table {
+        name: "activations",
+        keys: 1,
+        numbered: true,
+        columns: &[
+            ("number", Number),
+            ("id", Bytes),
+            ("project", Number),
+            ("api", Number),
+            ("state", Text),
+            ("reason", Text),
+            ("created_at", Number),
+            ("updated_at", Number),
+            ("revision", Number),
+            ("deleted_at", Number),
+        ],
+    },
+    Table {
+        name: "policies",
+        keys: 1,
+        numbered: true,
+        columns: &[("number", Number), ("hash", Bytes), ("document", Text)],
+    },
+    Table {
+        name: "keys",
+        keys: 1,
+        numbered: true,
+        columns: &[
+            ("number", Number),
+            ("id", Bytes),
+            ("project", Number),
+            ("organization", Number),
+            ("environment", Text),
+            ("kind", Text),
+            ("name", Text),
+            ("hint", Text),
+            ("policy", Number),
+            ("digest", Bytes),
+            ("algorithm", Number),
+            ("pepper", Number),
+            ("expires_at", Number),
+            ("state", Text),
+            ("state_at", Number),
+            ("created_at", Number),
+            ("updated_at", Number),
+            ("revision", Number),
+            ("deleted_at", Number),
+            ("exposed_at", Number),
+        ],
+    },
+    Table {
+        name: "revisions",
+        keys: 1,
+        numbered: false,
+        columns: &[("revision", Number), ("subject", Text), ("first", Number), ("last", Number)],
+    },
+    Table {
+        name: "audit",
+        keys: 1,
+        numbered: false,
+        columns: &[
+            ("sequence", Number),
+            ("at", Number),
+            ("organization", Bytes),
+            ("actor", Text),
+            ("address", Text),
+            ("request", Text),
+            ("action", Text),
+            ("subject", Text),
+            ("before", Text),
+            ("after", Text),
+            ("hash", Bytes),
+        ],
+    },
+    Table {
+        name: "audit_end",
+        keys: 1,
+        numbered: false,
+        columns: &[("one", Number), ("sequence", Number), ("seal", Bytes)],
+    },
+    Table {
+        name: "idempotency",
+        keys: 2,
+        numbered: false,
+        columns: &[("organization", Bytes), ("key", Bytes), ("request", Bytes), ("subject", Text), ("at", Number)],
+    },
+    Table {
+        name: "api_secrets",
+        keys: 2,
+        numbered: false,
+        columns: &[("api", Number), ("name", Text), ("sealed", Bytes), ("set_at", Number)],
+    },
+];
+
+const fn counts(name: &'static str) -> Table {
+    Table {
+        name,
+        keys: 8,
+        numbered: false,
+        columns: &[
+            ("start", Number),
+            ("organization", Number),
+            ("project", Number),
+            ("key", Number),
+            ("api", Number),
+            ("label", Number),
+            ("code", Number),
+            ("status", Number),
+            ("calls", Number),
+            ("latency_us", Number),
+            ("bytes_in", Number),
+            ("bytes_out", Number),
+        ],
+    }
+}
+
+/// The ledger's tables.
+const USAGE: &[Table] = &[
+    META,
+    Table { name: "labels", keys: 1, numbered: false, columns: &[("number", Number), ("api", Number), ("text", Text)] },
+    Table {
+        name: "batches",
+        keys: 2,
+        numbered: false,
+        columns: &[("node", Number), ("sequence", Number), ("events", Bytes)],
+    },
+    Table {
+        name: "broken_batches",
+        keys: 2,
+        numbered: false,
+        columns: &[("node", Number), ("sequence", Number), ("events", Bytes), ("cause", Text)],
+    },
+    Table { name: "nodes", keys: 1, numbered: false, columns: &[("node", Number), ("last_sequence", Number)] },
+    counts("usage_minute"),
+    counts("usage_hour"),
+    counts("usage_day"),
+];
+
+/// What was copied, and is there on both sides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// The table.
+    pub table: &'static str,
+    /// Its rows.
+    pub rows: u64,
+    /// SHA-256 of all of them.
+    pub hash: [u8; 32],
+}
+
+/// Why nothing was copied, or what was copied is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// A side can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// There is nothing to copy.
+    #[error("{0} holds no installation")]
+    Nothing(String),
+    /// The other side holds something already.
+    #[error("{0} holds an installation already, and nothing is written over it; name another place")]
+    NotEmpty(String),
+    /// The side to copy from was written by another version.
+    #[error(
+        "{place} has the tables of another version (schema {found}, this one knows {known}); bring it up to date first: keystile db migrate"
+    )]
+    OtherVersion {
+        /// Where.
+        place: String,
+        /// Its version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// The two sides do not hold the same.
+    #[error("the copy differs from what was copied in the table {0}; it is not to be used")]
+    Differs(&'static str),
+    /// A side failed.
+    #[error("the copy failed: {0}")]
+    Failed(String),
+}
+
+impl From<StoreError> for CopyError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.cause())
+    }
+}
+
+impl From<sqlx::Error> for CopyError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+/// Which tables, and their versions.
+#[derive(Clone, Copy)]
+pub(crate) enum What {
+    Catalog,
+    Usage,
+}
+
+impl What {
+    const fn tables(self) -> &'static [Table] {
+        match self {
+            Self::Catalog => CATALOG,
+            Self::Usage => USAGE,
+        }
+    }
+
+    const fn steps(self) -> &'static Steps {
+        match self {
+            Self::Catalog => &schema::CATALOG,
+            Self::Usage => &schema::USAGE,
+        }
+    }
+}
+
+/// Refuses a side that can't be copied from.
+pub(crate) async fn refuse_other_version(from: &Base, what: What, place: &str) -> Result<(), CopyError> {
+    let found = schema::version(&mut from.read().await?).await?;
+    let known = what.steps().known();
+    match found {
+        0 => Err(CopyError::Nothing(place.to_owned())),
+        found if found == known => Ok(()),
+        found => Err(CopyError::OtherVersion { place: place.to_owned(), found, known }),
+    }
+}
+
+/// Refuses a side that holds something.
+pub(crate) async fn refuse_filled(to: &Base, place: &str) -> Result<(), CopyError> {
+    match schema::version(&mut to.read().await?).await? {
+        0 => Ok(()),
+        _ => Err(CopyError::NotEmpty(place.to_owned())),
+    }
+}
+
+/// Copies all tables into an empty side, and compares. `each` is told of every table that agrees.
+pub(crate) async fn copy(
+    from: &Base,
+    to: &Base,
+    what: What,
+    each: &mut (dyn FnMut(&Copied) + Send),
+) -> Result<(), CopyError> {
+    // One view: nothing of what is changed meanwhile is in it.
+    let mut source = from.view().await?;
+    let mut target = to.write().await?;
+    what.steps().migrate(&mut target).await?;
+    for table in what.tables() {
+        let mut after = None;
+        loop {
+            let rows = table.read(&mut source, after.as_deref()).await?;
+            let Some(last) = rows.last() else { break };
+            after = Some(last[..table.keys].to_vec());
+            table.write(&mut target, rows).await?;
+        }
+        if table.numbered && matches!(to.engine(), Engine::Postgres(_)) {
+            let name = table.name;
+            sql(format!(
+                "SELECT setval(pg_get_serial_sequence('{name}', 'number'), \
+                 (SELECT coalesce(max(number), 0) + 1 FROM {name}), false)"
+            ))
+            .fetch_one(&mut target)
+            .await?;
+        }
+    }
+    target.commit().await?;
+    // Read anew, by another connection.
+    let mut target = to.view().await?;
+    for table in what.tables() {
+        let (here, there) = (table.digest(&mut source).await?, table.digest(&mut target).await?);
+        if here != there {
+            return Err(CopyError::Differs(table.name));
+        }
+        each(&here);
+    }
+    Ok(())
+}
+
+impl Table {
+    fn names(&self) -> String {
+        self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The next rows after this one, by their keys.
+    async fn read(
+        &self,
+        db: &mut Connection,
+        after: Option<&[Value<'static>]>,
+    ) -> Result<Vec<Vec<Value<'static>>>, StoreError> {
+        let keys = self.columns[..self.keys].iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let mut query = sql(format!("SELECT {} FROM {}", self.names(), self.name));
+        if let Some(after) = after {
+            query.push(&format!(" WHERE ({keys}) > ")).push_list(after.iter().cloned());
+        }
+        query.push(&format!(" ORDER BY {keys} LIMIT {ROWS}"));
+        query.fetch_all(db).await?.iter().map(|row| self.values(row)).collect()
+    }
+
+    fn values(&self, row: &Row) -> Result<Vec<Value<'static>>, StoreError> {
+        let mut row = Columns::of(row);
+        let value = |(_, kind): &(_, Kind)| match kind {
+            Number => Ok(Value::Number(row.number_if_any()?)),
+            Text => Ok(Value::Text(row.text_if_any()?.map(Into::into))),
+            Bytes => Ok(Value::Bytes(row.blob()?.to_vec().into())),
+        };
+        self.columns.iter().map(value).collect()
+    }
+
+    async fn write(&self, db: &mut Connection, rows: Vec<Vec<Value<'static>>>) -> Result<(), StoreError> {
+        let is_full = rows.len() == ROWS;
+        let query = sql(format!("INSERT INTO {} ({}) VALUES ", self.name, self.names()));
+        let mut query: Sql<'_> = if is_full { query } else { query.seldom() };
+        for (place, row) in rows.into_iter().enumerate() {
+            query.push(if place == 0 { "" } else { ", " }).push_list(row);
+        }
+        query.execute(db).await?;
+        Ok(())
+    }
+
+    /// All its rows as one hash.
+    async fn digest(&self, db: &mut Connection) -> Result<Copied, StoreError> {
+        let (mut hash, mut rows, mut after) = (Sha256::new(), 0, None);
+        loop {
+            let read = self.read(db, after.as_deref()).await?;
+            let Some(last) = read.last() else { break };
+            after = Some(last[..self.keys].to_vec());
+            rows += read.len() as u64;
+            read.iter().flatten().for_each(|value| digest(&mut hash, value));
+        }
+        Ok(Copied { table: self.name, rows, hash: hash.finalize().into() })
+    }
+}
+
+/// With its kind and length, so that no two rows run together into the same bytes.
+fn digest(hash: &mut Sha256, value: &Value<'_>) {
+    let number;
+    let (kind, bytes): (u8, &[u8]) = match value {
+        Value::Number(None) | Value::Text(None) => (0, &[]),
+        Value::Number(Some(value)) => {
+            number = value.to_be_bytes();
+            (1, &number)
+        }
+        Value::Text(Some(text)) => (2, text.as_bytes()),
+        Value::Bytes(bytes) => (3, bytes),
+    };
+    hash.update([kind]);
+    hash.update((bytes.len() as u64).to_be_bytes());
+    hash.update(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::open::bases;
+    use crate::upkeep::Kept;
+
+    #[tokio::test]
+    async fn every_column_of_every_table_is_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let bases = bases(&Kept::Folder(folder.path().to_owned())).await.unwrap();
+        for (base, what) in bases.iter().zip([What::Catalog, What::Usage]) {
+            let mut db = base.write().await.unwrap();
+            what.steps().migrate(&mut db).await.unwrap();
+            let columns = sql("SELECT t.name, c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c \
+                 WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'");
+            let kept: BTreeSet<(String, String)> = columns
+                .fetch_all(&mut db)
+                .await
+                .unwrap()
+                .iter()
+                .map(|row| {
+                    let mut row = Columns::of(row);
+                    (row.text().unwrap(), row.text().unwrap())
+                })
+                .collect();
+            let copied: BTreeSet<(String, String)> = what
+                .tables()
+                .iter()
+                .flat_map(|table| table.columns.iter().map(|(column, _)| (table.name.to_owned(), (*column).to_owned())))
+                .collect();
+            assert_eq!(kept, copied);
+        }
+    }
+}

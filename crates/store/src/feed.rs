@@ -1,0 +1,214 @@
+//! What nodes must know, by number: everything at a start, and after that what each revision touched.
+
+use std::ops::RangeInclusive;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use keystile_core::decide::ActivationState;
+use keystile_core::id::KeyId;
+use keystile_core::key::KeyDigest;
+use keystile_core::policy::Policy;
+use keystile_core::time::Timestamp;
+
+use crate::catalog::{apis, projects};
+use crate::db::{Columns, Connection, Engine, damaged, sql, standing, word};
+use crate::records::{Api, FeedKey, FeedProject};
+use crate::{Catalog, StoreError, Subject};
+
+/// Keys in one read. Large enough that the way to the connection's thread and back does not count.
+const CHUNK: u32 = 8_192;
+/// Reads under way at a time, each on a connection of its own: one is taken apart while the next one is made.
+const AHEAD: usize = 2;
+
+impl Catalog {
+    /// What the revisions after this one touched, oldest first, at most so many.
+    pub async fn feed_after(&self, revision: u64, limit: u32) -> Result<Vec<(u64, Subject)>, StoreError> {
+        let rows =
+            sql("SELECT revision, subject, first, last FROM revisions WHERE revision > ? ORDER BY revision LIMIT ?")
+                .bind(i64::try_from(revision).unwrap_or(i64::MAX))
+                .bind(limit)
+                .fetch_all(&mut self.0.base.read().await?)
+                .await?;
+        rows.iter()
+            .map(|row| {
+                let mut row = Columns::of(row);
+                let revision = row.number()?;
+                let (subject, first, last) = (row.text()?, row.number()?, row.number()?);
+                let subject = match subject.as_str() {
+                    "organization" => Subject::Organization,
+                    "api" => Subject::Api(first),
+                    "project" => Subject::Project(first),
+                    "keys" => Subject::Keys(first, last),
+                    other => return Err(damaged(format_args!("the word {other:?}"))),
+                };
+                Ok((revision, subject))
+            })
+            .collect()
+    }
+
+    /// Every API that is not deleted, by number.
+    pub async fn feed_apis(&self) -> Result<Vec<Api>, StoreError> {
+        let mut query = sql(apis::SELECT);
+        query.push(" ORDER BY a.number");
+        query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(apis::read).collect()
+    }
+
+    /// An API by number; `None` when it was deleted.
+    pub async fn feed_api(&self, number: u32) -> Result<Option<Api>, StoreError> {
+        let mut query = sql(apis::SELECT);
+        query.push(" AND a.number = ").push_bind(number);
+        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(apis::read).transpose()
+    }
+
+    /// Every project that is not deleted, by number.
+    pub async fn feed_projects(&self) -> Result<Vec<FeedProject>, StoreError> {
+        let mut db = self.0.base.read().await?;
+        let mut query = sql(projects::SELECT);
+        query.push(" ORDER BY p.number");
+        let rows = query.fetch_all(&mut db).await?;
+        let mut links = activations(&mut db, None).await?.into_iter().peekable();
+        let mut all = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let project = projects::read(row)?;
+            // Both lists are in the order of the projects' numbers.
+            while links.next_if(|(of, ..)| *of < project.number).is_some() {}
+            let mut activations = Vec::new();
+            while let Some((_, api, state)) = links.next_if(|(of, ..)| *of == project.number) {
+                activations.push((api, state));
+            }
+            all.push(FeedProject { project, activations });
+        }
+        Ok(all)
+    }
+
+    /// A project by number; `None` when it was deleted.
+    pub async fn feed_project(&self, number: u32) -> Result<Option<FeedProject>, StoreError> {
+        let mut db = self.0.base.read().await?;
+        let mut query = sql(projects::SELECT);
+        query.push(" AND p.number = ").push_bind(number);
+        let Some(row) = query.fetch_optional(&mut db).await? else { return Ok(None) };
+        let links = activations(&mut db, Some(number)).await?;
+        let activations = links.into_iter().map(|(_, api, state)| (api, state)).collect();
+        Ok(Some(FeedProject { project: projects::read(&row)?, activations }))
+    }
+
+    /// Policies with a number above this one, in order. Policies are never changed: a new one gets a new number.
+    pub async fn feed_policies(&self, above: u32) -> Result<Vec<(u32, Policy)>, StoreError> {
+        let rows = sql("SELECT number, document FROM policies WHERE number > ? ORDER BY number")
+            .bind(above)
+            .fetch_all(&mut self.0.base.read().await?)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let mut row = Columns::of(row);
+                Ok((row.number()?, row.json()?))
+            })
+            .collect()
+    }
+
+    /// The highest number of a key; 0 if there is none.
+    pub async fn last_key_number(&self) -> Result<u32, StoreError> {
+        let last = sql("SELECT max(number) FROM keys");
+        Ok(last.fetch_number_if_any(&mut self.0.base.read().await?).await?.unwrap_or(0))
+    }
+
+    /// Keys by number in order, deleted ones among them.
+    ///
+    /// Read [`Catalog::revision`] before, and then the feed from there on: what is changed while this reads is told by
+    /// the feed again.
+    pub async fn feed_keys(
+        &self,
+        numbers: RangeInclusive<u32>,
+        each: &mut (dyn FnMut(FeedKey) + Send),
+    ) -> Result<(), StoreError> {
+        // The upper end may be beyond the last key.
+        let (first, last) = (*numbers.start(), (*numbers.end()).min(self.last_key_number().await?));
+        if first > last {
+            return Ok(());
+        }
+        let starts = (first..=last).step_by(CHUNK as usize);
+        let mut chunks = stream::iter(starts)
+            .map(|start| self.packed_keys(start, last.min(start.saturating_add(CHUNK - 1))))
+            .buffered(AHEAD);
+        while let Some(packed) = chunks.try_next().await? {
+            unpack(&packed, each)?;
+        }
+        Ok(())
+    }
+
+    /// Keys as one value instead of rows: a row costs a way through a channel and a dozen allocations, and at a million
+    /// keys that is most of the time. Of each key digest and id as they are, then its other facts as text.
+    async fn packed_keys(&self, first: u32, last: u32) -> Result<Vec<u8>, StoreError> {
+        let pack = match self.0.base.engine() {
+            Engine::Sqlite(_) => {
+                "SELECT CAST(group_concat(packed, '') AS BLOB) FROM (SELECT digest || id || number || ',' || project \
+                 || ',' || policy || ',' || coalesce(expires_at, '') || ',' || state || ',' || kind || ',' || environment \
+                 || ',' || (deleted_at IS NOT NULL) || ';' AS packed FROM keys WHERE number BETWEEN ? AND ? ORDER BY number)"
+            }
+            Engine::Postgres(_) => {
+                "SELECT string_agg(digest || id || convert_to(concat(number, ',', project, ',', policy, ',', expires_at, \
+                 ',', state, ',', kind, ',', environment, ',', CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END, ';'), \
+                 'UTF8'), ''::bytea ORDER BY number) FROM keys WHERE number BETWEEN ? AND ?"
+            }
+        };
+        let row = sql(pack).bind(first).bind(last).fetch_one(&mut self.0.base.read().await?).await?;
+        Ok(Columns::of(&row).blob_if_any()?.unwrap_or_default())
+    }
+}
+
+/// Project, API and state of the activations that are in force or could be, in the order of the projects' numbers.
+async fn activations(
+    db: &mut Connection,
+    project: Option<u32>,
+) -> Result<Vec<(u32, u32, ActivationState)>, StoreError> {
+    let mut query = sql("SELECT project, api, state FROM activations WHERE deleted_at IS NULL");
+    if let Some(project) = project {
+        query.push(" AND project = ").push_bind(project);
+    }
+    query.push(" ORDER BY project, api");
+    query
+        .fetch_all(db)
+        .await?
+        .iter()
+        .map(|row| {
+            let mut row = Columns::of(row);
+            Ok((row.number()?, row.number()?, row.word()?))
+        })
+        .collect()
+}
+
+/// Takes apart what [`Catalog::packed_keys`] put together.
+fn unpack(mut packed: &[u8], each: &mut (dyn FnMut(FeedKey) + Send)) -> Result<(), StoreError> {
+    while !packed.is_empty() {
+        let (digest, rest) = packed.split_first_chunk::<32>().ok_or_else(cut_short)?;
+        let (id, rest) = rest.split_first_chunk::<16>().ok_or_else(cut_short)?;
+        let end = rest.iter().position(|byte| *byte == b';').ok_or_else(cut_short)?;
+        let facts = std::str::from_utf8(&rest[..end]).map_err(damaged)?;
+        each(key(digest, id, facts)?);
+        packed = &rest[end + 1..];
+    }
+    Ok(())
+}
+
+fn key(digest: &[u8; 32], id: &[u8; 16], facts: &str) -> Result<FeedKey, StoreError> {
+    let mut facts = facts.split(',');
+    let mut next = || facts.next().ok_or_else(cut_short);
+    Ok(FeedKey {
+        digest: KeyDigest::from_bytes(*digest),
+        id: KeyId::from_entropy(*id),
+        number: word(next()?)?,
+        project: word(next()?)?,
+        policy: word(next()?)?,
+        expires_at: match next()? {
+            "" => None,
+            micros => Some(Timestamp::from_micros(word(micros)?)),
+        },
+        standing: standing(next()?)?,
+        kind: word(next()?)?,
+        environment: word(next()?)?,
+        deleted: next()? == "1",
+    })
+}
+
+fn cut_short() -> StoreError {
+    damaged("a key that is cut short")
+}

@@ -1,0 +1,54 @@
+//! What was counted. Batches of events come in as they are (`append`, form in `codec`) and are durable at once; adding
+//! them up by minute, hour and day is done later, many batches at a time (`roll_up`), and before anybody asks (`query`, `operations`).
+//!
+//! A batch is known by its node and sequence, so that one that is sent again is not counted again.
+
+mod append;
+mod codec;
+mod operations;
+mod query;
+mod roll_up;
+
+use std::sync::Arc;
+
+use crate::db::{Base, Columns, sql};
+use crate::hold::Hold;
+use crate::{LabelRow, StoreError};
+
+/// What was counted. Cheap to clone; all clones share one pool.
+#[derive(Clone)]
+pub struct Ledger(Arc<LedgerParts>);
+
+struct LedgerParts {
+    base: Base,
+    hold: Hold,
+}
+
+impl Ledger {
+    pub(crate) fn new(base: Base, hold: Hold) -> Self {
+        Self(Arc::new(LedgerParts { base, hold }))
+    }
+
+    pub(crate) fn hold(&self) -> &Hold {
+        &self.0.hold
+    }
+
+    /// Every label, by number.
+    pub async fn labels(&self) -> Result<Vec<LabelRow>, StoreError> {
+        let rows = sql("SELECT number, api, text FROM labels ORDER BY number")
+            .fetch_all(&mut self.0.base.read().await?)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let mut row = Columns::of(row);
+                Ok(LabelRow { number: row.number()?, api: row.number()?, text: row.text()? })
+            })
+            .collect()
+    }
+
+    /// Closes the file, and lets go of the folder once the catalogue is closed as well.
+    pub async fn close(&self) {
+        self.0.base.close().await;
+        self.0.hold.release();
+    }
+}

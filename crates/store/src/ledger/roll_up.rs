@@ -1,0 +1,164 @@
+//! Adding batches up by minute, hour and day, in transactions that take the batches away as they add their counts: a
+//! crash neither loses nor doubles any.
+
+use keystile_core::usage::{Bucket, Dimensions, Rows, UsageEvent, fold};
+
+use super::{Ledger, codec};
+use crate::StoreError;
+use crate::db::{Columns, Connection, sql};
+
+/// Batches in one transaction. A minute's worth of one node; more would hold up new batches for too long.
+const BATCHES: u32 = 600;
+/// Bytes of batches in one transaction: what is unpacked of them stays a small part of memory.
+const BATCH_BYTES: usize = 8 << 20;
+/// Rows in one statement: 12 arguments each of the 32,766 that SQLite takes.
+const ROWS: usize = 500;
+
+/// Which batch.
+#[derive(Clone, Copy)]
+struct Place {
+    node: i64,
+    sequence: i64,
+}
+
+impl Ledger {
+    /// Adds the batches up by minute, hour and day, and lets go of them; returns how many events.
+    ///
+    /// # Errors
+    /// If the file can't be read or written; what was added up until then is kept, and the rest is for the next time.
+    pub async fn roll_up(&self) -> Result<u64, StoreError> {
+        let mut events = 0;
+        // Asked without a transaction first: mostly there is nothing to do, and writers needn't wait for that.
+        while self.has_batches().await? {
+            events += self.roll_up_some().await?;
+        }
+        Ok(events)
+    }
+
+    async fn has_batches(&self) -> Result<bool, StoreError> {
+        let any = sql("SELECT sequence FROM batches LIMIT 1");
+        Ok(any.fetch_optional(&mut self.0.base.read().await?).await?.is_some())
+    }
+
+    /// As many batches as one transaction takes.
+    async fn roll_up_some(&self) -> Result<u64, StoreError> {
+        let mut transaction = self.0.base.write().await?;
+        let db = &mut *transaction;
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        for place in places(db).await? {
+            let row = sql("SELECT events FROM batches WHERE node = ? AND sequence = ?")
+                .bind(place.node)
+                .bind(place.sequence)
+                .fetch_one(&mut *db)
+                .await?;
+            let mut row = Columns::of(&row);
+            let batch = row.blob()?;
+            bytes += batch.len();
+            match codec::decode(batch) {
+                Ok(more) => events.extend(more),
+                Err(cause) => set_aside(db, place, &cause.to_string()).await?,
+            }
+            sql("DELETE FROM batches WHERE node = ? AND sequence = ?")
+                .bind(place.node)
+                .bind(place.sequence)
+                .execute(&mut *db)
+                .await?;
+            if bytes >= BATCH_BYTES {
+                break;
+            }
+        }
+        let minutes = fold(Bucket::Minute, &events);
+        let hours = coarser(Bucket::Hour, &minutes);
+        let days = coarser(Bucket::Day, &hours);
+        for (bucket, rows) in [(Bucket::Minute, minutes), (Bucket::Hour, hours), (Bucket::Day, days)] {
+            add(db, bucket, rows).await?;
+        }
+        transaction.commit().await?;
+        Ok(events.len() as u64)
+    }
+}
+
+async fn places(db: &mut Connection) -> Result<Vec<Place>, StoreError> {
+    let rows =
+        sql("SELECT node, sequence FROM batches ORDER BY node, sequence LIMIT ?").bind(BATCHES).fetch_all(db).await?;
+    rows.iter()
+        .map(|row| {
+            let mut row = Columns::of(row);
+            Ok(Place { node: row.integer()?, sequence: row.integer()? })
+        })
+        .collect()
+}
+
+/// Keeps a batch that can't be read for somebody to look at, and says so.
+async fn set_aside(db: &mut Connection, place: Place, cause: &str) -> Result<(), StoreError> {
+    let (node, sequence) = (place.node.cast_unsigned(), place.sequence.cast_unsigned());
+    tracing::error!(node, sequence, cause, "a batch of usage can't be read; it is kept in the table broken_batches");
+    sql("INSERT INTO broken_batches (node, sequence, events, cause) \
+         SELECT node, sequence, events, ? FROM batches WHERE node = ? AND sequence = ?")
+    .bind(cause)
+    .bind(place.node)
+    .bind(place.sequence)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Rows of a longer time, added up from rows of a shorter one: there are far fewer of these than of events.
+fn coarser(bucket: Bucket, rows: &Rows) -> Rows {
+    let rows: Vec<UsageEvent> = rows
+        .iter()
+        .map(|((at, dimensions), counts)| UsageEvent { at: *at, dimensions: *dimensions, counts: *counts })
+        .collect();
+    fold(bucket, &rows)
+}
+
+/// Adds rows to a table, in the order of its key.
+async fn add(db: &mut Connection, bucket: Bucket, rows: Rows) -> Result<(), StoreError> {
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    let order = |of: &Dimensions| (of.organization, of.project, of.key, of.api, of.label, of.code, of.status);
+    rows.sort_unstable_by_key(|((start, of), _)| (*start, order(of)));
+    for chunk in rows.chunks(ROWS) {
+        let query = sql(upsert(bucket, chunk.len()));
+        let mut query = if chunk.len() == ROWS { query } else { query.seldom() };
+        for ((start, of), counts) in chunk {
+            query = query.bind(start.as_micros());
+            for number in [of.organization, of.project, of.key, of.api, of.label] {
+                query = query.bind(number);
+            }
+            query = query.bind(of.code as u8).bind(of.status);
+            for count in [counts.calls, counts.latency_us, counts.bytes_in, counts.bytes_out] {
+                query = query.bind(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+        }
+        query.execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+/// The table of a bucket.
+pub(super) const fn table(bucket: Bucket) -> &'static str {
+    match bucket {
+        Bucket::Minute => "usage_minute",
+        Bucket::Hour => "usage_hour",
+        Bucket::Day => "usage_day",
+    }
+}
+
+fn upsert(bucket: Bucket, rows: usize) -> String {
+    // A sum that can't be held would fail, or become a floating-point number; it stays at the greatest instead.
+    let (table, most) = (table(bucket), i64::MAX);
+    let sums = ["calls", "latency_us", "bytes_in", "bytes_out"].map(|count| {
+        format!(
+            "{count} = CASE WHEN {table}.{count} > {most} - excluded.{count} THEN {most} \
+             ELSE {table}.{count} + excluded.{count} END"
+        )
+    });
+    let sums = sums.join(", ");
+    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
+    format!(
+        "INSERT INTO {table} (start, organization, project, key, api, label, code, status, calls, latency_us, bytes_in, \
+         bytes_out) VALUES {values} \
+         ON CONFLICT (start, organization, project, key, api, label, code, status) DO UPDATE SET {sums}"
+    )
+}

@@ -1,0 +1,209 @@
+//! The engine of many machines: PostgreSQL 13 or newer. The catalogue is in the schema `keystile` of a database, the
+//! ledger in `keystile_usage`; nothing else of that database is touched.
+//!
+//! Changes of all processes wait for one another by an advisory lock, which each holds until its transaction ends: so the
+//! audit chain has one end, and of two revisions the smaller one is always to be seen first.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Postgres};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::OpenError;
+use crate::db::told;
+
+/// How long a change waits for its turn. Longer than the largest import takes.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection may take: the library tries again and again while the server is away.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
+/// Readers at a time.
+const READERS: u32 = 8;
+/// A connection that has nothing to do is closed after this time.
+const IDLE: Duration = Duration::from_secs(300);
+/// How often, and how long apart, a lock is asked for that another process has: one that just ended may still have it.
+const TRIES: u32 = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(250);
+/// Our name in the server's list of connections.
+const NAME: &str = "keystile";
+/// The lock of the process that uses the database: `KSTL` and 1.
+const IN_USE: i64 = 0x4B53_544C_0000_0001;
+
+/// Where a database is: a URL `postgres://user:password@host:port/name`. It never shows its password.
+#[derive(Clone)]
+pub struct Url {
+    text: String,
+    options: Box<PgConnectOptions>,
+}
+
+impl PartialEq for Url {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Url {}
+
+impl FromStr for Url {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            return Err("a database is written postgres://user:password@host:port/name".to_owned());
+        }
+        // What the library says of it could hold the password.
+        let options = PgConnectOptions::from_str(text)
+            .map_err(|_| "this is no URL of a database; write postgres://user:password@host:port/name".to_owned())?;
+        Ok(Self { text: text.to_owned(), options: Box::new(options.application_name(NAME)) })
+    }
+}
+
+impl std::fmt::Display for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let options = &self.options;
+        let name = options.get_database().unwrap_or(options.get_username());
+        write!(f, "postgres://{}:{}/{name}", options.get_host(), options.get_port())
+    }
+}
+
+impl std::fmt::Debug for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Url({self})")
+    }
+}
+
+impl Url {
+    pub(crate) fn unreadable(&self, error: &sqlx::Error) -> OpenError {
+        OpenError::Unreadable { folder: self.to_string(), cause: told(error) }
+    }
+}
+
+/// What is kept in a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Catalog,
+    Usage,
+}
+
+impl Part {
+    const fn schema(self) -> &'static str {
+        match self {
+            Self::Catalog => "keystile",
+            Self::Usage => "keystile_usage",
+        }
+    }
+
+    /// Begins a transaction that writes; nothing comes between it and its end. The locks are `KSTL` and 2, and 3.
+    const fn begin(self) -> &'static str {
+        match self {
+            Self::Catalog => {
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '60s'; \
+                 SELECT pg_advisory_xact_lock(5427774661305827330)"
+            }
+            Self::Usage => {
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '60s'; \
+                 SELECT pg_advisory_xact_lock(5427774661305827331)"
+            }
+        }
+    }
+}
+
+/// One schema of a database, with its connections. Cheap to clone; all clones share them.
+#[derive(Clone)]
+pub(crate) struct Database {
+    part: Part,
+    writer: PgPool,
+    readers: PgPool,
+    /// Whose turn it is to write. Waiting for that is not waiting for a connection.
+    turn: Arc<Semaphore>,
+}
+
+impl Database {
+    /// Opens it; makes the schema if it is not there.
+    pub(crate) async fn open(url: &Url, part: Part) -> Result<Self, sqlx::Error> {
+        let options = PgConnectOptions::clone(&url.options).options([("search_path", part.schema())]);
+        let writer = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(CONNECTION_TIMEOUT)
+            .connect_with(options.clone())
+            .await?;
+        let make = match part {
+            Part::Catalog => "CREATE SCHEMA IF NOT EXISTS keystile",
+            Part::Usage => "CREATE SCHEMA IF NOT EXISTS keystile_usage",
+        };
+        sqlx::raw_sql(make).execute(&writer).await?;
+        let readers = PgPoolOptions::new()
+            .max_connections(READERS)
+            .min_connections(0)
+            .idle_timeout(IDLE)
+            .acquire_timeout(CONNECTION_TIMEOUT)
+            .connect_lazy_with(options.options([("default_transaction_read_only", "on")]));
+        Ok(Self { part, writer, readers, turn: Arc::new(Semaphore::new(1)) })
+    }
+
+    /// Whether a database has both schemas.
+    pub(crate) async fn is_there(url: &Url) -> Result<bool, sqlx::Error> {
+        let mut connection = url.options.connect().await?;
+        let found: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_namespace WHERE nspname IN ($1, $2)")
+            .bind(Part::Catalog.schema())
+            .bind(Part::Usage.schema())
+            .fetch_one(&mut connection)
+            .await?;
+        Ok(found == 2)
+    }
+
+    pub(crate) async fn read(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        self.readers.acquire().await
+    }
+
+    /// The connection that writes, and the turn to do so.
+    pub(crate) async fn writer(&self) -> Result<(PoolConnection<Postgres>, Turn), sqlx::Error> {
+        let turn = timeout(QUEUE_TIMEOUT, self.turn.clone().acquire_owned());
+        let turn = turn.await.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
+        Ok((self.writer.acquire().await?, Turn { _permit: turn }))
+    }
+
+    pub(crate) const fn begin(&self) -> &'static str {
+        self.part.begin()
+    }
+
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// The turn to write, until it is dropped.
+pub(crate) struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The right to use a database, as long as its connection lasts. Other processes are refused: limits are counted in the
+/// memory of one.
+pub(crate) struct Lock {
+    _connection: PgConnection,
+}
+
+impl Lock {
+    /// Takes it.
+    pub(crate) async fn take(url: &Url) -> Result<Self, OpenError> {
+        let unreadable = |error: sqlx::Error| url.unreadable(&error);
+        let mut connection = url.options.connect().await.map_err(unreadable)?;
+        for _ in 0..TRIES {
+            let is_taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+                .bind(IN_USE)
+                .fetch_one(&mut connection)
+                .await
+                .map_err(unreadable)?;
+            if is_taken {
+                return Ok(Self { _connection: connection });
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+        Err(OpenError::DatabaseInUse { database: url.to_string() })
+    }
+}

@@ -1,0 +1,84 @@
+//! The tables, as plain SQL in files of each engine's folder, and how a database of an older version is brought up to
+//! date.
+//!
+//! Each engine counts the steps that a database has seen; the same number means the same tables. A step is never edited
+//! once it was released: a change of the tables is a new file for each engine and a new line here.
+
+use sqlx::AssertSqlSafe;
+
+use crate::StoreError;
+use crate::db::{Connection, sql};
+
+/// The steps of a database, for each engine.
+pub(crate) struct Steps {
+    sqlite: &'static [&'static str],
+    postgres: &'static [&'static str],
+}
+
+/// Those of the catalogue.
+pub(crate) const CATALOG: Steps = Steps {
+    sqlite: &[
+        include_str!("sqlite/schema/catalog_1.sql"),
+        include_str!("sqlite/schema/catalog_2.sql"),
+        include_str!("sqlite/schema/catalog_3.sql"),
+    ],
+    postgres: &[
+        include_str!("postgres/schema/catalog_1.sql"),
+        include_str!("postgres/schema/catalog_2.sql"),
+        include_str!("postgres/schema/catalog_3.sql"),
+    ],
+};
+/// Those of the ledger.
+pub(crate) const USAGE: Steps = Steps {
+    sqlite: &[include_str!("sqlite/schema/usage_1.sql")],
+    postgres: &[include_str!("postgres/schema/usage_1.sql")],
+};
+
+impl Steps {
+    /// The newest version of the tables that is known here.
+    pub(crate) const fn known(&self) -> u32 {
+        self.sqlite.len() as u32
+    }
+
+    /// Takes the steps that are missing. The caller has a transaction open, so a crash leaves the database as it was.
+    pub(crate) async fn migrate(&self, db: &mut Connection) -> Result<(), StoreError> {
+        let seen = version(db).await? as usize;
+        let steps = match db {
+            Connection::Sqlite(_) => self.sqlite,
+            Connection::Postgres { .. } => self.postgres,
+        };
+        for (place, step) in steps.iter().enumerate().skip(seen) {
+            db.raw(step).await?;
+            keep_version(db, place + 1).await?;
+        }
+        Ok(())
+    }
+}
+
+/// How many steps a database has seen; 0 for one that was never filled.
+pub(crate) async fn version(db: &mut Connection) -> Result<u32, StoreError> {
+    match db {
+        Connection::Sqlite(_) => sql("PRAGMA user_version").fetch_number(db).await,
+        Connection::Postgres { .. } => {
+            let is_there = sql(
+                "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'schema_version'",
+            );
+            if is_there.fetch_number::<u32>(db).await? == 0 {
+                return Ok(0);
+            }
+            Ok(sql("SELECT version FROM schema_version").fetch_number_if_any(db).await?.unwrap_or(0))
+        }
+    }
+}
+
+async fn keep_version(db: &mut Connection, version: usize) -> Result<(), StoreError> {
+    match db {
+        Connection::Sqlite(db) => {
+            sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA user_version = {version}"))).execute(&mut **db).await?;
+        }
+        Connection::Postgres { .. } => {
+            sql("UPDATE schema_version SET version = ?").bind(version as i64).execute(db).await?;
+        }
+    }
+    Ok(())
+}

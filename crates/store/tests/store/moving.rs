@@ -1,0 +1,152 @@
+//! Moving an installation between engines, and what `status` and `migrate` say of one.
+
+use std::path::Path;
+
+use keystile_core::api::SecretName;
+use keystile_core::code::Code;
+use keystile_core::usage::{Counts, Dimensions, UsageEvent};
+use keystile_store::copy::{Copied, CopyError};
+use keystile_store::records::NewKey;
+use keystile_store::upkeep::{self, Kept};
+use keystile_store::{Change, GroupBy, LabelRow, OpenError, Store, UsageQuery};
+use tempfile::TempDir;
+
+use crate::world::{ENGINES, Engine, NOW, World, new_key, policy, url};
+
+/// Where the installation of a folder is.
+fn kept(engine: Engine, folder: &Path) -> Kept {
+    match engine {
+        Engine::Sqlite => Kept::Folder(folder.join("data")),
+        Engine::Postgres => Kept::Database(url(folder)),
+    }
+}
+
+/// A world with something in every table that can have something.
+async fn full(engine: Engine) -> World {
+    let world = World::new(engine).await;
+    let keys: Vec<NewKey> = (0..1_201).map(|n| new_key(&world.catalog, &format!("moved {n} \u{1f511}"))).collect();
+    let change = Change::ImportKeys { project: world.mine.project, keys, policy: policy("pets.read") };
+    world.apply(change).await.unwrap();
+    let name: SecretName = "header:x-secret".parse().unwrap();
+    let sealed = world.catalog.seal_api_secret(world.mine.api, &name, b"hidden", [7; 12]);
+    world.apply(Change::SetApiSecret { api: world.mine.api, name, sealed }).await.unwrap();
+    let gone = world.add_key("deleted").await;
+    world.apply(Change::DeleteKey { id: gone }).await.unwrap();
+    world.revoke(world.mine.key).await;
+    let label = LabelRow { number: 9, api: 1, text: "GET /pets/{id}".to_owned() };
+    let dimensions =
+        Dimensions { organization: 1, api: 1, project: 1, key: 1, label: 9, code: Code::Allowed, status: 200 };
+    let event = UsageEvent { at: NOW, dimensions, counts: Counts { calls: 1, ..Counts::default() } };
+    world.ledger.append(1, 1, &[label], &[event; 7]).await.unwrap();
+    world.ledger.roll_up().await.unwrap();
+    world.ledger.append(1, 2, &[], &[event; 3]).await.unwrap();
+    world
+}
+
+async fn copy(from: &Kept, to: &Kept) -> Result<Vec<Copied>, CopyError> {
+    let mut tables = Vec::new();
+    upkeep::copy(from, to, &mut |table| tables.push(table.clone())).await?;
+    Ok(tables)
+}
+
+#[tokio::test]
+async fn an_installation_moves_between_engines_and_goes_on_there() {
+    for (one, other) in ENGINES.iter().flat_map(|one| ENGINES.iter().map(move |other| (*one, *other))) {
+        let world = full(one).await;
+        let (organization, theirs) = (world.mine.id, world.theirs.id);
+        let (api, revoked, project) = (world.mine.api, world.mine.key, world.mine.project);
+        let revision = world.catalog.revision().await.unwrap();
+        let before = world.catalog.feed_after(0, u32::MAX).await.unwrap();
+        let folder = world.close().await;
+
+        let place = TempDir::new().unwrap();
+        std::fs::copy(folder.path().join("root.key"), place.path().join("root.key")).unwrap();
+        let tables = copy(&kept(one, folder.path()), &kept(other, place.path())).await.unwrap();
+        let rows = |name: &str| tables.iter().find(|table| table.table == name).unwrap().rows;
+        assert_eq!((rows("keys"), rows("api_secrets"), rows("batches")), (1_204, 1, 1), "{one:?} to {other:?}");
+        assert!(tables.iter().all(|table| table.rows > 0 || ["broken_batches", "idempotency"].contains(&table.table)));
+
+        let Store { catalog, ledger } = other.open(place.path()).await.unwrap();
+        assert_eq!(catalog.verify_audit().await.unwrap(), None);
+        assert_eq!(catalog.revision().await.unwrap(), revision);
+        assert_eq!(catalog.feed_after(0, u32::MAX).await.unwrap(), before);
+        assert_eq!(catalog.count_keys(theirs).await.unwrap(), 1);
+        let number = catalog.api(organization, api).await.unwrap().unwrap().number;
+        let secrets = catalog.feed_api_secrets(number, api).await.unwrap().unwrap();
+        assert_eq!(&*secrets[0].value, b"hidden", "the same root key opens it");
+        let query = UsageQuery {
+            from: NOW,
+            until: NOW.plus_secs(60),
+            bucket: None,
+            by: GroupBy { label: true, ..GroupBy::default() },
+            api: None,
+            project: None,
+            key: None,
+            code: None,
+            organizations: Vec::new(),
+            after: 0,
+            limit: 10,
+        };
+        let usage = ledger.usage(&query).await.unwrap();
+        assert_eq!((usage[0].label.as_deref(), usage[0].counts.calls), (Some("GET /pets/{id}"), 10));
+
+        // And on it goes: new rows get numbers of their own.
+        let author = crate::world::author(organization);
+        let key = new_key(&catalog, "made after the move");
+        let id = key.id;
+        let last = catalog.last_key_number().await.unwrap();
+        catalog.apply(&author, Change::CreateKey { project, key, policy: policy("pets.read") }).await.unwrap();
+        assert_eq!(catalog.key(organization, id).await.unwrap().unwrap().number, last + 1);
+        assert!(catalog.key(organization, revoked).await.unwrap().is_some());
+        let again = NewKey { id, ..new_key(&catalog, "moved 5 \u{1f511}") };
+        let change = Change::CreateKey { project, key: again, policy: policy("pets.read") };
+        assert!(catalog.apply(&author, change).await.is_err(), "a text that moved is known");
+        catalog.close().await;
+        ledger.close().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_copied_over_anything_nor_out_of_use_nor_from_nowhere() {
+    for engine in ENGINES {
+        let world = World::new(*engine).await;
+        let here = kept(*engine, world.folder.path());
+        let place = TempDir::new().unwrap();
+        let there = kept(Engine::Sqlite, place.path());
+        let in_use = copy(&here, &there).await.unwrap_err();
+        assert!(
+            matches!(in_use, CopyError::Open(OpenError::InUse { .. } | OpenError::DatabaseInUse { .. })),
+            "{engine:?}: {in_use}"
+        );
+        assert!(!place.path().join("data").exists(), "nothing was made");
+        let folder = world.close().await;
+        let other = World::new(*engine).await.close().await;
+        for to in [&here, &kept(*engine, other.path())] {
+            let refused = copy(&here, to).await.unwrap_err();
+            assert!(matches!(refused, CopyError::NotEmpty(_)), "{engine:?}: {refused}");
+        }
+        let nowhere = TempDir::new().unwrap();
+        let refused = copy(&kept(*engine, nowhere.path()), &there).await.unwrap_err();
+        assert!(matches!(refused, CopyError::Nothing(_)), "{engine:?}: {refused}");
+        drop(folder);
+    }
+}
+
+#[tokio::test]
+async fn status_counts_while_a_server_uses_it_and_migrate_waits_for_nobody() {
+    for engine in ENGINES {
+        let world = full(*engine).await;
+        let kept = kept(*engine, world.folder.path());
+        let status = upkeep::status(&kept).await.unwrap();
+        assert!(status.catalog.is_current() && status.usage.is_current());
+        assert_eq!(status.revision, world.catalog.revision().await.unwrap());
+        assert!(status.rows.contains(&("keys", 1_203)) && status.rows.contains(&("APIs", 2)), "{:?}", status.rows);
+        assert!(upkeep::migrate(&kept).await.is_err(), "it is in use");
+        let _folder = world.close().await;
+        assert!(upkeep::migrate(&kept).await.unwrap().unwrap().iter().all(|version| version.is_current()));
+        let nowhere = TempDir::new().unwrap();
+        let nowhere = self::kept(Engine::Sqlite, nowhere.path());
+        assert_eq!(upkeep::status(&nowhere).await.unwrap().catalog.found, 0);
+        assert_eq!(upkeep::migrate(&nowhere).await.unwrap(), None);
+    }
+}
