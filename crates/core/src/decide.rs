@@ -13,6 +13,7 @@ use crate::id::OrganizationId;
 use crate::key::{KeyKind, Standing};
 use crate::limit::{LimitRule, MAX_RULES, Reading, Weighed};
 use crate::media::MediaTypes;
+use crate::permission::PermissionQuery;
 use crate::policy::Policy;
 use crate::time::Timestamp;
 
@@ -44,6 +45,8 @@ pub enum Target<'a> {
         activation: Option<ActivationState>,
         /// The types of bodies that it takes; `None` for all.
         request_types: Option<&'a MediaTypes>,
+        /// What the operation that is called asks of the key; `None` for nothing.
+        needs: Option<&'a PermissionQuery>,
     },
     /// The management API of this installation.
     Management,
@@ -177,10 +180,14 @@ fn judge(step: Step, key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Co
             Target::Api { .. } | Target::Management | Target::KeyAlone => Code::Allowed,
         },
         Step::Restrictions => key.policy.restrictions.judge(facts).err().unwrap_or(Code::Allowed),
-        Step::Permissions => match facts.needs {
-            Some(needs) if !needs.allows(&key.policy.permissions) => Code::PermissionMissing,
-            Some(_) | None => Code::Allowed,
-        },
+        Step::Permissions => {
+            let of_operation = match target {
+                Target::Api { needs, .. } => needs,
+                Target::Management | Target::KeyAlone => None,
+            };
+            let has = |needs: Option<&PermissionQuery>| needs.is_none_or(|needs| needs.allows(&key.policy.permissions));
+            if has(facts.needs) & has(of_operation) { Code::Allowed } else { Code::PermissionMissing }
+        }
         Step::Limits => Code::Allowed,
     }
 }
@@ -245,7 +252,7 @@ mod tests {
     const OURS: OrganizationId = OrganizationId::from_entropy([1; 16]);
     const THEIRS: OrganizationId = OrganizationId::from_entropy([2; 16]);
 
-    fn code<'t>(change: impl FnOnce(&mut Key<'_>, &mut Target<'t>, &mut Facts<'_>)) -> Code {
+    fn code<'t>(change: impl FnOnce(&mut Key<'_>, &mut Target<'t>, &mut Facts<'t>)) -> Code {
         let policy = Policy { permissions: vec!["pets.*".parse().unwrap()], ..Policy::default() };
         let mut key = Key {
             standing: Standing::Active,
@@ -259,6 +266,7 @@ mod tests {
             active: true,
             activation: Some(ActivationState::Approved),
             request_types: None,
+            needs: None,
         };
         let mut facts = Facts::at(Moment { wall: NOW, ticks: Ticks::from_nanos(1) });
         change(&mut key, &mut target, &mut facts);
@@ -270,7 +278,8 @@ mod tests {
 
     fn activation(state: Option<ActivationState>) -> Code {
         code(|_, target, _| {
-            *target = Target::Api { organization: OURS, active: true, activation: state, request_types: None }
+            *target =
+                Target::Api { organization: OURS, active: true, activation: state, request_types: None, needs: None }
         })
     }
 
@@ -300,7 +309,13 @@ mod tests {
         assert_eq!(
             code(|key, target, _| {
                 key.organization = THEIRS;
-                *target = Target::Api { organization: OURS, active: false, activation: None, request_types: None };
+                *target = Target::Api {
+                    organization: OURS,
+                    active: false,
+                    activation: None,
+                    request_types: None,
+                    needs: None,
+                };
             }),
             Code::KeyUnknown
         );
@@ -324,7 +339,13 @@ mod tests {
     fn what_the_api_does_not_take_is_asked_before_what_the_key_may_send() {
         let json = MediaTypes::try_from(vec!["application/json".to_owned()]).unwrap();
         let approved = Some(ActivationState::Approved);
-        let of = |request_types| Target::Api { organization: OURS, active: true, activation: approved, request_types };
+        let of = |request_types| Target::Api {
+            organization: OURS,
+            active: true,
+            activation: approved,
+            request_types,
+            needs: None,
+        };
         assert_eq!(
             code(|_, target, _| *target = of(Some(&json))),
             Code::MediaTypeUnsupported,
@@ -346,6 +367,23 @@ mod tests {
         };
         let facts = Facts { needs: Some(&query), ..Facts::at(Moment { wall: NOW, ticks: Ticks::from_nanos(1) }) };
         assert_eq!(admit(&key, Target::KeyAlone, &facts).err(), Some(Code::PermissionMissing));
+    }
+
+    #[test]
+    fn what_an_operation_asks_of_the_key_is_asked_as_well() {
+        let [has, lacks] = ["pets.read", "shop.sell"].map(|text| text.parse::<PermissionQuery>().unwrap());
+        let asked = |question, operation| {
+            code(|_, target, facts| {
+                facts.needs = question;
+                let Target::Api { needs, .. } = target else { return };
+                *needs = operation;
+            })
+        };
+        assert_eq!(asked(None, Some(&has)), Code::Allowed);
+        assert_eq!(asked(None, Some(&lacks)), Code::PermissionMissing);
+        assert_eq!(asked(Some(&has), Some(&lacks)), Code::PermissionMissing);
+        assert_eq!(asked(Some(&lacks), Some(&has)), Code::PermissionMissing);
+        assert_eq!(asked(Some(&has), Some(&has)), Code::Allowed);
     }
 
     #[test]

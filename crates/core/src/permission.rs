@@ -108,6 +108,50 @@ impl PermissionQuery {
     }
 }
 
+impl PermissionQuery {
+    /// Nothing answers it with yes.
+    pub const fn never() -> Self {
+        Self::Any(Vec::new())
+    }
+
+    /// The part of the question that the granted permissions do not answer; `None` if they answer all of it.
+    pub fn missing(&self, granted: &[Permission]) -> Option<Self> {
+        if self.allows(granted) {
+            return None;
+        }
+        match self {
+            Self::Has(_) => Some(self.clone()),
+            Self::All(parts) => {
+                let mut missing: Vec<Self> = parts.iter().filter_map(|part| part.missing(granted)).collect();
+                Some(if missing.len() == 1 { missing.remove(0) } else { Self::All(missing) })
+            }
+            // Any one of them would do, each as far as it is missing.
+            Self::Any(parts) => Some(Self::Any(parts.iter().filter_map(|part| part.missing(granted)).collect())),
+        }
+    }
+}
+
+/// As it is read.
+impl fmt::Display for PermissionQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (parts, between) = match self {
+            Self::Has(needed) => return f.write_str(needed),
+            Self::All(parts) => (parts, " AND "),
+            Self::Any(parts) => (parts, " OR "),
+        };
+        for (place, part) in parts.iter().enumerate() {
+            if place > 0 {
+                f.write_str(between)?;
+            }
+            match part {
+                Self::Any(_) if between == " AND " => write!(f, "({part})")?,
+                _ => part.fmt(f)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl FromStr for PermissionQuery {
     type Err = PermissionError;
 
@@ -187,6 +231,25 @@ mod tests {
         assert!(!allows(&["a"], "(a OR b) AND c"));
         assert!(allows(&["b", "c"], "a and (b or c) or b AND c"));
         assert!(!allows(&[], "a"));
+    }
+
+    #[test]
+    fn what_is_missing_is_the_part_that_would_be_enough() {
+        for (granted, question, missing) in [
+            (&["a"][..], "a", None),
+            (&[], "a", Some("a")),
+            (&["a"], "a AND b AND c", Some("b AND c")),
+            (&["a"], "a AND (b OR c)", Some("b OR c")),
+            (&["x"], "a AND b OR x AND y", Some("a AND b OR y")),
+            (&["pets.*"], "pets.read AND orders.read", Some("orders.read")),
+            (&[], "(a OR b) AND c", Some("(a OR b) AND c")),
+        ] {
+            let granted: Vec<Permission> = granted.iter().map(|text| text.parse().unwrap()).collect();
+            let question: PermissionQuery = question.parse().unwrap();
+            assert_eq!(question.missing(&granted).map(|part| part.to_string()).as_deref(), missing, "{question}");
+            assert_eq!(question.to_string().parse(), Ok(question), "it reads what it writes");
+        }
+        assert!(!PermissionQuery::never().allows(&["*".parse().unwrap()]));
     }
 
     #[test]

@@ -11,10 +11,13 @@ use keystile_core::operation::{MAX_OPERATIONS, TemplateError};
 use serde::{Deserialize, Serialize};
 
 mod paths;
+pub mod rights;
 #[cfg(test)]
 mod tests;
 
 use paths::{Components, Paths};
+use rights::Rights;
+use serde_json::Value;
 
 /// A document is at most this long: GitHub's, one of the largest there is, has 13 MB.
 pub const MAX_DOCUMENT_BYTES: usize = 32 * 1024 * 1024;
@@ -47,6 +50,12 @@ pub struct ApiDocument {
     pub operations: Vec<DocumentedOperation>,
     /// The operations that were left out.
     pub skipped: Vec<SkippedOperation>,
+    /// What `security` says for operations that do not say it themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<Value>,
+    /// Whether what it says of rights was read; versions that did not know of them kept documents too.
+    #[serde(default)]
+    pub has_rights: bool,
 }
 
 /// A method on a path.
@@ -56,6 +65,9 @@ pub struct DocumentedOperation {
     pub method: Method,
     /// The path as documented, such as `/pets/{id}`, relative to the API's path prefix.
     pub template: String,
+    /// What it says of rights.
+    #[serde(flatten)]
+    pub rights: Rights,
 }
 
 /// A method on a path that no call is matched with.
@@ -204,6 +216,8 @@ impl ApiDocument {
             version: name("version", info.version)?,
             operations: found.operations,
             skipped: found.skipped,
+            security: document.security.map(rights::bounded),
+            has_rights: true,
         })
     }
 }
@@ -216,6 +230,7 @@ struct Document {
     info: Option<Info>,
     paths: Option<Paths>,
     components: Option<Components>,
+    security: Option<Value>,
 }
 
 #[derive(Deserialize)]

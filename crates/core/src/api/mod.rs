@@ -20,7 +20,7 @@ mod target;
 mod upstream;
 
 pub use key_location::KeyLocation;
-pub use open::{OpenOperation, UnknownOperations, open_table};
+pub use open::{OpenOperation, OperationPermissions, UnknownOperations, open_table};
 pub use route::{Host, PathPrefix};
 pub use secret::{MAX_SECRET_BYTES, MAX_SECRETS, SecretName};
 pub use target::{CheckPath, HealthCheck, MAX_TARGETS, Target, TargetAddress};
@@ -143,6 +143,9 @@ pub struct ApiSettings {
     /// What becomes of calls that the document does not have.
     #[serde(default)]
     pub unknown_operations: UnknownOperations,
+    /// Where the document says what a key must be allowed for each operation.
+    #[serde(default)]
+    pub operation_permissions: OperationPermissions,
     /// Whether answers to calls with a key may be kept by caches for others.
     #[serde(default)]
     pub shared_caching: bool,
@@ -236,6 +239,7 @@ impl ApiSettings {
             open_operations: Vec::new(),
             anonymous_rate_limits: Vec::new(),
             unknown_operations: UnknownOperations::default(),
+            operation_permissions: OperationPermissions::default(),
             shared_caching: false,
             require_tls: false,
             require_client_certificate: false,
@@ -298,6 +302,16 @@ impl ApiSettings {
             if value.is_some_and(|number| !(1..=most).contains(&number)) {
                 return wrong(format!("{name} is 1 to {most}, which is what the server takes, or null for that"));
             }
+        }
+        if self.operation_permissions != OperationPermissions::Off
+            && self.unknown_operations != UnknownOperations::Refuse
+        {
+            return wrong(
+                "operation_permissions needs unknown_operations to be refuse: what the document does not have would need no permission",
+            );
+        }
+        if self.operation_permissions != OperationPermissions::Off && self.access == Access::Open {
+            return wrong("operation_permissions needs access to be key: nobody in particular has no permissions");
         }
         if self.max_concurrent_calls.is_some_and(|most| !(1..=MAX_CONCURRENT_CALLS).contains(&most)) {
             return wrong(format!("max_concurrent_calls is 1 to {MAX_CONCURRENT_CALLS}, or null for as many as come"));

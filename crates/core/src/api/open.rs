@@ -67,6 +67,22 @@ pub enum UnknownOperations {
     Refuse,
 }
 
+/// Where it stands what a key must be allowed for each operation. In all but the first an operation's own
+/// `x-keystile-permission` goes before anything else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationPermissions {
+    /// Nowhere: a key that may call the API may call all of it.
+    #[default]
+    Off,
+    /// In `x-keystile-permission` alone.
+    Extension,
+    /// In the scopes of `security`, the operation's or else the document's.
+    Security,
+    /// In `tags`: `TAG.read` for GET, HEAD and OPTIONS, `TAG.write` for the others.
+    Tags,
+}
+
 /// Checks the limits of those who call without a key.
 pub(super) fn checked(limits: &[LimitRule]) -> Result<(), SettingError> {
     LimitRule::check_together(limits).map_err(|error| SettingError(format!("anonymous_rate_limits: {error}")))

@@ -38,6 +38,11 @@ pub enum Verb {
         /// Its id or name.
         api: String,
     },
+    /// List the operations of an API's OpenAPI document, and the permission that each asks of a key.
+    Operations {
+        /// Its id or name.
+        api: String,
+    },
     /// List what was called and is not in an API's OpenAPI document.
     UnknownOperations(api_operations::Ask),
     /// What an API has for its upstream: headers that calls get, a client certificate.
@@ -151,6 +156,9 @@ struct Settings {
     /// What becomes of calls that the OpenAPI document does not have.
     #[arg(long, value_name = "WHAT", value_parser = ["pass", "refuse"])]
     unknown_operations: Option<String>,
+    /// Where the OpenAPI document says what a key must be allowed for each operation; needs --unknown-operations refuse.
+    #[arg(long, value_name = "WHERE", value_parser = ["off", "extension", "security", "tags"])]
+    operation_permissions: Option<String>,
     /// Whether shared caches may keep answers to calls with a key.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     shared_caching: Option<bool>,
@@ -238,6 +246,7 @@ impl Settings {
             .with_list("open_operations", &self.open_operations)
             .with("anonymous_rate_limits", anonymous)
             .with("unknown_operations", self.unknown_operations)
+            .with("operation_permissions", self.operation_permissions)
             .with("shared_caching", self.shared_caching)
             .with("require_tls", self.require_tls)
             .with("cors", cors)
@@ -300,6 +309,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             let id = session.api(&ask.api)?;
             session.update(API, &id, fields.0)
         }
+        Verb::Operations { api } => api_operations::documented(&api, session),
         Verb::UnknownOperations(ask) => api_operations::run(&ask, session),
         Verb::Secret { verb } => api_secret::run(verb, session),
         Verb::Targets { api } => {

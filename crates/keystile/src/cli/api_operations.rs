@@ -1,4 +1,5 @@
-//! `keystile api unknown-operations`: what was called and is not in an API's OpenAPI document.
+//! `keystile api operations` and `unknown-operations`: what an API's OpenAPI document has, with the permissions that it
+//! asks of keys; and what was called and is not in it.
 
 use clap::Args;
 use serde_json::Value;
@@ -29,6 +30,18 @@ pub(super) fn run(ask: &Ask, session: &mut Session<'_>) -> Result<Exit, Fault> {
     let query: Vec<(&str, &str)> = query.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
     session.list_at("unknown operations", &format!("{}/{id}/unknown_operations", API.path), &query, &COLUMNS)
 }
+
+/// What the document has.
+pub(super) fn documented(api: &str, session: &mut Session<'_>) -> Result<Exit, Fault> {
+    let id = session.api(api)?;
+    session.list_at("operations", &format!("{}/{id}/operations", API.path), &[], &DOCUMENTED)
+}
+
+const DOCUMENTED: [Column; 3] = [
+    Column::left("METHOD", |operation, _| field(operation, "method")),
+    Column::left("PATH", |operation, _| field(operation, "path")),
+    Column::left("PERMISSION", |operation, _| field(operation, "permission")),
+];
 
 fn number(operation: &Value, name: &str) -> String {
     thousands(operation.get(name).and_then(Value::as_u64).unwrap_or(0))

@@ -102,7 +102,7 @@ impl Engine {
             return Verdict::without_key(Code::Stale);
         }
         let mut weights = Weights::new();
-        let admitted = admit(&decide_key(&key), target(door, &key), facts).map(|admission| {
+        let admitted = admit(&decide_key(&key), target(door, &key, facts), facts).map(|admission| {
             if known {
                 let (fingerprint, ticks) = (key.policy.fingerprint, facts.at.ticks);
                 self.counters.charge(key.index, &admission, fingerprint, ticks, &mut weights);
@@ -135,7 +135,7 @@ impl Engine {
         let (project, policy) = (self.snapshot.projects.get(entry.project), self.snapshot.policies.get(entry.policy));
         let (Some(project), Some(policy)) = (project.clone(), policy.clone()) else { return false };
         let key = Recognised { index: known.index, entry, project, policy };
-        admit(&decide_key(&key), target(Door::Api(api), &key), facts).is_ok()
+        admit(&decide_key(&key), target(Door::Api(api), &key, facts), facts).is_ok()
     }
 
     /// Says whose key it is, without deciding anything: for calls that are refused for another reason and still
@@ -147,7 +147,7 @@ impl Engine {
     /// The questions of a decision that was made, with their answers. Charges nothing.
     pub fn explain(&self, text: &str, door: Door<'_>, facts: &Facts<'_>, verdict: &Verdict) -> Vec<(Step, Code)> {
         let Some(key) = self.identify(text) else { return Vec::new() };
-        let mut steps = decide::trace(&decide_key(&key), target(door, &key), facts).to_vec();
+        let mut steps = decide::trace(&decide_key(&key), target(door, &key, facts), facts).to_vec();
         if steps.last().is_some_and(|(_, code)| code.is_allowed()) {
             steps.push((Step::Limits, verdict.code));
         }
@@ -198,13 +198,14 @@ fn decide_key(key: &Recognised) -> decide::Key<'_> {
     }
 }
 
-fn target<'a>(door: Door<'a>, key: &Recognised) -> Target<'a> {
+fn target<'a>(door: Door<'a>, key: &Recognised, facts: &Facts<'_>) -> Target<'a> {
     match door {
         Door::Api(api) => Target::Api {
             organization: api.organization,
             active: api.active,
             activation: key.project.activation(api.number),
             request_types: api.request_types.as_ref(),
+            needs: facts.method.zip(facts.path).and_then(|(method, path)| api.operations.needs(method, path)),
         },
         Door::Management => Target::Management,
         Door::KeyAlone => Target::KeyAlone,

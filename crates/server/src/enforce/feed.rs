@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
+use keystile_core::api::OperationPermissions;
 use keystile_core::operation::OperationTable;
+use keystile_core::permission::PermissionQuery;
 use keystile_core::time::Timestamp;
 use keystile_store::records::{Api, FeedKey, FeedProject};
 use keystile_store::{Catalog, Store, StoreError, Subject};
@@ -229,14 +231,17 @@ impl Feed {
             Some(_) => self.catalog.api_operations(api.number).await?,
             None => None,
         };
-        let operations = match document.as_deref().map(operation_table) {
-            Some(Some(table)) => Operations::documented(table, labels),
+        let by = api.settings.operation_permissions;
+        let operations = match document.as_deref().map(|json| operation_table(json, by)) {
+            Some(Some((table, needs))) => Operations::documented(table, needs, labels),
             Some(None) => {
                 tracing::error!(api = %api.id, "the kept document can't be read; calls are told apart by their paths");
                 Operations::Segments(labels.clone())
             }
             None => Operations::Segments(labels.clone()),
         };
+        // What nobody can read asks for nothing; then nobody may call.
+        let is_guarded = by == OperationPermissions::Off || matches!(operations, Operations::Documented { .. });
         let alive = state.alive.entry(api.number).or_default().clone();
         let opened = self.catalog.feed_api_secrets(api.number, api.id).await?;
         let secrets = opened
@@ -256,14 +261,17 @@ impl Feed {
             .filter(|known| known.is_of(&api.settings, secrets.identity.as_ref()))
             .unwrap_or_else(|| Arc::new(Upstream::new(&api.settings, secrets.identity.clone())));
         let mut view = ApiView::new(api, operations, alive, upstream, secrets.fields);
-        view.active &= usable;
+        view.active &= usable && is_guarded;
         Ok(Arc::new(view))
     }
 }
 
-fn operation_table(json: &str) -> Option<OperationTable> {
+/// The operations of a kept document, and what each asks of a key. One whose words make no sense is nobody's.
+fn operation_table(json: &str, by: OperationPermissions) -> Option<(OperationTable, Vec<Option<PermissionQuery>>)> {
     let document: ApiDocument = serde_json::from_str(json).ok()?;
-    OperationTable::build(document.operations.iter().map(|operation| (operation.method, &operation.template))).ok()
+    let operations = document.operations.iter().map(|operation| (operation.method, &operation.template));
+    let needs = document.permissions(by).into_iter().map(|needs| needs.unwrap_or(Some(PermissionQuery::never())));
+    Some((OperationTable::build(operations).ok()?, needs.collect()))
 }
 
 async fn load_keys(catalog: &Catalog) -> Result<Keys, StoreError> {

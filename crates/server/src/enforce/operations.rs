@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use keystile_core::method::Method;
 use keystile_core::operation::{OperationTable, segments_label, undocumented_label};
+use keystile_core::permission::PermissionQuery;
 use keystile_store::LabelRow;
 use parking_lot::Mutex;
 
@@ -196,6 +197,8 @@ pub enum Operations {
         table: OperationTable,
         /// The label of each operation, in the table's order.
         labels: Box<[Label]>,
+        /// What each asks of a key, in the same order; empty if none asks for anything.
+        needs: Box<[Option<PermissionQuery>]>,
         /// Of what it does not describe.
         others: Arc<ApiLabels>,
     },
@@ -205,9 +208,21 @@ pub enum Operations {
 
 impl Operations {
     /// Tells calls apart by a document.
-    pub fn documented(table: OperationTable, others: &Arc<ApiLabels>) -> Self {
+    pub fn documented(table: OperationTable, needs: Vec<Option<PermissionQuery>>, others: &Arc<ApiLabels>) -> Self {
         let labels = others.intern_all(table.labels());
-        Self::Documented { table, labels, others: others.clone() }
+        // Where nothing is asked for nobody looks.
+        let needs = if needs.iter().all(Option::is_none) { Vec::new() } else { needs };
+        Self::Documented { table, labels, needs: needs.into(), others: others.clone() }
+    }
+
+    /// What the operation of a call asks of its key.
+    pub fn needs(&self, method: Method, path: &str) -> Option<&PermissionQuery> {
+        match self {
+            Self::Documented { table, needs, .. } if !needs.is_empty() => {
+                needs.get(table.find(method, path)?.to_usize())?.as_ref()
+            }
+            Self::Documented { .. } | Self::Segments(_) => None,
+        }
     }
 
     /// Whether the API has a document, and a call is none of its operations.
@@ -221,7 +236,7 @@ impl Operations {
     /// The label of a call.
     pub fn label(&self, method: Method, path: &str) -> Label {
         match self {
-            Self::Documented { table, labels, others } => match table.find(method, path) {
+            Self::Documented { table, labels, others, .. } => match table.find(method, path) {
                 Some(operation) => labels[operation.to_usize()],
                 None => with_text(|text| {
                     text.push_str(UNDOCUMENTED);
@@ -274,7 +289,7 @@ mod tests {
     fn what_the_document_does_not_have_is_told_apart_within_a_bound() {
         let labels = Arc::new(Labels::new());
         let table = OperationTable::build([(Method::Get, "/pets/{id}")]).unwrap();
-        let operations = Operations::documented(table, &Arc::new(ApiLabels::new(1, labels.clone())));
+        let operations = Operations::documented(table, Vec::new(), &Arc::new(ApiLabels::new(1, labels.clone())));
         for n in 0..500 {
             operations.label(Method::Get, &format!("/p{n}"));
         }

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use keystile_core::Code;
 use keystile_core::id::RequestId;
 use keystile_core::method::MethodSet;
+use keystile_core::permission::PermissionQuery;
 
 use super::body::{Answer, BodyEnd};
 use super::forward::ForwardError;
@@ -66,6 +67,18 @@ impl Refusal {
     pub(super) fn and_types(self, api: &ApiView) -> Self {
         let accept = api.accept.clone().filter(|_| self.code == Code::MediaTypeUnsupported);
         Self { accept: accept.map(Box::new), ..self }
+    }
+
+    /// The same, with what the key lacks if that is what was wrong.
+    pub(super) fn and_missing(self, verdict: Option<&Verdict>, needs: Option<&PermissionQuery>) -> Self {
+        let key = verdict.and_then(|verdict| verdict.key.as_ref()).filter(|_| self.code == Code::PermissionMissing);
+        match key.and_then(|key| needs?.missing(&key.policy.policy.permissions)) {
+            Some(missing) => {
+                let detail = format!("This key lacks the permission {missing}. Ask whoever gave it out.");
+                Self { problem: self.problem.because(detail), ..self }
+            }
+            None => self,
+        }
     }
 
     /// With a sentence that says more than the code's own.

@@ -6,6 +6,7 @@ use std::fmt;
 use keystile_core::operation::PathTemplate;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
+use super::rights::Rights;
 use super::{Deserialize, DocumentedOperation, MAX_OPERATIONS, Method, SkipReason, SkippedOperation, TemplateError};
 
 /// The operations of a document.
@@ -31,26 +32,26 @@ pub(super) struct Components {
 struct PathItem {
     #[serde(rename = "$ref")]
     reference: Option<String>,
-    get: Option<IgnoredAny>,
-    head: Option<IgnoredAny>,
-    post: Option<IgnoredAny>,
-    put: Option<IgnoredAny>,
-    patch: Option<IgnoredAny>,
-    delete: Option<IgnoredAny>,
-    options: Option<IgnoredAny>,
+    get: Option<Rights>,
+    head: Option<Rights>,
+    post: Option<Rights>,
+    put: Option<Rights>,
+    patch: Option<Rights>,
+    delete: Option<Rights>,
+    options: Option<Rights>,
     trace: Option<IgnoredAny>,
 }
 
 impl PathItem {
-    fn has(&self, method: Method) -> bool {
+    fn of(&self, method: Method) -> Option<&Rights> {
         match method {
-            Method::Get => self.get.is_some(),
-            Method::Head => self.head.is_some(),
-            Method::Post => self.post.is_some(),
-            Method::Put => self.put.is_some(),
-            Method::Patch => self.patch.is_some(),
-            Method::Delete => self.delete.is_some(),
-            Method::Options => self.options.is_some(),
+            Method::Get => self.get.as_ref(),
+            Method::Head => self.head.as_ref(),
+            Method::Post => self.post.as_ref(),
+            Method::Put => self.put.as_ref(),
+            Method::Patch => self.patch.as_ref(),
+            Method::Delete => self.delete.as_ref(),
+            Method::Options => self.options.as_ref(),
         }
     }
 }
@@ -78,7 +79,8 @@ impl Paths {
         }
         let template = &path[..query_start(path)];
         let parsed = template_of(path)?;
-        for method in Method::ALL.into_iter().filter(|method| item.has(*method)) {
+        for method in Method::ALL {
+            let Some(rights) = item.of(method) else { continue };
             let Some(parsed) = &parsed else {
                 self.skip(method.as_str(), path, SkipReason::PathRefused)?;
                 continue;
@@ -87,7 +89,11 @@ impl Paths {
             let known = *self.known.entry((method, parsed.clone())).or_insert(next);
             if known == next {
                 self.make_room()?;
-                self.operations.push(DocumentedOperation { method, template: template.to_owned() });
+                self.operations.push(DocumentedOperation {
+                    method,
+                    template: template.to_owned(),
+                    rights: rights.bounded(),
+                });
             } else if has_query(path) {
                 self.skip(method.as_str(), path, SkipReason::SamePath)?;
             } else {

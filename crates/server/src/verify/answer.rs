@@ -4,7 +4,7 @@ use keystile_core::Code;
 use keystile_core::decide::Step;
 use keystile_core::id::{KeyId, OrganizationId, ProjectId, RequestId};
 use keystile_core::key::Environment;
-use keystile_core::permission::Permission;
+use keystile_core::permission::{Permission, PermissionQuery};
 use keystile_core::time::Timestamp;
 use serde::Serialize;
 
@@ -21,6 +21,9 @@ struct Answer<'a> {
     organization_id: Option<OrganizationId>,
     environment: Option<Environment>,
     permissions: &'a [Permission],
+    /// What the key lacks, as a question like the one that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_permissions: Option<String>,
     limits: Vec<Limit<'a>>,
     expires_at: Option<Timestamp>,
     request_id: RequestId,
@@ -45,7 +48,13 @@ struct Answered {
     code: Code,
 }
 
-pub(super) fn write(verdict: &Verdict, trace: Option<&[(Step, Code)]>, id: RequestId) -> Vec<u8> {
+/// `needs` is what was asked of the key, by whoever asked and by the operation.
+pub(super) fn write(
+    verdict: &Verdict,
+    needs: [Option<&PermissionQuery>; 2],
+    trace: Option<&[(Step, Code)]>,
+    id: RequestId,
+) -> Vec<u8> {
     let key = verdict.key.as_ref();
     let rules = key.map_or(&[][..], |key| &key.policy.policy.rate_limits);
     let limits = rules.iter().zip(&verdict.readings).map(|(rule, left)| Limit {
@@ -54,6 +63,9 @@ pub(super) fn write(verdict: &Verdict, trace: Option<&[(Step, Code)]>, id: Reque
         remaining: left.remaining,
         reset: seconds(left.reset_nanos),
     });
+    let granted = key.map_or(&[][..], |key| &key.policy.policy.permissions);
+    let needs = needs.into_iter().flatten().cloned().collect();
+    let missing = PermissionQuery::All(needs).missing(granted).filter(|_| verdict.code == Code::PermissionMissing);
     let answer = Answer {
         allowed: verdict.code.is_allowed(),
         code: verdict.code,
@@ -61,7 +73,8 @@ pub(super) fn write(verdict: &Verdict, trace: Option<&[(Step, Code)]>, id: Reque
         project_id: key.map(|key| key.project.id),
         organization_id: key.map(|key| key.project.organization),
         environment: key.map(|key| key.entry.environment),
-        permissions: key.map_or(&[], |key| &key.policy.policy.permissions),
+        permissions: granted,
+        missing_permissions: missing.map(|missing| missing.to_string()),
         limits: limits.collect(),
         expires_at: key.and_then(|key| key.entry.expires_at),
         request_id: id,

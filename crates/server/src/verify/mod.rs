@@ -175,6 +175,10 @@ fn judge(
         Some(api) => pending.api(api, label),
         None => pending.label(label),
     }
+    let of_operation = match (api, method, path) {
+        (Some(api), Some(method), Some(path)) => api.operations.needs(method, path),
+        _ => None,
+    };
     let verdict = match code {
         Some(code) => Verdict { key: worker.engine.identify(&question.key), ..Verdict::without_key(code) },
         None => worker.engine.check(&question.key, door, &facts),
@@ -184,7 +188,7 @@ fn judge(
     }
     let trace: Option<Vec<(Step, Code)>> =
         question.explain.unwrap_or(false).then(|| worker.engine.explain(&question.key, door, &facts, &verdict));
-    let body = answer::write(&verdict, trace.as_deref(), id);
+    let body = answer::write(&verdict, [needs, of_operation], trace.as_deref(), id);
     pending.sent(body.len() as u64);
     pending.finish(verdict.code, 200);
     Ok(body)

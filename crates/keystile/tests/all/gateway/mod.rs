@@ -27,6 +27,7 @@ mod naughty;
 mod open;
 mod overload;
 mod paths;
+mod permissions;
 mod proxies;
 mod secrets;
 mod sizes;

@@ -6,6 +6,7 @@ use http::StatusCode;
 use keystile_core::id::ApiId;
 use keystile_store::Change;
 
+use super::operations::check_permissions;
 use super::settings::{ApiInput, Said};
 use super::view::ApiView;
 use crate::manage::app::{App, Made};
@@ -24,6 +25,7 @@ pub(super) async fn create(
 ) -> Result<impl IntoResponse, Problem> {
     let said = Said::read(body.value.0, None)?;
     let name = said.name.ok_or_else(|| invalid("name is missing; say how the API is called."))?;
+    check_permissions(&app, None, &said.settings, said.document.as_ref()).await?;
     let id = ApiId::from_entropy(app.id()?);
     let change = Change::CreateApi { id, name, settings: said.settings, document: said.document.flatten() };
     let id = match app.create(&caller, body.hash, id.to_string(), change).await? {

@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod get;
 mod list;
+mod operations;
 mod secrets;
 mod settings;
 mod switch;
@@ -27,6 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(create::create, list::list))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(targets::targets))
+        .routes(routes!(operations::list))
         .routes(routes!(unknown_operations::list))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::set, secrets::remove))

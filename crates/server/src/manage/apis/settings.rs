@@ -47,6 +47,10 @@ pub(super) struct ApiInput {
     anonymous_rate_limits: Option<Vec<RateLimitShape>>,
     /// `pass`, or `refuse` calls that the API's document does not have.
     unknown_operations: Option<String>,
+    /// What a key must be allowed for each operation: `off` asks nothing, `extension` goes by `x-keystile-permission` in the
+    /// document, `security` by its scopes, `tags` by its tags (`TAG.read`, `TAG.write`). Needs `unknown_operations` to be
+    /// `refuse`.
+    operation_permissions: Option<String>,
     /// Whether shared caches may keep answers to calls with a key, if the upstream says so; `false` unless said otherwise:
     /// answers then are `private`, and name the key in `Vary`.
     shared_caching: Option<bool>,

@@ -4,6 +4,7 @@ use axum::extract::State;
 use keystile_core::id::ApiId;
 use keystile_store::Change;
 
+use super::operations::check_permissions;
 use super::settings::{ApiInput, Said};
 use super::view::ApiView;
 use crate::manage::app::App;
@@ -23,6 +24,7 @@ pub(super) async fn update(
 ) -> Result<axum::Json<ApiView>, Problem> {
     let api = app.api(&caller, id).await?;
     let said = Said::read(body.value.0, Some(&api.settings))?;
+    check_permissions(&app, Some(&api), &said.settings, said.document.as_ref()).await?;
     let change = Change::UpdateApi {
         id,
         was: api.revision,

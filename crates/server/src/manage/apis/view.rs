@@ -1,8 +1,8 @@
 //! An API as it is shown.
 
 use keystile_core::api::{
-    Access, HealthCheck, Host, KeyLocation, OpenOperation, PathPrefix, Target, UnknownOperations, UpstreamProtocol,
-    UpstreamUrl,
+    Access, HealthCheck, Host, KeyLocation, OpenOperation, OperationPermissions, PathPrefix, Target, UnknownOperations,
+    UpstreamProtocol, UpstreamUrl,
 };
 use keystile_core::cors::Cors;
 use keystile_core::id::ApiId;
@@ -64,6 +64,9 @@ pub(in crate::manage) struct ApiView {
     /// `pass` or `refuse`.
     #[schema(value_type = String, example = "pass")]
     unknown_operations: UnknownOperations,
+    /// What a key must be allowed for each operation: `off`, `extension`, `security` or `tags`.
+    #[schema(value_type = String)]
+    operation_permissions: OperationPermissions,
     /// Whether shared caches may keep answers to calls with a key.
     shared_caching: bool,
     /// Whether calls must be encrypted.
@@ -160,6 +163,7 @@ impl From<Api> for ApiView {
             open_operations: settings.open_operations,
             anonymous_rate_limits: settings.anonymous_rate_limits,
             unknown_operations: settings.unknown_operations,
+            operation_permissions: settings.operation_permissions,
             shared_caching: settings.shared_caching,
             require_tls: settings.require_tls,
             cors: settings.cors,

@@ -18,7 +18,8 @@ fn an_api_is_made_read_changed_switched_and_removed() {
         "path_prefix": "/", "strip_prefix": false, "access": "key", "require_tls": false, "require_client_certificate": false,
         "key_locations": ["bearer", "header:x-api-key"], "key_prefix": "ks",
         "key_days": 90, "body_limit_bytes": 10_485_760, "upstream_timeout_seconds": 60, "document": null,
-        "open_operations": [], "anonymous_rate_limits": [], "unknown_operations": "pass", "shared_caching": false,
+        "open_operations": [], "anonymous_rate_limits": [], "unknown_operations": "pass",
+        "operation_permissions": "off", "shared_caching": false,
         "targets": [], "upstream_protocol": "http1", "breaker_failures": 5, "idle_timeout_seconds": 300,
         "created_at": "TIME", "updated_at": "TIME",
     });
