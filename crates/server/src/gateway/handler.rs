@@ -160,10 +160,11 @@ impl Worker {
         mut pending: Pending,
         receipt: Receipt,
     ) -> Response<Answer> {
-        let request = match going.request(self, head, Outgoing::Empty, &receipt, &pending) {
+        let mut request = match going.request(self, head, Outgoing::Empty, &receipt, &pending) {
             Ok(request) => request,
             Err(code) => return refuse(code.into(), pending, receipt),
         };
+        websocket::put(request.headers_mut());
         match tunnel::ask(&self.pool, &going.api, request).await {
             Ok(Asked::Plain(response, lease)) => going.answer(response, lease, pending, self, receipt),
             Ok(Asked::Switched(response, far)) => {
@@ -323,6 +324,7 @@ impl Worker {
                 key: known,
                 caller: caller.clone(),
                 client,
+                method,
                 path: path.into(),
                 encrypted,
             })
@@ -333,7 +335,6 @@ impl Worker {
             encrypted,
             hides_referer: strays::in_referer(&parts.headers).any(|text| self.engine.identify(text).is_some()),
             verbatim: is_verbatim(&api, &target),
-            websocket: asks_for_websocket,
         };
         Ok(Going { api, onward, body, tally, limits, is_private, answer_rule, websocket })
     }

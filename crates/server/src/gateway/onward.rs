@@ -21,7 +21,6 @@ use super::headers::{
     X_REQUEST_ID, forwarded,
 };
 use super::via::Via;
-use super::websocket;
 use crate::enforce::snapshot::{ApiView, ProjectView};
 use crate::upstream::Upstream;
 
@@ -70,8 +69,6 @@ pub(super) struct Onward {
     pub(super) hides_referer: bool,
     /// Whether its target is passed on as it came.
     pub(super) verbatim: bool,
-    /// Whether it asks for a WebSocket.
-    pub(super) websocket: bool,
 }
 
 impl Onward {
@@ -116,9 +113,6 @@ impl Onward {
                 request.headers_mut().insert(TRANSFER_ENCODING, CHUNKED);
             }
             UpstreamProtocol::Http1 => {}
-        }
-        if self.websocket {
-            websocket::put(request.headers_mut());
         }
         Ok(request)
     }

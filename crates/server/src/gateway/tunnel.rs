@@ -105,6 +105,7 @@ pub(super) struct Watch {
     pub(super) key: Option<Recognised>,
     pub(super) caller: Rc<Caller>,
     pub(super) client: std::net::IpAddr,
+    pub(super) method: Method,
     pub(super) path: Box<str>,
     pub(super) encrypted: bool,
 }
@@ -119,13 +120,13 @@ impl Watch {
             && (certificate.is_some() || !api.require_client_certificate)
             && carries_frames(&api);
         let Some(key) = &self.key else {
-            let is_open = api.access == Access::Open || api.open.find(Method::Get, &self.path).is_some();
+            let is_open = api.access == Access::Open || api.open.find(self.method, &self.path).is_some();
             return is_as_it_must_be && is_open;
         };
         let facts = Facts {
             client: Some(self.client),
             certificate,
-            method: Some(Method::Get),
+            method: Some(self.method),
             path: Some(&self.path),
             content: Some(&Frames),
             ..Facts::at(now)
