@@ -61,6 +61,8 @@ pub enum Step {
     Pause(Duration),
     /// Waits until the test calls [`Upstream::open_gate`] once more.
     Gate,
+    /// Sends back what comes, as it comes, until the other end closes.
+    Echo,
     /// Does nothing until the other end closes.
     UntilClosed,
     /// Closes the connection.
@@ -295,6 +297,12 @@ impl Shared {
                     let mut state = waited.expect("no holder panics");
                     state.passes = state.passes.saturating_sub(1);
                 }
+                Step::Echo => loop {
+                    let bytes = std::mem::take(&mut wire.ahead);
+                    if wire.stream.write_all(&bytes).is_err() || !matches!(wire.more(), Ok(true)) {
+                        return Ok(false);
+                    }
+                },
                 Step::UntilClosed => {
                     while let Ok(true) = wire.more() {}
                     return Ok(false);
