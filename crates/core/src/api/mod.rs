@@ -17,6 +17,7 @@ mod open;
 mod route;
 mod secret;
 mod target;
+mod upgrade;
 mod upstream;
 
 pub use key_location::KeyLocation;
@@ -24,6 +25,7 @@ pub use open::{OpenOperation, OperationPermissions, UnknownOperations, open_tabl
 pub use route::{Host, PathPrefix};
 pub use secret::{MAX_SECRET_BYTES, MAX_SECRETS, SecretName};
 pub use target::{CheckPath, HealthCheck, MAX_TARGETS, Target, TargetAddress};
+pub use upgrade::{MAX_UPGRADES, UpgradeProtocol};
 pub use upstream::{UpstreamProtocol, UpstreamUrl, is_host};
 
 /// Most hosts of one API.
@@ -116,6 +118,9 @@ pub struct ApiSettings {
     /// What is spoken to the upstream.
     #[serde(default)]
     pub upstream_protocol: UpstreamProtocol,
+    /// What calls may switch to; nothing, when empty.
+    #[serde(default = "upgrade::default", skip_serializing_if = "upgrade::is_default")]
+    pub upgrades: Vec<UpgradeProtocol>,
     /// How targets are asked whether they are well; `None` asks nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
@@ -230,6 +235,7 @@ impl ApiSettings {
             upstream,
             targets: Vec::new(),
             upstream_protocol: UpstreamProtocol::default(),
+            upgrades: upgrade::default(),
             health_check: None,
             breaker_failures: DEFAULT_BREAKER_FAILURES,
             hosts: Vec::new(),
@@ -317,6 +323,7 @@ impl ApiSettings {
             return wrong(format!("max_concurrent_calls is 1 to {MAX_CONCURRENT_CALLS}, or null for as many as come"));
         }
         target::checked(&self.targets)?;
+        upgrade::checked(&self.upgrades)?;
         open_table(&self.open_operations)?;
         open::checked(&self.anonymous_rate_limits)?;
         self.health_check.as_ref().map_or(Ok(()), HealthCheck::checked)?;

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use keystile_core::api::{CheckPath, Host, KeyLocation, OpenOperation, PathPrefix, Target, UpstreamUrl};
+use keystile_core::api::{
+    CheckPath, Host, KeyLocation, OpenOperation, PathPrefix, Target, UpgradeProtocol, UpstreamUrl,
+};
 use keystile_core::key::Prefix;
 use keystile_core::limit::LimitRule;
 use serde_json::{Value, json};
@@ -126,6 +128,13 @@ struct Settings {
     /// What is spoken to the upstream; gRPC needs http2.
     #[arg(long, value_name = "PROTOCOL", value_parser = ["http1", "http2"])]
     upstream_protocol: Option<String>,
+    /// A protocol that calls may switch to, such as tcp or SPDY/3.1; repeat for several. WebSocket alone unless given: name
+    /// it too to keep it.
+    #[arg(long = "upgrade", value_name = "PROTOCOL")]
+    upgrades: Vec<UpgradeProtocol>,
+    /// Let calls switch to no other protocol, nor to WebSocket.
+    #[arg(long, conflicts_with = "upgrades")]
+    no_upgrades: bool,
     /// What targets are asked for to see whether they are well, such as /healthz.
     #[arg(long, value_name = "PATH")]
     health_check_path: Option<CheckPath>,
@@ -237,6 +246,8 @@ impl Settings {
         Ok(Fields::default()
             .with("targets", targets)
             .with("upstream_protocol", self.upstream_protocol)
+            .with_list("upgrades", &self.upgrades)
+            .with("upgrades", self.no_upgrades.then(|| Value::Array(Vec::new())))
             .with("health_check", health_check)
             .with("breaker_failures", self.breaker_failures)
             .with_list("hosts", &self.hosts)

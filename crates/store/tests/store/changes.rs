@@ -1,6 +1,6 @@
 //! What each change does, and why one is refused.
 
-use keystile_core::api::ApiSettings;
+use keystile_core::api::{ApiSettings, UpgradeProtocol};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState, Pepper, PepperSecret, Standing, TextHash};
@@ -414,4 +414,20 @@ async fn k12_that_a_key_is_exposed_is_noted_once() {
         assert!(matches!(world.apply(Change::KeyExposed { id: world.theirs.key }).await, Err(ApplyError::NotFound(_))));
     })
     .await;
+}
+
+#[test]
+fn an_api_of_which_nothing_is_said_switches_to_websockets_and_is_kept_as_ever() {
+    let kept = |upgrades: &str| format!("{{\"upstream\":\"http://127.0.0.1:9\"{upgrades}}}");
+    let read = |text: String| serde_json::from_str::<ApiSettings>(&text).expect("it is sound");
+    let silent = read(kept(""));
+    assert_eq!(silent, ApiSettings::new(silent.upstream.clone()));
+    assert_eq!(silent.upgrades, [UpgradeProtocol::WebSocket]);
+    assert!(!serde_json::to_string(&silent).unwrap().contains("upgrades"));
+    for said in ["[]", "[\"tcp\"]", "[\"websocket\",\"SPDY/3.1\"]"] {
+        let settings = read(kept(&format!(",\"upgrades\":{said}")));
+        let again = serde_json::to_string(&settings).unwrap();
+        assert!(again.contains(&format!("\"upgrades\":{said}")), "{again}");
+        assert_eq!(read(again), settings);
+    }
 }

@@ -552,6 +552,21 @@ fn a_key_and_an_api_are_bound_to_formats_asked_about_and_let_go() {
 }
 
 #[test]
+fn an_api_is_opened_for_upgrades_and_closed_for_all() {
+    let world = shared();
+    let shell = shell(world);
+    let caller = world.caller(&json!({}));
+    let update = |more: &[&str]| shell.json(&[&["api", "update", &caller.api][..], more].concat())["upgrades"].clone();
+    assert_eq!(update(&["--key-days", "9"]), json!(["websocket"]));
+    assert_eq!(update(&["--upgrade", "SPDY/3.1", "--upgrade", "WebSocket"]), json!(["SPDY/3.1", "websocket"]));
+    assert_eq!(update(&["--key-days", "8"]), json!(["SPDY/3.1", "websocket"]), "what was said stays");
+    assert_eq!(update(&["--no-upgrades"]), json!([]));
+    for wrong in [&["--upgrade", "h2c"][..], &["--upgrade", ""], &["--no-upgrades", "--upgrade", "tcp"]] {
+        shell.exits(2, &[&["api", "update", &caller.api][..], wrong].concat());
+    }
+}
+
+#[test]
 fn a_list_of_keys_says_which_are_exposed() {
     let world = shared();
     let caller = world.caller(&json!({}));

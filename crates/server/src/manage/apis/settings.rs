@@ -27,6 +27,10 @@ pub(super) struct ApiInput {
     targets: Option<Vec<TargetShape>>,
     /// `http1`, or `http2` (with TLS by ALPN, in clear by prior knowledge), as gRPC needs it.
     upstream_protocol: Option<String>,
+    /// Protocols that calls may switch to with `Upgrade`, such as `tcp` or `SPDY/3.1`, over HTTP/1.1 on both sides; at most
+    /// 8. `["websocket"]` unless said otherwise; empty for none. What HTTP is spoken in (`h2c`, `HTTP/…`, `TLS/…`) is
+    /// refused.
+    upgrades: Option<Vec<String>>,
     /// How targets are asked whether they are well; `null` asks nothing.
     health_check: Option<HealthCheckShape>,
     /// Failures in a row after which a target gets no calls for a second, then two, at most 30; 0 for never, 5 unless

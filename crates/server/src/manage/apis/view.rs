@@ -2,6 +2,7 @@
 
 use keystile_core::api::{
     Access, HealthCheck, Host, KeyLocation, OpenOperation, OperationPermissions, PathPrefix, Target, UnknownOperations,
+    UpgradeProtocol,
     UpstreamProtocol, UpstreamUrl,
 };
 use keystile_core::cors::Cors;
@@ -38,6 +39,9 @@ pub(in crate::manage) struct ApiView {
     /// `http1` or `http2`.
     #[schema(value_type = String, example = "http1")]
     upstream_protocol: UpstreamProtocol,
+    /// Protocols that calls may switch to (`Upgrade`); none, when empty.
+    #[schema(value_type = Vec<String>, example = json!(["websocket"]))]
+    upgrades: Vec<UpgradeProtocol>,
     /// How targets are asked whether they are well; absent if they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<HealthCheckShape>)]
@@ -154,6 +158,7 @@ impl From<Api> for ApiView {
             upstream: settings.upstream,
             targets: settings.targets,
             upstream_protocol: settings.upstream_protocol,
+            upgrades: settings.upgrades,
             health_check: settings.health_check,
             breaker_failures: settings.breaker_failures,
             hosts: settings.hosts,
