@@ -68,7 +68,7 @@ settings! {
         proxy_protocol: bool = "proxy_protocol", flag(), false, "Whether every connection begins with a PROXY header (version 1 or 2) that says who the client is, as load balancers for TCP send it. Only those of trusted_proxies are let in then.";
         max_connections: u32 = "max_connections", whole(1..=1_000_000), 10_000, "Connections at once; further ones wait.";
         max_connections_per_address: u32 = "max_connections_per_address", whole(1..=1_000_000), 1_000, "Connections at once from one client address.";
-        max_concurrent_calls: Option<u32> = "max_concurrent_calls", whole_or_off(1..=1_000_000), Some(10_000), "Calls that are being answered at once, of all APIs together, WebSockets among them; further ones are refused at once with 503. An API can have a bound of its own.";
+        max_concurrent_calls: Option<u32> = "max_concurrent_calls", whole_or_off(1..=1_000_000), Some(10_000), "Calls that are being answered at once, of all APIs together, WebSockets and other upgrades among them; further ones are refused at once with 503. An API can have a bound of its own.";
         idle: Duration = "idle_seconds", seconds(1..=3_600), Duration::from_secs(60), "How long a connection may rest between calls.";
         head: Duration = "head_seconds", seconds(1..=300), Duration::from_secs(10), "How long a client may take to send the head of a request, all of it.";
         body_stall: Duration = "body_stall_seconds", seconds(1..=3_600), Duration::from_secs(10), "How long a request body may pause, and the time in which at least 1 KiB of it must come.";

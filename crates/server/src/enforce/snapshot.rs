@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
-use keystile_core::api::{Access, KeyLocation, UnknownOperations, open_table};
+use keystile_core::api::{Access, KeyLocation, UnknownOperations, UpgradeProtocol, open_table};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ApiId, OrganizationId, ProjectId};
 use keystile_core::key::Environment;
@@ -126,6 +126,8 @@ pub struct ApiView {
     pub cors: Option<CorsView>,
     /// Where its calls go.
     pub upstream: Arc<Upstream>,
+    /// What its calls may switch to.
+    pub upgrades: Vec<UpgradeProtocol>,
     /// Fields of its own that every call gets: what the upstream wants to see of the gateway.
     pub upstream_fields: Vec<(HeaderName, HeaderValue)>,
     /// Hosts it answers to; any, when empty.
@@ -187,6 +189,7 @@ impl ApiView {
             cors: settings.cors.clone().map(CorsView::new),
             require_client_certificate: settings.require_client_certificate,
             upstream,
+            upgrades: settings.upgrades.clone(),
             upstream_fields,
             hosts: settings.hosts.iter().map(|host| host.as_str().into()).collect(),
             path_prefix: settings.path_prefix.as_str().into(),

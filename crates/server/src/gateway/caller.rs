@@ -29,7 +29,7 @@ pub struct Caller {
     pub speaks: Protocol,
     /// The certificate that it showed, if it did.
     pub certificate: Option<ClientCertificate>,
-    /// What becomes of the connection when it has switched to a WebSocket.
+    /// What becomes of the connection when it has switched to another protocol.
     pub tunnel: Slot,
 }
 

@@ -14,8 +14,8 @@ use super::refusal::Refusal;
 use crate::enforce::engine::Verdict;
 use crate::enforce::snapshot::{ApiView, PolicyView};
 
-/// The content of a WebSocket, in both directions: its frames say nothing of their type.
-const FRAMES: &[u8] = b"application/octet-stream";
+/// What goes through a connection that has switched, in both directions: it says nothing of its type.
+const ANYTHING: &[u8] = b"application/octet-stream";
 const NOT_FOR_THE_KEY: &str =
     "The answer is of a content type that the key may not receive; use a key that may, or ask for another type.";
 const NOT_OF_THE_API: &str =
@@ -27,41 +27,41 @@ pub(super) struct RequestContent<'a> {
     pub(super) headers: &'a HeaderMap,
     /// How long its body is at least, if it has one: what comes is measured.
     pub(super) body: Option<u64>,
-    /// Whether it asks for a WebSocket.
-    pub(super) is_websocket: bool,
+    /// Whether it asks for another protocol.
+    pub(super) switches: bool,
 }
 
 impl Content for RequestContent<'_> {
     fn sent(&self) -> Sent<'_> {
         match self.body {
-            _ if self.is_websocket => Frames.sent(),
+            _ if self.switches => Unread.sent(),
             Some(bytes) => Sent::Body { content_type: field(self.headers, CONTENT_TYPE), bytes: Some(bytes) },
             None => Sent::Nothing,
         }
     }
 
     fn accept(&self) -> Option<Cow<'_, [u8]>> {
-        if self.is_websocket { Frames.accept() } else { field(self.headers, ACCEPT) }
+        if self.switches { Unread.accept() } else { field(self.headers, ACCEPT) }
     }
 }
 
-/// What goes through a WebSocket.
+/// What goes through a connection that has switched.
 #[derive(Debug)]
-pub(super) struct Frames;
+pub(super) struct Unread;
 
-impl Content for Frames {
+impl Content for Unread {
     fn sent(&self) -> Sent<'_> {
-        Sent::Body { content_type: Some(FRAMES.into()), bytes: Some(0) }
+        Sent::Body { content_type: Some(ANYTHING.into()), bytes: Some(0) }
     }
 
     fn accept(&self) -> Option<Cow<'_, [u8]>> {
-        Some(FRAMES.into())
+        Some(ANYTHING.into())
     }
 }
 
-/// Whether an API lets pass what goes through a WebSocket.
-pub(super) fn carries_frames(api: &ApiView) -> bool {
-    [&api.request_types, &api.response_types].into_iter().flatten().all(|types| types.admit_field(Some(FRAMES)))
+/// Whether an API lets pass what says nothing of its type.
+pub(super) fn carries_anything(api: &ApiView) -> bool {
+    [&api.request_types, &api.response_types].into_iter().flatten().all(|types| types.admit_field(Some(ANYTHING)))
 }
 
 /// All values of a field with commas between them (RFC 9110 §5.3).

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONNECTION, STRICT_TRANSPORT_SECURITY};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, request};
 use hyper::body::{Body, Incoming};
@@ -35,8 +35,8 @@ use super::pool::Pool;
 use super::refusal::{LimitFields, Receipt, Refusal, Turned, refuse, unanswered};
 use super::strays;
 use super::tunnel::{self, Asked, Tunnel, Watch};
+use super::upgrade;
 use super::via::Via;
-use super::websocket;
 use super::wire::Exchange;
 use crate::enforce::engine::{Door, Engine, Verdict};
 use crate::enforce::in_flight::Share;
@@ -124,9 +124,9 @@ impl Worker {
             }
         };
         pending.goes_on();
-        if let Some(watch) = going.websocket.take() {
+        if let Some(watch) = going.switch.take() {
             // Boxed: few calls are one.
-            let answering = self.open_websocket(going, &head, *watch, pending, receipt);
+            let answering = self.switch(going, &head, *watch, pending, receipt);
             return self.finish(caller, cors, Box::pin(answering).await);
         }
         let body = std::mem::replace(&mut going.body, Outgoing::Empty);
@@ -152,7 +152,7 @@ impl Worker {
         self.finish(caller, cors, response)
     }
 
-    async fn open_websocket(
+    async fn switch(
         &self,
         mut going: Going,
         head: &request::Parts,
@@ -160,12 +160,11 @@ impl Worker {
         mut pending: Pending,
         receipt: Receipt,
     ) -> Response<Answer> {
-        let mut request = match going.request(self, head, Outgoing::Empty, &receipt, &pending) {
+        let request = match going.request(self, head, Outgoing::Empty, &receipt, &pending) {
             Ok(request) => request,
             Err(code) => return refuse(code.into(), pending, receipt),
         };
-        websocket::put(request.headers_mut());
-        match tunnel::ask(&self.pool, &going.api, request).await {
+        match tunnel::ask(&self.pool, &going.api, &watch.protocol, request).await {
             Ok(Asked::Plain(response, lease)) => going.answer(response, lease, pending, self, receipt),
             Ok(Asked::Switched(response, far)) => {
                 if let Err(refusal) = judge_answer(&going.api, None, &HeaderMap::new()) {
@@ -173,7 +172,9 @@ impl Worker {
                 }
                 let (mut parts, _) = response.into_parts();
                 going.dress(&mut parts, receipt.id_header);
-                websocket::put(&mut parts.headers);
+                upgrade::put(&watch.protocol, &mut parts.headers);
+                // It has no content that could be so long (RFC 9110 §8.6).
+                parts.headers.remove(CONTENT_LENGTH);
                 // Counted as what it is when it begins; how long it lasts and what goes through is not.
                 pending.began_answer(parts.status.as_u16());
                 pending.finish_allowed();
@@ -266,17 +267,18 @@ impl Worker {
             });
         }
         take_places(self.places.as_ref(), &api, pending)?;
-        let asks_for_websocket = caller.speaks == Protocol::Http1
+        let may_switch = caller.speaks == Protocol::Http1
             && parts.version == http::Version::HTTP_11
             && api.upstream.protocol == UpstreamProtocol::Http1
-            && body.is_end_stream()
-            && websocket::is_asked_for(&parts.method, &parts.headers);
+            && body.is_end_stream();
+        let upgrades = if may_switch { &*api.upgrades } else { &[] };
+        let protocol = upgrade::asked_for(upgrades, &parts.method, &parts.headers);
         // Messages of gRPC are measured one by one as they come.
         let least = if receipt.is_grpc { 0 } else { body.size_hint().lower() };
         let content = RequestContent {
             headers: &parts.headers,
             body: (!body.is_end_stream()).then_some(least),
-            is_websocket: asks_for_websocket,
+            switches: protocol.is_some(),
         };
         let facts = Facts {
             client: Some(client),
@@ -316,10 +318,11 @@ impl Worker {
         let key = known.as_ref().map(|known| (known.entry.id, known.project.clone()));
         // Of what was made for one caller caches keep nothing for others (G-20).
         let is_private = api.vary.is_some() && key.is_some() && (method == Method::Get || method == Method::Head);
-        let websocket = asks_for_websocket.then(|| {
+        let switch = protocol.map(|protocol| {
             Box::new(Watch {
                 engine: self.engine.clone(),
                 clock: self.recorder.clock.clone(),
+                protocol: protocol.clone(),
                 api: api.number,
                 key: known,
                 caller: caller.clone(),
@@ -336,7 +339,7 @@ impl Worker {
             hides_referer: strays::in_referer(&parts.headers).any(|text| self.engine.identify(text).is_some()),
             verbatim: is_verbatim(&api, &target),
         };
-        Ok(Going { api, onward, body, tally, limits, is_private, answer_rule, websocket })
+        Ok(Going { api, onward, body, tally, limits, is_private, answer_rule, switch })
     }
 
     /// The key of a call to this API. One that others could read is refused and reported.
@@ -429,8 +432,8 @@ struct Going {
     is_private: bool,
     /// Whose word it is which answers may come, if not all may.
     answer_rule: Option<Arc<PolicyView>>,
-    /// If it asks for one.
-    websocket: Option<Box<Watch>>,
+    /// If it asks for another protocol.
+    switch: Option<Box<Watch>>,
 }
 
 impl Going {

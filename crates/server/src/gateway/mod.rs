@@ -5,8 +5,8 @@
 //! [`Caller`] from its head to its answer:
 //! route, [`credential`] (and `strays`, keys where none belongs), [`client`] address, decision, then `onward` (with
 //! [`headers`] rebuilt and [`via`] named) it goes by [`forward`] over the worker's [`pool`] (as a `lease`), [`body`] both
-//! ways, no longer than `pauses` allows and of no type but those that `content` lets pass, or as a `websocket` through a
-//! [`tunnel`]. `refusal` is the gateway's own answer (for `grpc` in its form), [`cors`] what pages are told in any.
+//! ways, no longer than `pauses` allows and of no type but those that `content` lets pass, or after an `upgrade` through
+//! a [`tunnel`]. `refusal` is the gateway's own answer (for `grpc` in its form), [`cors`] what pages are told in any.
 //! `gather` writes small messages in one piece. [`serve`] joins a stream to all that, until [`ending`] says so.
 //!
 //! Not here: listening and threads (the binary's), decisions (`enforce`), the management API.
@@ -32,8 +32,8 @@ mod refusal;
 pub mod serve;
 mod strays;
 pub mod tunnel;
+mod upgrade;
 pub mod via;
-mod websocket;
 pub mod wire;
 
 pub use caller::{Caller, Protocol};

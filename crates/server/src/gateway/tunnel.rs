@@ -1,5 +1,6 @@
-//! A WebSocket from its `101` on: bytes both ways, unread. The call was decided and counted before; what may end it
-//! afterwards is looked at every second: the key's revocation or end, the API's, its activation (G-19).
+//! An upgrade from its `101` on, a WebSocket or another: bytes both ways, unread. The call was decided and counted before;
+//! what may end it afterwards is looked at every second: the key's revocation or end, the API's, its activation, the
+//! protocol's place on the API's list (G-19).
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use keystile_core::api::Access;
+use keystile_core::api::{Access, UpgradeProtocol};
 use keystile_core::facts::Facts;
 use keystile_core::method::Method;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -20,12 +21,12 @@ use tokio::time::{Instant, timeout};
 
 use super::body::Outgoing;
 use super::caller::Caller;
-use super::content::{Frames, carries_frames};
+use super::content::{Unread, carries_anything};
 use super::ending::Ending;
 use super::forward::{Attempt, Fault, ForwardError, within};
 use super::lease::{Lease, Sender};
 use super::pool::Pool;
-use super::websocket;
+use super::upgrade;
 use crate::enforce::engine::{Engine, Recognised};
 use crate::enforce::in_flight::Places;
 use crate::enforce::snapshot::ApiView;
@@ -34,12 +35,12 @@ use crate::world::Clock;
 
 /// How often a tunnel is looked at: a revocation is in force that much later at most (SECURITY.md G-19 allows 5 s).
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long nothing may come either way. Whoever keeps a WebSocket pings it more often.
+/// How long nothing may come either way. Whoever keeps a WebSocket pings it more often, and so must others.
 const MAX_SILENCE: Duration = Duration::from_secs(600);
 /// What is on its way at once, in each direction.
 const BUFFER: usize = 16 << 10;
 
-/// What an upstream answered to a request for a WebSocket.
+/// What an upstream answered to a request for another protocol.
 pub(super) enum Asked {
     /// Something else.
     Plain(Response<Incoming>, Lease),
@@ -56,14 +57,24 @@ pub(super) struct Far {
     _busy: Busy,
 }
 
-/// Asks an upstream for a WebSocket, on a connection of its own.
-pub(super) async fn ask(pool: &Rc<Pool>, api: &ApiView, request: Request<Outgoing>) -> Result<Asked, ForwardError> {
+/// Asks an upstream for a protocol, on a connection of its own.
+pub(super) async fn ask(
+    pool: &Rc<Pool>,
+    api: &ApiView,
+    protocol: &UpgradeProtocol,
+    mut request: Request<Outgoing>,
+) -> Result<Asked, ForwardError> {
+    upgrade::put(protocol, request.headers_mut());
     let mut attempt = Attempt::new(pool, api, None);
-    let outcome = within(api, None, pin!(exchange(&mut attempt, request))).await;
+    let outcome = within(api, None, pin!(exchange(&mut attempt, protocol, request))).await;
     attempt.conclude(outcome)
 }
 
-async fn exchange(attempt: &mut Attempt<'_>, request: Request<Outgoing>) -> Result<Asked, Fault> {
+async fn exchange(
+    attempt: &mut Attempt<'_>,
+    protocol: &UpgradeProtocol,
+    request: Request<Outgoing>,
+) -> Result<Asked, Fault> {
     let busy = attempt.choose()?;
     let (mut sender, mut connection, address) =
         attempt.pool.dial(&attempt.api.upstream, attempt.api.upstream.target(&busy)).await?;
@@ -88,7 +99,7 @@ async fn exchange(attempt: &mut Attempt<'_>, request: Request<Outgoing>) -> Resu
             Some(fault) => Err(fault.into()),
         };
     }
-    if !websocket::is_granted(response.headers()) {
+    if !upgrade::is_granted(protocol, response.headers()) {
         return Err("it switches to a protocol that nobody asked for".into());
     }
     // The engine has nothing more to do: what it read too far and the stream come back.
@@ -100,6 +111,7 @@ async fn exchange(attempt: &mut Attempt<'_>, request: Request<Outgoing>) -> Resu
 pub(super) struct Watch {
     pub(super) engine: Arc<Engine>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) protocol: UpgradeProtocol,
     pub(super) api: u32,
     /// `None` where the API is open.
     pub(super) key: Option<Recognised>,
@@ -118,7 +130,8 @@ impl Watch {
         let is_as_it_must_be = api.active
             && (self.encrypted || !api.require_tls)
             && (certificate.is_some() || !api.require_client_certificate)
-            && carries_frames(&api);
+            && api.upgrades.contains(&self.protocol)
+            && carries_anything(&api);
         let Some(key) = &self.key else {
             let is_open = api.access == Access::Open || api.open.find(self.method, &self.path).is_some();
             return is_as_it_must_be && is_open;
@@ -128,7 +141,7 @@ impl Watch {
             certificate,
             method: Some(self.method),
             path: Some(&self.path),
-            content: Some(&Frames),
+            content: Some(&Unread),
             ..Facts::at(now)
         };
         is_as_it_must_be && self.engine.still_allows(key, &api, &facts)

@@ -38,6 +38,7 @@ mod targets;
 mod tls;
 mod tls_upstream;
 mod traces;
+mod upgrades;
 mod upstreams;
 mod websocket;
 

@@ -2,8 +2,7 @@
 
 use keystile_core::api::{
     Access, HealthCheck, Host, KeyLocation, OpenOperation, OperationPermissions, PathPrefix, Target, UnknownOperations,
-    UpgradeProtocol,
-    UpstreamProtocol, UpstreamUrl,
+    UpgradeProtocol, UpstreamProtocol, UpstreamUrl,
 };
 use keystile_core::cors::Cors;
 use keystile_core::id::ApiId;
