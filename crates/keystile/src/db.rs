@@ -36,10 +36,10 @@ pub(crate) struct Where {
 pub(crate) struct Copy {
     /// From where: sqlite://DATA-FOLDER or postgres://user@host:port/name; else where the settings say.
     #[arg(long, value_name = "URL")]
-    from: Option<Kept>,
+    from: Option<String>,
     /// To where; nothing may be there yet. A password may stand in PGPASSWORD.
     #[arg(long, value_name = "URL")]
-    to: Kept,
+    to: String,
     #[command(flatten)]
     settings: Where,
 }
@@ -47,11 +47,25 @@ pub(crate) struct Copy {
 pub(crate) fn run(command: &Command, json: bool) -> ExitCode {
     let mut screen = Screen::of_process();
     let (Command::Status(settings) | Command::Migrate(settings) | Command::Copy(Copy { settings, .. })) = command;
+    // Read here and not with the other arguments: what is wrong with one of those is repeated, with its password.
+    let place = |name: &str, text: &String| text.parse().map_err(|error| format!("--{name}: {error}"));
     let given = match command {
-        Command::Copy(copy) => copy.from.clone(),
-        Command::Status(_) | Command::Migrate(_) => None,
+        Command::Copy(copy) => copy
+            .from
+            .as_ref()
+            .map(|from| place("from", from))
+            .transpose()
+            .and_then(|from| Ok((from, Some(place("to", &copy.to)?)))),
+        Command::Status(_) | Command::Migrate(_) => Ok((None, None)),
     };
-    let kept = match given {
+    let (from, to): (Option<Kept>, Option<Kept>) = match given {
+        Ok(given) => given,
+        Err(wrong) => {
+            screen.complain(&wrong);
+            return Exit::Usage.into();
+        }
+    };
+    let kept = match from {
         Some(kept) => kept,
         None => match config::load(settings.config.as_deref(), config::environment()) {
             Ok(loaded) => match loaded.config.database {
@@ -66,10 +80,10 @@ pub(crate) fn run(command: &Command, json: bool) -> ExitCode {
     };
     let mut exit = Exit::Ok;
     let ended = run_on_control_plane(&mut screen, async |screen| {
-        match command {
-            Command::Status(_) => exit = status(&kept, json, screen).await?,
-            Command::Migrate(_) => migrate(&kept, json, screen).await?,
-            Command::Copy(Copy { to, .. }) => copy(&kept, to, json, screen).await?,
+        match (command, &to) {
+            (Command::Migrate(_), _) => migrate(&kept, json, screen).await?,
+            (Command::Copy(_), Some(to)) => copy(&kept, to, json, screen).await?,
+            (Command::Status(_) | Command::Copy(_), _) => exit = status(&kept, json, screen).await?,
         }
         Ok(())
     });
@@ -156,7 +170,8 @@ async fn copy(from: &Kept, to: &Kept, json: bool, screen: &mut Screen) -> Result
     };
     screen.complain(&format!(
         "{from} was copied to {to}, and both hold the same. Next: set {setting} in the settings, keep the root key where \
-         the setting `root_key` says, and start the server. What is in {from} was left as it is."
+         the setting `root_key` says, delete `snapshot.keys` in the data folder, and start the server. What is in {from} was \
+         left as it is, and opens as before: put it away, so that no key revoked from now on comes back with it."
     ));
     Ok(())
 }

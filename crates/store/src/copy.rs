@@ -246,6 +246,11 @@ pub enum CopyError {
     /// The other side holds something already.
     #[error("{0} holds an installation already, and nothing is written over it; name another place")]
     NotEmpty(String),
+    /// A copy to there was broken off.
+    #[error(
+        "{0} holds the beginning of a copy that was broken off; remove it (the folder, or DROP SCHEMA keystile, keystile_usage CASCADE) and copy again"
+    )]
+    Unfinished(String),
     /// The side to copy from was written by another version.
     #[error(
         "{place} has the tables of another version (schema {found}, this one knows {known}); bring it up to date first: keystile db migrate"
@@ -312,10 +317,12 @@ pub(crate) async fn refuse_other_version(from: &Base, what: What, place: &str) -
     }
 }
 
-/// Refuses a side that holds something.
-pub(crate) async fn refuse_filled(to: &Base, place: &str) -> Result<(), CopyError> {
-    match schema::version(&mut to.read().await?).await? {
-        0 => Ok(()),
+/// Refuses a place that holds something.
+pub(crate) async fn refuse_filled([catalog, usage]: &[Base; 2], place: &str) -> Result<(), CopyError> {
+    let version = async |base: &Base| schema::version(&mut base.read().await?).await;
+    match (version(catalog).await?, version(usage).await?) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(CopyError::Unfinished(place.to_owned())),
         _ => Err(CopyError::NotEmpty(place.to_owned())),
     }
 }

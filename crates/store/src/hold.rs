@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::OpenError;
@@ -20,7 +21,7 @@ pub(crate) struct Hold(Mutex<Option<Arc<Held>>>);
 /// What is held.
 pub(crate) struct Held {
     _folder: Option<File>,
-    _database: Option<postgres::Lock>,
+    database: Option<postgres::Lock>,
 }
 
 impl Held {
@@ -31,7 +32,14 @@ impl Held {
             Some(url) => Some(postgres::Lock::take(url).await?),
             None => None,
         };
-        Ok(Arc::new(Self { _folder: folder, _database: database }))
+        Ok(Arc::new(Self { _folder: folder, database }))
+    }
+}
+
+impl Held {
+    /// Set while another process has what this one had.
+    pub(crate) fn is_lost(&self) -> Option<Arc<AtomicBool>> {
+        self.database.as_ref().map(postgres::Lock::is_lost)
     }
 }
 

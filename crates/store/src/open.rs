@@ -7,6 +7,7 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use keystile_core::key::{Pepper, PepperSecret};
 use keystile_core::time::Timestamp;
@@ -90,7 +91,8 @@ pub(crate) async fn in_folder(
     sync_folder(folder).map_err(|error| unreadable(&error))?;
 
     let hold = Hold::of(&held);
-    let parts = CatalogParts { base: catalog, hold, url: None, installation, root, peppers, warnings };
+    let parts =
+        CatalogParts { base: catalog, hold, url: None, installation, seen: AtomicU64::new(0), root, peppers, warnings };
     Ok(Store { catalog: Catalog(Arc::new(parts)), ledger: Ledger::new(usage, Hold::of(&held)) })
 }
 
@@ -126,8 +128,20 @@ pub(crate) async fn in_database(
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
+    for base in [&catalog, &usage] {
+        base.unless(held.is_lost());
+    }
     let hold = Hold::of(&held);
-    let parts = CatalogParts { base: catalog, hold, url: Some(url.clone()), installation, root, peppers, warnings };
+    let parts = CatalogParts {
+        base: catalog,
+        hold,
+        url: Some(url.clone()),
+        installation,
+        seen: AtomicU64::new(0),
+        root,
+        peppers,
+        warnings,
+    };
     Ok(Store { catalog: Catalog(Arc::new(parts)), ledger: Ledger::new(usage, Hold::of(&held)) })
 }
 
@@ -236,7 +250,13 @@ async fn fill_usage(base: &Base, name: &str, installation: [u8; 16]) -> Result<(
     let mut db = base.write().await.map_err(|error| unreadable(error.into()))?;
     let seen = refuse_newer(&mut db, name, &schema::USAGE).await?;
     if seen > 0 && installation != read_meta::<16>(&mut db, "installation").await.map_err(unreadable)? {
-        return Err(OpenError::Mismatch { folder: name.to_owned() });
+        return Err(match base.engine() {
+            Engine::Sqlite(_) => OpenError::Mismatch { folder: name.to_owned() },
+            Engine::Postgres(_) => OpenError::Unreadable {
+                folder: name.to_owned(),
+                cause: "its schemas keystile and keystile_usage belong to different installations; restore both from the same backup".to_owned(),
+            },
+        });
     }
     schema::USAGE.migrate(&mut db).await.map_err(unreadable)?;
     if seen == 0 {

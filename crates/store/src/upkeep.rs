@@ -90,6 +90,9 @@ pub async fn status(kept: &Kept) -> Result<Status, OpenError> {
     let seen = async {
         let versions = (version(&catalog, &schema::CATALOG).await?, version(&usage, &schema::USAGE).await?);
         let (mut revision, mut rows) = (0, Vec::new());
+        if versions.0.found == 0 && versions.1.found > 0 {
+            return Err(StoreError(Box::new(CopyError::Unfinished(kept.to_string()))));
+        }
         if versions.0.found > 0 {
             let mut view = catalog.view().await?;
             let newest = sql("SELECT max(revision) FROM revisions");
@@ -160,9 +163,7 @@ pub async fn copy(from: &Kept, to: &Kept, each: &mut (dyn FnMut(&Copied) + Send)
     open::make_place(to)?;
     let _target = hold(to).await?;
     let targets = open::bases(to).await?;
-    for base in &targets {
-        copy::refuse_filled(base, &to.to_string()).await?;
-    }
+    copy::refuse_filled(&targets, &to.to_string()).await?;
     // The catalogue last: without it nothing opens a copy that was broken off.
     for (place, what) in [(1, What::Usage), (0, What::Catalog)] {
         copy::copy(&sources[place], &targets[place], what, each).await?;

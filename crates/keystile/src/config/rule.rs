@@ -320,8 +320,8 @@ pub(super) fn database_or_off() -> Rule<Option<DatabaseUrl>> {
         |url| quoted(&url.as_ref().map_or_else(|| "off".to_owned(), DatabaseUrl::to_string)),
         |raw| match raw.text() {
             Some("off") => Ok(None),
-            Some(text) => text.parse().map(Some).map_err(|_| {
-                Complaint::of("this is no such URL; it is not repeated here, because it could hold a password")
+            Some(text) => text.parse().map(Some).map_err(|error| {
+                Complaint::of(format!("{error}; what was given is not repeated here, because it could hold a password"))
             }),
             None => Err(Complaint::kind(raw)),
         },

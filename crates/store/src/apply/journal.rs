@@ -10,9 +10,8 @@ use crate::records::AuditEntry;
 use crate::{Author, StoreError, Subject};
 
 /// The revision that the next change will be. Nothing can come between: the transaction has the file to itself.
-pub(super) async fn next_revision(db: &mut Connection) -> Result<u64, StoreError> {
-    let newest: Option<u64> = sql("SELECT max(revision) FROM revisions").fetch_number_if_any(db).await?;
-    Ok(newest.unwrap_or(0) + 1)
+pub(super) async fn next_revision(db: &mut Connection, parts: &CatalogParts) -> Result<u64, StoreError> {
+    Ok(parts.newest(db).await? + 1)
 }
 
 /// Keeps what was touched, beginning with this revision; returns the last one.

@@ -96,7 +96,7 @@ impl Catalog {
         if let Some(request) = &author.idempotency {
             idempotency::refuse_repeated(db, author.actor.organization, request, author.at).await?;
         }
-        let revision = journal::next_revision(db).await?;
+        let revision = journal::next_revision(db, &self.0).await?;
         // An organization is the tenant of its own making.
         let tenant = match &change {
             Change::CreateOrganization { id, name } => organization::insert(db, *id, name, author.at).await?,
@@ -110,6 +110,7 @@ impl Catalog {
             idempotency::keep(db, author.actor.organization, request, author.at).await?;
         }
         transaction.commit().await?;
+        self.0.seen.fetch_max(revision, std::sync::atomic::Ordering::SeqCst);
         Ok(Applied { revision, duplicates: done.duplicates })
     }
 }

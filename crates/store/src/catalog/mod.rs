@@ -12,14 +12,15 @@ mod secrets;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use keystile_core::key::Pepper;
 use keystile_core::time::Timestamp;
 
-use crate::db::{Base, Sql, sql};
+use crate::db::{Base, Connection, Sql, sql};
 use crate::hold::{Held, Hold};
 use crate::records::Page;
-use crate::{Ledger, OpenError, RootKey, StoreError, postgres};
+use crate::{Ledger, OpenError, RootKey, StoreError, StoreFault, postgres};
 
 /// The catalogue. Cheap to clone; all clones share its connections.
 #[derive(Clone)]
@@ -31,9 +32,29 @@ pub(crate) struct CatalogParts {
     /// Where it is, if not in the data folder.
     pub(crate) url: Option<postgres::Url>,
     pub(crate) installation: [u8; 16],
+    /// The newest revision that was seen here. One that is older than this is another history.
+    pub(crate) seen: AtomicU64,
     pub(crate) root: RootKey,
     pub(crate) peppers: Vec<Pepper>,
     pub(crate) warnings: Vec<String>,
+}
+
+impl CatalogParts {
+    /// The newest revision, unless the store has gone back behind what it said before: then it is another one, or a copy
+    /// from before, and what is known of it here would be wrong.
+    pub(crate) async fn newest(&self, db: &mut Connection) -> Result<u64, StoreError> {
+        let newest: Option<u64> = sql("SELECT max(revision) FROM revisions").fetch_number_if_any(db).await?;
+        let (newest, seen) = (newest.unwrap_or(0), self.seen.load(Ordering::SeqCst));
+        if newest < seen {
+            let why = format!(
+                "the store holds revision {newest}, and revision {seen} was seen before: an older copy is in its place, so \
+                 nothing is changed; start Keystile anew to use it"
+            );
+            return Err(StoreError::known(StoreFault::Away, why));
+        }
+        self.seen.fetch_max(newest, Ordering::SeqCst);
+        Ok(newest)
+    }
 }
 
 impl Catalog {
@@ -60,8 +81,7 @@ impl Catalog {
 
     /// The newest revision; 0 for a new catalogue.
     pub async fn revision(&self) -> Result<u64, StoreError> {
-        let newest = sql("SELECT max(revision) FROM revisions");
-        Ok(newest.fetch_number_if_any(&mut self.0.base.read().await?).await?.unwrap_or(0))
+        self.0.newest(&mut self.0.base.read().await?).await
     }
 
     /// Whether the catalogue can be asked and changed: its newest revision. Takes the lock that a change takes, and waits
@@ -83,6 +103,9 @@ impl Catalog {
     /// If what is being changed does not come to its end.
     pub async fn hand_over(&self, ledger: &Ledger) -> Result<(), StoreError> {
         self.0.base.pause().await?;
+        for base in [&self.0.base, ledger.base()] {
+            base.unless(None);
+        }
         self.0.hold.release();
         ledger.hold().release();
         Ok(())
@@ -96,6 +119,9 @@ impl Catalog {
         let held = Held::take(Some(folder), self.0.url.as_ref()).await?;
         for hold in [&self.0.hold, ledger.hold()] {
             hold.take(&held);
+        }
+        for base in [&self.0.base, ledger.base()] {
+            base.unless(held.is_lost());
         }
         self.0.base.resume();
         Ok(())
@@ -119,7 +145,10 @@ impl Catalog {
 
 /// Keeps only rows of exactly this name, if one is asked for. `column` is the name's, with its table.
 fn push_name(query: &mut Sql<'_>, column: &'static str, name: Option<&str>) {
-    if let Some(name) = name {
+    // No name has a NUL, and PostgreSQL takes none.
+    if name.is_some_and(|name| name.contains('\0')) {
+        query.push(" AND 1 = 0");
+    } else if let Some(name) = name {
         query.push(" AND ").push(column).push(" = ").push_bind(name.to_owned());
     }
 }

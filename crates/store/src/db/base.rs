@@ -3,8 +3,8 @@
 //! Changes wait for each other in any case: each continues the audit chain and takes the next revision. With one
 //! connection for them they wait in the pool's fair queue instead of polling a lock.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use keystile_core::time::Timestamp;
 
@@ -20,6 +20,8 @@ pub(crate) struct Base {
     is_writing: Arc<AtomicBool>,
     /// Whether another process writes now.
     is_paused: Arc<AtomicBool>,
+    /// Whether another process has taken what was this one's.
+    is_lost: Arc<Mutex<Option<Arc<AtomicBool>>>>,
 }
 
 /// What keeps it.
@@ -31,7 +33,7 @@ pub(crate) enum Engine {
 
 impl Base {
     pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine, is_writing: Arc::default(), is_paused: Arc::default() }
+        Self { engine, is_writing: Arc::default(), is_paused: Arc::default(), is_lost: Arc::default() }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -87,7 +89,18 @@ impl Base {
         }
     }
 
+    /// Writes nothing while this is set.
+    pub(crate) fn unless(&self, is_lost: Option<Arc<AtomicBool>>) {
+        *self.is_lost.lock().unwrap_or_else(PoisonError::into_inner) = is_lost;
+    }
+
     fn refuse_if_paused(&self) -> Result<(), sqlx::Error> {
+        let is_lost = self.is_lost.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_lost.as_ref().is_some_and(|is_lost| is_lost.load(Ordering::SeqCst)) {
+            return Err(sqlx::Error::Io(std::io::Error::other(
+                "another Keystile process uses the database; end one of the two",
+            )));
+        }
         match self.is_paused.load(Ordering::SeqCst) {
             true => Err(sqlx::Error::Io(std::io::Error::other("another process takes this one's place"))),
             false => Ok(()),
@@ -108,7 +121,11 @@ impl Base {
     /// Whether a change could be made. While one is being made, that is known without asking; and where another process
     /// makes them, it is not this one's to know.
     pub(crate) async fn try_writing(&self, writes: Option<Timestamp>) -> Result<(), sqlx::Error> {
-        if self.is_writing.load(Ordering::Acquire) || self.is_paused.load(Ordering::SeqCst) {
+        if self.is_paused.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.refuse_if_paused()?;
+        if self.is_writing.load(Ordering::Acquire) {
             return Ok(());
         }
         let mut writing = self.write().await?;

@@ -75,6 +75,11 @@ fn of_postgres(state: &str) -> StoreFault {
 
 /// A failure to open a database, with what can be done about it.
 pub(crate) fn told(error: &sqlx::Error) -> String {
+    if matches!(error, sqlx::Error::PoolTimedOut) {
+        return "no connection was had in time: the database is down, too slow, or has no more of them (max_connections; one \
+                process takes up to 19)"
+            .to_owned();
+    }
     if let sqlx::Error::Database(error) = error
         && let Some(error) = error.try_downcast_ref::<PgDatabaseError>()
     {

@@ -2,14 +2,19 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Postgres, Sqlite};
+use tokio::time::timeout;
 
 use super::{Columns, Connection, Row};
 use crate::StoreError;
+
+/// How long a statement may take. Those of an import are the longest.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A statement. Its text has `?` where its values stand, in their order.
 pub(crate) struct Sql<'v> {
@@ -74,7 +79,9 @@ impl<'v> Sql<'v> {
     pub(crate) async fn execute(self, db: &mut Connection) -> Result<u64, sqlx::Error> {
         match db {
             Connection::Sqlite(db) => Ok(self.for_sqlite().execute(&mut **db).await?.rows_affected()),
-            Connection::Postgres { db, .. } => Ok(self.for_postgres().execute(&mut **db).await?.rows_affected()),
+            Connection::Postgres { db, .. } => {
+                Ok(in_time(self.for_postgres().execute(&mut **db)).await?.rows_affected())
+            }
         }
     }
 
@@ -82,7 +89,7 @@ impl<'v> Sql<'v> {
     pub(crate) async fn fetch_all(self, db: &mut Connection) -> Result<Vec<Row>, sqlx::Error> {
         Ok(match db {
             Connection::Sqlite(db) => all(self.for_sqlite().fetch_all(&mut **db).await?),
-            Connection::Postgres { db, .. } => all(self.for_postgres().fetch_all(&mut **db).await?),
+            Connection::Postgres { db, .. } => all(in_time(self.for_postgres().fetch_all(&mut **db)).await?),
         })
     }
 
@@ -90,7 +97,9 @@ impl<'v> Sql<'v> {
     pub(crate) async fn fetch_optional(self, db: &mut Connection) -> Result<Option<Row>, sqlx::Error> {
         Ok(match db {
             Connection::Sqlite(db) => self.for_sqlite().fetch_optional(&mut **db).await?.map(Row::Sqlite),
-            Connection::Postgres { db, .. } => self.for_postgres().fetch_optional(&mut **db).await?.map(Row::Postgres),
+            Connection::Postgres { db, .. } => {
+                in_time(self.for_postgres().fetch_optional(&mut **db)).await?.map(Row::Postgres)
+            }
         })
     }
 
@@ -140,6 +149,13 @@ impl<'v> Sql<'v> {
             Value::Bytes(bytes) => query.bind(bytes.into_owned()),
         })
     }
+}
+
+/// An answer from a server elsewhere, unless it takes longer than the server itself would let it.
+pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
+        Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database did not answer in time")))
+    })
 }
 
 fn all<R: Into<Row>>(rows: Vec<R>) -> Vec<Row> {

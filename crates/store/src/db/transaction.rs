@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Connection;
+use super::statement::in_time;
 
 /// A transaction. Dropped without a commit it is taken back.
 ///
@@ -53,7 +54,7 @@ impl Connection {
     pub(crate) async fn raw(&mut self, statements: &'static str) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(db) => sqlx::raw_sql(statements).execute(&mut **db).await.map(drop),
-            Self::Postgres { db, .. } => sqlx::raw_sql(statements).execute(&mut **db).await.map(drop),
+            Self::Postgres { db, .. } => in_time(sqlx::raw_sql(statements).execute(&mut **db)).await.map(drop),
         }
     }
 }

@@ -3,6 +3,11 @@
 //!
 //! Changes of all processes wait for one another by an advisory lock, which each holds until its transaction ends: so the
 //! audit chain has one end, and of two revisions the smaller one is always to be seen first.
+//!
+//! `url` says what may stand in the URL of a database, `lock` is the right of one process to use it.
+
+mod lock;
+mod url;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -17,21 +22,21 @@ use tokio::time::timeout;
 use crate::OpenError;
 use crate::db::told;
 
+pub(crate) use lock::Lock;
+
 /// How long a change waits for its turn. Longer than the largest import takes.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a connection may take: the library tries again and again while the server is away.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a statement may wait for a lock that somebody else holds, or take: one that does not end is no answer.
+const LOCK_TIMEOUT: &str = "5s";
+const STATEMENT_TIMEOUT: &str = "60s";
 /// Readers at a time.
 const READERS: u32 = 8;
 /// A connection that has nothing to do is closed after this time.
 const IDLE: Duration = Duration::from_secs(300);
-/// How often, and how long apart, a lock is asked for that another process has: one that just ended may still have it.
-const TRIES: u32 = 20;
-const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 /// Our name in the server's list of connections.
 const NAME: &str = "keystile";
-/// The lock of the process that uses the database: `KSTL` and 1.
-const IN_USE: i64 = 0x4B53_544C_0000_0001;
 
 /// Where a database is: a URL `postgres://user:password@host:port/name`. It never shows its password.
 #[derive(Clone)]
@@ -52,9 +57,7 @@ impl FromStr for Url {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
-            return Err("a database is written postgres://user:password@host:port/name".to_owned());
-        }
+        url::check(text)?;
         // What the library says of it could hold the password.
         let options = PgConnectOptions::from_str(text)
             .map_err(|_| "this is no URL of a database; write postgres://user:password@host:port/name".to_owned())?;
@@ -77,6 +80,12 @@ impl std::fmt::Debug for Url {
 }
 
 impl Url {
+    /// A connection that is nobody else's.
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        let connecting = timeout(CONNECTION_TIMEOUT, self.options.connect());
+        connecting.await.map_err(|_| sqlx::Error::PoolTimedOut)?
+    }
+
     pub(crate) fn unreadable(&self, error: &sqlx::Error) -> OpenError {
         OpenError::Unreadable { folder: self.to_string(), cause: told(error) }
     }
@@ -101,11 +110,11 @@ impl Part {
     const fn begin(self) -> &'static str {
         match self {
             Self::Catalog => {
-                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '60s'; \
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '5s'; \
                  SELECT pg_advisory_xact_lock(5427774661305827330)"
             }
             Self::Usage => {
-                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '60s'; \
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '5s'; \
                  SELECT pg_advisory_xact_lock(5427774661305827331)"
             }
         }
@@ -125,17 +134,28 @@ pub(crate) struct Database {
 impl Database {
     /// Opens it; makes the schema if it is not there.
     pub(crate) async fn open(url: &Url, part: Part) -> Result<Self, sqlx::Error> {
-        let options = PgConnectOptions::clone(&url.options).options([("search_path", part.schema())]);
+        let options = PgConnectOptions::clone(&url.options).options([
+            ("search_path", part.schema()),
+            ("lock_timeout", LOCK_TIMEOUT),
+            ("statement_timeout", STATEMENT_TIMEOUT),
+        ]);
         let writer = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(CONNECTION_TIMEOUT)
             .connect_with(options.clone())
             .await?;
-        let make = match part {
-            Part::Catalog => "CREATE SCHEMA IF NOT EXISTS keystile",
-            Part::Usage => "CREATE SCHEMA IF NOT EXISTS keystile_usage",
-        };
-        sqlx::raw_sql(make).execute(&writer).await?;
+        // Asked first: who may only read can look at what is there.
+        let found: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_namespace WHERE nspname = $1")
+            .bind(part.schema())
+            .fetch_one(&writer)
+            .await?;
+        if found == 0 {
+            let make = match part {
+                Part::Catalog => "CREATE SCHEMA IF NOT EXISTS keystile",
+                Part::Usage => "CREATE SCHEMA IF NOT EXISTS keystile_usage",
+            };
+            sqlx::raw_sql(make).execute(&writer).await?;
+        }
         let readers = PgPoolOptions::new()
             .max_connections(READERS)
             .min_connections(0)
@@ -147,7 +167,7 @@ impl Database {
 
     /// Whether a database has both schemas.
     pub(crate) async fn is_there(url: &Url) -> Result<bool, sqlx::Error> {
-        let mut connection = url.options.connect().await?;
+        let mut connection = url.connect().await?;
         let found: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_namespace WHERE nspname IN ($1, $2)")
             .bind(Part::Catalog.schema())
             .bind(Part::Usage.schema())
@@ -180,30 +200,4 @@ impl Database {
 /// The turn to write, until it is dropped.
 pub(crate) struct Turn {
     _permit: OwnedSemaphorePermit,
-}
-
-/// The right to use a database, as long as its connection lasts. Other processes are refused: limits are counted in the
-/// memory of one.
-pub(crate) struct Lock {
-    _connection: PgConnection,
-}
-
-impl Lock {
-    /// Takes it.
-    pub(crate) async fn take(url: &Url) -> Result<Self, OpenError> {
-        let unreadable = |error: sqlx::Error| url.unreadable(&error);
-        let mut connection = url.options.connect().await.map_err(unreadable)?;
-        for _ in 0..TRIES {
-            let is_taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
-                .bind(IN_USE)
-                .fetch_one(&mut connection)
-                .await
-                .map_err(unreadable)?;
-            if is_taken {
-                return Ok(Self { _connection: connection });
-            }
-            tokio::time::sleep(BETWEEN_TRIES).await;
-        }
-        Err(OpenError::DatabaseInUse { database: url.to_string() })
-    }
 }

@@ -133,6 +133,22 @@ async fn nothing_is_copied_over_anything_nor_out_of_use_nor_from_nowhere() {
 }
 
 #[tokio::test]
+async fn a_copy_that_was_broken_off_is_said_to_be_one() {
+    let world = World::new(Engine::Sqlite).await;
+    let here = kept(Engine::Sqlite, world.folder.path());
+    let _folder = world.close().await;
+    let place = TempDir::new().unwrap();
+    let there = kept(Engine::Sqlite, place.path());
+    copy(&here, &there).await.unwrap();
+    // The catalogue comes last, in one piece.
+    std::fs::write(place.path().join("data/catalog.db"), b"").unwrap();
+    let refused = copy(&here, &there).await.unwrap_err();
+    assert!(matches!(refused, CopyError::Unfinished(_)), "{refused}");
+    let told = upkeep::status(&there).await.unwrap_err().to_string();
+    assert!(told.contains("copy that was broken off"), "{told}");
+}
+
+#[tokio::test]
 async fn status_counts_while_a_server_uses_it_and_migrate_waits_for_nobody() {
     for engine in ENGINES {
         let world = full(*engine).await;

@@ -1,12 +1,13 @@
 //! Somebody writes to SQLite's files behind Keystile's back.
 
 use keystile_core::code::Code;
+use keystile_core::id::ProjectId;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
-use keystile_store::{Change, GroupBy, OpenError, UsageQuery};
+use keystile_store::{ApplyError, Change, GroupBy, OpenError, UsageQuery};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
 
-use crate::world::{Engine, NOW, World};
+use crate::world::{ENGINES, Engine, NOW, World, bytes, create_project};
 
 async fn raw(world: &World, file: &str) -> SqliteConnection {
     let path = world.folder.path().join("data").join(file);
@@ -15,6 +16,37 @@ async fn raw(world: &World, file: &str) -> SqliteConnection {
 
 async fn run(db: &mut SqliteConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(db).await.unwrap();
+}
+
+/// The same in whichever engine.
+async fn run_in(world: &World, engine: Engine, text: &str) {
+    match engine {
+        Engine::Sqlite => run(&mut raw(world, "catalog.db").await, text).await,
+        Engine::Postgres => {
+            let url = std::fs::read_to_string(world.folder.path().join("url")).unwrap();
+            let mut db = PgConnection::connect(&url).await.unwrap();
+            sqlx::raw_sql("SET search_path = keystile").execute(&mut db).await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut db).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_older_copy_in_the_place_of_the_store_is_not_changed() {
+    for engine in ENGINES {
+        let world = World::new(*engine).await;
+        let key = world.add_key("before").await;
+        let newest = world.catalog.revision().await.unwrap();
+        world.revoke(key).await;
+        assert_eq!(world.catalog.probe(None).await.unwrap(), newest + 1);
+        // What a database does that takes over from one whose last changes it had not got.
+        run_in(&world, *engine, &format!("DELETE FROM revisions WHERE revision > {newest}")).await;
+        let refused = world.catalog.probe(None).await.unwrap_err();
+        assert!(refused.0.to_string().contains("start Keystile anew"), "{engine:?}: {}", refused.0);
+        assert!(world.catalog.revision().await.is_err(), "{engine:?}");
+        let change = create_project(ProjectId::from_entropy(bytes()), "lost");
+        assert!(matches!(world.apply(change).await, Err(ApplyError::Store(_))), "{engine:?}");
+    }
 }
 
 async fn broken_at(world: &World) -> Option<u64> {

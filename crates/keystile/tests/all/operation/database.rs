@@ -1,6 +1,8 @@
 //! An installation in PostgreSQL: what a server does with files it does with a database too, the database's absence is no
 //! refusal for known keys, and `keystile db` moves an installation so that every key verifies there.
 
+use std::process::{Command, Stdio};
+
 use keystile_testkit::{Api, Postgres, eventually};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -132,6 +134,64 @@ fn r14_while_the_database_is_away_known_keys_go_on_and_all_is_well_when_it_is_ba
     eventually("changes are made again", || create().0 == 201);
     eventually("unknown keys are unknown again", || place.code(UNKNOWN) == "key_unknown");
     eventually("every call is counted", || place.counted() == 21);
+}
+
+#[test]
+fn a_database_that_was_started_again_is_still_one_processes_alone() {
+    let mut postgres = Postgres::start();
+    let url = postgres.database();
+    let place = Place::new(&in_database(&url));
+    postgres.stop();
+    postgres.start_again();
+    eventually("changes are made again", || {
+        place.manage().post("/v1/keys", &json!({ "project_id": place.project, "name": "later" })).0 == 201
+    });
+    eventually("its lock is taken again", || place.server.err().contains("it is taken again"));
+    let other = tempfile::tempdir().unwrap();
+    let other = settings(other.path(), &in_database(&url));
+    let refused = run(&mut keystile(&["serve", "--json", "--config", &other]));
+    assert!(refused.code == 1 && refused.err.contains("in use by another"), "{}", refused.err);
+    let target = tempfile::tempdir().unwrap();
+    let target = format!("sqlite://{}", target.path().join("data").display());
+    let refused = run(&mut keystile(&["db", "copy", "--to", &target, "--config", &other]));
+    assert!(refused.code == 1 && refused.err.contains("in use by another"), "{}", refused.err);
+}
+
+#[test]
+fn what_somebody_holds_locked_in_the_database_refuses_changes_and_no_calls() {
+    let url = Postgres::shared().database();
+    let place = Place::new(&in_database(&url));
+    let locked = "BEGIN; LOCK TABLE keystile.keys IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)";
+    let mut holder = Command::new("psql").args(["-q", &url, "-c", locked]).stdout(Stdio::null()).spawn().unwrap();
+    let create = || place.manage().post("/v1/keys", &json!({ "project_id": place.project, "name": "later" })).0;
+    eventually("the table is held, and a change is refused", || create() == 503);
+    assert_eq!(place.code(&place.key.1), "allowed");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%'";
+    assert!(Command::new("psql").args(["-q", &url, "-c", end]).stdout(Stdio::null()).status().unwrap().success());
+    eventually("changes are made again", || create() == 201);
+}
+
+#[test]
+fn what_is_wrong_with_the_url_of_a_database_is_said_without_its_password() {
+    for (tail, words) in [
+        ("@h/n?sslmod=require", "sslmode, "),
+        ("@h/n?sslmode=banana", "verify-full"),
+        ("@e/x@h/n", "escaped"),
+        ("#x@h/n", "escaped"),
+    ] {
+        let url = format!("postgres://u:open-sesame{tail}");
+        let checked = run(keystile(&["config", "check"]).env("KEYSTILE_DATABASE", &url));
+        let copied = run(&mut keystile(&["db", "copy", "--from", "sqlite:///nowhere", "--to", &url]));
+        assert_eq!((checked.code, copied.code), (3, 2), "{tail}: {} {}", checked.err, copied.err);
+        for told in [checked.err, copied.err] {
+            assert!(
+                told.contains(words) && !told.contains("open-sesame") && !told.contains("banana"),
+                "{tail}: {told}"
+            );
+        }
+    }
 }
 
 #[test]
