@@ -208,7 +208,8 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
         let revision = apply(&store, change).await;
         feed.catch_up(revision).await.unwrap();
         if n == 200 {
-            file.save(&feed.engine().snapshot.keys, feed.revision()).unwrap();
+            let history = feed.history().await.unwrap();
+            file.save(&feed.engine().snapshot.keys, feed.revision(), &history).unwrap();
         }
     }
     assert!(feed.engine().snapshot.keys.len() > 200, "the dice did something");
@@ -231,5 +232,45 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
             .map(|feed| feed.engine().check(text(number).expose(), Door::KeyAlone, &facts).code)
             .to_vec();
         assert!(codes.iter().all(|code| *code == codes[0]), "{number}: {codes:?}");
+    }
+}
+
+/// A catalogue is put back to an earlier day and goes on from there; a snapshot of what came instead has the same revision.
+#[tokio::test]
+async fn a_snapshot_of_another_history_is_not_used() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let [one, other] = folders.each_ref().map(|folder| folder.path().join("data"));
+    let project = ProjectId::from_entropy([9; 16]);
+    let store = open(&one).await;
+    apply(&store, Change::CreateOrganization { id: OWNER, name: "Owner".to_owned() }).await;
+    let name = "project".to_owned();
+    let (description, contact) = (String::new(), String::new());
+    apply(&store, Change::CreateProject { id: project, name, description, contact, environment: Environment::Live })
+        .await;
+    store.catalog.close().await;
+    store.ledger.close().await;
+    std::fs::create_dir(&other).unwrap();
+    for name in ["catalog.db", "usage.db", "root.key"] {
+        std::fs::copy(one.join(name), other.join(name)).unwrap();
+    }
+
+    let facts = Facts::at(Moment { wall: Timestamp::from_secs(1), ticks: Ticks::from_nanos(1 << 60) });
+    let file = other.join("snapshot");
+    for (folder, number) in [(&one, 1), (&other, 2)] {
+        let store = open(folder).await;
+        let file = SnapshotFile::new(file.clone(), &store.catalog);
+        let key = new_key(&store, &mut Dice(number), number);
+        apply(&store, Change::CreateKey { project, key, policy: Policy::default() }).await;
+        // The second time there is the snapshot of the first.
+        let feed = Feed::start(&store, Some(&file)).await.unwrap();
+        let codes = [1, 2].map(|n| feed.engine().check(text(n).expose(), Door::KeyAlone, &facts).code);
+        let known = [1, 2].map(|n| if n == number { Code::Allowed } else { Code::KeyUnknown });
+        assert_eq!(codes, known);
+        let history = feed.history().await.unwrap();
+        file.save(&feed.engine().snapshot.keys, feed.revision(), &history).unwrap();
+        let again = Feed::start(&store, Some(&file)).await.unwrap();
+        assert_eq!(again.revision(), feed.revision());
+        store.catalog.close().await;
+        store.ledger.close().await;
     }
 }

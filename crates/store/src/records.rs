@@ -12,6 +12,15 @@ use keystile_core::key::{Environment, KeyDigest, KeyKind, KeyState, Standing};
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
+/// An audit entry that stands for all before it: its place in the chain, and its hash, which covers them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// Its sequence; 0 for the beginning.
+    pub sequence: u64,
+    /// Its hash.
+    pub hash: [u8; 32],
+}
+
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Organization {

@@ -494,9 +494,15 @@ async fn reopen_when_told(journal: Arc<Journal>, mut hangups: Signal) {
 /// Whether it was saved.
 async fn save(file: Arc<SnapshotFile>, feed: Arc<Feed>) -> bool {
     let revision = feed.revision();
-    let written = tokio::task::spawn_blocking(move || file.save(&feed.engine().snapshot.keys, revision)).await;
-    if let Ok(Err(error)) = &written {
+    let written = match feed.history().await {
+        Ok(history) => {
+            let write = move || file.save(&feed.engine().snapshot.keys, revision, &history);
+            tokio::task::spawn_blocking(write).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+        }
+        Err(error) => Err(std::io::Error::other(error)),
+    };
+    if let Err(error) = &written {
         tracing::warn!(%error, "the snapshot could not be saved; the next start reads the keys from the catalogue");
     }
-    matches!(written, Ok(Ok(())))
+    written.is_ok()
 }

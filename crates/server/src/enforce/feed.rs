@@ -14,7 +14,7 @@ use keystile_core::operation::OperationTable;
 use keystile_core::permission::PermissionQuery;
 use keystile_core::time::Timestamp;
 use keystile_store::records::{Api, FeedKey, FeedProject};
-use keystile_store::{Catalog, Store, StoreError, Subject};
+use keystile_store::{Catalog, History, Store, StoreError, Subject};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::engine::Engine;
@@ -68,9 +68,15 @@ impl Feed {
     pub async fn start(store: &Store, file: Option<&SnapshotFile>) -> Result<Self, StoreError> {
         let catalog = store.catalog.clone();
         let now_at = catalog.revision().await?;
-        let saved = file.and_then(|file| file.load(now_at));
+        let mut saved = file.and_then(|file| Some((file, file.load(now_at)?)));
+        if let Some((file, loaded)) = &saved
+            && !catalog.has(&loaded.history).await?
+        {
+            file.forget("it is of another history than the catalogue, which was put back to an earlier day");
+            saved = None;
+        }
         let (keys, revision) = match saved {
-            Some(saved) => (saved.keys, saved.revision),
+            Some((_, saved)) => (saved.keys, saved.revision),
             None => (load_keys(&catalog).await?, now_at),
         };
         let snapshot = Snapshot { keys, ..Snapshot::with_capacity(0) };
@@ -109,6 +115,14 @@ impl Feed {
     /// The revision up to which the snapshot holds everything.
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
+    }
+
+    /// The newest audit entry, by which a history is told from another one.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn history(&self) -> Result<History, StoreError> {
+        self.catalog.history().await
     }
 
     /// Whether the catalogue can be asked, and with `writes` whether it can be written: its newest revision.

@@ -1,8 +1,9 @@
 //! The saved snapshot: every key in one file, so that a node with 10⁶ keys serves within a second of its start.
 //!
-//! Layout: a head (magic, installation, revision, count), 68 bytes a key, HMAC-SHA-256 over all of it under a key
-//! derived from the root key. A file that is cut, altered, of another installation or from the future of the
-//! catalogue is not used; then the keys are read from the catalogue. Whatever the file says, the revisions after its
+//! Layout: a head (magic, installation, revision, count, the audit entry that was the newest), 68 bytes a key, HMAC-SHA-256
+//! over all of it under a key derived from the root key. A file that is cut, altered, of another installation or from the
+//! future of the catalogue is not used, nor is one whose audit entry the catalogue does not have: it was put back to an
+//! earlier day, and has gone on to another history. Then the keys are read from the catalogue. Whatever the file says, the revisions after its
 //! own are read on top, and revocations are monotone, so an old file brings no revoked key back.
 
 use std::fs::{self, File, OpenOptions};
@@ -14,13 +15,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use keystile_core::id::KeyId;
 use keystile_core::key::{Environment, KeyDigest, KeyKind, Standing};
 use keystile_core::time::Timestamp;
-use keystile_store::Catalog;
+use keystile_store::{Catalog, History};
 use sha2::Sha256;
 
 use super::keys::{KeyEntry, Keys, MAX_POLICIES};
 
-const MAGIC: &[u8; 8] = b"KSTLSNP1";
-const HEAD_LEN: usize = 8 + 16 + 8 + 8;
+const MAGIC: &[u8; 8] = b"KSTLSNP2";
+const HEAD_LEN: usize = 8 + 16 + 8 + 8 + 8 + 32;
 const ENTRY_LEN: usize = 32 + 16 + 4 * 5;
 const SEAL_LEN: usize = 32;
 /// Entries read or written at a time.
@@ -39,6 +40,8 @@ pub struct Saved {
     pub keys: Keys,
     /// The revision that they hold everything of.
     pub revision: u64,
+    /// The newest audit entry at that time.
+    pub history: History,
 }
 
 impl SnapshotFile {
@@ -58,14 +61,18 @@ impl SnapshotFile {
             Ok(saved) => Some(saved),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!(%error, "the saved snapshot is not used; keys are read from the catalogue");
-                // Gone for good: a catalogue that was put back to an earlier day goes on to another history, and must
-                // not meet this one again when its revisions have caught up.
-                if let Err(error) = fs::remove_file(&self.path) {
-                    tracing::error!(%error, path = %self.path.display(), "the snapshot could not be removed; remove it");
-                }
+                self.forget(&error.to_string());
                 None
             }
+        }
+    }
+
+    /// Removes a file that can't be used. Gone for good: a catalogue that was put back to an earlier day goes on to another
+    /// history, and must not meet this one again when its revisions have caught up.
+    pub fn forget(&self, why: &str) {
+        tracing::warn!(why, "the saved snapshot is not used; keys are read from the catalogue");
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::error!(%error, path = %self.path.display(), "the snapshot could not be removed; remove it");
         }
     }
 
@@ -79,6 +86,7 @@ impl SnapshotFile {
         seal.update(&head);
         let word = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes"));
         let (revision, count) = (word(24), word(32) as usize);
+        let history = History { sequence: word(40), hash: head[48..80].try_into().expect("32 bytes") };
         if &head[..8] != MAGIC || head[8..24] != self.installation {
             return Err(broken("it belongs to another version or installation"));
         }
@@ -103,15 +111,16 @@ impl SnapshotFile {
         let mut stored = [0; SEAL_LEN];
         file.read_exact(&mut stored)?;
         seal.verify_slice(&stored).map_err(|_| broken("its seal does not fit"))?;
-        Ok(Saved { keys, revision })
+        Ok(Saved { keys, revision, history })
     }
 
-    /// Writes the keys; `revision` must have been read before the keys are, so that it claims no more than they hold.
+    /// Writes the keys; `revision` and `history` must have been read before the keys are, so that they claim no more than
+    /// those hold.
     /// The old file stays until the new one is complete on disk.
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn save(&self, keys: &Keys, revision: u64) -> io::Result<()> {
+    pub fn save(&self, keys: &Keys, revision: u64, history: &History) -> io::Result<()> {
         let fresh = self.path.with_extension("new");
         let mut seal = self.seal.clone();
         let mut file = BufWriter::with_capacity(1 << 20, owners_own(&fresh)?);
@@ -122,7 +131,9 @@ impl SnapshotFile {
         head[..8].copy_from_slice(MAGIC);
         head[8..24].copy_from_slice(&self.installation);
         head[24..32].copy_from_slice(&revision.to_le_bytes());
-        head[32..].copy_from_slice(&(present as u64).to_le_bytes());
+        head[32..40].copy_from_slice(&(present as u64).to_le_bytes());
+        head[40..48].copy_from_slice(&history.sequence.to_le_bytes());
+        head[48..].copy_from_slice(&history.hash);
         let mut put = |bytes: &[u8]| {
             seal.update(bytes);
             file.write_all(bytes)
@@ -231,7 +242,7 @@ mod tests {
         let keys = Keys::with_capacity(0);
         (1..=5_000).for_each(|n| keys.put(&entry(n)));
         keys.remove(&entry(77).digest, entry(77).id);
-        file.save(&keys, 9).unwrap();
+        file.save(&keys, 9, &History { sequence: 7, hash: [7; 32] }).unwrap();
         (folder, file)
     }
 
@@ -239,7 +250,7 @@ mod tests {
     fn a_snapshot_comes_back_as_it_was_saved() {
         let (_folder, file) = saved();
         let back = file.load(9).unwrap();
-        assert_eq!(back.revision, 9);
+        assert_eq!((back.revision, back.history), (9, History { sequence: 7, hash: [7; 32] }));
         let wanted: Vec<KeyEntry> = (1..=5_000).filter(|n| *n != 77).map(entry).collect();
         assert_eq!(back.keys.iter().collect::<Vec<_>>(), wanted);
     }

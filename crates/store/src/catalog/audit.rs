@@ -6,7 +6,7 @@ use keystile_core::id::{OrganizationId, RequestId};
 
 use crate::audit::{self, Hash};
 use crate::db::{Columns, Row, signed, sql, word};
-use crate::records::AuditEntry;
+use crate::records::{AuditEntry, History};
 use crate::{Catalog, StoreError};
 
 /// Entries that are read at a time when all are.
@@ -52,6 +52,28 @@ impl Catalog {
         query.push(" ORDER BY sequence DESC LIMIT ").push_bind(i64::from(limit));
         let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
         rows.iter().map(|row| Ok(read(row)?.0)).collect()
+    }
+
+    /// The newest entry of the installation. Its hash covers all before it: where it is found again the history is the same.
+    pub async fn history(&self) -> Result<History, StoreError> {
+        let newest = sql("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1");
+        match newest.fetch_optional(&mut self.0.base.read().await?).await? {
+            None => Ok(History { sequence: 0, hash: [0; 32] }),
+            Some(row) => {
+                let mut row = Columns::of(&row);
+                Ok(History { sequence: row.number()?, hash: row.bytes()? })
+            }
+        }
+    }
+
+    /// Whether this entry is in the catalogue's history.
+    pub async fn has(&self, history: &History) -> Result<bool, StoreError> {
+        if history.sequence == 0 {
+            return Ok(true);
+        }
+        let entry = sql("SELECT hash FROM audit WHERE sequence = ?").bind(signed(history.sequence));
+        let row = entry.fetch_optional(&mut self.0.base.read().await?).await?;
+        row.map_or(Ok(false), |row| Ok(Columns::of(&row).bytes::<32>()? == history.hash))
     }
 
     /// Walks the audit chain of the whole installation; the first broken entry's sequence, if any (E-5). Of entries
