@@ -84,11 +84,12 @@ async fn keep(url: Url, held: Held, is_lost: Arc<AtomicBool>) {
                 put(&held, connection);
                 continue;
             }
-            tracing::warn!(database = %url, "the lock of the database went with its connection; it is taken again");
+            tracing::warn!(database = %url, "the lock of the database went with its connection");
         }
         let Ok(mut connection) = url.connect().await else { continue };
         match timeout(PATIENCE, try_to_take(&mut connection)).await {
             Ok(Ok(true)) => {
+                tracing::info!(database = %url, "the lock of the database is taken again");
                 is_lost.store(false, Ordering::SeqCst);
                 put(&held, connection);
             }

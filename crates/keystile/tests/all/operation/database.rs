@@ -146,7 +146,7 @@ fn a_database_that_was_started_again_is_still_one_processes_alone() {
     eventually("changes are made again", || {
         place.manage().post("/v1/keys", &json!({ "project_id": place.project, "name": "later" })).0 == 201
     });
-    eventually("its lock is taken again", || place.server.err().contains("it is taken again"));
+    eventually("its lock is taken again", || place.server.err().contains("is taken again"));
     let other = tempfile::tempdir().unwrap();
     let other = settings(other.path(), &in_database(&url));
     let refused = run(&mut keystile(&["serve", "--json", "--config", &other]));
