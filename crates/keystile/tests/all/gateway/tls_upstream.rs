@@ -115,7 +115,8 @@ fn c06_an_upstream_with_tls_is_called_if_it_is_who_it_should_be() {
     }
 
     // Trusted by nobody here.
-    let calls = nginx.calls();
+    let calls = 4;
+    eventually("all of them are in its log", || nginx.calls() == calls);
     let stage = Stage::with(json!({ "upstream": format!("https://localhost:{}", nginx.port) }), json!({}));
     let answer = stage.call("GET /open", &[], b"");
     stage.check_problem(&answer, 502, "upstream_unreachable", "an authority that nobody knows");
