@@ -43,8 +43,10 @@ impl CatalogParts {
     /// The newest revision, unless the store has gone back behind what it said before: then it is another one, or a copy
     /// from before, and what is known of it here would be wrong.
     pub(crate) async fn newest(&self, db: &mut Connection) -> Result<u64, StoreError> {
+        // Before it is asked: what others make meanwhile is newer than the answer.
+        let seen = self.seen.load(Ordering::SeqCst);
         let newest: Option<u64> = sql("SELECT max(revision) FROM revisions").fetch_number_if_any(db).await?;
-        let (newest, seen) = (newest.unwrap_or(0), self.seen.load(Ordering::SeqCst));
+        let newest = newest.unwrap_or(0);
         if newest < seen {
             let why = format!(
                 "the store holds revision {newest}, and revision {seen} was seen before: an older copy is in its place, so \

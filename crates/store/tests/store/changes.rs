@@ -1,5 +1,7 @@
 //! What each change does, and why one is refused.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use keystile_core::api::{ApiSettings, UpgradeProtocol};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
@@ -430,4 +432,28 @@ fn an_api_of_which_nothing_is_said_switches_to_websockets_and_is_kept_as_ever() 
         assert!(again.contains(&format!("\"upgrades\":{said}")), "{again}");
         assert_eq!(read(again), settings);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_the_newest_revision_while_others_are_made_gets_one() {
+    everywhere(async |world| {
+        let (catalog, stop) = (world.catalog.clone(), std::sync::Arc::new(AtomicBool::new(false)));
+        let asking = {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                let mut newest = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let now = catalog.revision().await.expect("the store has not gone back");
+                    assert!(now >= newest);
+                    newest = now;
+                }
+            })
+        };
+        for n in 0..300 {
+            world.add_key(&format!("made meanwhile {n}")).await;
+        }
+        stop.store(true, Ordering::Relaxed);
+        asking.await.unwrap();
+    })
+    .await;
 }
