@@ -4,7 +4,11 @@
 //! Rows are compared by a hash of all of them in the order of their keys, read anew from each side. What is sealed stays
 //! sealed: nothing is unwrapped on the way, and the same root key opens the copy.
 
+mod tables;
+
 use sha2::{Digest, Sha256};
+
+use tables::{CATALOG, Kind, Table, USAGE};
 
 use crate::db::{Base, Columns, Connection, Engine, Row, Sql, Value, sql};
 use crate::schema::{self, Steps};
@@ -12,216 +16,6 @@ use crate::{OpenError, StoreError};
 
 /// Rows in one read and one write.
 const ROWS: usize = 500;
-
-/// A table: its columns and how many of the first of them tell its rows apart.
-struct Table {
-    name: &'static str,
-    keys: usize,
-    columns: &'static [(&'static str, Kind)],
-    /// Whether the database gives out numbers for new rows, in its first column.
-    numbered: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Number,
-    Text,
-    Bytes,
-}
-
-use Kind::{Bytes, Number, Text};
-
-const META: Table = Table { name: "meta", keys: 1, numbered: false, columns: &[("name", Text), ("value", Bytes)] };
-
-/// The catalogue's tables; what others refer to comes first.
-const CATALOG: &[Table] = &[
-    META,
-    Table {
-        name: "peppers",
-        keys: 1,
-        numbered: false,
-        columns: &[("version", Number), ("wrapped", Bytes), ("created_at", Number)],
-    },
-    Table {
-        name: "organizations",
-        keys: 1,
-        numbered: true,
-        columns: &[("number", Number), ("id", Bytes), ("name", Text), ("created_at", Number)],
-    },
-    Table {
-        name: "apis",
-        keys: 1,
-        numbered: true,
-        columns: &[
-            ("number", Number),
-            ("id", Bytes),
-            ("organization", Number),
-            ("name", Text),
-            ("active", Number),
-            ("settings", Text),
-            ("document", Text),
-            ("created_at", Number),
-            ("updated_at", Number),
-            ("revision", Number),
-            ("deleted_at", Number),
-            ("operations", Text),
-        ],
-    },
-    Table {
-        name: "projects",
-        keys: 1,
-        numbered: true,
-        columns: &[
-            ("number", Number),
-            ("id", Bytes),
-            ("organization", Number),
-            ("name", Text),
-            ("description", Text),
-            ("contact", Text),
-            ("environment", Text),
-            ("created_at", Number),
-            ("updated_at", Number),
-            ("revision", Number),
-            ("deleted_at", Number),
-        ],
-    },
-    Table {
-        name: "activations",
-        keys: 1,
-        numbered: true,
-        columns: &[
-            ("number", Number),
-            ("id", Bytes),
-            ("project", Number),
-            ("api", Number),
-            ("state", Text),
-            ("reason", Text),
-            ("created_at", Number),
-            ("updated_at", Number),
-            ("revision", Number),
-            ("deleted_at", Number),
-        ],
-    },
-    Table {
-        name: "policies",
-        keys: 1,
-        numbered: true,
-        columns: &[("number", Number), ("hash", Bytes), ("document", Text)],
-    },
-    Table {
-        name: "keys",
-        keys: 1,
-        numbered: true,
-        columns: &[
-            ("number", Number),
-            ("id", Bytes),
-            ("project", Number),
-            ("organization", Number),
-            ("environment", Text),
-            ("kind", Text),
-            ("name", Text),
-            ("hint", Text),
-            ("policy", Number),
-            ("digest", Bytes),
-            ("algorithm", Number),
-            ("pepper", Number),
-            ("expires_at", Number),
-            ("state", Text),
-            ("state_at", Number),
-            ("created_at", Number),
-            ("updated_at", Number),
-            ("revision", Number),
-            ("deleted_at", Number),
-            ("exposed_at", Number),
-        ],
-    },
-    Table {
-        name: "revisions",
-        keys: 1,
-        numbered: false,
-        columns: &[("revision", Number), ("subject", Text), ("first", Number), ("last", Number)],
-    },
-    Table {
-        name: "audit",
-        keys: 1,
-        numbered: false,
-        columns: &[
-            ("sequence", Number),
-            ("at", Number),
-            ("organization", Bytes),
-            ("actor", Text),
-            ("address", Text),
-            ("request", Text),
-            ("action", Text),
-            ("subject", Text),
-            ("before", Text),
-            ("after", Text),
-            ("hash", Bytes),
-        ],
-    },
-    Table {
-        name: "audit_end",
-        keys: 1,
-        numbered: false,
-        columns: &[("one", Number), ("sequence", Number), ("seal", Bytes)],
-    },
-    Table {
-        name: "idempotency",
-        keys: 2,
-        numbered: false,
-        columns: &[("organization", Bytes), ("key", Bytes), ("request", Bytes), ("subject", Text), ("at", Number)],
-    },
-    Table {
-        name: "api_secrets",
-        keys: 2,
-        numbered: false,
-        columns: &[("api", Number), ("name", Text), ("sealed", Bytes), ("set_at", Number)],
-    },
-];
-
-const fn counts(name: &'static str) -> Table {
-    Table {
-        name,
-        keys: 8,
-        numbered: false,
-        columns: &[
-            ("start", Number),
-            ("organization", Number),
-            ("project", Number),
-            ("key", Number),
-            ("api", Number),
-            ("label", Number),
-            ("code", Number),
-            ("status", Number),
-            ("calls", Number),
-            ("latency_us", Number),
-            ("bytes_in", Number),
-            ("bytes_out", Number),
-        ],
-    }
-}
-
-/// The ledger's tables.
-const USAGE: &[Table] = &[
-    META,
-    Table { name: "labels", keys: 1, numbered: false, columns: &[("number", Number), ("api", Number), ("text", Text)] },
-    Table {
-        name: "batches",
-        keys: 2,
-        numbered: false,
-        columns: &[("node", Number), ("sequence", Number), ("events", Bytes)],
-    },
-    Table {
-        name: "broken_batches",
-        keys: 2,
-        numbered: false,
-        columns: &[("node", Number), ("sequence", Number), ("events", Bytes), ("cause", Text)],
-    },
-    Table { name: "nodes", keys: 1, numbered: false, columns: &[("node", Number), ("last_sequence", Number)] },
-    counts("usage_minute"),
-    counts("usage_hour"),
-    counts("usage_day"),
-];
 
 /// What was copied, and is there on both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -392,9 +186,9 @@ impl Table {
     fn values(&self, row: &Row) -> Result<Vec<Value<'static>>, StoreError> {
         let mut row = Columns::of(row);
         let value = |(_, kind): &(_, Kind)| match kind {
-            Number => Ok(Value::Number(row.number_if_any()?)),
-            Text => Ok(Value::Text(row.text_if_any()?.map(Into::into))),
-            Bytes => Ok(Value::Bytes(row.blob()?.to_vec().into())),
+            Kind::Number => Ok(Value::Number(row.number_if_any()?)),
+            Kind::Text => Ok(Value::Text(row.text_if_any()?.map(Into::into))),
+            Kind::Bytes => Ok(Value::Bytes(row.blob()?.to_vec().into())),
         };
         self.columns.iter().map(value).collect()
     }

@@ -21,25 +21,23 @@ pub(crate) struct Hold(Mutex<Option<Arc<Held>>>);
 /// What is held.
 pub(crate) struct Held {
     _folder: Option<File>,
-    database: Option<postgres::Lock>,
+    _database: Option<postgres::Lock>,
 }
 
 impl Held {
-    /// Takes the folder, and the database, if there is one.
-    pub(crate) async fn take(folder: Option<&Path>, database: Option<&postgres::Url>) -> Result<Arc<Self>, OpenError> {
+    /// Takes the folder, and the database, if there is one. While another process has the database after all, `is_lost` is
+    /// set.
+    pub(crate) async fn take(
+        folder: Option<&Path>,
+        database: Option<&postgres::Url>,
+        is_lost: &Arc<AtomicBool>,
+    ) -> Result<Arc<Self>, OpenError> {
         let folder = folder.map(lock).transpose()?;
         let database = match database {
-            Some(url) => Some(postgres::Lock::take(url).await?),
+            Some(url) => Some(postgres::Lock::take(url, is_lost).await?),
             None => None,
         };
-        Ok(Arc::new(Self { _folder: folder, database }))
-    }
-}
-
-impl Held {
-    /// Set while another process has what this one had.
-    pub(crate) fn is_lost(&self) -> Option<Arc<AtomicBool>> {
-        self.database.as_ref().map(postgres::Lock::is_lost)
+        Ok(Arc::new(Self { _folder: folder, _database: database }))
     }
 }
 
@@ -61,8 +59,7 @@ impl Hold {
 
 /// Takes the folder's lock.
 fn lock(folder: &Path) -> Result<File, OpenError> {
-    let name = folder.display().to_string();
-    let unreadable = |cause: std::io::Error| OpenError::Unreadable { folder: name.clone(), cause: cause.to_string() };
+    let unreadable = |cause: std::io::Error| OpenError::unreadable(folder.display(), cause);
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -72,7 +69,7 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
         .map_err(unreadable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: name }),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.display().to_string() }),
         Err(TryLockError::Error(cause)) => Err(unreadable(cause)),
     }
 }

@@ -123,6 +123,12 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    pub(crate) fn unreadable(place: impl std::fmt::Display, cause: impl std::fmt::Display) -> Self {
+        Self::Unreadable { folder: place.to_string(), cause: cause.to_string() }
+    }
+}
+
 impl Store {
     /// Opens the installation in `folder`, or makes a new one there if the folder is missing or holds none.
     ///

@@ -40,8 +40,7 @@ pub(crate) async fn in_folder(
     random: &mut Random<'_>,
 ) -> Result<Store, OpenError> {
     let name = folder.display().to_string();
-    let unreadable =
-        |cause: &dyn std::fmt::Display| OpenError::Unreadable { folder: name.clone(), cause: cause.to_string() };
+    let unreadable = |cause: &dyn std::fmt::Display| OpenError::unreadable(&name, cause);
 
     let (catalog_path, usage_path) = (folder.join(CATALOG_FILE), folder.join(USAGE_FILE));
     let holds_data = || catalog_path.try_exists().map_err(|error| unreadable(&error));
@@ -51,14 +50,15 @@ pub(crate) async fn in_folder(
     } else if usage_path.try_exists().map_err(|error| unreadable(&error))? {
         return Err(OpenError::CatalogMissing { folder: name });
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unreadable(&error))?;
-    let held = Held::take(Some(folder), None).await?;
+    make_folder(folder)?;
+    let is_lost = Arc::default();
+    let held = Held::take(Some(folder), None, &is_lost).await?;
     // Asked again, now that nobody else can make any.
     let root = if holds_data()? { RootKey::load(root_key)? } else { RootKey::load_or_make(root_key, random)? };
     let had_usage = usage_path.try_exists().map_err(|error| unreadable(&error))?;
 
     let file = DatabaseFile::open(&catalog_path, CATALOG_SIZES).await.map_err(|error| unreadable(&told(&error)))?;
-    let catalog = Base::new(Engine::Sqlite(file.clone()));
+    let catalog = Base::new(Engine::Sqlite(file.clone()), is_lost.clone());
     let filled = fill_catalog(&catalog, &name, root_key, &root, at, random).await;
     let Filled { installation, peppers, is_new } = match filled {
         Ok(filled) => filled,
@@ -78,7 +78,7 @@ pub(crate) async fn in_folder(
     }
 
     let usage_file = DatabaseFile::open(&usage_path, USAGE_SIZES).await.map_err(|error| unreadable(&told(&error)))?;
-    let usage = Base::new(Engine::Sqlite(usage_file.clone()));
+    let usage = Base::new(Engine::Sqlite(usage_file.clone()), is_lost);
     if let Err(error) = fill_usage(&usage, &name, installation).await {
         usage.close().await;
         catalog.close().await;
@@ -105,18 +105,15 @@ pub(crate) async fn in_database(
     random: &mut Random<'_>,
 ) -> Result<Store, OpenError> {
     let name = url.to_string();
-    let unreadable = |cause: std::io::Error| OpenError::Unreadable {
-        folder: folder.display().to_string(),
-        cause: cause.to_string(),
-    };
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unreadable)?;
-    let held = Held::take(Some(folder), Some(url)).await?;
-    let database = |part| async move {
+    make_folder(folder)?;
+    let is_lost = Arc::default();
+    let held = Held::take(Some(folder), Some(url), &is_lost).await?;
+    let database = async |part| {
         let database = Database::open(url, part).await.map_err(|error| url.unreadable(&error))?;
-        Ok::<_, OpenError>(Base::new(Engine::Postgres(database)))
+        Ok::<_, OpenError>(Base::new(Engine::Postgres(database), is_lost.clone()))
     };
     let catalog = database(Part::Catalog).await?;
-    let unreadable = |error: StoreError| OpenError::Unreadable { folder: name.clone(), cause: error.cause() };
+    let unreadable = |error: StoreError| OpenError::unreadable(&name, error.cause());
     let mut db = catalog.read().await.map_err(|error| url.unreadable(&error))?;
     let is_filled = schema::version(&mut db).await.map_err(unreadable)? > 0;
     drop(db);
@@ -127,9 +124,6 @@ pub(crate) async fn in_database(
     let warnings: Vec<String> = [folder, root_key].into_iter().filter_map(exposed).collect();
     for warning in &warnings {
         tracing::warn!("{warning}");
-    }
-    for base in [&catalog, &usage] {
-        base.unless(held.is_lost());
     }
     let hold = Hold::of(&held);
     let parts = CatalogParts {
@@ -156,17 +150,20 @@ pub(crate) async fn existing(kept: &Kept) -> Result<Option<[Base; 2]>, OpenError
 
 /// Makes the folder of an installation, if it is in one.
 pub(crate) fn make_place(kept: &Kept) -> Result<(), OpenError> {
-    let Kept::Folder(folder) = kept else { return Ok(()) };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| OpenError::Unreadable { folder: kept.to_string(), cause: error.to_string() })
+    match kept {
+        Kept::Folder(folder) => make_folder(folder),
+        Kept::Database(_) => Ok(()),
+    }
+}
+
+fn make_folder(folder: &Path) -> Result<(), OpenError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| OpenError::unreadable(folder.display(), error))
 }
 
 /// Catalogue and ledger, opened as they are; made if they are not there, without tables.
 pub(crate) async fn bases(kept: &Kept) -> Result<[Base; 2], OpenError> {
-    let unreadable = |error: sqlx::Error| OpenError::Unreadable { folder: kept.to_string(), cause: told(&error) };
+    let unreadable = |error: sqlx::Error| OpenError::unreadable(kept, told(&error));
     let base = async |file, sizes, part| {
         let engine = match kept {
             Kept::Folder(folder) => {
@@ -174,7 +171,7 @@ pub(crate) async fn bases(kept: &Kept) -> Result<[Base; 2], OpenError> {
             }
             Kept::Database(url) => Engine::Postgres(Database::open(url, part).await.map_err(unreadable)?),
         };
-        Ok::<_, OpenError>(Base::new(engine))
+        Ok::<_, OpenError>(Base::new(engine, Arc::default()))
     };
     let catalog = base(CATALOG_FILE, CATALOG_SIZES, Part::Catalog).await?;
     Ok([catalog, base(USAGE_FILE, USAGE_SIZES, Part::Usage).await?])
@@ -197,7 +194,7 @@ async fn fill_catalog(
     at: Timestamp,
     random: &mut Random<'_>,
 ) -> Result<Filled, OpenError> {
-    let unreadable = |error: StoreError| OpenError::Unreadable { folder: name.to_owned(), cause: error.cause() };
+    let unreadable = |error: StoreError| OpenError::unreadable(name, error.cause());
     let mut db = base.write().await.map_err(|error| unreadable(error.into()))?;
     let seen = refuse_newer(&mut db, name, &schema::CATALOG).await?;
     if seen > 0 {
@@ -234,9 +231,9 @@ async fn fill_catalog(
         let mut row = Columns::of(row);
         let version: u32 = row.number().map_err(unreadable)?;
         let wrapped = row.blob().map_err(unreadable)?;
-        let secret = root.unwrap_pepper(wrapped, &installation, version).ok_or_else(|| OpenError::Unreadable {
-            folder: name.to_owned(),
-            cause: format!("pepper {version} was altered; restore the catalogue from your backup"),
+        let secret = root.unwrap_pepper(wrapped, &installation, version).ok_or_else(|| {
+            let cause = format!("pepper {version} was altered; restore the catalogue from your backup");
+            OpenError::unreadable(name, cause)
         })?;
         peppers.push(Pepper::new(version, &secret));
     }
@@ -246,16 +243,16 @@ async fn fill_catalog(
 
 /// Brings the ledger's tables up to date, and ties a new ledger to its catalogue.
 async fn fill_usage(base: &Base, name: &str, installation: [u8; 16]) -> Result<(), OpenError> {
-    let unreadable = |error: StoreError| OpenError::Unreadable { folder: name.to_owned(), cause: error.cause() };
+    let unreadable = |error: StoreError| OpenError::unreadable(name, error.cause());
     let mut db = base.write().await.map_err(|error| unreadable(error.into()))?;
     let seen = refuse_newer(&mut db, name, &schema::USAGE).await?;
     if seen > 0 && installation != read_meta::<16>(&mut db, "installation").await.map_err(unreadable)? {
         return Err(match base.engine() {
             Engine::Sqlite(_) => OpenError::Mismatch { folder: name.to_owned() },
-            Engine::Postgres(_) => OpenError::Unreadable {
-                folder: name.to_owned(),
-                cause: "its schemas keystile and keystile_usage belong to different installations; restore both from the same backup".to_owned(),
-            },
+            Engine::Postgres(_) => OpenError::unreadable(
+                name,
+                "its schemas keystile and keystile_usage belong to different installations; restore both from the same backup",
+            ),
         });
     }
     schema::USAGE.migrate(&mut db).await.map_err(unreadable)?;
@@ -266,9 +263,7 @@ async fn fill_usage(base: &Base, name: &str, installation: [u8; 16]) -> Result<(
 }
 
 async fn refuse_newer(db: &mut Connection, name: &str, steps: &Steps) -> Result<u32, OpenError> {
-    let found = schema::version(db)
-        .await
-        .map_err(|error| OpenError::Unreadable { folder: name.to_owned(), cause: error.cause() })?;
+    let found = schema::version(db).await.map_err(|error| OpenError::unreadable(name, error.cause()))?;
     let known = steps.known();
     if found > known { Err(OpenError::Newer { folder: name.to_owned(), found, known }) } else { Ok(found) }
 }

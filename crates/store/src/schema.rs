@@ -48,10 +48,21 @@ impl Steps {
             Connection::Postgres { .. } => self.postgres,
         };
         for (place, step) in steps.iter().enumerate().skip(seen) {
-            db.raw(step).await?;
+            carry_out(db, step).await?;
             keep_version(db, place + 1).await?;
         }
         Ok(())
+    }
+}
+
+/// However long it takes: a step may write a large table anew.
+async fn carry_out(db: &mut Connection, step: &'static str) -> Result<(), sqlx::Error> {
+    match db {
+        Connection::Sqlite(db) => sqlx::raw_sql(step).execute(&mut **db).await.map(drop),
+        Connection::Postgres { db, .. } => {
+            sqlx::raw_sql("SET LOCAL statement_timeout = 0").execute(&mut **db).await?;
+            sqlx::raw_sql(step).execute(&mut **db).await.map(drop)
+        }
     }
 }
 

@@ -174,9 +174,11 @@ pub async fn copy(from: &Kept, to: &Kept, each: &mut (dyn FnMut(&Copied) + Send)
 }
 
 async fn hold(kept: &Kept) -> Result<Arc<Held>, OpenError> {
+    // What takes a second is not worth looking whether it was lost.
+    let is_lost = Arc::default();
     match kept {
-        Kept::Folder(folder) => Held::take(Some(folder), None).await,
-        Kept::Database(url) => Held::take(None, Some(url)).await,
+        Kept::Folder(folder) => Held::take(Some(folder), None, &is_lost).await,
+        Kept::Database(url) => Held::take(None, Some(url), &is_lost).await,
     }
 }
 
@@ -187,5 +189,5 @@ async fn close(bases: [Base; 2]) {
 }
 
 fn unreadable(kept: &Kept, error: &StoreError) -> OpenError {
-    OpenError::Unreadable { folder: kept.to_string(), cause: error.cause() }
+    OpenError::unreadable(kept, error.cause())
 }

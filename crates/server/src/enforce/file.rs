@@ -3,8 +3,8 @@
 //! Layout: a head (magic, installation, revision, count, the audit entry that was the newest), 68 bytes a key, HMAC-SHA-256
 //! over all of it under a key derived from the root key. A file that is cut, altered, of another installation or from the
 //! future of the catalogue is not used, nor is one whose audit entry the catalogue does not have: it was put back to an
-//! earlier day, and has gone on to another history. Then the keys are read from the catalogue. Whatever the file says, the revisions after its
-//! own are read on top, and revocations are monotone, so an old file brings no revoked key back.
+//! earlier day, and has gone on to another history. Then the keys are read from the catalogue. Whatever the file says, the
+//! revisions after its own are read on top, and revocations are monotone, so an old file brings no revoked key back.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -115,8 +115,7 @@ impl SnapshotFile {
     }
 
     /// Writes the keys; `revision` and `history` must have been read before the keys are, so that they claim no more than
-    /// those hold.
-    /// The old file stays until the new one is complete on disk.
+    /// those hold. The old file stays until the new one is complete on disk.
     ///
     /// # Errors
     /// If the disk fails.

@@ -64,8 +64,9 @@ pub(super) fn write(
         reset: seconds(left.reset_nanos),
     });
     let granted = key.map_or(&[][..], |key| &key.policy.policy.permissions);
-    let needs = needs.into_iter().flatten().cloned().collect();
-    let missing = PermissionQuery::All(needs).missing(granted).filter(|_| verdict.code == Code::PermissionMissing);
+    let missing = (verdict.code == Code::PermissionMissing)
+        .then(|| PermissionQuery::All(needs.into_iter().flatten().cloned().collect()).missing(granted))
+        .flatten();
     let answer = Answer {
         allowed: verdict.code.is_allowed(),
         code: verdict.code,

@@ -105,9 +105,6 @@ impl Catalog {
     /// If what is being changed does not come to its end.
     pub async fn hand_over(&self, ledger: &Ledger) -> Result<(), StoreError> {
         self.0.base.pause().await?;
-        for base in [&self.0.base, ledger.base()] {
-            base.unless(None);
-        }
         self.0.hold.release();
         ledger.hold().release();
         Ok(())
@@ -118,12 +115,9 @@ impl Catalog {
     /// # Errors
     /// If it did.
     pub async fn take_back(&self, folder: &Path, ledger: &Ledger) -> Result<(), OpenError> {
-        let held = Held::take(Some(folder), self.0.url.as_ref()).await?;
+        let held = Held::take(Some(folder), self.0.url.as_ref(), self.0.base.is_lost()).await?;
         for hold in [&self.0.hold, ledger.hold()] {
             hold.take(&held);
-        }
-        for base in [&self.0.base, ledger.base()] {
-            base.unless(held.is_lost());
         }
         self.0.base.resume();
         Ok(())

@@ -3,8 +3,8 @@
 //! Changes wait for each other in any case: each continues the audit chain and takes the next revision. With one
 //! connection for them they wait in the pool's fair queue instead of polling a lock.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use keystile_core::time::Timestamp;
 
@@ -21,7 +21,7 @@ pub(crate) struct Base {
     /// Whether another process writes now.
     is_paused: Arc<AtomicBool>,
     /// Whether another process has taken what was this one's.
-    is_lost: Arc<Mutex<Option<Arc<AtomicBool>>>>,
+    is_lost: Arc<AtomicBool>,
 }
 
 /// What keeps it.
@@ -32,8 +32,14 @@ pub(crate) enum Engine {
 }
 
 impl Base {
-    pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine, is_writing: Arc::default(), is_paused: Arc::default(), is_lost: Arc::default() }
+    /// Nothing is written while `is_lost` is set.
+    pub(crate) fn new(engine: Engine, is_lost: Arc<AtomicBool>) -> Self {
+        Self { engine, is_writing: Arc::default(), is_paused: Arc::default(), is_lost }
+    }
+
+    /// Where it is said that another process has what was this one's.
+    pub(crate) fn is_lost(&self) -> &Arc<AtomicBool> {
+        &self.is_lost
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -89,14 +95,8 @@ impl Base {
         }
     }
 
-    /// Writes nothing while this is set.
-    pub(crate) fn unless(&self, is_lost: Option<Arc<AtomicBool>>) {
-        *self.is_lost.lock().unwrap_or_else(PoisonError::into_inner) = is_lost;
-    }
-
     fn refuse_if_paused(&self) -> Result<(), sqlx::Error> {
-        let is_lost = self.is_lost.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_lost.as_ref().is_some_and(|is_lost| is_lost.load(Ordering::SeqCst)) {
+        if self.is_lost.load(Ordering::SeqCst) {
             return Err(sqlx::Error::Io(std::io::Error::other(
                 "another Keystile process uses the database; end one of the two",
             )));

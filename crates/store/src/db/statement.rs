@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use super::{Columns, Connection, Row};
 use crate::StoreError;
 
-/// How long a statement may take. Those of an import are the longest.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long an answer of PostgreSQL may take: longer than it lets a statement run, for a server that says nothing at all.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A statement. Its text has `?` where its values stand, in their order.
 pub(crate) struct Sql<'v> {
@@ -151,7 +151,7 @@ impl<'v> Sql<'v> {
     }
 }
 
-/// An answer from a server elsewhere, unless it takes longer than the server itself would let it.
+/// An answer from a server elsewhere, unless it says nothing at all.
 pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
         Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "the database did not answer in time")))

@@ -29,10 +29,6 @@ impl Ledger {
         Self(Arc::new(LedgerParts { base, hold }))
     }
 
-    pub(crate) fn base(&self) -> &Base {
-        &self.0.base
-    }
-
     pub(crate) fn hold(&self) -> &Hold {
         &self.0.hold
     }

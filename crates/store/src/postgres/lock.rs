@@ -34,29 +34,23 @@ type Held = Arc<Mutex<Option<PgConnection>>>;
 pub(crate) struct Lock {
     held: Held,
     keeping: JoinHandle<()>,
-    is_lost: Arc<AtomicBool>,
 }
 
 impl Lock {
-    /// Takes it.
-    pub(crate) async fn take(url: &Url) -> Result<Self, OpenError> {
+    /// Takes it. `is_lost` is set while another process has it.
+    pub(crate) async fn take(url: &Url, is_lost: &Arc<AtomicBool>) -> Result<Self, OpenError> {
         let unreadable = |error: sqlx::Error| url.unreadable(&error);
         let mut connection = url.connect().await.map_err(unreadable)?;
         for _ in 0..TRIES {
             if try_to_take(&mut connection).await.map_err(unreadable)? {
-                let is_lost = Arc::new(AtomicBool::new(false));
+                is_lost.store(false, Ordering::SeqCst);
                 let held = Arc::new(Mutex::new(Some(connection)));
                 let keeping = tokio::spawn(keep(url.clone(), held.clone(), is_lost.clone()));
-                return Ok(Self { held, keeping, is_lost });
+                return Ok(Self { held, keeping });
             }
             sleep(BETWEEN_TRIES).await;
         }
         Err(OpenError::DatabaseInUse { database: url.to_string() })
-    }
-
-    /// Whether another process has it now.
-    pub(crate) fn is_lost(&self) -> Arc<AtomicBool> {
-        self.is_lost.clone()
     }
 }
 

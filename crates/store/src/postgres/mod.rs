@@ -30,7 +30,7 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a statement may wait for a lock that somebody else holds, or take: one that does not end is no answer.
 const LOCK_TIMEOUT: &str = "5s";
-const STATEMENT_TIMEOUT: &str = "60s";
+const STATEMENT_TIMEOUT: &str = "25s";
 /// Readers at a time.
 const READERS: u32 = 8;
 /// A connection that has nothing to do is closed after this time.
@@ -87,7 +87,7 @@ impl Url {
     }
 
     pub(crate) fn unreadable(&self, error: &sqlx::Error) -> OpenError {
-        OpenError::Unreadable { folder: self.to_string(), cause: told(error) }
+        OpenError::unreadable(self, told(error))
     }
 }
 

@@ -49,6 +49,40 @@ async fn an_older_copy_in_the_place_of_the_store_is_not_changed() {
     }
 }
 
+#[tokio::test]
+async fn while_another_process_has_the_database_after_all_nothing_is_changed() {
+    const LOCK: i64 = 0x4B53_544C_0000_0001;
+    let world = World::new(Engine::Postgres).await;
+    let url = std::fs::read_to_string(world.folder.path().join("url")).unwrap();
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    // Its connection breaks, and somebody else is quicker.
+    let held = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 \
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert!(sqlx::query_scalar::<_, bool>(held).fetch_one(&mut other).await.unwrap());
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK).execute(&mut other).await.unwrap();
+    let change = async || {
+        let id = ProjectId::from_entropy(bytes());
+        world.apply(create_project(id, "project")).await.map_err(|error| match error {
+            ApplyError::Store(error) => error.0.to_string(),
+            other => panic!("{other}"),
+        })
+    };
+    let until = async |is_refused: bool| {
+        for _ in 0..200 {
+            let changed = change().await;
+            if changed.is_err() == is_refused {
+                return changed;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("it is still so: {is_refused}");
+    };
+    assert!(until(true).await.unwrap_err().contains("another Keystile process uses the database"));
+    assert!(world.catalog.probe(None).await.is_err(), "and it is said");
+    drop(other);
+    until(false).await.unwrap();
+}
+
 async fn broken_at(world: &World) -> Option<u64> {
     world.catalog.verify_audit().await.unwrap()
 }
