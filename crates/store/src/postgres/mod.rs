@@ -1,4 +1,4 @@
-//! The engine of many machines: PostgreSQL 13 or newer. The catalogue is in the schema `keystile` of a database, the
+//! The engine of many machines: PostgreSQL, tested with 15. The catalogue is in the schema `keystile` of a database, the
 //! ledger in `keystile_usage`; nothing else of that database is touched.
 //!
 //! Changes of all processes wait for one another by an advisory lock, which each holds until its transaction ends: so the
