@@ -50,7 +50,8 @@ pub(super) struct KeyCreate {
     #[serde(default)]
     #[schema(value_type = Option<Vec<RateLimitShape>>)]
     rate_limits: Vec<LimitRule>,
-    /// When it ends; `null` for never. If nothing is said, after the days that the project's API says, or 90.
+    /// When it ends; `null` for never. If nothing is said, after the days that the project's API says, or 90; a management
+    /// key with the one that makes it at the latest.
     #[serde(default, deserialize_with = "spoken")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Option<Timestamp>>,
@@ -79,7 +80,13 @@ pub(super) async fn create(
     let expires_at = match (wanted.expires_at, wanted.expires_in_days) {
         (Some(_), Some(_)) => return Err(invalid("Say expires_at or expires_in_days, not both.")),
         (Some(end), None) => end.map(|end| checked_end(end, now)).transpose()?,
-        (None, days_said) => Some(end_in_days(days_said.unwrap_or(days), now)?),
+        (None, Some(days)) => Some(end_in_days(days, now)?),
+        (None, None) => {
+            let usual = end_in_days(days, now)?;
+            // One that may do what another may ends with it, unless something else is said.
+            let own = caller.expires_at.filter(|_| kind == KeyKind::Management);
+            Some(own.map_or(usual, |own| own.min(usual)))
+        }
     };
     let policy = checked(&caller, kind, policy, expires_at)?;
     let entropy = random(&*app.entropy).map_err(|error| internal(&error))?;

@@ -181,6 +181,16 @@ fn k14_a_management_key_grants_nothing_that_it_does_not_have() {
             "{permissions}"
         );
     }
+    // With nothing said of its end a key ends with the one that made it, however soon that is.
+    let fields = json!({ "kind": "management", "permissions": ["keys.*"], "expires_in_days": 1 });
+    let short = world.manage_as(&world.key(project, &fields).1);
+    let wish =
+        json!({ "project_id": project, "name": name("child"), "kind": "management", "permissions": ["keys.read"] });
+    let (status, child) = short.post("/v1/keys", &wish);
+    assert_eq!(status, 201, "{child}");
+    let mut longer = wish;
+    longer["expires_in_days"] = 2.into();
+    assert_eq!(short.post("/v1/keys", &longer).0, 403);
     // What a secret key may do is the business of the APIs that it calls.
     let secret = json!({ "project_id": project, "name": name("secret"), "permissions": ["*"] });
     assert_eq!(narrow.post("/v1/keys", &secret).0, 201);
