@@ -60,7 +60,7 @@ codes! {
     /// Switched off.
     KeyDisabled = 5, "key_disabled", 401, "Key disabled", "This key is switched off; ask its owner to enable it.";
     /// Past its end.
-    KeyExpired = 6, "key_expired", 401, "Key expired", "This key has expired; create a new one.";
+    KeyExpired = 6, "key_expired", 401, "Key expired", "This key, or the version of it that was sent, has ended; use its latest version or create a new key.";
     /// Sent where others could read it.
     KeyExposed = 7, "key_exposed", 400, "Key exposed", "A key in the query string ends up in logs; send it in a header, and replace this key.";
     /// In a cookie or in a field in which its API does not look for keys.

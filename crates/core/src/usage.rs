@@ -4,6 +4,7 @@
 //! stands for "none". Numbers are never used twice, so a count keeps its meaning when its key is gone.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,8 @@ pub struct Dimensions {
     pub project: u32,
     /// The key, if one was recognised.
     pub key: u32,
+    /// Which version of the key was presented; 0 for a key that was never rotated, and for none.
+    pub version: u16,
     /// The operation's label.
     pub label: u32,
     /// The decision.
@@ -94,6 +97,8 @@ pub struct UsageEvent {
     pub at: Timestamp,
     /// What it is counted under.
     pub dimensions: Dimensions,
+    /// The address that it came from, as far as it may be kept; several that are folded have none.
+    pub client: Option<IpAddr>,
     /// What it adds.
     pub counts: Counts,
 }
@@ -116,11 +121,20 @@ mod tests {
     use super::*;
 
     fn event(secs: i64, status: u16) -> UsageEvent {
-        let dimensions =
-            Dimensions { organization: 1, api: 1, project: 2, key: 3, label: 4, code: Code::Allowed, status };
+        let dimensions = Dimensions {
+            organization: 1,
+            api: 1,
+            project: 2,
+            key: 3,
+            version: 0,
+            label: 4,
+            code: Code::Allowed,
+            status,
+        };
         UsageEvent {
             at: Timestamp::from_secs(secs),
             dimensions,
+            client: None,
             counts: Counts { calls: 1, latency_us: 5, bytes_in: 1, bytes_out: 2 },
         }
     }
@@ -139,7 +153,12 @@ mod tests {
         let minutes = fold(Bucket::Minute, &events);
         let folded: Vec<_> = minutes
             .iter()
-            .map(|((at, dimensions), counts)| UsageEvent { at: *at, dimensions: *dimensions, counts: *counts })
+            .map(|((at, dimensions), counts)| UsageEvent {
+                at: *at,
+                dimensions: *dimensions,
+                client: None,
+                counts: *counts,
+            })
             .collect();
         for bucket in Bucket::ALL {
             assert_eq!(fold(bucket, &folded), fold(bucket, &events));

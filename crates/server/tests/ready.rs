@@ -50,6 +50,7 @@ async fn app_over(store: &Store, queue: &Arc<Queue>) -> App {
         calls,
         pulse,
         clock,
+        undelete: std::time::Duration::ZERO,
         entropy: Arc::new(SystemEntropy),
     }
 }
@@ -111,12 +112,20 @@ async fn counts_that_the_disk_does_not_take_are_folded_and_none_is_lost() {
     let app = app_over(&store, &queue).await;
     store.ledger.close().await;
     let buffer = queue.buffer();
-    let dimensions =
-        Dimensions { organization: 0, api: 0, project: 0, key: 0, label: 0, code: Code::RouteUnknown, status: 404 };
+    let dimensions = Dimensions {
+        organization: 0,
+        api: 0,
+        project: 0,
+        key: 0,
+        version: 0,
+        label: 0,
+        code: Code::RouteUnknown,
+        status: 404,
+    };
     let counts = Counts { calls: 1, latency_us: 300, bytes_in: 0, bytes_out: 7 };
     for _ in 0..TIMES {
         for _ in 0..CALLS {
-            let kept = UsageEvent { at: Timestamp::from_secs(0), dimensions, counts };
+            let kept = UsageEvent { at: Timestamp::from_secs(0), dimensions, client: None, counts };
             buffer.push(Event { kept, upstream_us: None });
         }
         assert!(app.writer.flush().await.is_err());

@@ -137,8 +137,9 @@ fn import_more_into_a_million(bencher: Bencher<'_, '_>, at_a_time: u64) {
 fn append_a_batch_of_events(bencher: Bencher<'_, '_>, events: usize) {
     let installation = new_installation();
     let code = keystile_core::code::Code::Allowed;
-    let dimensions = Dimensions { organization: 1, api: 1, project: 1, key: 1, label: 1, code, status: 200 };
-    let event = UsageEvent { at: NOW, dimensions, counts: Counts { calls: 1, ..Counts::default() } };
+    let dimensions =
+        Dimensions { organization: 1, api: 1, project: 1, key: 1, version: 0, label: 1, code, status: 200 };
+    let event = UsageEvent { at: NOW, dimensions, client: None, counts: Counts { calls: 1, ..Counts::default() } };
     let events = vec![event; events];
     let mut sequence = 0;
     bencher.counter(ItemsCount::new(events.len())).bench_local(|| {

@@ -111,6 +111,7 @@ impl Shown for Key {
             "kind": self.kind,
             "environment": self.environment,
             "hint": self.hint,
+            "version": self.version,
             "policy": self.policy,
             "expires_at": self.expires_at,
             "state": state,

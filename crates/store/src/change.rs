@@ -10,7 +10,7 @@ use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
 use crate::StoreError;
-use crate::records::{Document, NewKey};
+use crate::records::{Document, NewKey, NewVersion};
 use crate::secret::Sealed;
 
 /// Who acts.
@@ -100,8 +100,14 @@ pub enum Change {
     KeyState { id: KeyId, was: u64, state: KeyState, action: &'static str },
     /// Notes that a key was sent where others could read it; [`ApplyError::Exists`] if that is known already.
     KeyExposed { id: KeyId },
+    /// Gives a key another text. The one before is good until `former_ends_at`.
+    RotateKey { id: KeyId, was: u64, fresh: NewVersion, former_ends_at: Timestamp, expires_at: Option<Timestamp> },
+    /// Moves the end of a former version. `action` is the word for the audit: `end_version`, `extend_version`.
+    EndKeyVersion { id: KeyId, was: u64, version: u16, ends_at: Timestamp, action: &'static str },
     /// Takes a key away.
     DeleteKey { id: KeyId },
+    /// Brings a deleted key back as it was, unless its project is gone or its text was given to another key meanwhile.
+    UndeleteKey { id: KeyId },
     /// Adds many keys with one policy to a project: one revision, one audit entry. Keys whose digest is known already
     /// are left out and reported.
     ImportKeys { project: ProjectId, keys: Vec<NewKey>, policy: Policy },

@@ -11,7 +11,7 @@ use keystile_core::time::Timestamp;
 
 use crate::catalog::{apis, projects};
 use crate::db::{Columns, Connection, Engine, damaged, sql, standing, word};
-use crate::records::{Api, FeedKey, FeedProject};
+use crate::records::{Api, FeedKey, FeedProject, FeedVersion};
 use crate::{Catalog, StoreError, Subject};
 
 /// Keys in one read. Large enough that the way to the connection's thread and back does not count.
@@ -127,12 +127,39 @@ impl Catalog {
         }
         let starts = (first..=last).step_by(CHUNK as usize);
         let mut chunks = stream::iter(starts)
-            .map(|start| self.packed_keys(start, last.min(start.saturating_add(CHUNK - 1))))
+            .map(|start| self.keys_and_versions(start, last.min(start.saturating_add(CHUNK - 1))))
             .buffered(AHEAD);
-        while let Some(packed) = chunks.try_next().await? {
-            unpack(&packed, each)?;
+        while let Some((packed, former)) = chunks.try_next().await? {
+            let mut former = former.into_iter().peekable();
+            unpack(&packed, &mut |mut key| {
+                // Both are in the order of the keys' numbers.
+                while let Some((_, version)) = former.next_if(|(of, _)| *of <= key.number) {
+                    key.former.push(version);
+                }
+                each(key);
+            })?;
         }
         Ok(())
+    }
+
+    /// Keys and their former versions. In this order: a version that is missing would be a refused call, one that is
+    /// still the latest as well is none.
+    async fn keys_and_versions(&self, first: u32, last: u32) -> Result<(Vec<u8>, Vec<(u32, FeedVersion)>), StoreError> {
+        let packed = self.packed_keys(first, last).await?;
+        let rows = sql("SELECT key, version, digest, ends_at FROM key_versions WHERE key BETWEEN ? AND ? \
+             ORDER BY key, version")
+        .bind(first)
+        .bind(last)
+        .fetch_all(&mut self.0.base.read().await?)
+        .await?;
+        let former = rows.iter().map(|row| {
+            let mut row = Columns::of(row);
+            let key = row.number()?;
+            let version = row.number()?;
+            let digest = KeyDigest::from_bytes(row.bytes()?);
+            Ok((key, FeedVersion { version, digest, ends_at: row.moment()? }))
+        });
+        Ok((packed, former.collect::<Result<_, StoreError>>()?))
     }
 
     /// Keys as one value instead of rows: a row costs a way through a channel and a dozen allocations, and at a million
@@ -142,11 +169,11 @@ impl Catalog {
             Engine::Sqlite(_) => {
                 "SELECT CAST(group_concat(packed, '') AS BLOB) FROM (SELECT digest || id || number || ',' || project \
                  || ',' || policy || ',' || coalesce(expires_at, '') || ',' || state || ',' || kind || ',' || environment \
-                 || ',' || (deleted_at IS NOT NULL) || ';' AS packed FROM keys WHERE number BETWEEN ? AND ? ORDER BY number)"
+                 || ',' || version || ',' || (deleted_at IS NOT NULL) || ';' AS packed FROM keys WHERE number BETWEEN ? AND ? ORDER BY number)"
             }
             Engine::Postgres(_) => {
                 "SELECT string_agg(digest || id || convert_to(concat(number, ',', project, ',', policy, ',', expires_at, \
-                 ',', state, ',', kind, ',', environment, ',', CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END, ';'), \
+                 ',', state, ',', kind, ',', environment, ',', version, ',', CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END, ';'), \
                  'UTF8'), ''::bytea ORDER BY number) FROM keys WHERE number BETWEEN ? AND ?"
             }
         };
@@ -205,6 +232,8 @@ fn key(digest: &[u8; 32], id: &[u8; 16], facts: &str) -> Result<FeedKey, StoreEr
         standing: standing(next()?)?,
         kind: word(next()?)?,
         environment: word(next()?)?,
+        version: word(next()?)?,
+        former: Vec::new(),
         deleted: next()? == "1",
     })
 }

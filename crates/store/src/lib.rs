@@ -35,7 +35,7 @@ pub use change::{Actor, Applied, ApplyError, Author, Change, Idempotency, Subjec
 pub use ledger::Ledger;
 pub use records::History;
 pub use root::{RootKey, RootKeyError};
-pub use usage::{GroupBy, LabelRow, OperationRow, OperationsQuery, UsageQuery, UsageRow};
+pub use usage::{AddressUse, GroupBy, LabelRow, OperationRow, OperationsQuery, UsageQuery, UsageRow, VersionUse};
 
 /// The two files of an installation, opened.
 pub struct Store {

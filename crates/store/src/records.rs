@@ -164,12 +164,44 @@ pub struct Key {
     pub state: KeyState,
     /// When it was first sent where others could read it.
     pub exposed_at: Option<Timestamp>,
+    /// Its latest version, from 1.
+    pub version: u16,
+    /// When that version was made.
+    pub versioned_at: Timestamp,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
     /// The revision of its last change.
     pub revision: u64,
+    /// When it was deleted, if it was.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// A version of a key that a later one has taken the place of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerVersion {
+    /// Which one, from 1.
+    pub version: u16,
+    /// What may be shown of its text.
+    pub hint: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When the next one was made.
+    pub superseded_at: Timestamp,
+    /// Until when it is good.
+    pub ends_at: Timestamp,
+}
+
+/// The text of a version that is to be the latest one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewVersion {
+    /// What may be shown of its text.
+    pub hint: String,
+    /// The keyed digest of its text.
+    pub digest: KeyDigest,
+    /// The pepper of the digest.
+    pub pepper_version: u32,
 }
 
 /// A key as it is added: issued here, or brought from elsewhere.
@@ -192,14 +224,18 @@ pub struct NewKey {
 }
 
 /// A key as a snapshot holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedKey {
     /// Its number.
     pub number: u32,
     /// Its id.
     pub id: KeyId,
-    /// The keyed digest of its text.
+    /// The keyed digest of its latest text.
     pub digest: KeyDigest,
+    /// Which version that is, from 1.
+    pub version: u16,
+    /// The versions before, in order.
+    pub former: Vec<FeedVersion>,
     /// Its project's number.
     pub project: u32,
     /// Its policy's number.
@@ -214,6 +250,17 @@ pub struct FeedKey {
     pub environment: Environment,
     /// Whether it was deleted.
     pub deleted: bool,
+}
+
+/// A former version of a key as a snapshot holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedVersion {
+    /// Which one.
+    pub version: u16,
+    /// The keyed digest of its text.
+    pub digest: KeyDigest,
+    /// Until when it is good.
+    pub ends_at: Timestamp,
 }
 
 /// A project as a snapshot holds it.
@@ -270,6 +317,8 @@ pub struct KeyFilter {
     pub kind: Option<KeyKind>,
     /// Only those of exactly this name.
     pub name: Option<String>,
+    /// Those that were deleted instead of those that are there.
+    pub deleted: bool,
 }
 
 /// Which activations are listed.

@@ -1,5 +1,7 @@
 //! Usage as it is asked for and answered. What is counted, and how it adds up, is in `keystile_core::usage`.
 
+use std::net::IpAddr;
+
 use keystile_core::code::Code;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts};
@@ -88,6 +90,34 @@ pub struct OperationRow {
     pub refused: u64,
     /// When it was called last: the start of that hour, or of the minute in the hours in which the span begins and ends.
     pub last: Timestamp,
+}
+
+/// Calls with a version of a key, since the key was first rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VersionUse {
+    /// Which version.
+    pub version: u16,
+    /// Calls, refused ones too.
+    pub calls: u64,
+    /// Those that were refused.
+    pub refused: u64,
+    /// When the last one came.
+    pub last_at: Timestamp,
+}
+
+/// Calls with a key from an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressUse {
+    /// From where; `None` for all addresses beyond those that are told apart on one day.
+    pub address: Option<IpAddr>,
+    /// Calls, refused ones too.
+    pub calls: u64,
+    /// Those that were refused.
+    pub refused: u64,
+    /// When the first one came.
+    pub first_at: Timestamp,
+    /// When the last one came.
+    pub last_at: Timestamp,
 }
 
 /// One row of an answer; what was not asked for is `None`, what was asked for and has no number is 0.

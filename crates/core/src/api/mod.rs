@@ -13,7 +13,9 @@ use crate::media::MediaTypes;
 use crate::target::CanonicalTarget;
 
 mod key_location;
+mod key_rules;
 mod open;
+mod privacy;
 mod route;
 mod secret;
 mod target;
@@ -21,7 +23,9 @@ mod upgrade;
 mod upstream;
 
 pub use key_location::KeyLocation;
+pub use key_rules::{KeyRules, UnusedKeys};
 pub use open::{OpenOperation, OperationPermissions, UnknownOperations, open_table};
+pub use privacy::ClientAddresses;
 pub use route::{Host, PathPrefix};
 pub use secret::{MAX_SECRET_BYTES, MAX_SECRETS, SecretName};
 pub use target::{CheckPath, HealthCheck, MAX_TARGETS, Target, TargetAddress};
@@ -154,6 +158,9 @@ pub struct ApiSettings {
     /// Whether answers to calls with a key may be kept by caches for others.
     #[serde(default)]
     pub shared_caching: bool,
+    /// What is kept of the addresses that calls come from.
+    #[serde(default)]
+    pub client_addresses: ClientAddresses,
     /// Whether calls must be encrypted.
     #[serde(default)]
     pub require_tls: bool,
@@ -172,6 +179,18 @@ pub struct ApiSettings {
     /// Days until a new key expires.
     #[serde(default = "default_key_days")]
     pub key_days: u32,
+    /// The most days that a key may live; `None` for as many as its maker says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_key_days: Option<u32>,
+    /// Days after which the version of a key is to be rotated; `None` for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_key_days: Option<u32>,
+    /// Days without a call after which a key counts as unused; `None` for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unused_key_days: Option<u32>,
+    /// What becomes of those.
+    #[serde(default)]
+    pub unused_keys: UnusedKeys,
     /// Longest request body.
     #[serde(default = "default_body_limit_bytes")]
     pub body_limit_bytes: u64,
@@ -247,12 +266,17 @@ impl ApiSettings {
             unknown_operations: UnknownOperations::default(),
             operation_permissions: OperationPermissions::default(),
             shared_caching: false,
+            client_addresses: ClientAddresses::default(),
             require_tls: false,
             require_client_certificate: false,
             cors: None,
             key_locations: default_key_locations(),
             key_prefix: Prefix::default(),
             key_days: DEFAULT_KEY_DAYS,
+            max_key_days: None,
+            rotate_key_days: None,
+            unused_key_days: None,
+            unused_keys: UnusedKeys::default(),
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
             max_header_bytes: None,
             max_header_fields: None,
@@ -297,6 +321,15 @@ impl ApiSettings {
         }
         if !(1..=MAX_KEY_DAYS).contains(&self.key_days) {
             return wrong(format!("key_days is 1 to {MAX_KEY_DAYS}"));
+        }
+        for (name, days) in [
+            ("max_key_days", self.max_key_days),
+            ("rotate_key_days", self.rotate_key_days),
+            ("unused_key_days", self.unused_key_days),
+        ] {
+            if days.is_some_and(|days| !(1..=MAX_KEY_DAYS).contains(&days)) {
+                return wrong(format!("{name} is 1 to {MAX_KEY_DAYS}, or null for no such rule"));
+            }
         }
         if self.body_limit_bytes > MAX_BODY_LIMIT_BYTES {
             return wrong(format!("body_limit_bytes is at most {MAX_BODY_LIMIT_BYTES}"));

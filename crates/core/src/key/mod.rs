@@ -3,6 +3,7 @@
 mod digest;
 mod state;
 mod text;
+mod version;
 
 pub use digest::{DigestAlgorithm, KeyDigest, Pepper, PepperSecret, TextHash};
 pub use state::{KeyState, Standing, StateError};
@@ -10,6 +11,7 @@ pub use text::{
     ENTROPY_LEN, KeyText, MARK, MAX_KEY_TEXT, MIN_KEY_TEXT, MIN_MARKED_KEY_TEXT, NotAKey, NotAPrefix, PoorEntropy,
     Prefix, Presented, estimated_bits, hint, marked_at,
 };
+pub use version::{DEFAULT_OVERLAP_SECS, MAX_OVERLAP_SECS, OverlapError, move_end, overlap_end};
 
 use std::fmt;
 use std::str::FromStr;

@@ -171,6 +171,9 @@ struct Settings {
     /// Whether shared caches may keep answers to calls with a key.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     shared_caching: Option<bool>,
+    /// What is kept of the addresses that calls come from.
+    #[arg(long, value_name = "whole|truncated|none", value_parser = ["whole", "truncated", "none"])]
+    client_addresses: Option<String>,
     /// Whether calls must be encrypted; a key that comes in clear is refused and marked as exposed.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     require_tls: Option<bool>,
@@ -193,6 +196,18 @@ struct Settings {
     /// Days until a new key expires, unless its maker says otherwise.
     #[arg(long, value_name = "N")]
     key_days: Option<u32>,
+    /// The most days that a key may live. 0 for as many as its maker says.
+    #[arg(long, value_name = "N")]
+    max_key_days: Option<u32>,
+    /// Days after which a key's version is to be rotated; events remind of it. 0 for no reminders.
+    #[arg(long, value_name = "N")]
+    rotate_key_days: Option<u32>,
+    /// Days without a call after which a key counts as unused. 0 for never.
+    #[arg(long, value_name = "N")]
+    unused_key_days: Option<u32>,
+    /// What becomes of unused keys.
+    #[arg(long, value_name = "WHAT", value_parser = ["report", "disable", "delete"])]
+    unused_keys: Option<String>,
     /// Longest request body.
     #[arg(long, value_name = "N")]
     body_limit_bytes: Option<u64>,
@@ -259,12 +274,17 @@ impl Settings {
             .with("unknown_operations", self.unknown_operations)
             .with("operation_permissions", self.operation_permissions)
             .with("shared_caching", self.shared_caching)
+            .with("client_addresses", self.client_addresses)
             .with("require_tls", self.require_tls)
             .with("cors", cors)
             .with("require_client_certificate", self.require_client_certificate)
             .with_list("key_locations", &self.key_locations)
             .with("key_prefix", self.key_prefix.map(|prefix| prefix.as_str().to_owned()))
             .with("key_days", self.key_days)
+            .with("max_key_days", self.max_key_days.map(or_none))
+            .with("rotate_key_days", self.rotate_key_days.map(or_none))
+            .with("unused_key_days", self.unused_key_days.map(or_none))
+            .with("unused_keys", self.unused_keys)
             .with("body_limit_bytes", self.body_limit_bytes)
             .with("max_header_bytes", self.max_header_bytes.map(or_none))
             .with("max_header_fields", self.max_header_fields.map(or_none))

@@ -96,6 +96,18 @@ pub(super) fn when(text: &str) -> Result<When, String> {
     moment(text).map(When::At)
 }
 
+/// Reads a time: `90s`, `30m`, `12h`, `7d`, or 0 for none.
+///
+/// # Errors
+/// How it is written.
+pub(super) fn seconds_of(text: &str) -> Result<u32, String> {
+    if text == "0" {
+        return Ok(0);
+    }
+    let seconds = text.starts_with(|c: char| c.is_ascii_digit()).then(|| seconds(text)).flatten();
+    seconds.and_then(|seconds| u32::try_from(seconds).ok()).ok_or_else(|| "write 90s, 30m, 12h, 7d or 0".to_owned())
+}
+
 /// Reads `2027-01-31` (its beginning, in UTC) or an RFC 3339 moment.
 ///
 /// # Errors

@@ -95,6 +95,9 @@ settings! {
         hsts: u32 = "hsts_seconds", whole(0..=63_072_000), 0, "For how long browsers are told to use nothing but TLS for the gateway's hosts (Strict-Transport-Security); 0 says nothing.";
         reload: Duration = "reload_seconds", seconds(1..=86_400), Duration::from_secs(10), "How often certificates and authorities are looked at, to take up those that changed.";
     }
+    keys: Keys = "keys", "The life of keys." {
+        undelete: Duration = "undelete_seconds", seconds(0..=315_360_000), Duration::from_secs(30 * 86_400), "For how long a deleted key can be brought back; 0 for not at all.";
+    }
     usage: Usage = "usage", "Counting." {
         flush: Duration = "flush_ms", millis(10..=10_000), Duration::from_millis(100), "How long counted calls may wait before they are on disk: a crash loses no more than that.";
     }

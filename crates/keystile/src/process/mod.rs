@@ -203,6 +203,7 @@ impl Process {
             calls,
             pulse: pulse.clone(),
             clock: clock.clone(),
+            undelete: config.keys.undelete,
             entropy: entropy.clone(),
         };
 

@@ -9,7 +9,7 @@ use keystile_core::facts::Facts;
 use keystile_core::key::{Pepper, Presented};
 
 use super::counters::Counters;
-use super::keys::KeyEntry;
+use super::keys::{KeyEntry, Opened};
 use super::news::News;
 use super::snapshot::{ApiView, PolicyView, ProjectView, Snapshot};
 
@@ -26,8 +26,12 @@ pub enum Door<'a> {
 
 /// The key that was recognised, whatever the answer.
 pub struct Recognised {
-    /// Its record.
-    pub index: u32,
+    /// The record that its text led to.
+    text: u32,
+    /// Its place among the keys: all its versions have this one.
+    pub place: u32,
+    /// Which version of it was presented; 0 if it was never rotated.
+    pub version: u16,
     /// What is known of it.
     pub entry: KeyEntry,
     /// Its project.
@@ -105,7 +109,7 @@ impl Engine {
         let admitted = admit(&decide_key(&key), target(door, &key, facts), facts).map(|admission| {
             if known {
                 let (fingerprint, ticks) = (key.policy.fingerprint, facts.at.ticks);
-                self.counters.charge(key.index, &admission, fingerprint, ticks, &mut weights);
+                self.counters.charge(key.place, &admission, fingerprint, ticks, &mut weights);
             }
         });
         match admitted {
@@ -129,12 +133,10 @@ impl Engine {
 
     /// Whether a call that was allowed would be so now, as far as it is not a matter of limits.
     pub fn still_allows(&self, known: &Recognised, api: &ApiView, facts: &Facts<'_>) -> bool {
-        // A place that another key has taken is not this key's any more.
-        let entry = self.snapshot.keys.read(known.index).filter(|entry| entry.id == known.entry.id);
-        let Some(entry) = entry.filter(|_| self.news.is_usable(facts.at.ticks)) else { return false };
-        let (project, policy) = (self.snapshot.projects.get(entry.project), self.snapshot.policies.get(entry.policy));
-        let (Some(project), Some(policy)) = (project.clone(), policy.clone()) else { return false };
-        let key = Recognised { index: known.index, entry, project, policy };
+        if !self.news.is_usable(facts.at.ticks) {
+            return false;
+        }
+        let Some(key) = self.opened(known.text) else { return false };
         admit(&decide_key(&key), target(Door::Api(api), &key, facts), facts).is_ok()
     }
 
@@ -168,23 +170,23 @@ impl Engine {
             self.snapshot.keys.find(&digest)
         });
         let records = self.snapshot.keys.len();
-        let (index, known) = match found {
-            Some(index) => (index, true),
+        let (text, known) = match found {
+            Some(text) => (text, true),
             None if records == 0 => return Err(Code::KeyUnknown),
             // A multiplication, as even as a remainder and without the time of a division (Lemire, 2019).
             None => (((u64::from(stand_in) * u64::from(records)) >> 32) as u32, false),
         };
-        let entry = self.snapshot.keys.read(index).ok_or(Code::KeyUnknown)?;
+        self.opened(text).map(|key| (key, known)).ok_or(Code::KeyUnknown)
+    }
+
+    /// The key that a record is, or is a version of, with all that belongs to it.
+    fn opened(&self, text: u32) -> Option<Recognised> {
+        let Opened { place, version, entry } = self.snapshot.keys.open(text)?;
         let project = self.snapshot.projects.get(entry.project);
         let policy = self.snapshot.policies.get(entry.policy);
-        match (project.as_ref(), policy.as_ref()) {
-            (Some(project), Some(policy)) => {
-                let key = Recognised { index, entry, project: project.clone(), policy: policy.clone() };
-                Ok((key, known))
-            }
-            // Its project was deleted a moment ago and the key's own record follows.
-            (None, _) | (_, None) => Err(Code::KeyUnknown),
-        }
+        // Its project was deleted a moment ago and the key's own record follows.
+        let (project, policy) = (project.as_ref()?.clone(), policy.as_ref()?.clone());
+        Some(Recognised { text, place, version, entry, project, policy })
     }
 }
 

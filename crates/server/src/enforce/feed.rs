@@ -19,7 +19,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::engine::Engine;
 use super::file::SnapshotFile;
-use super::keys::{KeyEntry, Keys};
+use super::keys::{KeyEntry, Keys, Text};
 use super::maker::Makers;
 use super::operations::{ApiLabels, Operations};
 use super::snapshot::{Alive, ApiView, PolicyView, ProjectView, Router, Snapshot, header_text};
@@ -211,7 +211,7 @@ impl Feed {
                         if key.deleted {
                             keys.remove(&key.digest, key.id);
                         } else {
-                            keys.put(&entry(&key));
+                            put(keys, &key);
                         }
                     })
                     .await
@@ -294,11 +294,25 @@ async fn load_keys(catalog: &Catalog) -> Result<Keys, StoreError> {
     catalog
         .feed_keys(1..=last, &mut |key| {
             if !key.deleted {
-                keys.put(&entry(&key));
+                put(&keys, &key);
             }
         })
         .await?;
     Ok(keys)
+}
+
+fn put(keys: &Keys, key: &FeedKey) {
+    if key.former.is_empty() {
+        return keys.put(&entry(key));
+    }
+    let latest = Text { version: key.version, digest: key.digest, ends_at: None };
+    let former = key.former.iter().filter(|former| former.version != key.version).map(|former| Text {
+        version: former.version,
+        digest: former.digest,
+        ends_at: Some(Timestamp::from_secs(former.ends_at.as_secs())),
+    });
+    let texts: Vec<Text> = former.chain([latest]).collect();
+    keys.put_versions(&entry(key), &texts);
 }
 
 fn entry(key: &FeedKey) -> KeyEntry {

@@ -1,6 +1,6 @@
 //! The saved snapshot: every key in one file, so that a node with 10⁶ keys serves within a second of its start.
 //!
-//! Layout: a head (magic, installation, revision, count, the audit entry that was the newest), 68 bytes a key, HMAC-SHA-256
+//! Layout: a head (magic, installation, revision, count, the audit entry that was the newest), 68 bytes a record, HMAC-SHA-256
 //! over all of it under a key derived from the root key. A file that is cut, altered, of another installation or from the
 //! future of the catalogue is not used, nor is one whose audit entry the catalogue does not have: it was put back to an
 //! earlier day, and has gone on to another history. Then the keys are read from the catalogue. Whatever the file says, the
@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
 use keystile_core::id::KeyId;
-use keystile_core::key::{Environment, KeyDigest, KeyKind, Standing};
+use keystile_core::key::KeyDigest;
 use keystile_core::time::Timestamp;
 use keystile_store::{Catalog, History};
 use sha2::Sha256;
 
-use super::keys::{KeyEntry, Keys, MAX_POLICIES};
+use super::keys::{Kept, KeyEntry, Keys, MAX_POLICIES, Text, flags, of_flags};
 
-const MAGIC: &[u8; 8] = b"KSTLSNP2";
+const MAGIC: &[u8; 8] = b"KSTLSNP3";
 const HEAD_LEN: usize = 8 + 16 + 8 + 8 + 8 + 32;
 const ENTRY_LEN: usize = 32 + 16 + 4 * 5;
 const SEAL_LEN: usize = 32;
@@ -104,7 +104,11 @@ impl SnapshotFile {
             file.read_exact(bytes)?;
             seal.update(bytes);
             for entry in bytes.chunks_exact(ENTRY_LEN) {
-                keys.put(&decode(entry).ok_or_else(|| broken("an entry makes no sense"))?);
+                let kept = decode(entry).filter(|kept| match kept {
+                    Kept::Key(_) => true,
+                    Kept::Version { key, .. } => *key < keys.len(),
+                });
+                keys.restore(&kept.ok_or_else(|| broken("an entry makes no sense"))?);
             }
             left -= bytes.len() / ENTRY_LEN;
         }
@@ -125,7 +129,8 @@ impl SnapshotFile {
         let mut file = BufWriter::with_capacity(1 << 20, owners_own(&fresh)?);
         // Counted first: keys that come meanwhile belong to later revisions.
         let records = keys.len();
-        let present = (0..records).filter(|index| keys.read(*index).is_some()).count();
+        let gone: Vec<u32> = (0..records).filter(|place| keys.kept(*place).is_none()).collect();
+        let present = records as usize - gone.len();
         let mut head = [0; HEAD_LEN];
         head[..8].copy_from_slice(MAGIC);
         head[8..24].copy_from_slice(&self.installation);
@@ -138,14 +143,15 @@ impl SnapshotFile {
             file.write_all(bytes)
         };
         put(&head)?;
-        let mut written = 0;
-        for entry in (0..records).filter_map(|index| keys.read(index)) {
-            put(&encode(&entry))?;
-            written += 1;
-        }
-        if written != present {
-            // A key was deleted meanwhile; the next save finds it calm.
-            return Err(io::Error::other("keys were deleted while the snapshot was written"));
+        let mut still_gone = gone.iter().peekable();
+        for place in 0..records {
+            if still_gone.next_if_eq(&&place).is_some() {
+                continue;
+            }
+            // Deleted meanwhile; the next save finds it calm.
+            let kept =
+                keys.kept(place).ok_or_else(|| io::Error::other("keys were deleted while the snapshot was written"))?;
+            put(&encode(&moved_up(kept, &gone)))?;
         }
         file.write_all(&seal.finalize().into_bytes())?;
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -163,59 +169,62 @@ fn broken(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-fn encode(entry: &KeyEntry) -> [u8; ENTRY_LEN] {
+/// As it is kept when the places of keys that are gone are taken by those after them.
+fn moved_up(kept: Kept, gone: &[u32]) -> Kept {
+    match kept {
+        Kept::Key(_) => kept,
+        Kept::Version { id, key, text } => {
+            let before = gone.partition_point(|place| *place < key);
+            Kept::Version { id, key: key - before as u32, text }
+        }
+    }
+}
+
+/// Set in the flags of a version; no key has it.
+const VERSION_FLAG: u32 = 1 << 31;
+
+fn encode(kept: &Kept) -> [u8; ENTRY_LEN] {
+    let seconds = |end: Option<Timestamp>| end.map_or(0, |end| end.as_secs().clamp(1, i64::from(u32::MAX)) as u32);
+    let (digest, id, words) = match kept {
+        Kept::Key(entry) => {
+            let words = [entry.number, entry.project, entry.policy, seconds(entry.expires_at), flags(entry)];
+            (entry.digest, entry.id, words)
+        }
+        Kept::Version { id, key, text } => {
+            (text.digest, *id, [text.version.into(), *key, 0, seconds(text.ends_at), VERSION_FLAG])
+        }
+    };
     let mut bytes = [0; ENTRY_LEN];
-    bytes[..32].copy_from_slice(entry.digest.as_bytes());
-    bytes[32..48].copy_from_slice(&entry.id.to_bytes());
-    let standing = match entry.standing {
-        Standing::Active => 1,
-        Standing::Disabled => 2,
-        Standing::Revoked => 3,
-    };
-    let kind = match entry.kind {
-        KeyKind::Secret => 0,
-        KeyKind::Management => 4,
-    };
-    let environment = match entry.environment {
-        Environment::Live => 0,
-        Environment::Test => 8,
-    };
-    let expires = entry.expires_at.map_or(0, |end| end.as_secs().clamp(1, i64::from(u32::MAX)) as u32);
-    let words = [entry.number, entry.project, entry.policy, expires, standing | kind | environment];
+    bytes[..32].copy_from_slice(digest.as_bytes());
+    bytes[32..48].copy_from_slice(&id.to_bytes());
     for (slot, word) in bytes[48..].chunks_exact_mut(4).zip(words) {
         slot.copy_from_slice(&word.to_le_bytes());
     }
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<KeyEntry> {
-    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-    let flags = word(64);
-    let expires = word(60);
-    if word(56) >= MAX_POLICIES {
-        return None;
+fn decode(bytes: &[u8]) -> Option<Kept> {
+    let word = |place: usize| {
+        let at = 48 + 4 * place;
+        u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+    };
+    let [number, project, policy, expires, bits] = std::array::from_fn(word);
+    let digest = KeyDigest::from_bytes(bytes[..32].try_into().ok()?);
+    let id = KeyId::from_slice(&bytes[32..48]).ok()?;
+    let ends_at = (expires != 0).then(|| Timestamp::from_secs(i64::from(expires)));
+    if bits == VERSION_FLAG {
+        let text = Text { version: u16::try_from(number).ok()?, digest, ends_at };
+        return Some(Kept::Version { id, key: project, text });
     }
-    Some(KeyEntry {
-        digest: KeyDigest::from_bytes(bytes[..32].try_into().ok()?),
-        id: KeyId::from_slice(&bytes[32..48]).ok()?,
-        number: word(48),
-        project: word(52),
-        policy: word(56),
-        expires_at: (expires != 0).then(|| Timestamp::from_secs(i64::from(expires))),
-        standing: match flags & 3 {
-            1 => Standing::Active,
-            2 => Standing::Disabled,
-            3 => Standing::Revoked,
-            _ => return None,
-        },
-        kind: if flags & 4 == 0 { KeyKind::Secret } else { KeyKind::Management },
-        environment: if flags & 8 == 0 { Environment::Live } else { Environment::Test },
-    })
+    let (standing, kind, environment) = of_flags(bits)?;
+    let entry = KeyEntry { number, digest, id, project, policy, expires_at: ends_at, standing, kind, environment };
+    (policy < MAX_POLICIES && flags(&entry) == bits).then_some(Kept::Key(entry))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keystile_core::key::{Environment, KeyKind, Standing};
 
     fn entry(n: u32) -> KeyEntry {
         let mut digest = [0; 32];
@@ -252,6 +261,41 @@ mod tests {
         assert_eq!((back.revision, back.history), (9, History { sequence: 7, hash: [7; 32] }));
         let wanted: Vec<KeyEntry> = (1..=5_000).filter(|n| *n != 77).map(entry).collect();
         assert_eq!(back.keys.iter().collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn k10_versions_come_back_with_their_keys_and_their_ends() {
+        let (_folder, file) = saved();
+        let keys = Keys::with_capacity(0);
+        (1..=100).for_each(|n| keys.put(&entry(n)));
+        let text = |version: u16, ends_at: Option<i64>| {
+            let digest = KeyDigest::from_bytes([version as u8 + 100; 32]);
+            Text { version, digest, ends_at: ends_at.map(Timestamp::from_secs) }
+        };
+        // A key that was here, one that came with its versions, and one that is gone by now.
+        let own = Text { version: 1, digest: entry(50).digest, ends_at: Some(Timestamp::from_secs(7)) };
+        keys.put_versions(&entry(50), &[own, text(2, None)]);
+        let late = KeyEntry { digest: text(4, None).digest, ..entry(7_000) };
+        keys.put_versions(&late, &[text(3, Some(9)), text(4, None)]);
+        keys.put_versions(&entry(60), &[Text { digest: entry(60).digest, ..own }, text(5, None)]);
+        for n in [1, 49, 60] {
+            keys.remove(&entry(n).digest, entry(n).id);
+        }
+        file.save(&keys, 9, &History { sequence: 7, hash: [7; 32] }).unwrap();
+        let back = file.load(9).unwrap().keys;
+        let facts = |keys: &Keys| {
+            let facts = keys.texts().map(|opened| (opened.entry.id, opened.version, opened.entry.expires_at));
+            let mut facts: Vec<_> = facts.collect();
+            facts.sort();
+            facts
+        };
+        assert_eq!(facts(&back), facts(&keys));
+        assert_eq!(back.texts().count(), 97 + 1 + 2);
+        // They are one key still: what is done to it is done to each.
+        back.put_versions(&KeyEntry { standing: Standing::Revoked, ..entry(50) }, &[own, text(2, None)]);
+        let of_the_key = back.texts().filter(|opened| opened.entry.id == entry(50).id);
+        let standings: Vec<_> = of_the_key.map(|opened| opened.entry.standing).collect();
+        assert_eq!(standings, [Standing::Revoked; 2]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
-use keystile_core::api::{Access, KeyLocation, UnknownOperations, UpgradeProtocol, open_table};
+use keystile_core::api::{Access, ClientAddresses, KeyLocation, UnknownOperations, UpgradeProtocol, open_table};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ApiId, OrganizationId, ProjectId};
 use keystile_core::key::Environment;
@@ -116,6 +116,8 @@ pub struct ApiView {
     pub strangers: Strangers,
     /// What becomes of calls that the document does not have.
     pub unknown_operations: UnknownOperations,
+    /// What is kept of the addresses that calls come from.
+    pub client_addresses: ClientAddresses,
     /// What caches are told that answers depend on, where they may not keep them for others.
     pub vary: Option<HeaderValue>,
     /// Whether they must be encrypted.
@@ -184,6 +186,7 @@ impl ApiView {
             anonymous: AnonymousLimits::new(settings.anonymous_rate_limits.clone()),
             strangers: alive.strangers,
             unknown_operations: settings.unknown_operations,
+            client_addresses: settings.client_addresses,
             vary: (!settings.shared_caching && settings.access == Access::Key).then(|| vary(&settings.key_locations)),
             require_tls: settings.require_tls,
             cors: settings.cors.clone().map(CorsView::new),

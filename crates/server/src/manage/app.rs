@@ -1,6 +1,7 @@
 //! What every handler works with, and the one way in which handlers change something.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RequestId};
 use keystile_core::time::Timestamp;
@@ -37,6 +38,8 @@ pub struct App {
     pub pulse: Arc<Pulse>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// How long a deleted key can be brought back.
+    pub undelete: Duration,
     /// Gives randomness.
     pub entropy: Arc<dyn Entropy>,
 }

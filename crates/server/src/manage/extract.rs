@@ -20,6 +20,13 @@ use crate::problem::Problem;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestHash(pub(super) [u8; 32]);
 
+impl RequestHash {
+    /// Of a request without a body.
+    pub(super) fn of(method: &str, path: &str) -> Self {
+        Self(Sha256::new_with_prefix(method).chain_update(path).finalize().into())
+    }
+}
+
 /// A JSON body. Unknown fields are refused by the types.
 pub(super) struct Json<T> {
     pub(super) value: T,

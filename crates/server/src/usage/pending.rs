@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use keystile_core::Code;
+use keystile_core::api::ClientAddresses;
 use keystile_core::id::RequestId;
 use keystile_core::time::{Moment, Ticks};
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
@@ -37,6 +38,9 @@ pub struct Pending {
     dimensions: Dimensions,
     bytes_in: u64,
     bytes_out: u64,
+    client: Option<IpAddr>,
+    /// What may be kept of it.
+    addresses: ClientAddresses,
     counted: bool,
     places: Places,
     /// When it was sent on.
@@ -55,6 +59,7 @@ impl Pending {
             api: 0,
             project: 0,
             key: 0,
+            version: 0,
             label: Label::UNROUTED.number(),
             code: Code::ClientGone,
             status: Code::ClientGone.status(),
@@ -66,6 +71,8 @@ impl Pending {
             dimensions,
             bytes_in: 0,
             bytes_out: 0,
+            client: None,
+            addresses: ClientAddresses::None,
             counted: false,
             places: Places::new(),
             sent_on: None,
@@ -105,8 +112,17 @@ impl Pending {
 
     /// It comes from this address, whoever carried it here.
     pub fn client(&mut self, client: IpAddr, encrypted: bool) {
+        self.client = Some(client);
         if let Some(record) = self.record() {
             (record.client, record.encrypted) = (client, encrypted);
+        }
+    }
+
+    /// It is about a call from this address, which whoever asks has taken.
+    pub fn asked_for(&mut self, client: IpAddr) {
+        self.client = Some(client);
+        if self.dimensions.api == 0 {
+            self.addresses = ClientAddresses::Whole;
         }
     }
 
@@ -125,6 +141,7 @@ impl Pending {
         }
         self.dimensions.organization = api.owner;
         self.dimensions.api = api.number;
+        self.addresses = api.client_addresses;
         self.dimensions.label = label.number();
     }
 
@@ -149,6 +166,7 @@ impl Pending {
             (record.key, record.project) = (Some(key.entry.id), Some(key.project.id));
         }
         self.dimensions.key = key.entry.number;
+        self.dimensions.version = key.version;
         self.dimensions.project = key.project.number;
         if self.dimensions.api == 0 {
             self.dimensions.organization = key.project.owner;
@@ -202,9 +220,10 @@ impl Pending {
             return now;
         }
         let latency = now.nanos_since(self.began.ticks);
+        let client = self.client.and_then(|client| self.addresses.kept(client));
         let counts =
             Counts { calls: 1, latency_us: latency / 1_000, bytes_in: self.bytes_in, bytes_out: self.bytes_out };
-        let kept = UsageEvent { at: self.began.wall, dimensions: self.dimensions, counts };
+        let kept = UsageEvent { at: self.began.wall, dimensions: self.dimensions, client, counts };
         self.recorder.buffer.push(Event { kept, upstream_us: self.upstream_us });
         if let Some(Observed { trace, record: Some(record) }) = self.observed.take().map(|observed| *observed)
             && let Some(observer) = &self.recorder.observer

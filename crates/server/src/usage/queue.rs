@@ -56,7 +56,7 @@ impl Buffer {
 /// Folds events of a minute and kind into one: the ledger's disk is away for long, and totals matter more than moments.
 pub(super) fn folded<'a>(events: impl IntoIterator<Item = &'a UsageEvent>) -> Vec<UsageEvent> {
     let rows = fold(Bucket::Minute, events);
-    rows.into_iter().map(|((at, dimensions), counts)| UsageEvent { at, dimensions, counts }).collect()
+    rows.into_iter().map(|((at, dimensions), counts)| UsageEvent { at, dimensions, client: None, counts }).collect()
 }
 
 /// All buffers.
@@ -110,12 +110,13 @@ mod tests {
             api: 1,
             project: 1,
             key: (n % 3) as u32,
+            version: 0,
             label: 1,
             code: Code::Allowed,
             status: 200,
         };
         let counts = Counts { calls: 1, latency_us: n, bytes_in: 0, bytes_out: 1 };
-        Event { kept: UsageEvent { at: Timestamp::from_secs(5), dimensions, counts }, upstream_us: None }
+        Event { kept: UsageEvent { at: Timestamp::from_secs(5), dimensions, client: None, counts }, upstream_us: None }
     }
 
     #[test]

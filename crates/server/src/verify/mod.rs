@@ -183,6 +183,9 @@ fn judge(
         Some(code) => Verdict { key: worker.engine.identify(&question.key), ..Verdict::without_key(code) },
         None => worker.engine.check(&question.key, door, &facts),
     };
+    if let Some(client) = facts.client {
+        pending.asked_for(client);
+    }
     if let Some(key) = &verdict.key {
         pending.key(key);
     }

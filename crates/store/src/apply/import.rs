@@ -11,7 +11,7 @@ use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use serde_json::json;
 
-use super::{Done, Work, policy};
+use super::{Done, Work, policy, version};
 use crate::catalog::projects;
 use crate::db::{Columns, Connection, signed, sql};
 use crate::records::{NewKey, Project};
@@ -38,6 +38,10 @@ pub(super) async fn import(
     // keys a second instead of 76,000). Stable, so that of two keys of one text the first goes in.
     let mut sorted: Vec<&NewKey> = keys.iter().collect();
     sorted.sort_by_key(|key| *key.digest.as_bytes());
+    let any_former = sql("SELECT key FROM key_versions LIMIT 1").fetch_optional(&mut *work.db).await?.is_some();
+    if any_former {
+        leave_out_former(work.db, &mut sorted).await?;
+    }
     let mut added = 0;
     for chunk in sorted.chunks(CHUNK) {
         added += insert(work.db, &shared, chunk).await?;
@@ -63,6 +67,17 @@ pub(super) async fn import(
     let after = json!({ "imported": added, "known_already": duplicates.len(), "policy": policy });
     let done = Done::new("key.import", project.id, String::new(), after.to_string(), vec![touched]);
     Ok(Done { duplicates, ..done })
+}
+
+/// Leaves out the keys that are former versions of others: no index keeps them out.
+async fn leave_out_former(db: &mut Connection, keys: &mut Vec<&NewKey>) -> Result<(), StoreError> {
+    let mut former = HashSet::new();
+    for chunk in keys.chunks(CHUNK) {
+        let digests: Vec<&[u8; 32]> = chunk.iter().map(|key| key.digest.as_bytes()).collect();
+        former.extend(version::known(db, &digests).await?);
+    }
+    keys.retain(|key| !former.contains(key.digest.as_bytes()));
+    Ok(())
 }
 
 async fn last_number(db: &mut Connection) -> Result<u32, StoreError> {

@@ -5,14 +5,14 @@ use keystile_core::key::{DigestAlgorithm, KeyState};
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
-use super::{Done, Work, number_of, or_exists, policy, refuse_stale};
-use crate::catalog::keys::find;
+use super::{Done, Work, number_of, or_exists, policy, refuse_stale, version};
+use crate::catalog::keys::{find, find_deleted};
 use crate::catalog::projects;
 use crate::db::{signed, sql, state_columns};
 use crate::records::NewKey;
 use crate::{ApplyError, Subject};
 
-const NO_SUCH: ApplyError = ApplyError::NotFound("key");
+pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("key");
 
 pub(super) async fn create(
     work: Work<'_>,
@@ -22,6 +22,7 @@ pub(super) async fn create(
 ) -> Result<Done, ApplyError> {
     let project = projects::find(work.db, work.tenant.id, project).await?.ok_or(super::project::NO_SUCH)?;
     let policy = policy::intern(work.db, policy).await?;
+    version::refuse_known(work.db, &key.digest).await?;
     let number = sql(
         "INSERT INTO keys (id, project, organization, environment, kind, name, hint, policy, digest, algorithm, pepper, \
          expires_at, state, created_at, updated_at, revision) \
@@ -122,4 +123,19 @@ pub(super) async fn delete(work: Work<'_>, id: KeyId) -> Result<Done, ApplyError
         .execute(&mut *work.db)
         .await?;
     Ok(Done::deleted("key.delete", id, &before, vec![Subject::Keys(before.number, before.number)]))
+}
+
+pub(super) async fn undelete(work: Work<'_>, id: KeyId) -> Result<Done, ApplyError> {
+    let before = find_deleted(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    projects::find(work.db, work.tenant.id, before.project).await?.ok_or(super::project::NO_SUCH)?;
+    version::refuse_taken(work.db, before.number).await?;
+    sql("UPDATE keys SET deleted_at = NULL, updated_at = ?, revision = ? WHERE number = ?")
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await
+        .map_err(or_exists(version::TAKEN))?;
+    let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::made("key.undelete", id, &after, Subject::Keys(before.number, before.number)))
 }

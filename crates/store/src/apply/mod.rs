@@ -13,6 +13,7 @@ mod organization;
 mod policy;
 mod project;
 mod secret;
+mod version;
 
 use keystile_core::id::OrganizationId;
 use keystile_core::time::Timestamp;
@@ -149,7 +150,14 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         }
         Change::KeyState { id, was, state, action } => key::change_state(work, id, was, state, action).await,
         Change::KeyExposed { id } => key::expose(work, id).await,
+        Change::RotateKey { id, was, fresh, former_ends_at, expires_at } => {
+            version::rotate(work, id, was, &fresh, former_ends_at, expires_at).await
+        }
+        Change::EndKeyVersion { id, was, version, ends_at, action } => {
+            version::end(work, id, was, version, ends_at, action).await
+        }
         Change::DeleteKey { id } => key::delete(work, id).await,
+        Change::UndeleteKey { id } => key::undelete(work, id).await,
         Change::ImportKeys { project, keys, policy } => import::import(work, project, &keys, &policy).await,
     }
 }

@@ -4,14 +4,18 @@ use keystile_core::id::{KeyId, OrganizationId, ProjectId};
 
 use super::{push_name, push_page};
 use crate::db::{Columns, Connection, Row, sql, standing_word};
-use crate::records::{Key, KeyFilter, Page};
+use crate::records::{FormerVersion, Key, KeyFilter, Page};
 use crate::{Catalog, StoreError};
 
 /// The columns that [`read`] takes.
 const SELECT: &str = "SELECT k.id, k.number, p.id, o.id, k.name, k.kind, k.environment, k.hint, c.document, \
-     k.expires_at, k.state, k.state_at, k.exposed_at, k.created_at, k.updated_at, k.revision FROM keys k \
+     k.expires_at, k.state, k.state_at, k.exposed_at, k.version, coalesce(k.versioned_at, k.created_at), k.created_at, \
+     k.updated_at, k.revision, k.deleted_at FROM keys k \
      JOIN projects p ON p.number = k.project JOIN organizations o ON o.number = k.organization \
-     JOIN policies c ON c.number = k.policy WHERE k.deleted_at IS NULL";
+     JOIN policies c ON c.number = k.policy WHERE k.deleted_at ";
+
+const THERE: &str = "IS NULL";
+const DELETED: &str = "IS NOT NULL";
 
 fn read(row: &Row) -> Result<Key, StoreError> {
     let mut row = Columns::of(row);
@@ -28,9 +32,12 @@ fn read(row: &Row) -> Result<Key, StoreError> {
         expires_at: row.moment_if_any()?,
         state: row.key_state()?,
         exposed_at: row.moment_if_any()?,
+        version: row.number()?,
+        versioned_at: row.moment()?,
         created_at: row.moment()?,
         updated_at: row.moment()?,
         revision: row.number()?,
+        deleted_at: row.moment_if_any()?,
     })
 }
 
@@ -40,8 +47,26 @@ pub(crate) async fn find(
     organization: OrganizationId,
     id: KeyId,
 ) -> Result<Option<Key>, StoreError> {
+    one(db, organization, id, THERE).await
+}
+
+/// One key of an organization that was deleted.
+pub(crate) async fn find_deleted(
+    db: &mut Connection,
+    organization: OrganizationId,
+    id: KeyId,
+) -> Result<Option<Key>, StoreError> {
+    one(db, organization, id, DELETED).await
+}
+
+async fn one(
+    db: &mut Connection,
+    organization: OrganizationId,
+    id: KeyId,
+    whether: &'static str,
+) -> Result<Option<Key>, StoreError> {
     let mut query = sql(SELECT);
-    query.push(" AND k.id = ").push_bind(id.to_bytes());
+    query.push(whether).push(" AND k.id = ").push_bind(id.to_bytes());
     query.push(" AND o.id = ").push_bind(organization.to_bytes());
     query.fetch_optional(db).await?.as_ref().map(read).transpose()
 }
@@ -55,6 +80,7 @@ impl Catalog {
         page: Page,
     ) -> Result<Vec<Key>, StoreError> {
         let mut query = sql(SELECT);
+        query.push(if filter.deleted { DELETED } else { THERE });
         // The organization is looked up first and compared as a number, so that its index gives the rows in order. With
         // a project, the project's index is the shorter one; the plus sign keeps SQLite from choosing the other.
         let organization_column = if filter.project.is_some() { " AND +k.organization" } else { " AND k.organization" };
@@ -78,6 +104,33 @@ impl Catalog {
     /// One key of an organization.
     pub async fn key(&self, organization: OrganizationId, id: KeyId) -> Result<Option<Key>, StoreError> {
         find(&mut self.0.base.read().await?, organization, id).await
+    }
+
+    /// A key of an organization that was deleted.
+    pub async fn deleted_key(&self, organization: OrganizationId, id: KeyId) -> Result<Option<Key>, StoreError> {
+        find_deleted(&mut self.0.base.read().await?, organization, id).await
+    }
+
+    /// The versions of a key that others have taken the place of, newest first. The key must have been found to be
+    /// the asker's.
+    pub async fn former_versions(&self, key: u32) -> Result<Vec<FormerVersion>, StoreError> {
+        let rows = sql("SELECT version, hint, created_at, superseded_at, ends_at FROM key_versions WHERE key = ? \
+             ORDER BY version DESC")
+        .bind(key)
+        .fetch_all(&mut self.0.base.read().await?)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let mut row = Columns::of(row);
+                Ok(FormerVersion {
+                    version: row.number()?,
+                    hint: row.text()?,
+                    created_at: row.moment()?,
+                    superseded_at: row.moment()?,
+                    ends_at: row.moment()?,
+                })
+            })
+            .collect()
     }
 
     /// How many keys of an organization are not deleted.

@@ -4,12 +4,16 @@
 //! distance from the one before: some 20 bytes an event instead of 63, which is what the disk and SQLite's own
 //! checksums are paid for. The checksum is there so that a flipped byte is reported instead of counted.
 
+use std::net::IpAddr;
+
 use keystile_core::code::Code;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 
 /// The first byte of a batch of this form.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Of one without versions of keys and addresses of clients.
+const FIRST_VERSION: u8 = 1;
 /// Bytes of an ordinary event, for making room.
 const USUAL_EVENT_LEN: usize = 24;
 /// Bytes of the checksum.
@@ -37,7 +41,7 @@ pub(super) fn encode(events: &[UsageEvent]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(1 + events.len() * USUAL_EVENT_LEN + CHECKSUM_LEN);
     bytes.push(VERSION);
     let mut before = 0_i64;
-    for UsageEvent { at, dimensions: of, counts } in events {
+    for UsageEvent { at, dimensions: of, client, counts } in events {
         let distance = at.as_micros().wrapping_sub(before);
         before = at.as_micros();
         // Forwards even, backwards odd, so that short distances are short numbers either way.
@@ -49,6 +53,18 @@ pub(super) fn encode(events: &[UsageEvent]) -> Vec<u8> {
         put(&mut bytes, of.status.into());
         for count in [counts.calls, counts.latency_us, counts.bytes_in, counts.bytes_out] {
             put(&mut bytes, count);
+        }
+        put(&mut bytes, of.version.into());
+        match client {
+            None => bytes.push(0),
+            Some(IpAddr::V4(address)) => {
+                bytes.push(4);
+                bytes.extend_from_slice(&address.octets());
+            }
+            Some(IpAddr::V6(address)) => {
+                bytes.push(16);
+                bytes.extend_from_slice(&address.octets());
+            }
         }
     }
     let checksum = crc32fast::hash(&bytes);
@@ -63,19 +79,19 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<UsageEvent>, BrokenBatch> {
         return Err(BrokenBatch::Checksum);
     }
     let (version, events) = body.split_first().ok_or(BrokenBatch::Form)?;
-    if *version != VERSION {
+    if ![VERSION, FIRST_VERSION].contains(version) {
         return Err(BrokenBatch::Version(*version));
     }
     let (mut rest, mut before, mut read) = (events, 0, Vec::new());
     while !rest.is_empty() {
-        let event = event(&mut rest, before)?;
+        let event = event(*version, &mut rest, before)?;
         before = event.at.as_micros();
         read.push(event);
     }
     Ok(read)
 }
 
-fn event(rest: &mut &[u8], before: i64) -> Result<UsageEvent, BrokenBatch> {
+fn event(form: u8, rest: &mut &[u8], before: i64) -> Result<UsageEvent, BrokenBatch> {
     let distance = take(rest)?;
     let distance = (distance >> 1) as i64 ^ -((distance & 1) as i64);
     let at = Timestamp::from_micros(before.wrapping_add(distance));
@@ -93,11 +109,33 @@ fn event(rest: &mut &[u8], before: i64) -> Result<UsageEvent, BrokenBatch> {
         *count = take(rest)?;
     }
     let [calls, latency_us, bytes_in, bytes_out] = counts;
+    let (version, client) = if form == FIRST_VERSION {
+        (0, None)
+    } else {
+        (u16::try_from(take(rest)?).map_err(|_| BrokenBatch::Form)?, address(rest)?)
+    };
     Ok(UsageEvent {
         at,
-        dimensions: Dimensions { organization, api, project, key, label, code, status },
+        dimensions: Dimensions { organization, api, project, key, version, label, code, status },
+        client,
         counts: Counts { calls, latency_us, bytes_in, bytes_out },
     })
+}
+
+fn address(rest: &mut &[u8]) -> Result<Option<IpAddr>, BrokenBatch> {
+    fn octets<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], BrokenBatch> {
+        let (octets, after) = rest.split_first_chunk().ok_or(BrokenBatch::Form)?;
+        *rest = after;
+        Ok(*octets)
+    }
+    let (length, after) = rest.split_first().ok_or(BrokenBatch::Form)?;
+    *rest = after;
+    match length {
+        0 => Ok(None),
+        4 => Ok(Some(octets::<4>(rest)?.into())),
+        16 => Ok(Some(octets::<16>(rest)?.into())),
+        _ => Err(BrokenBatch::Form),
+    }
 }
 
 fn put(bytes: &mut Vec<u8>, mut number: u64) {
@@ -131,13 +169,35 @@ mod tests {
     use proptest::prelude::*;
 
     fn events() -> impl Strategy<Value = Vec<UsageEvent>> {
-        let event = (any::<i64>(), any::<[u32; 5]>(), 0..Code::ALL.len(), any::<u16>(), any::<[u64; 4]>());
-        let event = event.prop_map(|(at, [organization, api, project, key, label], code, status, counts)| UsageEvent {
+        let client = proptest::option::of(any::<IpAddr>());
+        let event = (any::<i64>(), any::<[u32; 5]>(), 0..Code::ALL.len(), any::<[u16; 2]>(), any::<[u64; 4]>(), client);
+        let event = event.prop_map(|(at, numbers, code, [status, version], counts, client)| UsageEvent {
             at: Timestamp::from_micros(at),
-            dimensions: Dimensions { organization, api, project, key, label, code: Code::ALL[code], status },
+            dimensions: dimensions(numbers, version, Code::ALL[code], status),
+            client,
             counts: Counts { calls: counts[0], latency_us: counts[1], bytes_in: counts[2], bytes_out: counts[3] },
         });
         proptest::collection::vec(event, 0..20)
+    }
+
+    fn dimensions(numbers: [u32; 5], version: u16, code: Code, status: u16) -> Dimensions {
+        let [organization, api, project, key, label] = numbers;
+        Dimensions { organization, api, project, key, version, label, code, status }
+    }
+
+    #[test]
+    fn a_batch_of_the_first_form_is_read_without_what_it_does_not_have() {
+        let mut bytes = vec![1];
+        // At 5 µs; organization to label 1 to 5; allowed, 200; one call that took 7 µs.
+        bytes.extend_from_slice(&[10, 1, 2, 3, 4, 5, 0, 0xC8, 1, 1, 7, 0, 0]);
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        let event = UsageEvent {
+            at: Timestamp::from_micros(5),
+            dimensions: dimensions([1, 2, 3, 4, 5], 0, Code::Allowed, 200),
+            client: None,
+            counts: Counts { calls: 1, latency_us: 7, bytes_in: 0, bytes_out: 0 },
+        };
+        assert_eq!(decode(&bytes), Ok(vec![event]));
     }
 
     proptest! {
@@ -162,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_batch_of_another_version_is_left_alone() {
-        for (first, expected) in [(2, BrokenBatch::Version(2)), (0, BrokenBatch::Version(0))] {
+        for (first, expected) in [(3, BrokenBatch::Version(3)), (0, BrokenBatch::Version(0))] {
             let mut bytes = vec![first];
             bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
             assert_eq!(decode(&bytes), Err(expected));

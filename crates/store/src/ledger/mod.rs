@@ -1,5 +1,6 @@
 //! What was counted. Batches of events come in as they are (`append`, form in `codec`) and are durable at once; adding
-//! them up by minute, hour and day is done later, many batches at a time (`roll_up`), and before anybody asks (`query`, `operations`).
+//! them up by minute, hour and day is done later, many batches at a time (`roll_up`), and before anybody asks (`query`, `operations`,
+//! `uses`).
 //!
 //! A batch is known by its node and sequence, so that one that is sent again is not counted again.
 
@@ -8,6 +9,7 @@ mod codec;
 mod operations;
 mod query;
 mod roll_up;
+mod uses;
 
 use std::sync::Arc;
 

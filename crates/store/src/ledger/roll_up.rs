@@ -3,7 +3,7 @@
 
 use keystile_core::usage::{Bucket, Dimensions, Rows, UsageEvent, fold};
 
-use super::{Ledger, codec};
+use super::{Ledger, codec, uses};
 use crate::StoreError;
 use crate::db::{Columns, Connection, sql};
 
@@ -68,6 +68,12 @@ impl Ledger {
                 break;
             }
         }
+        uses::add_versions(db, &events).await?;
+        uses::add_addresses(db, &events).await?;
+        // Usage is the key's, whichever version of it was presented.
+        for event in &mut events {
+            event.dimensions.version = 0;
+        }
         let minutes = fold(Bucket::Minute, &events);
         let hours = coarser(Bucket::Hour, &minutes);
         let days = coarser(Bucket::Day, &hours);
@@ -108,7 +114,12 @@ async fn set_aside(db: &mut Connection, place: Place, cause: &str) -> Result<(),
 fn coarser(bucket: Bucket, rows: &Rows) -> Rows {
     let rows: Vec<UsageEvent> = rows
         .iter()
-        .map(|((at, dimensions), counts)| UsageEvent { at: *at, dimensions: *dimensions, counts: *counts })
+        .map(|((at, dimensions), counts)| UsageEvent {
+            at: *at,
+            dimensions: *dimensions,
+            client: None,
+            counts: *counts,
+        })
         .collect();
     fold(bucket, &rows)
 }

@@ -217,11 +217,12 @@ async fn count(ledger: &Ledger, cycle: u64) {
         api: 1,
         project: 1,
         key: cycle as u32,
+        version: 0,
         label: 0,
         code: Code::Allowed,
         status: 200,
     };
-    let event = UsageEvent { at: NOW, dimensions, counts: Counts { calls: 1, ..Counts::default() } };
+    let event = UsageEvent { at: NOW, dimensions, client: None, counts: Counts { calls: 1, ..Counts::default() } };
     for sequence in 1.. {
         ledger.append(cycle, sequence, &[], &[event; BATCH as usize]).await.unwrap();
         println!("counted {sequence}");

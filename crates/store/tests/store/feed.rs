@@ -6,7 +6,7 @@ use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId};
 use keystile_core::key::KeyState;
 use keystile_core::policy::Policy;
-use keystile_store::records::{ActivationFilter, Api, FeedKey, FeedProject, KeyFilter};
+use keystile_store::records::{ActivationFilter, Api, FeedKey, FeedProject, KeyFilter, NewVersion};
 use keystile_store::{ApplyError, Catalog, Change, Subject};
 
 use crate::world::{ALL, Dice, NOW, Tenant, World, bytes, create_api, create_project, everywhere, new_key, policy};
@@ -84,7 +84,7 @@ async fn following_the_feed_is_as_good_as_loading_everything() {
                     let change = any_change(world, &tenant, &mut dice).await;
                     let name = format!("{change:?}");
                     match world.catalog.apply(&tenant.author(), change).await {
-                        Ok(_) | Err(ApplyError::Exists(_)) => {}
+                        Ok(_) | Err(ApplyError::Exists(_) | ApplyError::NotFound("project")) => {}
                         Err(error) => panic!("{name}: {error:?}"),
                     }
                 }
@@ -107,11 +107,14 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
     let project = dice.pick(&projects.iter().collect::<Vec<_>>());
     let api = dice.pick(&apis.iter().collect::<Vec<_>>());
     let key = dice.pick(&keys.iter().collect::<Vec<_>>());
+    let filter = KeyFilter { deleted: true, ..KeyFilter::default() };
+    let deleted = catalog.keys(tenant.id, filter, ALL).await.unwrap();
+    let deleted = dice.pick(&deleted.iter().collect::<Vec<_>>());
     let link = dice.pick(&links.iter().collect::<Vec<_>>());
     let name = format!("name {}", dice.below(1_000));
     let policy = policy(["pets.read", "pets.write", "pets.*"][dice.below(3) as usize]);
     let state = ActivationState::ALL[dice.below(4) as usize];
-    match (dice.below(13), project, api, key, link) {
+    match (dice.below(16), project, api, key, link) {
         (0, ..) => create_api(ApiId::from_entropy(bytes()), &name),
         (1, ..) => create_project(ProjectId::from_entropy(bytes()), &name),
         (2, Some(project), Some(api), ..) => Change::CreateActivation {
@@ -153,6 +156,17 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
             description: String::new(),
             contact: String::new(),
         },
+        (13, _, _, Some(key), _) => {
+            let made = new_key(catalog, &format!("version {}", KeyId::from_entropy(bytes())));
+            let fresh = NewVersion { hint: name, digest: made.digest, pepper_version: made.pepper_version };
+            let was = key.revision;
+            Change::RotateKey { id: key.id, was, fresh, former_ends_at: NOW.plus_secs(60), expires_at: key.expires_at }
+        }
+        (14, _, _, Some(key), _) if key.version > 1 => {
+            let (was, version, ends_at) = (key.revision, key.version - 1, NOW.plus_secs(dice.below(9) as i64));
+            Change::EndKeyVersion { id: key.id, was, version, ends_at, action: "end_version" }
+        }
+        (15, ..) if let Some(key) = deleted => Change::UndeleteKey { id: key.id },
         (_, Some(project), ..) => {
             let key = new_key(catalog, &format!("single {}", KeyId::from_entropy(bytes())));
             Change::CreateKey { project: project.id, key, policy }

@@ -29,6 +29,7 @@ fn event(dice: &mut Dice) -> UsageEvent {
         api: dice.below(3) as u32,
         project: dice.below(3) as u32,
         key: dice.below(4) as u32,
+        version: 0,
         label: dice.below(4) as u32,
         code: [Code::Allowed, Code::KeyUnknown, Code::RateLimited][dice.below(3) as usize],
         status: [200, 404, 429][dice.below(3) as usize],
@@ -41,7 +42,7 @@ fn event(dice: &mut Dice) -> UsageEvent {
         bytes_in: dice.below(10),
         bytes_out: dice.below(10),
     };
-    UsageEvent { at, dimensions, counts }
+    UsageEvent { at, dimensions, client: None, counts }
 }
 
 fn labels() -> Vec<LabelRow> {
@@ -272,7 +273,7 @@ async fn operations_are_added_up_over_minutes_and_hours_and_say_when_they_were_c
         let mut called = |label: u32, api: u32, moment: &str, code: Code| {
             let event = event(&mut dice);
             let dimensions = Dimensions { label, api, code, ..event.dimensions };
-            UsageEvent { at: at(moment), dimensions, counts: Counts { calls: 1, ..event.counts } }
+            UsageEvent { at: at(moment), dimensions, client: None, counts: Counts { calls: 1, ..event.counts } }
         };
         let events = [
             called(1, 1, "2026-11-24T10:20:30Z", Code::Allowed),

@@ -22,4 +22,6 @@ mod moving;
 mod secrets;
 mod tampering;
 mod tenancy;
+mod uses;
+mod versions;
 mod world;

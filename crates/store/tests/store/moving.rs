@@ -11,6 +11,7 @@ use keystile_store::upkeep::{self, Kept};
 use keystile_store::{Change, GroupBy, LabelRow, OpenError, Store, UsageQuery};
 use tempfile::TempDir;
 
+use crate::versions::rotate;
 use crate::world::{ENGINES, Engine, NOW, World, new_key, policy, url};
 
 /// Where the installation of a folder is.
@@ -32,11 +33,26 @@ async fn full(engine: Engine) -> World {
     world.apply(Change::SetApiSecret { api: world.mine.api, name, sealed }).await.unwrap();
     let gone = world.add_key("deleted").await;
     world.apply(Change::DeleteKey { id: gone }).await.unwrap();
+    rotate(&world, world.mine.key, "the second text").await.unwrap();
     world.revoke(world.mine.key).await;
     let label = LabelRow { number: 9, api: 1, text: "GET /pets/{id}".to_owned() };
-    let dimensions =
-        Dimensions { organization: 1, api: 1, project: 1, key: 1, label: 9, code: Code::Allowed, status: 200 };
-    let event = UsageEvent { at: NOW, dimensions, counts: Counts { calls: 1, ..Counts::default() } };
+    let dimensions = Dimensions {
+        organization: 1,
+        api: 1,
+        project: 1,
+        key: 1,
+        version: 0,
+        label: 9,
+        code: Code::Allowed,
+        status: 200,
+    };
+    let dimensions = Dimensions { version: 2, ..dimensions };
+    let event = UsageEvent {
+        at: NOW,
+        dimensions,
+        client: Some([192, 0, 2, 1].into()),
+        counts: Counts { calls: 1, ..Counts::default() },
+    };
     world.ledger.append(1, 1, &[label], &[event; 7]).await.unwrap();
     world.ledger.roll_up().await.unwrap();
     world.ledger.append(1, 2, &[], &[event; 3]).await.unwrap();

@@ -200,9 +200,17 @@ async fn c01_a_pepper_that_was_altered_refuses_to_open() {
 #[tokio::test]
 async fn a_broken_batch_is_set_aside_and_does_not_stop_the_others() {
     let world = World::new(Engine::Sqlite).await;
-    let dimensions =
-        Dimensions { organization: 1, api: 1, project: 1, key: 1, label: 0, code: Code::Allowed, status: 200 };
-    let event = UsageEvent { at: NOW, dimensions, counts: Counts { calls: 1, ..Counts::default() } };
+    let dimensions = Dimensions {
+        organization: 1,
+        api: 1,
+        project: 1,
+        key: 1,
+        version: 0,
+        label: 0,
+        code: Code::Allowed,
+        status: 200,
+    };
+    let event = UsageEvent { at: NOW, dimensions, client: None, counts: Counts { calls: 1, ..Counts::default() } };
     for sequence in 1..=3 {
         world.ledger.append(1, sequence, &[], &[event]).await.unwrap();
     }

@@ -24,6 +24,7 @@ mod manage;
 mod process;
 mod ready;
 mod restart;
+mod rotation;
 mod serve;
 mod store_away;
 mod upgrade;

@@ -58,6 +58,9 @@ pub(super) struct ApiInput {
     /// Whether shared caches may keep answers to calls with a key, if the upstream says so; `false` unless said otherwise:
     /// answers then are `private`, and name the key in `Vary`.
     shared_caching: Option<bool>,
+    /// What is kept of the addresses that calls come from: `whole` (if nothing is said), `truncated` (the first 24 bits of
+    /// IPv4, 48 of IPv6) or `none`.
+    client_addresses: Option<String>,
     /// Whether calls must be encrypted: a key that comes in clear is refused and marked as exposed.
     require_tls: Option<bool>,
     /// Whether calls must come with a client certificate that the server accepts.
@@ -70,6 +73,15 @@ pub(super) struct ApiInput {
     key_prefix: Option<String>,
     /// Days until a new key expires; 90 unless said otherwise.
     key_days: Option<u32>,
+    /// The most days that a key may live from when it is made or rotated; `null` for as many as its maker says.
+    max_key_days: Option<u32>,
+    /// Days after which a key's version is to be rotated, of which events remind; `null` for no reminders.
+    rotate_key_days: Option<u32>,
+    /// Days without a call after which a key counts as unused; `null` for never.
+    unused_key_days: Option<u32>,
+    /// What becomes of unused keys: `report` (if nothing is said) says so in an event, `disable` disables them as well,
+    /// `delete` also deletes them when they were not used for as long again.
+    unused_keys: Option<String>,
     /// Longest request body; 10 MiB unless said otherwise.
     body_limit_bytes: Option<u64>,
     /// Most bytes of the header fields of a call, each counted as its name, its value and 4 more, 1 to 32768; longer ones

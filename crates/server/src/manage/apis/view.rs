@@ -1,8 +1,8 @@
 //! An API as it is shown.
 
 use keystile_core::api::{
-    Access, HealthCheck, Host, KeyLocation, OpenOperation, OperationPermissions, PathPrefix, Target, UnknownOperations,
-    UpgradeProtocol, UpstreamProtocol, UpstreamUrl,
+    Access, ClientAddresses, HealthCheck, Host, KeyLocation, OpenOperation, OperationPermissions, PathPrefix, Target,
+    UnknownOperations, UnusedKeys, UpgradeProtocol, UpstreamProtocol, UpstreamUrl,
 };
 use keystile_core::cors::Cors;
 use keystile_core::id::ApiId;
@@ -72,6 +72,9 @@ pub(in crate::manage) struct ApiView {
     operation_permissions: OperationPermissions,
     /// Whether shared caches may keep answers to calls with a key.
     shared_caching: bool,
+    /// What is kept of the addresses that calls come from: `whole`, `truncated` or `none`.
+    #[schema(value_type = String, example = "whole")]
+    client_addresses: ClientAddresses,
     /// Whether calls must be encrypted.
     require_tls: bool,
     /// Whether calls must come with a client certificate.
@@ -88,6 +91,18 @@ pub(in crate::manage) struct ApiView {
     key_prefix: Prefix,
     /// Days until a new key expires.
     key_days: u32,
+    /// The most days that a key may live; absent for no such rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_key_days: Option<u32>,
+    /// Days after which a key's version is to be rotated; absent for no such rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotate_key_days: Option<u32>,
+    /// Days without a call after which a key counts as unused; absent for no such rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unused_key_days: Option<u32>,
+    /// What becomes of unused keys: `report`, `disable` or `delete`.
+    #[schema(value_type = String, example = "report")]
+    unused_keys: UnusedKeys,
     /// Longest request body.
     body_limit_bytes: u64,
     /// Most bytes of the header fields of a call; absent for what the server takes.
@@ -169,12 +184,17 @@ impl From<Api> for ApiView {
             unknown_operations: settings.unknown_operations,
             operation_permissions: settings.operation_permissions,
             shared_caching: settings.shared_caching,
+            client_addresses: settings.client_addresses,
             require_tls: settings.require_tls,
             cors: settings.cors,
             require_client_certificate: settings.require_client_certificate,
             key_locations: settings.key_locations,
             key_prefix: settings.key_prefix,
             key_days: settings.key_days,
+            max_key_days: settings.max_key_days,
+            rotate_key_days: settings.rotate_key_days,
+            unused_key_days: settings.unused_key_days,
+            unused_keys: settings.unused_keys,
             body_limit_bytes: settings.body_limit_bytes,
             max_header_bytes: settings.max_header_bytes,
             max_header_fields: settings.max_header_fields,

@@ -3,28 +3,28 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
-use keystile_core::decide::ActivationState;
-use keystile_core::id::{KeyId, OrganizationId, ProjectId};
-use keystile_core::key::{DEFAULT_KEY_DAYS, KeyKind, KeyText, Prefix};
+use keystile_core::id::{KeyId, ProjectId};
+use keystile_core::key::{KeyKind, Prefix};
 use keystile_core::limit::LimitRule;
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::restrict::Restrictions;
 use keystile_core::time::Timestamp;
 use keystile_store::Change;
-use keystile_store::records::{ActivationFilter, NewKey, Page};
+use keystile_store::records::{NewKey, NewVersion};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::policy::{RateLimitShape, RestrictionsShape, checked, checked_end, end_in_days};
+use super::issue::issue;
+use super::policy::{RateLimitShape, RestrictionsShape, checked};
+use super::rules::{End, end_in_days, rules_of};
 use super::view::{KeyView, NewKeyView};
 use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WriteKeys};
 use crate::manage::extract::{Json, spoken};
-use crate::manage::problem::{internal, invalid, not_found};
+use crate::manage::problem::not_found;
 use crate::manage::projects::checked_name;
 use crate::problem::Problem;
-use crate::world::random;
 
 /// A key to make. Only `project_id` and `name` are needed.
 #[derive(Deserialize, ToSchema)]
@@ -75,34 +75,23 @@ pub(super) async fn create(
     let kind = wanted.kind.unwrap_or(KeyKind::Secret);
     let policy =
         Policy { permissions: wanted.permissions, restrictions: wanted.restrictions, rate_limits: wanted.rate_limits };
-    let (prefix, days) = habits(&app, caller.organization, wanted.project_id).await?;
+    let rules = rules_of(&app, caller.organization, wanted.project_id).await?;
     let now = app.now();
-    let expires_at = match (wanted.expires_at, wanted.expires_in_days) {
-        (Some(_), Some(_)) => return Err(invalid("Say expires_at or expires_in_days, not both.")),
-        (Some(end), None) => end.map(|end| checked_end(end, now)).transpose()?,
-        (None, Some(days)) => Some(end_in_days(days, now)?),
-        (None, None) => {
-            let usual = end_in_days(days, now)?;
+    let end = End { at: wanted.expires_at, in_days: wanted.expires_in_days };
+    let expires_at = match end.checked(&rules, kind, now)? {
+        Some(end) => end,
+        None => {
+            let usual = end_in_days(rules.days, now)?;
             // One that may do what another may ends with it, unless something else is said.
             let own = caller.expires_at.filter(|_| kind == KeyKind::Management);
             Some(own.map_or(usual, |own| own.min(usual)))
         }
     };
     let policy = checked(&caller, kind, policy, expires_at)?;
-    let entropy = random(&*app.entropy).map_err(|error| internal(&error))?;
-    let text = KeyText::issue(&wanted.prefix.unwrap_or(prefix), project.environment, &entropy)
-        .map_err(|error| internal(&error))?;
-    let pepper = app.feed.engine().pepper();
+    let (text, NewVersion { hint, digest, pepper_version }) =
+        issue(&app, &wanted.prefix.unwrap_or(rules.prefix), project.environment)?;
     let id = KeyId::from_entropy(app.id()?);
-    let key = NewKey {
-        id,
-        name: checked_name(wanted.name)?,
-        kind,
-        hint: text.hint(),
-        digest: pepper.digest(text.expose()),
-        pepper_version: pepper.version(),
-        expires_at,
-    };
+    let key = NewKey { id, name: checked_name(wanted.name)?, kind, hint, digest, pepper_version, expires_at };
     let change = Change::CreateKey { project: wanted.project_id, key, policy };
     let (id, shown) = match app.create(&caller, body.hash, id.to_string(), change).await? {
         Made::Now => (id, Some(text.expose().to_owned())),
@@ -110,14 +99,4 @@ pub(super) async fn create(
     };
     let key_object = KeyView::from(app.key(&caller, id).await?);
     Ok((StatusCode::CREATED, axum::Json(NewKeyView { key_object, key: shown })))
-}
-
-/// The prefix and the days that the one API of a project gives its keys; the general ones if there is none or several.
-async fn habits(app: &App, organization: OrganizationId, project: ProjectId) -> Result<(Prefix, u32), Problem> {
-    let filter = ActivationFilter { project: Some(project), api: None, state: Some(ActivationState::Approved) };
-    let two = Page { before: None, limit: 2 };
-    let links = app.catalog.activations(organization, filter, two).await.map_err(|error| internal(&error))?;
-    let [link] = links.as_slice() else { return Ok((Prefix::default(), DEFAULT_KEY_DAYS)) };
-    let api = app.catalog.api(link.api_organization, link.api).await.map_err(|error| internal(&error))?;
-    Ok(api.map_or((Prefix::default(), DEFAULT_KEY_DAYS), |api| (api.settings.key_prefix, api.settings.key_days)))
 }

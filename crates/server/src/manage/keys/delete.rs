@@ -1,16 +1,18 @@
-//! `DELETE /v1/keys/{id}`
+//! `DELETE /v1/keys/{id}` and `POST /v1/keys/{id}/undelete`
 
 use axum::extract::State;
 use http::StatusCode;
 use keystile_core::id::KeyId;
 use keystile_store::Change;
 
-use crate::manage::app::App;
+use super::view::KeyView;
+use crate::manage::app::{App, found};
 use crate::manage::caller::{Caller, WriteKeys};
-use crate::manage::extract::Id;
+use crate::manage::extract::{Id, Nothing};
+use crate::manage::problem::conflict;
 use crate::problem::Problem;
 
-/// Delete a key: it is refused as unknown from now on.
+/// Delete a key: it is refused as unknown from now on. It can be brought back for as long as the server's settings say.
 #[utoipa::path(delete, operation_id = "deleteKey", path = "/v1/keys/{id}", tag = "Keys", params(("id" = String, Path)),
     security(("management_key" = [])), responses((status = 204), (status = 401), (status = 404)))]
 pub(super) async fn delete(
@@ -20,4 +22,23 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     app.apply(&caller, Change::DeleteKey { id }).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Bring a deleted key back as it was: a revoked one is still revoked.
+#[utoipa::path(post, operation_id = "undeleteKey", path = "/v1/keys/{id}/undelete", tag = "Keys", params(("id" = String, Path)),
+    security(("management_key" = [])),
+    responses((status = 200, body = KeyView), (status = 401), (status = 403), (status = 404), (status = 409)))]
+pub(super) async fn undelete(
+    caller: Caller<WriteKeys>,
+    State(app): State<App>,
+    Id(id): Id<KeyId>,
+    _: Nothing,
+) -> Result<axum::Json<KeyView>, Problem> {
+    let key = found(app.catalog.deleted_key(caller.organization, id).await, "deleted key")?;
+    let until = key.deleted_at.map(|at| at.plus_secs(app.undelete.as_secs().cast_signed()));
+    if until.is_some_and(|until| until <= app.now()) {
+        return Err(conflict("The key was deleted too long ago to be brought back; create a new one."));
+    }
+    app.apply(&caller, Change::UndeleteKey { id }).await?;
+    Ok(axum::Json(KeyView::from(app.key(&caller, id).await?)))
 }

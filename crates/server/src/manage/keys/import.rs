@@ -2,6 +2,7 @@
 
 use axum::extract::{Request, State};
 use http::header::CONTENT_TYPE;
+use keystile_core::api::KeyRules;
 use keystile_core::id::{KeyId, ProjectId};
 use keystile_core::key::{
     KeyDigest, KeyKind, MIN_IMPORT_BITS, NotAKey, Pepper, Presented, TextHash, estimated_bits, hint,
@@ -13,7 +14,8 @@ use keystile_store::records::NewKey;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::policy::{checked, checked_end, end_in_days};
+use super::policy::checked;
+use super::rules::{checked_end, end_in_days, rules_of, within};
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, WriteKeys};
 use crate::manage::extract::{Query, body, spoken};
@@ -38,7 +40,8 @@ pub(super) struct Asked {
     /// The project that gets the keys.
     #[param(value_type = String)]
     project_id: ProjectId,
-    /// Days until they end. Imported keys do not end if nothing is said: whoever holds them does not know of this.
+    /// Days until they end. Imported keys do not end if nothing is said, unless an API of the project says otherwise:
+    /// whoever holds them does not know of this.
     expires_in_days: Option<u32>,
     /// Permissions, restrictions and rate limits of all of them, as JSON.
     policy: Option<String>,
@@ -120,13 +123,18 @@ pub(super) async fn import(
         return Err(unsupported("Send the keys as application/x-ndjson, a JSON object a line."));
     }
     let policy = read_policy(&caller, asked.policy.as_deref())?;
-    let end = asked.expires_in_days.map(|days| end_in_days(days, app.now())).transpose()?;
+    let (now, rules) = (app.now(), rules_of(&app, caller.organization, asked.project_id).await?);
+    let end = match asked.expires_in_days {
+        Some(days) => Some(end_in_days(days, now)?),
+        None => rules.bounded(None, now),
+    };
+    within(&rules, KeyKind::Secret, end, now)?;
     let body = body(request, &app).await?;
     let text = std::str::from_utf8(&body).map_err(|_| invalid("The body is not UTF-8."))?;
     if text.lines().nth(MAX_LINES).is_some() {
         return Err(invalid(format!("One request takes {MAX_LINES} lines; send the rest in another.")));
     }
-    let reader = Reader { pepper: app.feed.engine().pepper(), end, now: app.now() };
+    let reader = Reader { pepper: app.feed.engine().pepper(), end, now, rules };
     let mut report = ImportReport::default();
     let (mut keys, mut numbers) = (Vec::new(), Vec::new());
     let mut lines = text.lines().enumerate().peekable();
@@ -172,6 +180,7 @@ struct Reader {
     pepper: Pepper,
     end: Option<Timestamp>,
     now: Timestamp,
+    rules: KeyRules,
 }
 
 impl Reader {
@@ -190,6 +199,8 @@ impl Reader {
             Some(None) => None,
             Some(Some(end)) => Some(checked_end(end, self.now).map_err(|problem| refusal("invalid", problem.detail))?),
         };
+        within(&self.rules, KeyKind::Secret, expires_at, self.now)
+            .map_err(|problem| refusal("invalid", problem.detail))?;
         let name = match line.name {
             None => "imported".to_owned(),
             Some(name) => checked_name(name).map_err(|problem| refusal("invalid", problem.detail))?,
@@ -239,7 +250,7 @@ mod tests {
     #[test]
     fn a_hash_that_is_none_is_refused_and_nothing_else_happens() {
         let pepper = Pepper::new(1, &PepperSecret::new([1; 32]));
-        let reader = Reader { pepper, end: None, now: Timestamp::from_secs(1) };
+        let reader = Reader { pepper, end: None, now: Timestamp::from_secs(1), rules: KeyRules::of([]) };
         let id = KeyId::from_entropy([1; 16]);
         let too_long = "0".repeat(66);
         for hash in ["", "z", "zz", "ää", "00", &too_long] {

@@ -35,6 +35,9 @@ pub(super) struct Asked {
     kind: Option<KeyKind>,
     /// Only those of exactly this name.
     name: Option<String>,
+    /// The keys that were deleted and can still be brought back, instead of those that are there.
+    #[serde(default)]
+    deleted: bool,
 }
 
 /// The keys of the organization.
@@ -46,7 +49,13 @@ pub(super) async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<axum::Json<List<KeyView>>, Problem> {
     let page = page(asked.limit, asked.cursor.as_deref())?;
-    let filter = KeyFilter { project: asked.project_id, standing: asked.state, kind: asked.kind, name: asked.name };
+    let filter = KeyFilter {
+        project: asked.project_id,
+        standing: asked.state,
+        kind: asked.kind,
+        name: asked.name,
+        deleted: asked.deleted,
+    };
     let rows = app.catalog.keys(caller.organization, filter, page).await.map_err(|error| internal(&error))?;
     Ok(axum::Json(shown(rows, page, |key| key.number, KeyView::from)))
 }

@@ -4,10 +4,14 @@ mod create;
 mod delete;
 mod get;
 mod import;
+mod issue;
 mod list;
 pub(super) mod policy;
+mod rotate;
+mod rules;
 mod state;
 mod update;
+mod versions;
 mod view;
 
 use axum::extract::DefaultBodyLimit;
@@ -22,6 +26,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(create::create, list::list))
         .routes(routes!(get::get, update::update, delete::delete))
+        .routes(routes!(delete::undelete))
+        .routes(routes!(rotate::rotate))
+        .routes(routes!(versions::list))
+        .routes(routes!(versions::end))
+        .routes(routes!(versions::extend))
         .routes(routes!(state::revoke))
         .routes(routes!(state::disable))
         .routes(routes!(state::enable))

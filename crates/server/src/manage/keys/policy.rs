@@ -10,9 +10,6 @@ use crate::manage::caller::Asker;
 use crate::manage::problem::invalid;
 use crate::problem::Problem;
 
-/// Longest life of a key that ends: a hundred years, beyond which "never" is meant.
-const MAX_LIFE_SECS: i64 = 100 * 366 * 86_400;
-
 /// How often a key may call.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[schema(as = RateLimit)]
@@ -93,20 +90,4 @@ pub(super) fn checked(
                 .because(format!("A management key can be given no more than yours may do: {why}."))),
         },
     }
-}
-
-/// A moment at which a key may end.
-pub(super) fn checked_end(end: Timestamp, now: Timestamp) -> Result<Timestamp, Problem> {
-    if end <= now {
-        return Err(invalid("expires_at lies in the past; to end a key now, revoke it."));
-    }
-    if end > now.plus_secs(MAX_LIFE_SECS) {
-        return Err(invalid("expires_at lies more than a hundred years ahead; for a key that never ends say null."));
-    }
-    Ok(end)
-}
-
-/// A key's end in so many days.
-pub(super) fn end_in_days(days: u32, now: Timestamp) -> Result<Timestamp, Problem> {
-    checked_end(now.plus_secs(i64::from(days) * 86_400), now)
 }

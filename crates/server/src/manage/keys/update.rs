@@ -12,7 +12,8 @@ use keystile_store::Change;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::policy::{RateLimitShape, RestrictionsShape, checked, checked_end};
+use super::policy::{RateLimitShape, RestrictionsShape, checked};
+use super::rules::{End, rules_of};
 use super::view::KeyView;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WriteKeys};
@@ -64,7 +65,11 @@ pub(super) async fn update(
     };
     let expires_at = match wanted.expires_at {
         None => key.expires_at,
-        Some(end) => end.map(|end| checked_end(end, app.now())).transpose()?,
+        said => {
+            let rules = rules_of(&app, caller.organization, key.project).await?;
+            let end = End { at: said, in_days: None };
+            end.checked(&rules, key.kind, app.now())?.unwrap_or(key.expires_at)
+        }
     };
     let change = Change::UpdateKey {
         id,

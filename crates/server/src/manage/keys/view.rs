@@ -56,6 +56,16 @@ pub(in crate::manage) struct KeyView {
     /// How often it may call.
     #[schema(value_type = Vec<RateLimitShape>)]
     rate_limits: Vec<LimitRule>,
+    /// Its latest version, from 1: each rotation makes another.
+    version: u16,
+    /// When it was last rotated; absent if it never was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    rotated_at: Option<Timestamp>,
+    /// When it was deleted; only in the list of deleted ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deleted_at: Option<Timestamp>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -98,6 +108,9 @@ impl From<Key> for KeyView {
             permissions: key.policy.permissions,
             restrictions: key.policy.restrictions,
             rate_limits: key.policy.rate_limits,
+            version: key.version,
+            rotated_at: (key.version > 1).then_some(key.versioned_at),
+            deleted_at: key.deleted_at,
             created_at: key.created_at,
             updated_at: key.updated_at,
         }

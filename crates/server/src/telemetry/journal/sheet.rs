@@ -78,9 +78,17 @@ mod tests {
     #[test]
     fn a_full_sheet_drops_and_counts() {
         let (sheet, mut taken) = (Sheet::default(), Vec::new());
-        let dimensions =
-            Dimensions { organization: 0, api: 0, project: 0, key: 0, label: 0, code: Code::Allowed, status: 200 };
-        let counted = UsageEvent { at: Timestamp::from_secs(0), dimensions, counts: Counts::default() };
+        let dimensions = Dimensions {
+            organization: 0,
+            api: 0,
+            project: 0,
+            key: 0,
+            version: 0,
+            label: 0,
+            code: Code::Allowed,
+            status: 200,
+        };
+        let counted = UsageEvent { at: Timestamp::from_secs(0), dimensions, client: None, counts: Counts::default() };
         for _ in 0..MAX_ENTRIES + 3 {
             let record = Box::new(Record::asked(RequestId::from_entropy([0; 16]), [127, 0, 0, 1].into()));
             sheet.push(Entry { record, counted, sent_on_us: None, upstream_us: None, trace: None });

@@ -187,10 +187,18 @@ mod tests {
     use crate::enforce::snapshot::Snapshot;
 
     fn event(api: u32) -> Event {
-        let dimensions =
-            Dimensions { organization: 1, api, project: 0, key: 0, label: 0, code: Code::Allowed, status: 200 };
+        let dimensions = Dimensions {
+            organization: 1,
+            api,
+            project: 0,
+            key: 0,
+            version: 0,
+            label: 0,
+            code: Code::Allowed,
+            status: 200,
+        };
         let counts = Counts { calls: 1, latency_us: 5, bytes_in: 1, bytes_out: 2 };
-        Event { kept: UsageEvent { at: Timestamp::from_secs(0), dimensions, counts }, upstream_us: None }
+        Event { kept: UsageEvent { at: Timestamp::from_secs(0), dimensions, client: None, counts }, upstream_us: None }
     }
 
     #[test]

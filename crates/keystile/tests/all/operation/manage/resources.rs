@@ -19,7 +19,8 @@ fn an_api_is_made_read_changed_switched_and_removed() {
         "key_locations": ["bearer", "header:x-api-key"], "key_prefix": "ks",
         "key_days": 90, "body_limit_bytes": 10_485_760, "upstream_timeout_seconds": 60, "document": null,
         "open_operations": [], "anonymous_rate_limits": [], "unknown_operations": "pass",
-        "operation_permissions": "off", "shared_caching": false,
+        "operation_permissions": "off", "shared_caching": false, "unused_keys": "report",
+        "client_addresses": "whole",
         "targets": [], "upstream_protocol": "http1", "upgrades": ["websocket"], "breaker_failures": 5, "idle_timeout_seconds": 300,
         "created_at": "TIME", "updated_at": "TIME",
     });
@@ -36,7 +37,8 @@ fn an_api_is_made_read_changed_switched_and_removed() {
         "open_operations": ["GET /pets/{id}"], "unknown_operations": "refuse", "shared_caching": true,
         "anonymous_rate_limits": [{ "name": "few", "limit": 3, "window_seconds": 60, "algorithm": "sliding_window" }],
         "request_types": ["application/json", "text/*"], "response_types": ["application/*+json"],
-        "max_header_bytes": 8_192, "max_header_fields": 40, "upgrades": ["websocket", "SPDY/3.1"],
+        "max_header_bytes": 8_192, "max_header_fields": 40, "max_key_days": 30, "rotate_key_days": 20, "unused_key_days": 10,
+        "unused_keys": "delete", "client_addresses": "truncated", "upgrades": ["websocket", "SPDY/3.1"],
         "idle_timeout_seconds": 7, "connect_timeout_seconds": 3, "total_timeout_seconds": 70,
         "health_check": {
             "path": "/healthz", "interval_seconds": 5, "timeout_seconds": 1, "healthy_after": 1, "unhealthy_after": 2
@@ -180,7 +182,7 @@ fn a_key_is_made_shown_once_changed_switched_revoked_and_removed() {
     let hint = format!("{}••••{}", &text[..12], &text[text.len() - 4..]);
     let mut expected = json!({
         "id": "key_…", "project_id": project, "name": "first", "kind": "secret", "environment": "live", "hint": hint,
-        "state": "active", "expires_at": "TIME", "permissions": [], "restrictions": {}, "rate_limits": [],
+        "state": "active", "expires_at": "TIME", "permissions": [], "restrictions": {}, "rate_limits": [], "version": 1,
         "created_at": "TIME", "updated_at": "TIME",
     });
     assert_eq!(told(&made), expected);

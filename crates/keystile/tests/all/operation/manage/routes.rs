@@ -56,6 +56,8 @@ impl Things {
     /// New ones, with names that say nothing.
     pub(super) fn of(world: &World) -> Self {
         let caller = world.caller(&json!({}));
+        // With a former version.
+        assert_eq!(world.manage().post(&format!("/v1/keys/{}/rotate", caller.id), &json!({})).0, 200);
         Self { api: caller.api, project: caller.project, activation: caller.activation, key: caller.id }
     }
 
@@ -84,7 +86,7 @@ impl Route {
 
     /// The path with this in place of an id.
     pub(super) fn at(&self, id: &str) -> String {
-        self.template.replace("{id}", id).replace("{name}", "header:x-own")
+        self.template.replace("{id}", id).replace("{name}", "header:x-own").replace("{version}", "1")
     }
 
     pub(super) fn has_id(&self) -> bool {

@@ -1,11 +1,13 @@
 //! `keystile key …`
 
+mod reveal;
+mod versions;
+
 use clap::{Args, Subcommand};
 use keystile_core::key::{KeyKind, Prefix};
 use keystile_core::time::Timestamp;
 use serde_json::{Map, Value};
 use ureq::http::Method;
-use zeroize::Zeroizing;
 
 use super::fault::{Exit, Fault};
 use super::policy::PolicyArgs;
@@ -14,6 +16,7 @@ use super::session::{Fields, KEY, Session};
 use super::table::{Column, away, field};
 use super::values::moment;
 use super::{DEFAULT_SERVER, import, verify};
+use reveal::reveal;
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
@@ -29,6 +32,9 @@ pub enum Verb {
         /// Only those of this kind.
         #[arg(long, value_name = "secret|management")]
         kind: Option<KeyKind>,
+        /// Those that were deleted and can be brought back.
+        #[arg(long)]
+        deleted: bool,
     },
     /// Create a key and print its text, this one time, alone on standard output.
     Create(Box<Create>),
@@ -36,14 +42,27 @@ pub enum Verb {
     Show(Which),
     /// Change what a key may do.
     Update(Box<Update>),
+    /// Give a key another text and print it, this one time; the one before stays good for a while.
+    Rotate(Box<versions::Rotate>),
+    /// List the versions of a key, and how much each is used.
+    Versions(Which),
+    /// End a former version of a key now.
+    EndVersion(versions::Former),
+    /// Let a former version of a key be good for longer.
+    ExtendVersion(versions::Extend),
     /// Switch a key off, for now.
     Disable(Which),
     /// Switch a key on again.
     Enable(Which),
     /// End a key for good; it stays listed.
     Revoke(Which),
-    /// Remove a key and its record.
+    /// Remove a key; for a while it can be brought back.
     Delete(Which),
+    /// Bring a deleted key back as it was.
+    Undelete {
+        /// Its id: `keystile key list --deleted` shows it.
+        key: keystile_core::id::KeyId,
+    },
     /// Take over keys that exist already, in any format, by the million.
     Import(Box<import::Ask>),
     /// Ask whether a key would be let through; the key is read from standard input.
@@ -103,6 +122,16 @@ pub(super) struct Expiry {
     never_expires: bool,
 }
 
+impl Expiry {
+    /// Says it in a request, if anything was said.
+    fn put(&self, fields: Fields) -> Fields {
+        fields
+            .with("expires_in_days", self.expires_in_days)
+            .with("expires_at", self.expires_at.map(|moment| moment.to_string()))
+            .with("expires_at", self.never_expires.then_some(Value::Null))
+    }
+}
+
 /// Changes of a key. What is given replaces what was there; the rest stays.
 #[derive(Debug, Args)]
 pub struct Update {
@@ -140,10 +169,12 @@ pub struct Update {
 
 pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> {
     match verb {
-        Verb::List { project, state, kind } => {
+        Verb::List { project, state, kind, deleted } => {
             let project = project.map(|text| session.project(&text)).transpose()?.map(|id| id.to_string());
             let kind = kind.map(KeyKind::as_str);
-            let query = [("project_id", project.as_deref()), ("state", state.as_deref()), ("kind", kind)];
+            let deleted = deleted.then_some("true");
+            let query =
+                [("project_id", project.as_deref()), ("state", state.as_deref()), ("kind", kind), ("deleted", deleted)];
             let query: Vec<(&str, &str)> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
             session.list(KEY, &query, &COLUMNS)
         }
@@ -168,8 +199,17 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
         }
         Verb::Delete(which) => {
             let id = which.find(session)?;
-            session.delete(KEY, &id, "")
+            session.confirm(&format!("Delete the key {id}? Its calls are refused from now on."))?;
+            let path = format!("{}/{id}", KEY.path);
+            session.server.send(&format!("delete the key {id}"), Method::DELETE, &path, &[], &Payload::Nothing)?;
+            session.screen.note(&format!("deleted {id}; bring it back with `keystile key undelete {id}`"));
+            Ok(Exit::Ok)
         }
+        Verb::Undelete { key } => session.act(KEY, &key, "undelete", None),
+        Verb::Rotate(ask) => versions::rotate(*ask, session),
+        Verb::Versions(which) => versions::list(&which, session),
+        Verb::EndVersion(former) => versions::end(&former, session),
+        Verb::ExtendVersion(ask) => versions::extend(&ask, session),
         Verb::Import(ask) => import::run(*ask, session),
         // It needs no management key, so it never comes here; asked here it would still be answered.
         Verb::Verify(_) => Err(Fault::usage("verify needs no session", "it asks the verification API", "run it alone")),
@@ -177,68 +217,16 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
 }
 
 fn create(ask: Create, session: &mut Session<'_>) -> Result<Exit, Fault> {
-    let management = ask.kind == Some(KeyKind::Management);
     let policy = ask.policy.fields()?;
     let project = session.project(&ask.project)?;
-    let mut fields = Fields(policy)
+    let fields = Fields(policy)
         .with("project_id", Some(project.to_string()))
         .with("name", Some(ask.name))
         .with("kind", ask.kind.map(KeyKind::as_str))
-        .with("prefix", ask.prefix.map(|prefix| prefix.as_str().to_owned()))
-        .with("expires_in_days", ask.expiry.expires_in_days)
-        .with("expires_at", ask.expiry.expires_at.map(|moment| moment.to_string()));
-    if ask.expiry.never_expires {
-        fields = fields.with("expires_at", Some(Value::Null));
-    }
-    let body = Value::Object(fields.0);
+        .with("prefix", ask.prefix.map(|prefix| prefix.as_str().to_owned()));
+    let body = Value::Object(ask.expiry.put(fields).0);
     let object = session.server.send("create the key", Method::POST, KEY.path, &[], &Payload::Json(&body))?;
-    let text = object.get("key").and_then(Value::as_str).map(|text| Zeroizing::new(format!("{text}\n")));
-    let id = field(&object, "id");
-    let printed = if session.global.json {
-        session.screen.deliver(&Zeroizing::new(format!("{object}\n")))
-    } else {
-        text.as_ref().map_or(Ok(()), |text| session.screen.deliver(text))
-    };
-    if printed.is_err() || text.is_none() {
-        return Err(Fault::new(
-            Exit::Failure,
-            format!("the key {id} was created, but nobody has its text now"),
-            if text.is_none() { "the server did not send it" } else { "it could not be written to standard output" },
-            format!("revoke it with `keystile key revoke {id}` and create another"),
-        ));
-    }
-    if !session.global.json {
-        let next = if management {
-            "KEYSTILE_MANAGEMENT_KEY=… keystile api list".to_owned()
-        } else {
-            format!("curl -H \"Authorization: Bearer $KEY\" {}", gateway_of(session.server.base()))
-        };
-        let expires = match away(&object, "expires_at", session.now()) {
-            never if never == "-" => "never".to_owned(),
-            away => format!("{} ({away})", field(&object, "expires_at")),
-        };
-        session.screen.note(&boxed(&[
-            ("key", &id),
-            ("project", &project.to_string()),
-            ("expires", &expires),
-            ("text", "printed above, this one time; keep it where secrets are kept"),
-            ("next", &next),
-        ]));
-    }
-    Ok(Exit::Ok)
-}
-
-/// Where the gateway of this server most likely is: the server does not say, but the default ports are neighbours.
-fn gateway_of(base: &str) -> &str {
-    if base == DEFAULT_SERVER { "http://127.0.0.1:4400/" } else { "https://YOUR-GATEWAY/" }
-}
-
-fn boxed(lines: &[(&str, &str)]) -> String {
-    let texts: Vec<String> = lines.iter().map(|(name, value)| format!("{name:8} {value}")).collect();
-    let width = texts.iter().map(|text| text.chars().count()).max().unwrap_or(0);
-    let edge = "─".repeat(width + 2);
-    let middle: String = texts.iter().map(|text| format!("│ {text:width$} │\n")).collect();
-    format!("╭{edge}╮\n{middle}╰{edge}╯")
+    reveal(&object, "was created", session)
 }
 
 fn update(ask: Update, session: &mut Session<'_>) -> Result<Exit, Fault> {

@@ -1,0 +1,59 @@
+//! Shows the text of a key, this one time: alone on standard output, and about it on standard error.
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{DEFAULT_SERVER, Exit, Fault, Session, away, field};
+
+/// Prints a key that was just given a text: made, or rotated. `done` is what became of it, such as "was created".
+pub(super) fn reveal(object: &Value, done: &str, session: &mut Session<'_>) -> Result<Exit, Fault> {
+    let text = object.get("key").and_then(Value::as_str).map(|text| Zeroizing::new(format!("{text}\n")));
+    let id = field(object, "id");
+    let printed = if session.global.json {
+        session.screen.deliver(&Zeroizing::new(format!("{object}\n")))
+    } else {
+        text.as_ref().map_or(Ok(()), |text| session.screen.deliver(text))
+    };
+    if printed.is_err() || text.is_none() {
+        return Err(Fault::new(
+            Exit::Failure,
+            format!("the key {id} {done}, but nobody has its text now"),
+            if text.is_none() { "the server did not send it" } else { "it could not be written to standard output" },
+            format!("revoke it with `keystile key revoke {id}` and create another, or rotate it once more"),
+        ));
+    }
+    if !session.global.json {
+        let next = if field(object, "kind") == "management" {
+            "KEYSTILE_MANAGEMENT_KEY=… keystile api list".to_owned()
+        } else {
+            format!("curl -H \"Authorization: Bearer $KEY\" {}", gateway_of(session.server.base()))
+        };
+        let expires = match away(object, "expires_at", session.now()) {
+            never if never == "-" => "never".to_owned(),
+            away => format!("{} ({away})", field(object, "expires_at")),
+        };
+        let version = field(object, "version");
+        let key = if version == "1" { id } else { format!("{id}, version {version}") };
+        session.screen.note(&boxed(&[
+            ("key", &key),
+            ("project", &field(object, "project_id")),
+            ("expires", &expires),
+            ("text", "printed above, this one time; keep it where secrets are kept"),
+            ("next", &next),
+        ]));
+    }
+    Ok(Exit::Ok)
+}
+
+/// Where the gateway of this server most likely is: the server does not say, but the default ports are neighbours.
+fn gateway_of(base: &str) -> &str {
+    if base == DEFAULT_SERVER { "http://127.0.0.1:4400/" } else { "https://YOUR-GATEWAY/" }
+}
+
+fn boxed(lines: &[(&str, &str)]) -> String {
+    let texts: Vec<String> = lines.iter().map(|(name, value)| format!("{name:8} {value}")).collect();
+    let width = texts.iter().map(|text| text.chars().count()).max().unwrap_or(0);
+    let edge = "─".repeat(width + 2);
+    let middle: String = texts.iter().map(|text| format!("│ {text:width$} │\n")).collect();
+    format!("╭{edge}╮\n{middle}╰{edge}╯")
+}

@@ -1,0 +1,20 @@
+-- Versions of a key: its row has the latest one, the ones before are here. Each is good until its own end, and its digest is
+-- kept after that, so that whoever still presents it is told what became of it and no import gives it to another key.
+ALTER TABLE keys ADD COLUMN version BIGINT NOT NULL DEFAULT 1;
+-- When the latest version was made; empty for the first one, which was made with the key.
+ALTER TABLE keys ADD COLUMN versioned_at BIGINT;
+
+CREATE TABLE key_versions (
+    key           BIGINT NOT NULL REFERENCES keys (number),
+    version       BIGINT NOT NULL,
+    hint          TEXT COLLATE "C" NOT NULL,
+    digest        BYTEA NOT NULL,
+    algorithm     BIGINT NOT NULL,
+    pepper        BIGINT NOT NULL REFERENCES peppers (version),
+    created_at    BIGINT NOT NULL,
+    superseded_at BIGINT NOT NULL,
+    ends_at       BIGINT NOT NULL,
+    PRIMARY KEY (key, version)
+);
+
+CREATE INDEX key_versions_by_digest ON key_versions (digest);

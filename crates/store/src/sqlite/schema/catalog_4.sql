@@ -1,0 +1,20 @@
+-- Versions of a key: its row has the latest one, the ones before are here. Each is good until its own end, and its digest is
+-- kept after that, so that whoever still presents it is told what became of it and no import gives it to another key.
+ALTER TABLE keys ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+-- When the latest version was made; empty for the first one, which was made with the key.
+ALTER TABLE keys ADD COLUMN versioned_at INTEGER;
+
+CREATE TABLE key_versions (
+    key           INTEGER NOT NULL REFERENCES keys (number),
+    version       INTEGER NOT NULL,
+    hint          TEXT NOT NULL,
+    digest        BLOB NOT NULL,
+    algorithm     INTEGER NOT NULL,
+    pepper        INTEGER NOT NULL REFERENCES peppers (version),
+    created_at    INTEGER NOT NULL,
+    superseded_at INTEGER NOT NULL,
+    ends_at       INTEGER NOT NULL,
+    PRIMARY KEY (key, version)
+) STRICT;
+
+CREATE INDEX key_versions_by_digest ON key_versions (digest);
