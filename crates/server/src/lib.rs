@@ -9,6 +9,7 @@
 pub mod enforce;
 pub mod exposure;
 pub mod gateway;
+pub mod lifecycle;
 pub mod manage;
 pub mod openapi;
 pub mod problem;

@@ -2,7 +2,7 @@
 //! now know the same.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on says so")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,13 +11,14 @@ use keystile_core::api::ApiSettings;
 use keystile_core::decide::ActivationState;
 use keystile_core::facts::Facts;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
-use keystile_core::key::{ENTROPY_LEN, Environment, KeyKind, KeyState, KeyText, Prefix};
+use keystile_core::key::{ENTROPY_LEN, Environment, KeyDigest, KeyKind, KeyState, KeyText, Prefix};
 use keystile_core::policy::Policy;
 use keystile_core::time::{Moment, Ticks, Timestamp};
 use keystile_server::enforce::engine::Door;
 use keystile_server::enforce::feed::Feed;
 use keystile_server::enforce::file::SnapshotFile;
-use keystile_store::records::{KeyFilter, NewKey, Page};
+use keystile_server::enforce::keys::KeyEntry;
+use keystile_store::records::{KeyFilter, NewKey, NewVersion, Page};
 use keystile_store::{Actor, Author, Change, OpenError, Store, Who};
 
 const AT: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -62,9 +63,11 @@ fn text(n: u64) -> KeyText {
 fn known(feed: &Feed, projects: u32) -> BTreeMap<String, String> {
     let snapshot = &feed.engine().snapshot;
     let mut all = BTreeMap::new();
-    for key in snapshot.keys.iter() {
-        let policy = snapshot.policies.get(key.policy).as_ref().map(|view| view.policy.clone());
-        all.insert(format!("key {}", key.number), format!("{key:?} {policy:?}"));
+    for opened in snapshot.keys.texts() {
+        let policy = snapshot.policies.get(opened.entry.policy).as_ref().map(|view| view.policy.clone());
+        // Of a key with versions, each text is what is looked up.
+        let key = KeyEntry { digest: KeyDigest::from_bytes([0; 32]), ..opened.entry };
+        all.insert(format!("key {} {}", key.number, opened.version), format!("{key:?} {policy:?}"));
     }
     for number in 1..=projects {
         if let Some(project) = snapshot.projects.get(number).as_ref() {
@@ -103,7 +106,7 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
     let mut dice = Dice(7);
     let (mut projects, mut apis, mut keys) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..400 {
-        let change = match dice.throw(12) {
+        let change = match dice.throw(15) {
             0 => {
                 projects.push(ProjectId::from_entropy(dice.id()));
                 let (id, name) = (*projects.last().unwrap(), format!("project {n}"));
@@ -196,6 +199,29 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
                 let policy = Policy { permissions: vec!["imported".parse().unwrap()], ..Policy::default() };
                 Change::ImportKeys { project, keys: many, policy }
             }
+            9 | 10 if !keys.is_empty() => {
+                let (id, _) = keys[dice.throw(keys.len() as u64) as usize];
+                let key = store.catalog.key(OWNER, id).await.unwrap().unwrap();
+                let made = new_key(&store, &mut dice, 1_000_000 + n);
+                let fresh = NewVersion { hint: made.hint, digest: made.digest, pepper_version: made.pepper_version };
+                let (was, former_ends_at) = (key.revision, AT.plus_secs(dice.throw(90) as i64));
+                Change::RotateKey { id, was, fresh, former_ends_at, expires_at: key.expires_at }
+            }
+            11 if !keys.is_empty() => {
+                let (id, _) = keys[dice.throw(keys.len() as u64) as usize];
+                let key = store.catalog.key(OWNER, id).await.unwrap().unwrap();
+                let former = store.catalog.former_versions(key.number).await.unwrap();
+                let Some(former) = former.first() else { continue };
+                let (was, version, ends_at) = (key.revision, former.version, AT.plus_secs(dice.throw(9) as i64));
+                Change::EndKeyVersion { id, was, version, ends_at, action: "end_version" }
+            }
+            12 => {
+                let filter = KeyFilter { deleted: true, ..KeyFilter::default() };
+                let deleted = store.catalog.keys(OWNER, filter, Page { before: None, limit: 100 }).await.unwrap();
+                let Some(key) = deleted.iter().find(|key| projects.contains(&key.project)) else { continue };
+                keys.push((key.id, key.project));
+                Change::UndeleteKey { id: key.id }
+            }
             _ if !projects.is_empty() => {
                 let project = projects[dice.throw(projects.len() as u64) as usize];
                 let key = new_key(&store, &mut dice, n);
@@ -225,7 +251,9 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
     assert_eq!(reachable(&feed), wanted);
     assert_eq!(reachable(&from_file), wanted);
     let all = store.catalog.keys(OWNER, KeyFilter::default(), Page { before: None, limit: 100_000 }).await.unwrap();
-    assert_eq!(all.len(), wanted.keys().filter(|name| name.starts_with("key ")).count());
+    let numbers = wanted.keys().filter_map(|name| name.strip_prefix("key ")?.split(' ').next());
+    assert_eq!(all.len(), numbers.collect::<BTreeSet<_>>().len());
+    assert!(all.iter().any(|key| key.version > 1), "some were rotated");
     let facts = Facts::at(Moment { wall: Timestamp::from_secs(1), ticks: Ticks::from_nanos(1 << 60) });
     for number in 10_000..10_000 + 400 * 20 {
         let codes: Vec<Code> = [&feed, &fresh, &from_file]

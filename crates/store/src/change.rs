@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId};
-use keystile_core::key::{Environment, KeyState};
+use keystile_core::key::{Environment, KeyNotice, KeyState};
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
@@ -98,12 +98,16 @@ pub enum Change {
     UpdateKey { id: KeyId, was: u64, name: String, policy: Policy, expires_at: Option<Timestamp> },
     /// Changes a key's state. `action` is the word for the audit: `revoke`, `disable`, `enable`.
     KeyState { id: KeyId, was: u64, state: KeyState, action: &'static str },
+    /// Ends a key that others know, and adds the one that takes its place, with the same project and policy.
+    CompromiseKey { id: KeyId, was: u64, replacement: Option<NewKey>, reason: String },
     /// Notes that a key was sent where others could read it; [`ApplyError::Exists`] if that is known already.
     KeyExposed { id: KeyId },
     /// Gives a key another text. The one before is good until `former_ends_at`.
     RotateKey { id: KeyId, was: u64, fresh: NewVersion, former_ends_at: Timestamp, expires_at: Option<Timestamp> },
     /// Moves the end of a former version. `action` is the word for the audit: `end_version`, `extend_version`.
     EndKeyVersion { id: KeyId, was: u64, version: u16, ends_at: Timestamp, action: &'static str },
+    /// Tells something of a key; [`ApplyError::Exists`] if it was told before.
+    NoteKey { id: KeyId, notice: KeyNotice },
     /// Takes a key away.
     DeleteKey { id: KeyId },
     /// Brings a deleted key back as it was, unless its project is gone or its text was given to another key meanwhile.

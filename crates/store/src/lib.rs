@@ -30,7 +30,7 @@ use std::path::Path;
 
 use keystile_core::time::Timestamp;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, Due};
 pub use change::{Actor, Applied, ApplyError, Author, Change, Idempotency, Subject, Who};
 pub use ledger::Ledger;
 pub use records::History;

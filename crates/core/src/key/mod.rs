@@ -1,11 +1,13 @@
 //! Keys: their text, what is stored of them, and the states they pass through.
 
 mod digest;
+mod notice;
 mod state;
 mod text;
 mod version;
 
 pub use digest::{DigestAlgorithm, KeyDigest, Pepper, PepperSecret, TextHash};
+pub use notice::{KeyNotice, WARNING_DAYS};
 pub use state::{KeyState, Standing, StateError};
 pub use text::{
     ENTROPY_LEN, KeyText, MARK, MAX_KEY_TEXT, MIN_KEY_TEXT, MIN_MARKED_KEY_TEXT, NotAKey, NotAPrefix, PoorEntropy,

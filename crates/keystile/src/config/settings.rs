@@ -97,6 +97,7 @@ settings! {
     }
     keys: Keys = "keys", "The life of keys." {
         undelete: Duration = "undelete_seconds", seconds(0..=315_360_000), Duration::from_secs(30 * 86_400), "For how long a deleted key can be brought back; 0 for not at all.";
+        round: Duration = "round_seconds", seconds(1..=86_400), Duration::from_secs(60), "How often keys are looked after: those that are about to end, have ended, are to be rotated, or are not used.";
     }
     usage: Usage = "usage", "Counting." {
         flush: Duration = "flush_ms", millis(10..=10_000), Duration::from_millis(100), "How long counted calls may wait before they are on disk: a crash loses no more than that.";

@@ -29,6 +29,7 @@ use keystile_server::enforce::watch::watch;
 use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
+use keystile_server::lifecycle::Lifecycle;
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Owner, Setup, SetupError};
 use keystile_server::telemetry::journal::{Destination, Journal, NoAccessLog};
@@ -206,6 +207,14 @@ impl Process {
             undelete: config.keys.undelete,
             entropy: entropy.clone(),
         };
+
+        let lifecycle = Lifecycle {
+            catalog: store.catalog.clone(),
+            ledger: store.ledger.clone(),
+            feed: feed.clone(),
+            clock: clock.clone(),
+        };
+        tokio::spawn(lifecycle.run(config.keys.round));
 
         let (exposures, reports) = exposures();
         tokio::spawn(reports.write_down(store.catalog.clone(), clock.clone()));

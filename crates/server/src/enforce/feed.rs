@@ -107,6 +107,11 @@ impl Feed {
         Ok(feed)
     }
 
+    /// What is read.
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
     /// The engine that this feed keeps current.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine

@@ -5,11 +5,12 @@
 //! holds every key in memory ([`keys`], stored in an [`arena`]), and charges [`counters`]. [`operations`] tells calls
 //! apart for counting, [`header_limits`] and [`in_flight`] bound what one API takes. [`feed`] keeps the snapshot current from the catalogue,
 //! [`file`] saves it for the next start. [`news`] says whether it is current, which [`watch`] asks the catalogue, and
-//! [`maker`] which process changes it.
+//! [`maker`] which process changes it, by [`change`].
 //!
 //! Not here: HTTP, SQL, usage.
 
 pub mod arena;
+pub mod change;
 pub mod counters;
 pub mod engine;
 pub mod feed;

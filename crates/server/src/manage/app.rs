@@ -6,12 +6,12 @@ use std::time::Duration;
 use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RequestId};
 use keystile_core::time::Timestamp;
 use keystile_store::records::{Activation, Api, Key, Project};
-use keystile_store::{ApplyError, Author, Catalog, Change, Idempotency, Ledger, StoreError};
-use tokio::task::JoinError;
+use keystile_store::{Applied, ApplyError, Author, Catalog, Change, Idempotency, Ledger, StoreError};
 
 use super::caller::Asker;
 use super::extract::RequestHash;
 use super::problem::{conflict, elsewhere, internal, not_found};
+use crate::enforce::change::NotMade;
 use crate::enforce::feed::Feed;
 use crate::problem::Problem;
 use crate::telemetry::metrics::{Calls, Registry};
@@ -108,7 +108,7 @@ impl App {
         let author = Author { actor: asker.actor(), at: self.now(), idempotency };
         match self.carry_out(author, change).await {
             Ok(_) => Ok(Made::Now),
-            Err(NotDone::Refused(ApplyError::Repeated { subject })) => Ok(Made::Before(subject)),
+            Err(NotMade::Refused(ApplyError::Repeated { subject })) => Ok(Made::Before(subject)),
             Err(error) => Err(error.into()),
         }
     }
@@ -119,54 +119,16 @@ impl App {
         self.carry_out(author, change).await.map(|applied| applied.duplicates).map_err(Problem::from)
     }
 
-    async fn carry_out(&self, author: Author, change: Change) -> Result<keystile_store::Applied, NotDone> {
-        let (catalog, feed) = (self.catalog.clone(), self.feed.clone());
-        if !feed.makers.are_here().await {
-            return Err(NotDone::Elsewhere);
-        }
-        // Known to be in vain; without this, whoever asks would wait as long as the store does, and others behind.
-        if let Some(trouble) = feed.engine().news.trouble(self.clock.ticks()) {
-            return Err(ApplyError::from(StoreError::known(trouble.fault, trouble.why)).into());
-        }
-        // A task of its own: a client that goes away between the commit and the snapshot would leave a revoked key
-        // in force until the next change.
-        let task = tokio::spawn(async move {
-            let changing = async {
-                let applied = catalog.apply(&author, change).await?;
-                feed.catch_up(applied.revision).await?;
-                feed.lead(applied.revision).await;
-                Ok(applied)
-            };
-            let changed = changing.await;
-            if let Err(ApplyError::Store(_)) = changed {
-                feed.failed();
-            }
-            changed
-        });
-        let done = task.await.unwrap_or_else(|error: JoinError| Err(ApplyError::Store(StoreError(error.into()))));
-        done.map_err(NotDone::Refused)
+    async fn carry_out(&self, author: Author, change: Change) -> Result<Applied, NotMade> {
+        self.feed.make(author, change, self.clock.ticks()).await
     }
 }
 
-/// Why a change was not made.
-enum NotDone {
-    /// Another process makes changes now.
-    Elsewhere,
-    /// The catalogue did not make it.
-    Refused(ApplyError),
-}
-
-impl From<ApplyError> for NotDone {
-    fn from(error: ApplyError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<NotDone> for Problem {
-    fn from(why: NotDone) -> Self {
+impl From<NotMade> for Problem {
+    fn from(why: NotMade) -> Self {
         match why {
-            NotDone::Elsewhere => elsewhere(),
-            NotDone::Refused(error) => problem(error),
+            NotMade::Elsewhere => elsewhere(),
+            NotMade::Refused(error) => problem(error),
         }
     }
 }

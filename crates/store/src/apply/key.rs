@@ -9,19 +9,31 @@ use super::{Done, Work, number_of, or_exists, policy, refuse_stale, version};
 use crate::catalog::keys::{find, find_deleted};
 use crate::catalog::projects;
 use crate::db::{signed, sql, state_columns};
-use crate::records::NewKey;
+use crate::records::{NewKey, Project};
 use crate::{ApplyError, Subject};
 
 pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("key");
 
 pub(super) async fn create(
-    work: Work<'_>,
+    mut work: Work<'_>,
     project: ProjectId,
     key: &NewKey,
     policy: &Policy,
 ) -> Result<Done, ApplyError> {
     let project = projects::find(work.db, work.tenant.id, project).await?.ok_or(super::project::NO_SUCH)?;
     let policy = policy::intern(work.db, policy).await?;
+    let number = insert(&mut work, &project, key, policy).await?;
+    let made = find(work.db, work.tenant.id, key.id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::made("key.create", key.id, &made, Subject::Keys(number, number)))
+}
+
+/// Adds a key to a project; its number.
+pub(super) async fn insert(
+    work: &mut Work<'_>,
+    project: &Project,
+    key: &NewKey,
+    policy: u32,
+) -> Result<u32, ApplyError> {
     version::refuse_known(work.db, &key.digest).await?;
     let number = sql(
         "INSERT INTO keys (id, project, organization, environment, kind, name, hint, policy, digest, algorithm, pepper, \
@@ -46,9 +58,7 @@ pub(super) async fn create(
     .fetch_one(&mut *work.db)
     .await
     .map_err(or_exists("this key is known here already"))?;
-    let number = number_of(&number)?;
-    let made = find(work.db, work.tenant.id, key.id).await?.ok_or(NO_SUCH)?;
-    Ok(Done::made("key.create", key.id, &made, Subject::Keys(number, number)))
+    Ok(number_of(&number)?)
 }
 
 pub(super) async fn update(

@@ -5,10 +5,12 @@
 
 mod activation;
 mod api;
+mod compromise;
 mod idempotency;
 mod import;
 mod journal;
 mod key;
+mod notice;
 mod organization;
 mod policy;
 mod project;
@@ -149,6 +151,9 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
             key::update(work, id, was, &name, &policy, expires_at).await
         }
         Change::KeyState { id, was, state, action } => key::change_state(work, id, was, state, action).await,
+        Change::CompromiseKey { id, was, replacement, reason } => {
+            compromise::compromise(work, id, was, replacement.as_ref(), &reason).await
+        }
         Change::KeyExposed { id } => key::expose(work, id).await,
         Change::RotateKey { id, was, fresh, former_ends_at, expires_at } => {
             version::rotate(work, id, was, &fresh, former_ends_at, expires_at).await
@@ -156,6 +161,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::EndKeyVersion { id, was, version, ends_at, action } => {
             version::end(work, id, was, version, ends_at, action).await
         }
+        Change::NoteKey { id, notice } => notice::note(work, id, &notice).await,
         Change::DeleteKey { id } => key::delete(work, id).await,
         Change::UndeleteKey { id } => key::undelete(work, id).await,
         Change::ImportKeys { project, keys, policy } => import::import(work, project, &keys, &policy).await,

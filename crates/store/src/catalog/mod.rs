@@ -5,10 +5,13 @@ pub(crate) mod activations;
 pub(crate) mod apis;
 mod audit;
 pub(crate) mod keys;
+mod notices;
 mod numbers;
 pub(crate) mod organizations;
 pub(crate) mod projects;
 mod secrets;
+
+pub use notices::Due;
 
 use std::path::Path;
 use std::sync::Arc;

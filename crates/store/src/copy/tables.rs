@@ -141,6 +141,12 @@ pub(super) const CATALOG: &[Table] = &[
         ],
     },
     Table {
+        name: "key_notices",
+        keys: 3,
+        numbered: false,
+        columns: &[("key", Number), ("kind", Text), ("about", Number), ("at", Number)],
+    },
+    Table {
         name: "revisions",
         keys: 1,
         numbered: false,

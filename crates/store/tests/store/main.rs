@@ -19,6 +19,7 @@ mod idempotency;
 mod import;
 mod ledger;
 mod moving;
+mod notices;
 mod secrets;
 mod tampering;
 mod tenancy;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use keystile_core::api::SecretName;
 use keystile_core::code::Code;
+use keystile_core::key::KeyNotice;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_store::copy::{Copied, CopyError};
 use keystile_store::records::NewKey;
@@ -34,6 +35,8 @@ async fn full(engine: Engine) -> World {
     let gone = world.add_key("deleted").await;
     world.apply(Change::DeleteKey { id: gone }).await.unwrap();
     rotate(&world, world.mine.key, "the second text").await.unwrap();
+    let notice = KeyNotice::VersionEnded { version: 1, ended_at: NOW };
+    world.apply(Change::NoteKey { id: world.mine.key, notice }).await.unwrap();
     world.revoke(world.mine.key).await;
     let label = LabelRow { number: 9, api: 1, text: "GET /pets/{id}".to_owned() };
     let dimensions = Dimensions {

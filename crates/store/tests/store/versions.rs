@@ -1,10 +1,11 @@
 //! Versions of keys, and keys that come back after they were deleted.
 
 use keystile_core::id::KeyId;
+use keystile_core::key::KeyState;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use keystile_store::records::{FeedKey, FormerVersion, KeyFilter, NewVersion};
-use keystile_store::{Applied, ApplyError, Change};
+use keystile_store::{Applied, ApplyError, Change, Subject};
 
 use crate::world::{ALL, NOW, World, everywhere, new_key};
 
@@ -148,6 +149,40 @@ async fn a_deleted_key_comes_back_as_it_was_with_its_versions() {
         assert_eq!(after, keystile_store::records::Key { revision: applied.revision, ..before }, "revoked as before");
         let feed = told(world, id).await;
         assert!(!feed.deleted && feed.former.len() == 1, "{feed:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_others_know_ends_as_the_other_one_begins() {
+    everywhere(async |world| {
+        let id = world.add_key("one").await;
+        let key = world.my_key(id).await;
+        let fresh = new_key(&world.catalog, "two");
+        let other = fresh.id;
+        let change = |was, replacement| Change::CompromiseKey { id, was, replacement, reason: "a leak".to_owned() };
+        assert!(matches!(world.apply(change(0, None)).await, Err(ApplyError::Stale)));
+        let taken = new_key(&world.catalog, "the first key of theirs");
+        let failed = world.apply(change(key.revision, Some(taken))).await;
+        assert!(matches!(failed, Err(ApplyError::Exists(_))), "{failed:?}");
+        assert_eq!(world.my_key(id).await, key, "both or nothing");
+
+        let applied = world.apply(change(key.revision, Some(fresh.clone()))).await.unwrap();
+        let (ended, begun) = (world.my_key(id).await, world.my_key(other).await);
+        assert_eq!(ended.state, KeyState::Revoked { at: NOW });
+        assert_eq!((begun.project, &begun.policy, begun.state), (key.project, &key.policy, KeyState::Active));
+        assert_eq!((ended.revision + 1, begun.revision), (applied.revision, applied.revision));
+        let told = world.catalog.feed_after(key.revision, 10).await.unwrap();
+        let keys = |number| Subject::Keys(number, number);
+        assert_eq!(told, [(ended.revision, keys(ended.number)), (begun.revision, keys(begun.number))]);
+        let entry = &world.catalog.audit(world.mine.id, None, 1).await.unwrap()[0];
+        assert_eq!((entry.action.as_str(), entry.subject.as_str()), ("key.compromise", id.to_string().as_str()));
+        assert!(entry.after.contains("a leak") && entry.after.contains(&other.to_string()), "{}", entry.after);
+        // What was revoked before keeps its moment.
+        let was = world.my_key(id).await.revision;
+        let change = Change::CompromiseKey { id, was, replacement: None, reason: String::new() };
+        world.apply(change).await.unwrap();
+        assert_eq!(world.my_key(id).await.state, KeyState::Revoked { at: NOW });
     })
     .await;
 }

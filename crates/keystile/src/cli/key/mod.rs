@@ -1,5 +1,6 @@
 //! `keystile key …`
 
+mod compromised;
 mod reveal;
 mod versions;
 
@@ -56,6 +57,10 @@ pub enum Verb {
     Enable(Which),
     /// End a key for good; it stays listed.
     Revoke(Which),
+    /// End a key that others know, make the one that takes its place, and tell what was done with it.
+    Compromised(Box<compromised::Compromised>),
+    /// Tell what was done with a key: calls, operations, addresses.
+    Activity(compromised::Activity),
     /// Remove a key; for a while it can be brought back.
     Delete(Which),
     /// Bring a deleted key back as it was.
@@ -206,6 +211,8 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             Ok(Exit::Ok)
         }
         Verb::Undelete { key } => session.act(KEY, &key, "undelete", None),
+        Verb::Compromised(ask) => compromised::compromised(*ask, session),
+        Verb::Activity(ask) => compromised::activity(&ask, session),
         Verb::Rotate(ask) => versions::rotate(*ask, session),
         Verb::Versions(which) => versions::list(&which, session),
         Verb::EndVersion(former) => versions::end(&former, session),

@@ -11,6 +11,7 @@
 )]
 
 mod cli;
+mod compromised;
 mod counting;
 mod crash;
 mod database;

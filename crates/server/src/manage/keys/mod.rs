@@ -1,5 +1,7 @@
 //! `/v1/keys`: what calls are made with.
 
+mod activity;
+mod compromised;
 mod create;
 mod delete;
 mod get;
@@ -28,6 +30,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(delete::undelete))
         .routes(routes!(rotate::rotate))
+        .routes(routes!(compromised::compromised))
+        .routes(routes!(activity::read))
         .routes(routes!(versions::list))
         .routes(routes!(versions::end))
         .routes(routes!(versions::extend))

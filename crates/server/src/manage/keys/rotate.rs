@@ -1,6 +1,7 @@
 //! `POST /v1/keys/{id}/rotate`: another text for the same key.
 
 use axum::extract::State;
+use keystile_core::api::KeyRules;
 use keystile_core::id::KeyId;
 use keystile_core::key::{DEFAULT_OVERLAP_SECS, KeyKind, Prefix, Standing, overlap_end};
 use keystile_core::time::Timestamp;
@@ -14,7 +15,7 @@ use super::policy::checked;
 use super::rules::{End, rules_of};
 use super::view::{KeyView, NewKeyView};
 use crate::manage::app::{App, Made};
-use crate::manage::caller::{Caller, WriteKeys};
+use crate::manage::caller::{Asker, Caller, WriteKeys};
 use crate::manage::extract::{Id, Json, RequestHash, spoken};
 use crate::manage::problem::{conflict, invalid};
 use crate::problem::Problem;
@@ -62,9 +63,7 @@ pub(super) async fn rotate(
     let end = End { at: wanted.expires_at, in_days: wanted.expires_in_days };
     let expires_at = match end.checked(&rules, key.kind, now)? {
         Some(end) => end,
-        // One that may do what another may ends with it, unless something else is said.
-        None if key.kind == KeyKind::Management => earlier(renewed(&key, now), caller.expires_at),
-        None => rules.bounded(renewed(&key, now), now),
+        None => renewed_end(&caller, &key, &rules, now),
     };
     checked(&caller, key.kind, key.policy.clone(), expires_at)?;
     let overlap = wanted.overlap_seconds.unwrap_or(DEFAULT_OVERLAP_SECS);
@@ -80,6 +79,16 @@ pub(super) async fn rotate(
     };
     let key_object = KeyView::from(app.key(&caller, id).await?);
     Ok(axum::Json(NewKeyView { key_object, key: shown }))
+}
+
+/// The end of what takes the place of a key, or of a version of it, if nothing is said: as long a life as the key had, from
+/// now on, within the rules.
+pub(super) fn renewed_end(asker: &Asker, key: &Key, rules: &KeyRules, now: Timestamp) -> Option<Timestamp> {
+    match key.kind {
+        // One that may do what another may ends with it.
+        KeyKind::Management => earlier(renewed(key, now), asker.expires_at),
+        KeyKind::Secret => rules.bounded(renewed(key, now), now),
+    }
 }
 
 fn earlier(end: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {

@@ -18,3 +18,16 @@ CREATE TABLE key_versions (
 );
 
 CREATE INDEX key_versions_by_digest ON key_versions (digest);
+
+-- What was told of keys, so that it is told once: that they are about to end, that nobody uses them. `about` tells one
+-- notice of a kind from the next: a moment, or a version.
+CREATE TABLE key_notices (
+    key   BIGINT NOT NULL,
+    kind  TEXT COLLATE "C" NOT NULL,
+    about BIGINT NOT NULL,
+    at    BIGINT NOT NULL,
+    PRIMARY KEY (key, kind, about)
+);
+
+CREATE INDEX keys_by_end ON keys (expires_at) WHERE deleted_at IS NULL AND expires_at IS NOT NULL;
+CREATE INDEX key_versions_by_end ON key_versions (ends_at);

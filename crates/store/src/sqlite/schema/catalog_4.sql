@@ -18,3 +18,16 @@ CREATE TABLE key_versions (
 ) STRICT;
 
 CREATE INDEX key_versions_by_digest ON key_versions (digest);
+
+-- What was told of keys, so that it is told once: that they are about to end, that nobody uses them. `about` tells one
+-- notice of a kind from the next: a moment, or a version.
+CREATE TABLE key_notices (
+    key   INTEGER NOT NULL,
+    kind  TEXT NOT NULL,
+    about INTEGER NOT NULL,
+    at    INTEGER NOT NULL,
+    PRIMARY KEY (key, kind, about)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX keys_by_end ON keys (expires_at) WHERE deleted_at IS NULL AND expires_at IS NOT NULL;
+CREATE INDEX key_versions_by_end ON key_versions (ends_at);

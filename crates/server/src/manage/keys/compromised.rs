@@ -1,0 +1,102 @@
+//! `POST /v1/keys/{id}/compromised`: the one call for a key that others know (PRODUCT.md K11).
+
+use axum::extract::State;
+use keystile_core::id::KeyId;
+use keystile_core::time::Timestamp;
+use keystile_store::Change;
+use keystile_store::records::{NewKey, NewVersion};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::activity::{KeyActivity, activity, since};
+use super::issue::{issue, prefix_of};
+use super::policy::checked;
+use super::rotate::renewed_end;
+use super::rules::rules_of;
+use super::view::{KeyView, NewKeyView};
+use crate::manage::app::{App, Made};
+use crate::manage::caller::{Caller, WriteKeys};
+use crate::manage::extract::{Id, Json, RequestHash};
+use crate::manage::problem::{invalid, not_found};
+use crate::problem::Problem;
+
+/// Longest reason.
+const MAX_REASON_CHARS: usize = 500;
+
+/// What is known of it. Nothing needs to be said.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Compromised {
+    /// Since when others may have used it: what was done with it since then is in the answer; 30 days ago unless said
+    /// otherwise.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// What happened, for the audit.
+    reason: String,
+    /// Whether another key takes its place, with the same name, project and rights; `true` unless said otherwise.
+    replace: bool,
+}
+
+impl Default for Compromised {
+    fn default() -> Self {
+        Self { since: None, reason: String::new(), replace: true }
+    }
+}
+
+/// What was done about a key that others know.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CompromisedView {
+    /// The key, revoked.
+    key: KeyView,
+    /// The key that takes its place, with its text, this one time; `null` if none was wanted.
+    replacement: Option<NewKeyView>,
+    /// What was done with the key.
+    activity: KeyActivity,
+}
+
+/// End a key that others know, make the one that takes its place, and tell everything that was done with it.
+#[utoipa::path(post, operation_id = "compromisedKey", path = "/v1/keys/{id}/compromised", tag = "Keys", params(("id" = String, Path)),
+    request_body = Compromised, security(("management_key" = [])),
+    responses((status = 200, body = CompromisedView), (status = 400), (status = 401), (status = 403), (status = 404), (status = 409)))]
+pub(super) async fn compromised(
+    caller: Caller<WriteKeys>,
+    State(app): State<App>,
+    Id(id): Id<KeyId>,
+    body: Option<Json<Compromised>>,
+) -> Result<axum::Json<CompromisedView>, Problem> {
+    let key = app.key(&caller, id).await?;
+    let (wanted, hash) = match body {
+        Some(body) => (body.value, body.hash),
+        None => (Compromised::default(), RequestHash::of("POST", &format!("/v1/keys/{id}/compromised"))),
+    };
+    if wanted.reason.chars().count() > MAX_REASON_CHARS || wanted.reason.chars().any(char::is_control) {
+        return Err(invalid(format!("reason is one line of at most {MAX_REASON_CHARS} characters.")));
+    }
+    let since = since(&app, wanted.since)?;
+    let (text, replacement) = if wanted.replace {
+        let rules = rules_of(&app, caller.organization, key.project).await?;
+        let expires_at = renewed_end(&caller, &key, &rules, app.now());
+        // Ending a key needs no more than the right to; being given another does.
+        checked(&caller, key.kind, key.policy.clone(), expires_at)?;
+        let prefix = prefix_of(&key.hint, key.environment).unwrap_or(rules.prefix);
+        let (text, NewVersion { hint, digest, pepper_version }) = issue(&app, &prefix, key.environment)?;
+        let (id, name, kind) = (KeyId::from_entropy(app.id()?), key.name.clone(), key.kind);
+        (Some(text), Some(NewKey { id, name, kind, hint, digest, pepper_version, expires_at }))
+    } else {
+        (None, None)
+    };
+    let subject = replacement.as_ref().map_or(id, |key| key.id);
+    let change = Change::CompromiseKey { id, was: key.revision, replacement, reason: wanted.reason };
+    let (subject, text) = match app.create(&caller, hash, subject.to_string(), change).await? {
+        Made::Now => (subject, text.map(|text| text.expose().to_owned())),
+        Made::Before(subject) => (subject.parse().map_err(|_| not_found("key"))?, None),
+    };
+    let replacement = if subject == id {
+        None
+    } else {
+        Some(NewKeyView { key_object: KeyView::from(app.key(&caller, subject).await?), key: text })
+    };
+    let key = app.key(&caller, id).await?;
+    let activity = activity(&app, &key, since).await?;
+    Ok(axum::Json(CompromisedView { key: KeyView::from(key), replacement, activity }))
+}

@@ -1,0 +1,40 @@
+//! What is told of keys: an entry in the audit, once.
+
+use keystile_core::id::KeyId;
+use keystile_core::key::KeyNotice;
+use serde_json::json;
+
+use super::key::NO_SUCH;
+use super::{Done, Work};
+use crate::audit::Shown;
+use crate::catalog::keys::find;
+use crate::db::sql;
+use crate::{ApplyError, Subject};
+
+pub(super) async fn note(work: Work<'_>, id: KeyId, notice: &KeyNotice) -> Result<Done, ApplyError> {
+    let key = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    let (kind, about) = notice.identity();
+    let noted = sql("INSERT INTO key_notices (key, kind, about, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
+        .bind(key.number)
+        .bind(kind)
+        .bind(about)
+        .bind(work.at.as_micros())
+        .execute(&mut *work.db)
+        .await?;
+    if noted == 0 {
+        return Err(ApplyError::Exists("this was told of the key before"));
+    }
+    let mut shown = key.shown();
+    shown["notice"] = match *notice {
+        KeyNotice::Expiring { ends_at, days } => json!({ "ends_at": ends_at, "days": days }),
+        KeyNotice::Expired { ended_at } => json!({ "ended_at": ended_at }),
+        KeyNotice::VersionEnded { version, ended_at } => json!({ "version": version, "ended_at": ended_at }),
+        KeyNotice::RotationDue { version, due_at, days } => {
+            json!({ "version": version, "due_at": due_at, "days": days })
+        }
+        KeyNotice::Unused { since, days } => json!({ "since": since, "days": days }),
+    };
+    // Nothing that nodes hold was changed.
+    let touched = vec![Subject::Organization];
+    Ok(Done::new(notice.action(), id, key.shown().to_string(), shown.to_string(), touched))
+}
