@@ -2,11 +2,10 @@
 //! browsers, not the API: whoever is no browser says any origin. Keys are what protects the API.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::is_host;
+use crate::origin::{NotAnOrigin, OriginPattern};
 
 /// Most origins of one API: the check is a walk over them.
 const MAX_ORIGINS: usize = 64;
@@ -47,17 +46,6 @@ const fn default_age() -> u32 {
     DEFAULT_AGE_SECONDS
 }
 
-/// An origin, or several.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum OriginPattern {
-    /// `*`: all of them.
-    Any,
-    /// `https://app.example.com`.
-    One(String),
-    /// `https://*.example.com`: what stands before and behind the star.
-    Below(String, String),
-}
-
 /// The settings make no sense; the text says what would.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorsError(String);
@@ -74,61 +62,10 @@ fn wrong<T>(text: String) -> Result<T, CorsError> {
     Err(CorsError(text))
 }
 
-impl FromStr for OriginPattern {
-    type Err = CorsError;
-
-    fn from_str(text: &str) -> Result<Self, CorsError> {
-        if text == "*" {
-            return Ok(Self::Any);
-        }
-        let no_origin = || {
-            CorsError(format!(
-                "`{}` is no origin; write https://app.example.com, https://*.example.com or *",
-                text.escape_default()
-            ))
-        };
-        let (scheme, rest) = text.split_once("://").ok_or_else(no_origin)?;
-        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        let (host, port) = match rest.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-            _ => (rest, None),
-        };
-        let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|number| number.to_string() == port));
-        if !is_scheme || !is_port || !is_host(host.strip_prefix("*.").unwrap_or(host)) {
-            return Err(no_origin());
-        }
-        let text = text.to_ascii_lowercase();
-        Ok(match text.split_once('*') {
-            None => Self::One(text),
-            Some((before, behind)) => Self::Below(before.to_owned(), behind.to_owned()),
-        })
-    }
-}
-
-impl fmt::Display for OriginPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Any => f.write_str("*"),
-            Self::One(origin) => f.write_str(origin),
-            Self::Below(before, behind) => write!(f, "{before}*{behind}"),
-        }
-    }
-}
-
 impl Cors {
     /// Whether pages of this origin may call, as a browser writes it.
     pub fn allows(&self, origin: &str) -> bool {
-        self.origins.iter().any(|pattern| match pattern {
-            OriginPattern::Any => true,
-            OriginPattern::One(one) => one == origin,
-            OriginPattern::Below(before, behind) => origin
-                .strip_prefix(before.as_str())
-                .and_then(|rest| rest.strip_suffix(behind.as_str()))
-                .is_some_and(|label| {
-                    !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
-                }),
-        })
+        self.origins.iter().any(|pattern| pattern.matches(origin))
     }
 
     /// Whether the answer is the same for all origins.
@@ -166,7 +103,7 @@ impl TryFrom<Wire> for Cors {
                 "cors.origins takes 1 to {MAX_ORIGINS} origins; for no CORS say null instead of cors"
             ));
         }
-        let origins = wire.origins.iter().map(|text| text.parse()).collect::<Result<Vec<OriginPattern>, _>>()?;
+        let origins = wire.origins.iter().map(|text| origin(text)).collect::<Result<Vec<OriginPattern>, _>>()?;
         if wire.credentials && origins.contains(&OriginPattern::Any) {
             return wrong("cors.credentials and the origin * don't go together: any page could act as its visitor; name the origins".to_owned());
         }
@@ -181,6 +118,15 @@ impl TryFrom<Wire> for Cors {
             max_age_seconds: wire.max_age_seconds,
         })
     }
+}
+
+fn origin(text: &str) -> Result<OriginPattern, CorsError> {
+    text.parse().map_err(|NotAnOrigin| {
+        CorsError(format!(
+            "`{}` is no origin; write https://app.example.com, https://*.example.com or *",
+            text.escape_default()
+        ))
+    })
 }
 
 /// Names of header fields, in lower case.

@@ -21,6 +21,7 @@ pub mod limit;
 pub mod media;
 pub mod method;
 pub mod operation;
+pub mod origin;
 pub mod permission;
 pub mod policy;
 pub mod proxy;
