@@ -79,13 +79,13 @@ codes! {
     /// The address is not among those the key may be used from.
     NetworkForbidden = 24, "network_forbidden", 403, "Network not allowed for this key", "The key may not be used from this address; call from an allowed network.";
     /// The origin or referrer is not allowed.
-    OriginForbidden = 25, "origin_forbidden", 403, "Origin not allowed for this key", "The key may not be used from this origin.";
+    OriginForbidden = 25, "origin_forbidden", 403, "Origin not allowed for this key", "The key may not be used from this origin or page, or the call does not say from which it comes; call from one that its restrictions allow.";
     /// The content type is not allowed.
     FormatForbidden = 26, "format_forbidden", 403, "Format not allowed for this key", "The key may not send this content type, or not receive the one that would be the answer; use one that its restrictions allow.";
     /// Outside the hours of the key.
-    TimeForbidden = 27, "time_forbidden", 403, "Not at this time", "The key may not be used at this time.";
+    TimeForbidden = 27, "time_forbidden", 403, "Not at this time", "The key may not be used at this time; call in the hours that its restrictions allow.";
     /// The country is not allowed.
-    CountryForbidden = 28, "country_forbidden", 403, "Country not allowed for this key", "The key may not be used from this country.";
+    CountryForbidden = 28, "country_forbidden", 403, "Country not allowed for this key", "The key may not be used from this country, or it is not known from which the call comes; call from one that its restrictions allow.";
     /// A key of this kind does not open this.
     KeyKindForbidden = 29, "key_kind_forbidden", 403, "Wrong kind of key", "A key of this kind can't be used here: secret keys call APIs, management keys call the management API.";
     /// The activation is suspended.

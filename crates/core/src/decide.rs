@@ -15,6 +15,7 @@ use crate::limit::{LimitRule, MAX_RULES, Reading, Weighed};
 use crate::media::MediaTypes;
 use crate::permission::PermissionQuery;
 use crate::policy::Policy;
+use crate::restrict::Rules;
 use crate::time::Timestamp;
 
 /// What a key is at the moment of a call.
@@ -121,6 +122,8 @@ pub struct Admission<'a> {
     pub rules: &'a [LimitRule],
     /// What the call counts.
     pub cost: u32,
+    /// Restrictions in shadow that would have refused it.
+    pub shadow: Rules,
 }
 
 /// The questions that [`admit`] asks, in order.
@@ -139,7 +142,11 @@ pub fn admit<'a>(key: &Key<'a>, target: Target<'_>, facts: &Facts<'_>) -> Result
         let answer = judge(step, key, target, facts);
         first = if first.is_allowed() { answer } else { first };
     }
-    if first.is_allowed() { Ok(Admission { rules: &key.policy.rate_limits, cost: facts.cost }) } else { Err(first) }
+    if !first.is_allowed() {
+        return Err(first);
+    }
+    let shadow = key.policy.restrictions.would_refuse(facts);
+    Ok(Admission { rules: &key.policy.rate_limits, cost: facts.cost, shadow })
 }
 
 /// Every question with its answer, up to the first no; what `explain` shows. Limits are not asked.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::content::Content;
 use crate::method::Method;
 use crate::permission::PermissionQuery;
+use crate::source::Source;
 use crate::time::Moment;
 
 /// The facts of one call.
@@ -22,6 +23,8 @@ pub struct Facts<'a> {
     pub path: Option<&'a str>,
     /// What it sends and takes, if known.
     pub content: Option<&'a dyn Content>,
+    /// Which page made it and from which country it comes, if anybody can tell.
+    pub source: Option<&'a dyn Source>,
     /// Permissions that it needs.
     pub needs: Option<&'a PermissionQuery>,
     /// What it counts against limits; an ordinary call costs 1.
@@ -31,6 +34,16 @@ pub struct Facts<'a> {
 impl Facts<'_> {
     /// The facts of a call of which only the moment is known.
     pub const fn at(at: Moment) -> Self {
-        Self { at, client: None, certificate: None, method: None, path: None, content: None, needs: None, cost: 1 }
+        Self {
+            at,
+            client: None,
+            certificate: None,
+            method: None,
+            path: None,
+            content: None,
+            source: None,
+            needs: None,
+            cost: 1,
+        }
     }
 }

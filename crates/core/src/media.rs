@@ -61,6 +61,16 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// Whether it lets pass no type that the other does not. If that can't be told, no.
+    fn is_within(&self, outer: &Self) -> bool {
+        let is_one = !self.subtype.starts_with('*');
+        self == outer
+            || is_one && outer.matches(MediaType { kind: &self.kind, subtype: &self.subtype })
+            || outer.subtype == "*" && outer.has_kind(&self.kind)
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind, self.subtype)
@@ -125,6 +135,11 @@ impl MediaTypes {
     /// Whether content of this type may pass.
     pub fn admit(&self, wanted: MediaType<'_>) -> bool {
         self.0.iter().any(|pattern| pattern.matches(wanted))
+    }
+
+    /// Whether these let pass no type that those do not. If that can't be told, no.
+    pub fn is_within(&self, outer: &Self) -> bool {
+        self.0.iter().all(|pattern| outer.0.iter().any(|wider| pattern.is_within(wider)))
     }
 
     /// Whether content may pass that says this of itself, in all its `Content-Type` fields with commas between them.

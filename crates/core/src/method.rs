@@ -160,6 +160,11 @@ impl MethodSet {
         self.0.get() & method.bit() != 0
     }
 
+    /// Whether each of these is one of those.
+    pub const fn is_within(self, outer: Self) -> bool {
+        self.0.get() & !outer.0.get() == 0
+    }
+
     /// The methods, in the order of [`Method::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Method> {
         Method::ALL.into_iter().filter(move |method| self.contains(*method))

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limit::{LimitError, LimitRule};
 use crate::permission::{MAX_PERMISSIONS, Permission};
-use crate::restrict::Restrictions;
+use crate::restrict::{Restrictions, Rule};
 
 /// What a key may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Policy {
 pub enum PolicyError {
     /// Too many permissions.
     Permissions,
+    /// A restriction is to be in shadow that is not there.
+    Shadow(Rule),
     /// The limits don't fit together.
     Limits(LimitError),
 }
@@ -35,6 +37,9 @@ impl std::fmt::Display for PolicyError {
         match self {
             Self::Permissions => {
                 write!(f, "a key has at most {MAX_PERMISSIONS} permissions; use wildcards such as pets.*")
+            }
+            Self::Shadow(rule) => {
+                write!(f, "shadow names {rule}, which the key does not have; give it that restriction, or leave it out")
             }
             Self::Limits(error) => error.fmt(f),
         }
@@ -53,6 +58,9 @@ impl Policy {
         self.permissions.dedup();
         if self.permissions.len() > MAX_PERMISSIONS {
             return Err(PolicyError::Permissions);
+        }
+        if let Some(rule) = self.restrictions.shadow.iter().find(|rule| !self.restrictions.has(*rule)) {
+            return Err(PolicyError::Shadow(rule));
         }
         LimitRule::check_together(&self.rate_limits).map_err(PolicyError::Limits)?;
         Ok(self)

@@ -1,6 +1,7 @@
 //! What tests of the whole product need: the real binary running ([`Installation`]), an upstream that remembers every
 //! byte it got and answers by a script ([`Upstream`]), and clients that say exactly what a test tells them to
-//! ([`raw`], [`Api`]). Tests of the store get a database server of their own ([`Postgres`]).
+//! ([`raw`], [`Api`]). Tests of the store get a database server of their own ([`Postgres`]), those of
+//! countries a file of addresses ([`mmdb`]).
 //!
 //! Nothing here shares code with the product: its parsers are its own and stricter, so that a test never believes a
 //! message only because the product wrote it the same way. Everything blocks and every wait has an end, after which the
@@ -12,6 +13,7 @@
 mod api;
 mod installation;
 mod message;
+mod mmdb;
 mod ports;
 mod postgres;
 pub mod raw;
@@ -21,6 +23,7 @@ mod watchdog;
 
 pub use api::Api;
 pub use installation::Installation;
+pub use mmdb::mmdb;
 pub use postgres::Postgres;
 pub use upstream::{Recorded, Step, Upstream};
 

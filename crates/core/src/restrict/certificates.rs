@@ -46,6 +46,11 @@ impl Certificates {
     pub fn admit(&self, certificate: &[u8; 32]) -> bool {
         self.0.contains(certificate)
     }
+
+    /// Whether each of these is one of those.
+    pub fn is_within(&self, outer: &Self) -> bool {
+        self.0.iter().all(|certificate| outer.0.contains(certificate))
+    }
 }
 
 /// Reads a fingerprint, with or without colons between its bytes.

@@ -71,6 +71,17 @@ impl Formats {
         Ok(())
     }
 
+    /// Whether nothing may pass here that may not there. If that can't be told, no.
+    pub fn is_within(&self, outer: &Self) -> bool {
+        let types = |own: &Option<MediaTypes>, outer: &Option<MediaTypes>| match (own, outer) {
+            (_, None) => true,
+            (own, Some(outer)) => own.as_ref().is_some_and(|own| own.is_within(outer)),
+        };
+        types(&self.0.request_types, &outer.0.request_types)
+            && types(&self.0.response_types, &outer.0.response_types)
+            && outer.0.max_body_bytes.is_none_or(|most| self.0.max_body_bytes.is_some_and(|own| own <= most))
+    }
+
     /// The types of answers that may come; `None` for all.
     pub const fn response_types(&self) -> Option<&MediaTypes> {
         self.0.response_types.as_ref()

@@ -59,6 +59,22 @@ impl Networks {
         let within = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&address));
         !within(&self.deny) && self.allow.as_deref().is_none_or(within)
     }
+
+    /// Whether no address may pass here that may not there. If that can't be told, no.
+    pub fn is_within(&self, outer: &Self) -> bool {
+        let allowed = match (&self.allow, &outer.allow) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(own), Some(outer)) => own.iter().all(|net| outer.iter().any(|wider| wider.contains(net))),
+        };
+        // What is denied there is denied here too, or allowed by none of those here.
+        let denied = outer.deny.iter().all(|net| {
+            let meets = |other: &IpNet| other.contains(net) || net.contains(other);
+            self.deny.iter().any(|wider| wider.contains(net))
+                || self.allow.as_ref().is_some_and(|own| !own.iter().any(meets))
+        });
+        allowed && denied
+    }
 }
 
 fn network(text: String) -> Result<IpNet, NetworksError> {
@@ -123,6 +139,26 @@ mod tests {
             assert_eq!(nets.admit(address.parse().unwrap()), admitted, "{address}");
         }
         assert!(networks(None, &["10.0.0.0/8"]).unwrap().admit("11.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_list_is_within_one_that_lets_more_pass() {
+        let (none, some): (Option<&[&str]>, fn(&'static [&'static str]) -> _) = (None, |list| Some(list));
+        for (own, outer, within) in [
+            ((some(&["10.1.0.0/16"]), &[][..]), (some(&["10.0.0.0/8"]), &[][..]), true),
+            ((some(&["10.0.0.0/8"]), &[]), (some(&["10.1.0.0/16"]), &[]), false),
+            ((none, &["10.0.0.0/8"]), (some(&["10.0.0.0/8"]), &[]), false),
+            ((none, &["10.0.0.0/8"]), (none, &["10.1.0.0/16"]), true),
+            ((none, &["10.1.0.0/16"]), (none, &["10.0.0.0/8"]), false),
+            ((some(&["10.2.0.0/16"]), &[]), (some(&["10.0.0.0/8"]), &["10.1.0.0/16"]), true),
+            ((some(&["10.0.0.0/8"]), &[]), (some(&["10.0.0.0/8"]), &["10.1.0.0/16"]), false),
+            ((some(&["10.0.0.0/8"]), &["10.1.0.0/16"]), (some(&["10.0.0.0/8"]), &["10.1.2.0/24"]), true),
+            ((some(&["::ffff:10.1.0.0/112"]), &[]), (some(&["10.0.0.0/8"]), &[]), true),
+            ((some(&["10.0.0.0/8"]), &[]), (some(&["::/0"]), &[]), false),
+        ] {
+            let [own_nets, outer_nets] = [own, outer].map(|(allow, deny)| networks(allow, deny).unwrap());
+            assert_eq!(own_nets.is_within(&outer_nets), within, "{own:?} in {outer:?}");
+        }
     }
 
     #[test]

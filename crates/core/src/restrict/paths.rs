@@ -73,12 +73,35 @@ impl PathPattern {
         }
         open || segments.next().is_none()
     }
+
+    /// The segments that it names, and whether more may follow.
+    fn parts(&self) -> (impl Iterator<Item = &str>, bool) {
+        let fixed = self.0.strip_suffix("/**");
+        (fixed.unwrap_or(&self.0).split('/'), fixed.is_some())
+    }
+
+    /// Whether it stands for no path that the other does not stand for. If that can't be told, no.
+    fn is_within(&self, outer: &Self) -> bool {
+        let ((mut own, own_open), (outer, outer_open)) = (self.parts(), outer.parts());
+        for wanted in outer {
+            match own.next() {
+                Some(segment) if segment == wanted || (is_hole(wanted) && !segment.is_empty()) => {}
+                _ => return false,
+            }
+        }
+        outer_open || (!own_open && own.next().is_none())
+    }
 }
 
 impl PathPatterns {
     /// Whether a call of this canonical path may pass.
     pub fn admit(&self, path: &str) -> bool {
         self.0.iter().any(|pattern| pattern.matches(path))
+    }
+
+    /// Whether no path may be called here that may not there. If that can't be told, no.
+    pub fn is_within(&self, outer: &Self) -> bool {
+        self.0.iter().all(|pattern| outer.0.iter().any(|wider| pattern.is_within(wider)))
     }
 }
 
@@ -120,6 +143,32 @@ mod tests {
             ("/**", "/anything", true),
         ] {
             assert_eq!(pattern.parse::<PathPattern>().unwrap().matches(path), matched, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_within_one_that_stands_for_more() {
+        for (own, outer, within) in [
+            ("/pets", "/pets", true),
+            ("/pets/7", "/pets/*", true),
+            ("/pets/{id}", "/pets/*", true),
+            ("/pets/*", "/pets/{id}", true),
+            ("/pets/*", "/pets/7", false),
+            ("/pets/", "/pets/*", false),
+            ("/pets/*/photos", "/pets/**", true),
+            ("/pets", "/pets/**", true),
+            ("/pets/**", "/pets/**", true),
+            ("/pets/7/**", "/pets/*/**", true),
+            ("/pets/**", "/pets/*/**", false),
+            ("/pets/**", "/pets", false),
+            ("/pets/**", "/pets/*", false),
+            ("/petsitters", "/pets/**", false),
+            ("/**", "/**", true),
+            ("/", "/**", true),
+            ("/**", "/", false),
+        ] {
+            let [own_pattern, outer_pattern] = [own, outer].map(|text| text.parse::<PathPattern>().unwrap());
+            assert_eq!(own_pattern.is_within(&outer_pattern), within, "{own} in {outer}");
         }
     }
 

@@ -77,6 +77,7 @@ settings! {
         drain: Duration = "drain_seconds", seconds(1..=3_600), Duration::from_secs(3), "How long calls that are being answered may take to their end when the server is told to end; then they are cut off. Whoever ends it (systemd, Kubernetes) must wait a little longer.";
         handover: Duration = "handover_seconds", seconds(1..=3_600), Duration::from_secs(60), "How long, after an upgrade, the old process goes on answering on the connections that it has; each ends with its next answer.";
         max_staleness: Duration = "max_staleness_seconds", seconds(0..=86_400), Duration::from_secs(900), "For how long keys are answered from memory while the store can't be asked; then every key is refused. 0 refuses them at once.";
+        country_database: Option<PathBuf> = "country_database", path_or_off(), None, "A MaxMind DB file (.mmdb) that says in which country an address is, such as GeoLite2-Country.mmdb. Without one, keys that are bound to countries are refused unless whoever asks for verification names the country. Taken up when it changes, as [tls] says.";
         upstream_authorities: Option<PathBuf> = "upstream_authorities", path_or_off(), None, "A PEM file of authorities whose certificates upstreams with https may show, besides those that the system trusts. Taken up when it changes, as [tls] says.";
     }
     admin: Admin = "admin", "The management API and the console, for owners." {

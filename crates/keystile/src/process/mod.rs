@@ -6,6 +6,7 @@
 //! listeners ([`Listeners`]), in clear and with TLS ([`handshake`]).
 
 pub mod accept;
+mod countries;
 mod disk;
 pub mod handshake;
 mod listeners;
@@ -20,11 +21,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use keystile_server::countries::{CountryFile, CountryFileError, Database};
 use keystile_server::enforce::engine::Engine;
 use keystile_server::enforce::feed::{Feed, Follower};
 use keystile_server::enforce::file::SnapshotFile;
 use keystile_server::enforce::in_flight::Bound;
 use keystile_server::enforce::maker::Maker;
+use keystile_server::enforce::shadow;
 use keystile_server::enforce::watch::watch;
 use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
@@ -90,6 +93,9 @@ pub enum StartError {
     /// A certificate can't be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The file of countries can't be used.
+    #[error(transparent)]
+    Countries(#[from] CountryFileError),
     /// The access log can't be opened.
     #[error(transparent)]
     AccessLog(#[from] NoAccessLog),
@@ -132,6 +138,7 @@ pub struct Opened {
     entropy: Arc<dyn Entropy>,
     tls: Option<Arc<Tls>>,
     upstream_tls: Arc<UpstreamTls>,
+    countries: Option<(CountryFile, Arc<Database>)>,
     /// The owner, with a management key if it was made just now.
     pub owner: Owner,
 }
@@ -145,6 +152,7 @@ impl Opened {
         // First of all: what is wrong with a certificate leaves no trace.
         let tls = handshake::certificates(config)?;
         let upstream_tls = Arc::new(UpstreamTls::new(config.gateway.upstream_authorities.clone())?);
+        let countries = config.gateway.country_database.as_deref().map(CountryFile::open).transpose()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let source = entropy.clone();
@@ -155,7 +163,7 @@ impl Opened {
             Some(url) => Store::open_database(url, data, root_key, at, &mut fill).await?,
         };
         let owner = setup(&store, &*entropy, &*clock).owner().await?;
-        Ok(Self { store, clock, entropy, tls, upstream_tls, owner })
+        Ok(Self { store, clock, entropy, tls, upstream_tls, countries, owner })
     }
 
     /// Makes things before anybody is answered.
@@ -179,13 +187,17 @@ impl Process {
         config: &Config,
         follower: Option<Follower>,
     ) -> Result<Self, StartError> {
-        let Opened { store, clock, entropy, owner, tls, upstream_tls } = opened;
+        let Opened { store, clock, entropy, owner, tls, upstream_tls, countries } = opened;
         let snapshot = Arc::new(SnapshotFile::new(config.data.join(SNAPSHOT_FILE), &store.catalog));
         let feed = Arc::new(Feed::start(&store, Some(&snapshot)).await?);
         if let Some(follower) = follower {
             feed.followed_by(follower).await;
         }
         let engine = feed.engine().clone();
+        if let Some((file, database)) = countries {
+            engine.countries.follow(database);
+            tokio::spawn(countries::reload_now_and_then(file, engine.clone(), config.tls.reload));
+        }
         let queue = Arc::new(Queue::default());
         let node = u64::from_le_bytes(random(&*entropy)?);
         let labels = engine.snapshot.labels.clone();
@@ -416,6 +428,7 @@ fn declare(app: &App, doors: [(&'static str, Arc<Admission>); 2], tls: Option<&A
     app.calls.declare(registry);
     app.writer.declare(registry);
     app.pulse.declare(registry);
+    shadow::declare(app.feed.engine().clone(), registry);
     Admission::declare(doors, registry);
     if let Some(tls) = tls {
         tls.declare(registry, app.clock.clone());

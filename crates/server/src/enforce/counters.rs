@@ -123,6 +123,7 @@ mod tests {
     use super::*;
     use keystile_core::decide::settle;
     use keystile_core::limit::{Algorithm, LimitRule};
+    use keystile_core::restrict::Rules;
 
     fn rules(limits: &[(Algorithm, u32)]) -> Vec<LimitRule> {
         let rule = |(i, (algorithm, limit)): (usize, &(Algorithm, u32))| {
@@ -135,7 +136,7 @@ mod tests {
 
     fn charged(counters: &Counters, key: u32, rules: &[LimitRule], fingerprint: u64) -> Weights {
         let mut weights = Weights::new();
-        counters.charge(key, &Admission { rules, cost: 1 }, fingerprint, NOW, &mut weights);
+        counters.charge(key, &Admission { rules, cost: 1, shadow: Rules::NONE }, fingerprint, NOW, &mut weights);
         weights
     }
 

@@ -6,12 +6,16 @@ use arc_swap::ArcSwap;
 use keystile_core::Code;
 use keystile_core::decide::{self, Readings, Step, Target, Weights, admit, reading, settle};
 use keystile_core::facts::Facts;
+use keystile_core::id::KeyId;
 use keystile_core::key::{Pepper, Presented};
+use keystile_core::restrict::{Rules, Said};
 
 use super::counters::Counters;
 use super::keys::{KeyEntry, Opened};
 use super::news::News;
+use super::shadow::ShadowCounts;
 use super::snapshot::{ApiView, PolicyView, ProjectView, Snapshot};
+use crate::countries::Countries;
 
 /// What a key is presented to.
 #[derive(Clone, Copy)]
@@ -50,12 +54,22 @@ pub struct Verdict {
     pub readings: Readings,
     /// If a limit refused: nanoseconds until the same call fits.
     pub retry_nanos: Option<u64>,
+    /// Restrictions in shadow that would have refused it, if it is allowed.
+    pub shadow: Rules,
+}
+
+/// How a decision came about.
+pub struct Explanation {
+    /// The questions that were asked, up to the first no.
+    pub steps: Vec<(Step, Code)>,
+    /// What each of the key's restrictions said.
+    pub restrictions: Vec<Said>,
 }
 
 impl Verdict {
     /// A refusal in which no key was recognised.
     pub fn without_key(code: Code) -> Self {
-        Self { code, key: None, readings: Readings::new(), retry_nanos: None }
+        Self { code, key: None, readings: Readings::new(), retry_nanos: None, shadow: Rules::NONE }
     }
 }
 
@@ -67,6 +81,10 @@ pub struct Engine {
     pub counters: Counters,
     /// Whether what is known is current.
     pub news: News,
+    /// In which country addresses are.
+    pub countries: Countries,
+    /// What restrictions would have refused if they were not in shadow.
+    pub shadow: ShadowCounts,
     /// Newest first: a digest is tried under each.
     peppers: ArcSwap<Vec<Pepper>>,
     /// Look-ups so far; K-3 is proven by it.
@@ -81,6 +99,8 @@ impl Engine {
             snapshot,
             counters: Counters::new(),
             news: News::default(),
+            countries: Countries::default(),
+            shadow: ShadowCounts::default(),
             peppers: ArcSwap::from_pointee(peppers),
             #[cfg(test)]
             lookups: std::sync::atomic::AtomicU64::new(0),
@@ -111,16 +131,19 @@ impl Engine {
                 let (fingerprint, ticks) = (key.policy.fingerprint, facts.at.ticks);
                 self.counters.charge(key.place, &admission, fingerprint, ticks, &mut weights);
             }
+            admission.shadow
         });
         match admitted {
             // The work above was done for a stand-in, so that an unknown key takes the time of a known one (K-8).
             _ if !known => self.unknown(facts),
             Err(Code::KeyUnknown) => self.unknown(facts),
             Err(code) => Verdict { key: Some(key), ..Verdict::without_key(code) },
-            Ok(()) => {
+            Ok(shadow) => {
                 let decision = settle(&weights);
                 let readings = weights.iter().map(reading).collect();
-                Verdict { code: decision.code, key: Some(key), readings, retry_nanos: decision.retry_nanos }
+                let shadow = if decision.code.is_allowed() { shadow } else { Rules::NONE };
+                self.shadow.add(shadow);
+                Verdict { code: decision.code, key: Some(key), readings, retry_nanos: decision.retry_nanos, shadow }
             }
         }
     }
@@ -147,13 +170,40 @@ impl Engine {
     }
 
     /// The questions of a decision that was made, with their answers. Charges nothing.
-    pub fn explain(&self, text: &str, door: Door<'_>, facts: &Facts<'_>, verdict: &Verdict) -> Vec<(Step, Code)> {
-        let Some(key) = self.identify(text) else { return Vec::new() };
-        let mut steps = decide::trace(&decide_key(&key), target(door, &key, facts), facts).to_vec();
-        if steps.last().is_some_and(|(_, code)| code.is_allowed()) {
-            steps.push((Step::Limits, verdict.code));
+    pub fn explain(&self, text: &str, door: Door<'_>, facts: &Facts<'_>, verdict: &Verdict) -> Explanation {
+        match self.identify(text) {
+            Some(key) => explained(&key, door, facts, verdict.code),
+            None => Explanation { steps: Vec::new(), restrictions: Vec::new() },
         }
-        steps
+    }
+
+    /// The key of an id. Walks over all keys, which is for people who ask and not for calls.
+    pub fn known(&self, id: KeyId) -> Option<Recognised> {
+        let keys = &self.snapshot.keys;
+        let index = (0..keys.len()).find(|index| keys.id(*index) == Some(id))?;
+        let entry = keys.read(index).filter(|entry| entry.id == id)?;
+        let project = self.snapshot.projects.get(entry.project).clone()?;
+        let policy = self.snapshot.policies.get(entry.policy).clone()?;
+        Some(Recognised { index, entry, project, policy })
+    }
+
+    /// What would become of a call of this key. Charges and counts nothing.
+    pub fn foresee(&self, key: Recognised, door: Door<'_>, facts: &Facts<'_>) -> (Verdict, Explanation) {
+        let mut weights = Weights::new();
+        let looking = Facts { cost: 0, ..facts.clone() };
+        let admitted = admit(&decide_key(&key), target(door, &key, facts), &looking).map(|admission| {
+            let (fingerprint, ticks) = (key.policy.fingerprint, facts.at.ticks);
+            self.counters.charge(key.index, &admission, fingerprint, ticks, &mut weights);
+            admission.shadow
+        });
+        let readings: Readings = weights.iter().map(reading).collect();
+        let (code, shadow) = match admitted {
+            Err(code) => (code, Rules::NONE),
+            Ok(_) if readings.iter().any(|left| left.remaining < facts.cost) => (Code::RateLimited, Rules::NONE),
+            Ok(shadow) => (Code::Allowed, shadow),
+        };
+        let explanation = explained(&key, door, facts, code);
+        (Verdict { code, key: Some(key), readings, retry_nanos: None, shadow }, explanation)
     }
 
     /// The key of a text, or a stand-in of which nothing may be used (`false`).
@@ -188,6 +238,15 @@ impl Engine {
         let (project, policy) = (project.as_ref()?.clone(), policy.as_ref()?.clone());
         Some(Recognised { text, place, version, entry, project, policy })
     }
+}
+
+/// `decided` is what came of it once the limits had been asked.
+fn explained(key: &Recognised, door: Door<'_>, facts: &Facts<'_>, decided: Code) -> Explanation {
+    let mut steps = decide::trace(&decide_key(key), target(door, key, facts), facts).to_vec();
+    if steps.last().is_some_and(|(_, code)| code.is_allowed()) {
+        steps.push((Step::Limits, decided));
+    }
+    Explanation { steps, restrictions: key.policy.policy.restrictions.answers(facts).collect() }
 }
 
 fn decide_key(key: &Recognised) -> decide::Key<'_> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use keystile_core::decide::{Admission, Weights, reading, settle};
 use keystile_core::limit::LimitRule;
+use keystile_core::restrict::Rules;
 use keystile_core::time::Ticks;
 
 use super::counters::Counters;
@@ -62,11 +63,11 @@ impl Strangers {
         // Keyed at random: nobody can aim at another one's place.
         let place = self.0.hasher.hash_one(place) as u32 % PLACES;
         let mut weights = Weights::new();
-        let admission = Admission { rules: &limits.rules, cost: 1 };
+        let admission = Admission { rules: &limits.rules, cost: 1, shadow: Rules::NONE };
         self.0.counters.charge(place, &admission, limits.fingerprint, now, &mut weights);
         let decision = settle(&weights);
         let readings = weights.iter().map(reading).collect();
-        Verdict { code: decision.code, key: None, readings, retry_nanos: decision.retry_nanos }
+        Verdict { readings, retry_nanos: decision.retry_nanos, ..Verdict::without_key(decision.code) }
     }
 }
 

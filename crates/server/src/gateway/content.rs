@@ -8,7 +8,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use keystile_core::Code;
 use keystile_core::content::{Content, Sent};
-use keystile_core::restrict::Formats;
+use keystile_core::restrict::{Formats, Rule, Rules};
 
 use super::refusal::Refusal;
 use crate::enforce::engine::Verdict;
@@ -75,9 +75,14 @@ fn formats(policy: &PolicyView) -> Option<&Formats> {
     policy.policy.restrictions.formats.as_ref()
 }
 
+fn is_shadow(policy: &PolicyView) -> bool {
+    policy.policy.restrictions.shadow.contains(Rule::Formats)
+}
+
 /// How long a body may be: as its API and its key both allow.
 pub(super) fn longest_body(api: &ApiView, verdict: Option<&Verdict>) -> u64 {
-    let formats = verdict.and_then(|verdict| verdict.key.as_ref()).and_then(|key| formats(&key.policy));
+    let policy = verdict.and_then(|verdict| verdict.key.as_ref()).map(|key| &*key.policy);
+    let formats = policy.filter(|policy| !is_shadow(policy)).and_then(formats);
     formats.and_then(Formats::max_body_bytes).map_or(api.body_limit_bytes, |most| most.min(api.body_limit_bytes))
 }
 
@@ -88,24 +93,27 @@ pub(super) fn answer_rule(verdict: Option<&Verdict>) -> Option<Arc<PolicyView>> 
     Some(policy.clone())
 }
 
-/// Whether content with this head may go to the client.
+/// Whether content with this head may go to the client, and what in shadow would keep it back.
 ///
 /// # Errors
 /// What the client gets in its place.
-pub(super) fn judge_answer(api: &ApiView, rule: Option<&PolicyView>, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn judge_answer(api: &ApiView, rule: Option<&PolicyView>, headers: &HeaderMap) -> Result<Rules, Refusal> {
     let of_key = rule.and_then(formats).and_then(Formats::response_types);
     if api.response_types.is_none() && of_key.is_none() {
-        return Ok(());
+        return Ok(Rules::NONE);
     }
     let content_type = field(headers, CONTENT_TYPE);
     if api.response_types.as_ref().is_some_and(|types| !types.admit_field(content_type.as_deref())) {
         tracing::warn!(api = %api.id, "the upstream answered with a content type that the API is not published to give");
         return Err(Refusal::because(Code::UpstreamUnreachable, NOT_OF_THE_API));
     }
-    if of_key.is_some_and(|types| !types.admit_field(content_type.as_deref())) {
-        return Err(Refusal::because(Code::FormatForbidden, NOT_FOR_THE_KEY));
+    if of_key.is_none_or(|types| types.admit_field(content_type.as_deref())) {
+        return Ok(Rules::NONE);
     }
-    Ok(())
+    match rule.is_some_and(is_shadow) {
+        true => Ok(Rules::NONE.and(Rule::Formats)),
+        false => Err(Refusal::because(Code::FormatForbidden, NOT_FOR_THE_KEY)),
+    }
 }
 
 #[cfg(test)]

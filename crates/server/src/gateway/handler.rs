@@ -33,6 +33,7 @@ use super::onward::{Onward, below, host, id_header, is_verbatim, raw_target};
 use super::pauses::Pauses;
 use super::pool::Pool;
 use super::refusal::{LimitFields, Receipt, Refusal, Turned, refuse, unanswered};
+use super::source::{KeptSource, RequestSource};
 use super::strays;
 use super::tunnel::{self, Asked, Tunnel, Watch};
 use super::upgrade;
@@ -280,12 +281,14 @@ impl Worker {
             body: (!body.is_end_stream()).then_some(least),
             switches: protocol.is_some(),
         };
+        let source = RequestSource { headers: &parts.headers, client: Some(client), countries: &self.engine.countries };
         let facts = Facts {
             client: Some(client),
             certificate,
             method: Some(method),
             path: Some(path),
             content: Some(&content),
+            source: Some(&source),
             ..Facts::at(pending.began())
         };
         let verdict = match (api.access, key) {
@@ -295,6 +298,9 @@ impl Worker {
         };
         if let Some(key) = verdict.as_ref().and_then(|verdict| verdict.key.as_ref()) {
             pending.key(key);
+        }
+        if let Some(verdict) = &verdict {
+            pending.would_refuse(verdict.shadow);
         }
         let limits = verdict.as_ref().map(|verdict| LimitFields::of(verdict, &api.anonymous)).unwrap_or_default();
         if let Some(code) = verdict.as_ref().map(|verdict| verdict.code).filter(|code| !code.is_allowed()) {
@@ -326,6 +332,7 @@ impl Worker {
                 api: api.number,
                 key: known,
                 caller: caller.clone(),
+                source: KeptSource::of(&parts.headers, client, self.engine.clone()),
                 client,
                 method,
                 path: path.into(),
@@ -460,11 +467,17 @@ impl Going {
         receipt: Receipt,
     ) -> Response<Answer> {
         let (mut parts, incoming) = response.into_parts();
-        if !incoming.is_end_stream()
-            && let Err(refusal) = judge_answer(&self.api, self.answer_rule.as_deref(), &parts.headers)
-        {
-            // The connection goes with the lease: what is left of the answer is nobody's.
-            return refuse(refusal.and_limits(std::mem::take(&mut self.limits)), pending, receipt);
+        if !incoming.is_end_stream() {
+            match judge_answer(&self.api, self.answer_rule.as_deref(), &parts.headers) {
+                Ok(shadow) => {
+                    worker.engine.shadow.add(shadow);
+                    pending.would_refuse(shadow);
+                }
+                // The connection goes with the lease: what is left of the answer is nobody's.
+                Err(refusal) => {
+                    return refuse(refusal.and_limits(std::mem::take(&mut self.limits)), pending, receipt);
+                }
+            }
         }
         self.dress(&mut parts, receipt.id_header);
         pending.began_answer(parts.status.as_u16());

@@ -5,7 +5,7 @@
 //! [`Caller`] from its head to its answer:
 //! route, [`credential`] (and `strays`, keys where none belongs), [`client`] address, decision, then `onward` (with
 //! [`headers`] rebuilt and [`via`] named) it goes by [`forward`] over the worker's [`pool`] (as a `lease`), [`body`] both
-//! ways, no longer than `pauses` allows and of no type but those that `content` lets pass, or after an `upgrade` through
+//! ways, no longer than `pauses` allows and of no type but those that `content` lets pass (`source` says where it comes from), or after an `upgrade` through
 //! a [`tunnel`]. `refusal` is the gateway's own answer (for `grpc` in its form), [`cors`] what pages are told in any.
 //! `gather` writes small messages in one piece. [`serve`] joins a stream to all that, until [`ending`] says so.
 //!
@@ -30,6 +30,7 @@ mod pauses;
 pub mod pool;
 mod refusal;
 pub mod serve;
+pub(crate) mod source;
 mod strays;
 pub mod tunnel;
 mod upgrade;

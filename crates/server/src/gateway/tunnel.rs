@@ -26,6 +26,7 @@ use super::ending::Ending;
 use super::forward::{Attempt, Fault, ForwardError, within};
 use super::lease::{Lease, Sender};
 use super::pool::Pool;
+use super::source::KeptSource;
 use super::upgrade;
 use crate::enforce::engine::{Engine, Recognised};
 use crate::enforce::in_flight::Places;
@@ -116,6 +117,7 @@ pub(super) struct Watch {
     /// `None` where the API is open.
     pub(super) key: Option<Recognised>,
     pub(super) caller: Rc<Caller>,
+    pub(super) source: KeptSource,
     pub(super) client: std::net::IpAddr,
     pub(super) method: Method,
     pub(super) path: Box<str>,
@@ -142,6 +144,7 @@ impl Watch {
             method: Some(self.method),
             path: Some(&self.path),
             content: Some(&Unread),
+            source: Some(&self.source),
             ..Facts::at(now)
         };
         is_as_it_must_be && self.engine.still_allows(key, &api, &facts)

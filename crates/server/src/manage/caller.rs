@@ -18,6 +18,7 @@ use super::app::App;
 use super::problem::invalid;
 use crate::enforce::engine::Door;
 use crate::gateway::credential::one_bearer;
+use crate::gateway::source::RequestSource;
 use crate::problem::Problem;
 
 /// The address of the other end, put into a request's extensions by whoever accepted the connection.
@@ -103,8 +104,8 @@ impl Asker {
         if let Some(beyond) = policy.permissions.iter().find(|wanted| !covered(wanted)) {
             return Err(format!("yours lacks {}", beyond.as_str()));
         }
-        if !self.policy.restrictions.is_empty() && policy.restrictions != self.policy.restrictions {
-            return Err("yours has restrictions; the other must have the same".to_owned());
+        if let Some(rule) = policy.restrictions.beyond(&self.policy.restrictions) {
+            return Err(format!("yours is restricted in {rule}; the other must be so too, in the same way or more"));
         }
         match (self.expires_at, expires_at) {
             (Some(own), Some(wanted)) if wanted.as_secs() > own.as_secs() => Err(format!("yours ends at {own}")),
@@ -136,8 +137,10 @@ impl<R: Right> FromRequestParts<App> for Caller<R> {
         let request = parts.extensions.get::<RequestId>().copied().unwrap_or_else(|| app.request_id());
         let text = bearer(parts)?;
         let needs = PermissionQuery::Has(R::NAME.to_owned());
-        let facts = Facts { client: address, needs: Some(&needs), ..Facts::at(app.clock.now()) };
-        let verdict = app.feed.engine().check(text, Door::Management, &facts);
+        let engine = app.feed.engine();
+        let source = RequestSource { headers: &parts.headers, client: address, countries: &engine.countries };
+        let facts = Facts { client: address, source: Some(&source), needs: Some(&needs), ..Facts::at(app.clock.now()) };
+        let verdict = engine.check(text, Door::Management, &facts);
         let key = match (verdict.code, verdict.key) {
             (Code::Allowed, Some(key)) => key,
             (Code::PermissionMissing, _) => {

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use keystile_core::Code;
 use keystile_core::api::ClientAddresses;
 use keystile_core::id::RequestId;
+use keystile_core::restrict::Rules;
 use keystile_core::time::{Moment, Ticks};
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 
@@ -170,6 +171,13 @@ impl Pending {
         self.dimensions.project = key.project.number;
         if self.dimensions.api == 0 {
             self.dimensions.organization = key.project.owner;
+        }
+    }
+
+    /// Restrictions in shadow that would have refused it.
+    pub fn would_refuse(&mut self, rules: Rules) {
+        if let Some(record) = self.record() {
+            rules.iter().for_each(|rule| record.shadow = record.shadow.and(rule));
         }
     }
 

@@ -5,10 +5,11 @@ use keystile_core::decide::Step;
 use keystile_core::id::{KeyId, OrganizationId, ProjectId, RequestId};
 use keystile_core::key::Environment;
 use keystile_core::permission::{Permission, PermissionQuery};
+use keystile_core::restrict::Said;
 use keystile_core::time::Timestamp;
 use serde::Serialize;
 
-use crate::enforce::engine::Verdict;
+use crate::enforce::engine::{Explanation, Verdict};
 use crate::ratelimit::seconds;
 
 /// The answer; 200 whenever the question was understood.
@@ -28,7 +29,7 @@ struct Answer<'a> {
     expires_at: Option<Timestamp>,
     request_id: RequestId,
     #[serde(skip_serializing_if = "Option::is_none")]
-    trace: Option<Vec<Answered>>,
+    trace: Option<Vec<Answered<'a>>>,
 }
 
 /// What is left of a limit.
@@ -43,16 +44,29 @@ struct Limit<'a> {
 
 /// A question of the decision, answered.
 #[derive(Serialize)]
-struct Answered {
+pub(crate) struct Answered<'a> {
     step: Step,
     code: Code,
+    /// What each restriction said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restrictions: Option<&'a [Said]>,
+}
+
+/// How a decision came about, question by question.
+pub(crate) fn trace(explanation: &Explanation) -> Vec<Answered<'_>> {
+    let answered = |(step, code): &(Step, Code)| Answered {
+        step: *step,
+        code: *code,
+        restrictions: (*step == Step::Restrictions).then_some(&*explanation.restrictions),
+    };
+    explanation.steps.iter().map(answered).collect()
 }
 
 /// `needs` is what was asked of the key, by whoever asked and by the operation.
 pub(super) fn write(
     verdict: &Verdict,
     needs: [Option<&PermissionQuery>; 2],
-    trace: Option<&[(Step, Code)]>,
+    explanation: Option<&Explanation>,
     id: RequestId,
 ) -> Vec<u8> {
     let key = verdict.key.as_ref();
@@ -79,7 +93,7 @@ pub(super) fn write(
         limits: limits.collect(),
         expires_at: key.and_then(|key| key.entry.expires_at),
         request_id: id,
-        trace: trace.map(|steps| steps.iter().map(|(step, code)| Answered { step: *step, code: *code }).collect()),
+        trace: explanation.map(trace),
     };
     serde_json::to_vec(&answer).unwrap_or_default()
 }

@@ -3,8 +3,9 @@
 //!
 //! [`question`] and [`answer`] are the wire forms; this file carries one to the other.
 
-mod answer;
-mod question;
+pub(crate) mod answer;
+pub(crate) mod described;
+pub(crate) mod question;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,22 +15,20 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use keystile_core::Code;
-use keystile_core::content::Content;
-use keystile_core::decide::Step;
 use keystile_core::facts::Facts;
 use keystile_core::id::RequestId;
 use keystile_core::permission::PermissionQuery;
-use keystile_core::restrict::fingerprint;
-use keystile_core::target::CanonicalTarget;
 
 use crate::enforce::engine::{Door, Verdict};
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
 use crate::gateway::Worker;
 use crate::gateway::credential::one_bearer;
+use crate::gateway::source::RequestSource;
 use crate::gateway::wire::Exchange;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
 use crate::usage::Pending;
+use described::Described;
 use question::Question;
 
 /// The right to ask, where a management key is needed for it.
@@ -139,32 +138,11 @@ fn judge(
     pending: &mut Pending,
     id: RequestId,
 ) -> Result<Vec<u8>, Problem> {
-    let target = question.operation.as_ref().map(|operation| CanonicalTarget::parse(&operation.path));
-    let method = question.operation.as_ref().map(|operation| operation.method.parse());
-    let (code, target, method) = match (target.transpose(), method.transpose()) {
-        (Err(_), _) => (Some(Code::RequestMalformed), None, None),
-        (_, Err(_)) => (Some(Code::MethodNotAllowed), None, None),
-        (Ok(target), Ok(method)) => (None, target, method),
-    };
-    let path = target.as_ref().map(CanonicalTarget::path);
-    let certificate = question.client.as_ref().and_then(|client| client.certificate.as_deref());
-    let certificate =
-        certificate.map(fingerprint).transpose().map_err(|error| invalid(format!("client.certificate: {error}.")))?;
-    // The service that asks has the connection; that it is encrypted is its own to see to.
-    let code = code.or_else(|| {
-        let lacks_certificate = certificate.is_none() && api.is_some_and(|api| api.require_client_certificate);
-        lacks_certificate.then_some(Code::CertificateMissing)
-    });
-    let facts = Facts {
-        client: question.client.as_ref().and_then(|client| client.ip),
-        certificate,
-        method,
-        path,
-        content: question.operation.as_ref().map(|operation| operation as &dyn Content),
-        needs,
-        cost: question.cost.unwrap_or(1),
-        ..Facts::at(pending.began())
-    };
+    let described = Described::new(question.operation.as_ref(), question.client.as_ref())?;
+    let code = described.refused(api);
+    let source = described.source(&worker.engine.countries);
+    let facts = Facts { needs, cost: question.cost.unwrap_or(1), ..described.facts(pending.began(), &source) };
+    let (method, path) = (facts.method, facts.path);
     let door = api.map_or(Door::KeyAlone, Door::Api);
     let label = match (api, method, path) {
         (Some(api), Some(method), Some(path)) => api.operations.label(method, path),
@@ -189,9 +167,10 @@ fn judge(
     if let Some(key) = &verdict.key {
         pending.key(key);
     }
-    let trace: Option<Vec<(Step, Code)>> =
+    pending.would_refuse(verdict.shadow);
+    let explanation =
         question.explain.unwrap_or(false).then(|| worker.engine.explain(&question.key, door, &facts, &verdict));
-    let body = answer::write(&verdict, [needs, of_operation], trace.as_deref(), id);
+    let body = answer::write(&verdict, [needs, of_operation], explanation.as_ref(), id);
     pending.sent(body.len() as u64);
     pending.finish(verdict.code, 200);
     Ok(body)
@@ -200,7 +179,8 @@ fn judge(
 fn may_ask(worker: &Worker, address: IpAddr, headers: &HeaderMap, facts: Facts<'_>) -> Result<(), Problem> {
     let key = one_bearer(headers).map_err(Problem::of)?;
     let needs = PermissionQuery::Has(PERMISSION.to_owned());
-    let facts = Facts { client: Some(address), needs: Some(&needs), ..facts };
+    let source = RequestSource { headers, client: Some(address), countries: &worker.engine.countries };
+    let facts = Facts { client: Some(address), source: Some(&source), needs: Some(&needs), ..facts };
     match worker.engine.check(key, Door::Management, &facts).code {
         Code::Allowed => Ok(()),
         code => Err(Problem::of(code)),

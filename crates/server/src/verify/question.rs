@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use keystile_core::content::{Content, Sent};
+use keystile_core::country::Country;
 use serde::Deserialize;
 
 /// A question about a key. Unknown fields are refused: a condition that is not understood must not be passed over.
@@ -20,8 +21,8 @@ pub(super) struct Question<'a> {
     #[serde(borrow, default)]
     pub(super) operation: Option<Operation<'a>>,
     /// Who calls.
-    #[serde(default)]
-    pub(super) client: Option<Client>,
+    #[serde(borrow, default)]
+    pub(super) client: Option<Client<'a>>,
     /// Permissions that the call needs, such as `a AND (b OR c)`.
     #[serde(borrow, default)]
     pub(super) permissions: Option<Cow<'a, str>>,
@@ -36,22 +37,22 @@ pub(super) struct Question<'a> {
 /// A call.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Operation<'a> {
+pub(crate) struct Operation<'a> {
     /// Its method.
     #[serde(borrow)]
-    pub(super) method: Cow<'a, str>,
+    pub(crate) method: Cow<'a, str>,
     /// Its path, perhaps with a query.
     #[serde(borrow)]
-    pub(super) path: Cow<'a, str>,
+    pub(crate) path: Cow<'a, str>,
     /// Its `Content-Type`, if it has a body that says what it is.
     #[serde(borrow, default)]
-    pub(super) content_type: Option<Cow<'a, str>>,
+    pub(crate) content_type: Option<Cow<'a, str>>,
     /// The length of its body; 0 for none.
     #[serde(default)]
-    pub(super) body_bytes: Option<u64>,
+    pub(crate) body_bytes: Option<u64>,
     /// Its `Accept`; anything will do if nothing is said.
     #[serde(borrow, default)]
-    pub(super) accept: Option<Cow<'a, str>>,
+    pub(crate) accept: Option<Cow<'a, str>>,
 }
 
 impl Content for Operation<'_> {
@@ -72,13 +73,22 @@ impl Content for Operation<'_> {
 }
 
 /// Who calls.
-#[derive(Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Client {
+pub(crate) struct Client<'a> {
     /// The address, as the service sees it.
     #[serde(default)]
-    pub(super) ip: Option<IpAddr>,
+    pub(crate) ip: Option<IpAddr>,
     /// SHA-256 of its certificate in hexadecimal, if it came with one that the service accepts.
+    #[serde(borrow, default)]
+    pub(crate) certificate: Option<Cow<'a, str>>,
+    /// Its `Origin`, if it has one.
+    #[serde(borrow, default)]
+    pub(crate) origin: Option<Cow<'a, str>>,
+    /// Its `Referer`, if it has one.
+    #[serde(borrow, default)]
+    pub(crate) referrer: Option<Cow<'a, str>>,
+    /// The country from which it comes, if the service knows it better than the server's own file.
     #[serde(default)]
-    pub(super) certificate: Option<String>,
+    pub(crate) country: Option<Country>,
 }

@@ -29,6 +29,7 @@ mod overload;
 mod paths;
 mod permissions;
 mod proxies;
+mod restrictions;
 mod secrets;
 mod sizes;
 mod slowness;

@@ -258,7 +258,9 @@ fn a_question_that_is_not_understood_is_refused() {
         json!({ "key": key, "operation": { "method": "GET", "path": "/", "surprise": 1 } }),
         json!({ "key": key, "client": { "ip": "x" } }),
         json!({ "key": key, "client": { "ip": "127.0.0.1", "surprise": 1 } }),
-        json!({ "key": key, "client": { "origin": "https://a.example" } }),
+        json!({ "key": key, "client": { "origin": 7 } }),
+        json!({ "key": key, "client": { "country": "UK" } }),
+        json!({ "key": key, "client": { "host": "a.example" } }),
         json!({ "key": key, "end_user": "x" }),
         json!({ "key": key, "api": "no such name" }),
         json!({ "key": key, "api": "api_2Zk9mQ4tR7vX1bN6cL8dF3" }),
@@ -361,4 +363,70 @@ fn doors(world: &World, caller: &Caller, method: &str, path: &str) -> (String, S
 fn in_two_seconds(world: &World) -> String {
     let made = world.manage().create("/v1/projects", &json!({ "name": super::world::name("clock") }));
     super::form::moment(made["created_at"].as_str().unwrap()).plus_secs(2).to_string()
+}
+
+#[test]
+fn where_a_call_comes_from_is_judged_by_what_is_said_of_it() {
+    let world = shared();
+    let of = |restrictions: Value| world.caller(&json!({ "restrictions": restrictions })).key;
+    let origins = of(json!({ "origins": ["https://app.example.com", "https://*.example.org"] }));
+    let pages = of(json!({ "referrers": ["https://app.example.com/shop/*"] }));
+    let countries = of(json!({ "countries": { "allow": ["DE", "at"] } }));
+    let elsewhere = of(json!({ "countries": { "deny": ["KP"] } }));
+    for (key, client, code) in [
+        (&origins, json!({ "origin": "https://app.example.com" }), "allowed"),
+        (&origins, json!({ "origin": "https://a.example.org" }), "allowed"),
+        (&origins, json!({ "referrer": "https://app.example.com/x" }), "allowed"),
+        (&origins, json!({ "origin": "null" }), "origin_forbidden"),
+        (&origins, json!({ "origin": "https://app.example.com.evil.test" }), "origin_forbidden"),
+        (&origins, json!({}), "origin_forbidden"),
+        (&pages, json!({ "referrer": "https://app.example.com/shop/1" }), "allowed"),
+        (&pages, json!({ "referrer": "https://app.example.com/" }), "origin_forbidden"),
+        (&countries, json!({ "country": "de" }), "allowed"),
+        (&countries, json!({ "country": "FR" }), "country_forbidden"),
+        // This server has no file of countries.
+        (&countries, json!({ "ip": "192.0.2.1" }), "country_forbidden"),
+        (&countries, json!({}), "country_forbidden"),
+        (&elsewhere, json!({ "country": "DE" }), "allowed"),
+        (&elsewhere, json!({ "country": "KP" }), "country_forbidden"),
+        (&elsewhere, json!({}), "country_forbidden"),
+    ] {
+        let answer = world.verify(&json!({ "key": key, "client": client }));
+        assert_eq!(answer.code(), code, "{client}");
+    }
+    let (first, second) = (["mon", "tue", "wed"], ["thu", "fri", "sat", "sun"]);
+    let half = |days: &[&str]| {
+        let window = json!({ "days": days, "from": "00:00", "until": "24:00" });
+        let times = json!({ "time_zone": "Pacific/Auckland", "windows": [window] });
+        world.verify(&json!({ "key": of(json!({ "times": times })) })).code()
+    };
+    let mut halves = [half(&first), half(&second)];
+    halves.sort();
+    assert_eq!(halves, ["allowed", "time_forbidden"], "it is one of the days there");
+}
+
+#[test]
+fn explain_shows_what_every_restriction_says_and_what_is_in_shadow() {
+    let world = shared();
+    let caller = world.caller(&json!({ "restrictions": {
+        "networks": { "allow": ["10.0.0.0/8"] }, "countries": { "allow": ["DE"] }, "methods": ["GET"],
+        "shadow": ["countries", "methods"],
+    } }));
+    let ask = |ip: &str, method: &str| {
+        let question = json!({ "key": caller.key, "api": caller.api, "explain": true, "client": { "ip": ip },
+            "operation": { "method": method, "path": "/x" } });
+        let answer = world.verify(&question).json();
+        let step = answer["trace"].as_array().unwrap().iter().find(|step| step["step"] == "restrictions").unwrap();
+        (answer["code"].clone(), step.clone())
+    };
+    let said = |rule: &str, code: &str, shadow: bool| json!({ "rule": rule, "code": code, "shadow": shadow });
+    let countries = said("countries", "country_forbidden", true);
+    let (code, step) = ask("10.0.0.1", "GET");
+    assert_eq!((&code, &step["code"]), (&json!("allowed"), &json!("allowed")));
+    let all = [said("networks", "allowed", false), countries.clone(), said("methods", "allowed", true)];
+    assert_eq!(step["restrictions"], json!(all));
+    let (code, step) = ask("11.0.0.1", "POST");
+    assert_eq!((&code, &step["code"]), (&json!("network_forbidden"), &json!("network_forbidden")));
+    let all = [said("networks", "network_forbidden", false), countries, said("methods", "operation_forbidden", true)];
+    assert_eq!(step["restrictions"], json!(all));
 }

@@ -37,6 +37,15 @@ pub(in crate::manage) struct RateLimitShape {
 pub(super) struct RestrictionsShape {
     /// Addresses from which it may, or may not, be used.
     networks: Option<NetworksShape>,
+    /// Countries from which it may, or may not, be used.
+    countries: Option<CountriesShape>,
+    /// Hours in which it may be used.
+    times: Option<TimesShape>,
+    /// Web origins that may use it, such as `https://app.example.com` or `https://*.example.com`: by the `Origin` of a call
+    /// or, lacking one, its `Referer`.
+    origins: Option<Vec<String>>,
+    /// Pages that may use it, such as `https://app.example.com` or `https://app.example.com/shop/*`: by `Referer`.
+    referrers: Option<Vec<String>>,
     /// Methods that it may call.
     methods: Option<Vec<String>>,
     /// Paths that it may call, such as `/pets/{id}` or `/pets/**`.
@@ -45,6 +54,48 @@ pub(super) struct RestrictionsShape {
     certificates: Option<Vec<String>>,
     /// What it may send and receive.
     formats: Option<FormatsShape>,
+    /// Names of those of them that are tried out: what they would refuse is told and counted, but let through.
+    #[schema(example = json!(["countries"]))]
+    shadow: Option<Vec<String>>,
+}
+
+/// Countries by their codes of two letters (ISO 3166-1); `deny` goes before `allow`. A call of which the country is not
+/// known is refused.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Countries)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+struct CountriesShape {
+    /// Only from these.
+    allow: Option<Vec<String>>,
+    /// Not from these.
+    deny: Option<Vec<String>>,
+}
+
+/// Hours of the week by the clock of a time zone.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Times)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+struct TimesShape {
+    /// A name of the IANA database, or UTC.
+    #[schema(example = "Europe/Berlin")]
+    time_zone: String,
+    /// At least one.
+    windows: Vec<WindowShape>,
+}
+
+/// From a time of these days until one of the same or, if that is no later, of the next.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Window)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+struct WindowShape {
+    /// `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`; every day if nothing is said.
+    days: Option<Vec<String>>,
+    /// When it begins.
+    #[schema(example = "08:00")]
+    from: String,
+    /// When it is over; `24:00` at the end of the day.
+    #[schema(example = "18:00")]
+    until: String,
 }
 
 /// Content that a key may send and receive; at least one of the three. Types are written as `application/json`,

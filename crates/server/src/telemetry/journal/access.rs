@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use http::Version;
 use keystile_core::Code;
 use keystile_core::id::{ApiId, KeyId, ProjectId, RequestId};
+use keystile_core::restrict::Rules;
 use keystile_core::time::Timestamp;
 use serde::Serialize;
 
@@ -41,6 +42,9 @@ struct Line<'a> {
     operation: Option<&'a str>,
     project_id: Option<ProjectId>,
     key_id: Option<KeyId>,
+    /// Restrictions in shadow that would have refused it.
+    #[serde(skip_serializing_if = "Rules::is_empty")]
+    shadow: Rules,
     duration_ms: f64,
     upstream_ms: Option<f64>,
     bytes_in: u64,
@@ -142,6 +146,7 @@ fn write_line(entry: &Entry, discretion: &Discretion, out: &mut Vec<u8>) {
         operation: operation.as_deref(),
         project_id: record.project,
         key_id: record.key,
+        shadow: record.shadow,
         duration_ms: millis(counts.latency_us),
         upstream_ms: entry.upstream_us.map(|micros| millis(micros.get().into())),
         bytes_in: counts.bytes_in,

@@ -7,6 +7,7 @@ use http::header::{HOST, USER_AGENT};
 use http::{Request, Version};
 use keystile_core::id::{ApiId, KeyId, ProjectId, RequestId};
 use keystile_core::method::Method;
+use keystile_core::restrict::Rules;
 use serde::Serialize;
 
 use super::super::trace::TraceId;
@@ -58,6 +59,8 @@ pub struct Record {
     pub project: Option<ProjectId>,
     /// That key, by its public id.
     pub key: Option<KeyId>,
+    /// Restrictions in shadow that would have refused it.
+    pub shadow: Rules,
 }
 
 impl Record {
@@ -100,6 +103,7 @@ impl Record {
             upstream: None,
             project: None,
             key: None,
+            shadow: Rules::NONE,
         }
     }
 

@@ -230,6 +230,52 @@ fn k14_a_management_key_widens_neither_its_own_end_nor_its_own_networks() {
 }
 
 #[test]
+fn k14_a_restricted_management_key_makes_narrower_ones_and_no_wider_ones() {
+    let world = shared();
+    let project = &world.installation.project_id;
+    let day = |from: &str, until: &str| json!({ "time_zone": "UTC", "windows": [{ "from": from, "until": until }] });
+    let own = json!({
+        "networks": { "allow": ["127.0.0.0/8", "10.0.0.0/8"] }, "times": day("00:00", "24:00"),
+        "methods": ["GET", "POST", "PATCH"], "shadow": ["methods"],
+    });
+    let fields = json!({ "kind": "management", "permissions": ["keys.*"], "restrictions": own });
+    let bounded = world.manage_as(&world.key(project, &fields).1);
+    let with = |changes: Value| {
+        let mut restrictions = json!({ "networks": { "allow": ["127.0.0.1"] }, "times": day("08:00", "18:00") });
+        for (name, value) in changes.as_object().unwrap() {
+            restrictions[name] = value.clone();
+        }
+        let wish = json!({ "project_id": project, "name": name("child"), "kind": "management",
+            "permissions": ["keys.read"], "restrictions": restrictions });
+        bounded.post("/v1/keys", &wish)
+    };
+    for narrower in [
+        json!({}),
+        json!({ "countries": { "allow": ["DE"] } }),
+        json!({ "networks": { "allow": ["127.0.0.0/8"], "deny": ["127.0.0.2"] } }),
+    ] {
+        let (status, made) = with(narrower.clone());
+        assert_eq!(status, 201, "{narrower}: {made}");
+    }
+    for (wider, rule) in [
+        (json!({ "networks": { "allow": ["127.0.0.1", "11.0.0.1"] } }), "networks"),
+        (json!({ "networks": { "deny": ["11.0.0.1"] } }), "networks"),
+        (json!({ "networks": null }), "networks"),
+        (json!({ "shadow": ["networks"] }), "networks"),
+        (json!({ "times": null }), "times"),
+        (
+            json!({ "times": { "time_zone": "Europe/Berlin", "windows": [{ "from": "08:00", "until": "18:00" }] } }),
+            "times",
+        ),
+        (json!({ "shadow": ["times"] }), "times"),
+    ] {
+        let (status, problem) = with(wider.clone());
+        assert_eq!((status, &problem["code"]), (403, &json!("permission_missing")), "{wider}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(rule), "{problem}");
+    }
+}
+
+#[test]
 fn z07_a_change_of_rights_holds_for_the_next_request() {
     let world = shared();
     let (id, text) =
