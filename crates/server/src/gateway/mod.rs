@@ -41,6 +41,7 @@ pub use caller::{Caller, Protocol};
 pub use client::TrustedProxies;
 pub use ending::Ending;
 pub use handler::Worker;
+pub(crate) use onward::below;
 pub use pauses::Pauses;
 pub use pool::Pool;
 pub use via::Via;

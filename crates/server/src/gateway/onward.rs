@@ -46,7 +46,7 @@ pub(super) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Cow<'a, str> {
 }
 
 /// The path as the API's document and its keys' restrictions know it: without the prefix, if that is taken off.
-pub(super) fn below<'a>(api: &ApiView, path: &'a str) -> &'a str {
+pub(crate) fn below<'a>(api: &ApiView, path: &'a str) -> &'a str {
     if !api.strip_prefix {
         return path;
     }

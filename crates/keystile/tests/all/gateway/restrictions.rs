@@ -236,3 +236,30 @@ fn a_shadow_of_nothing_and_unknown_parts_are_refused() {
         assert!(problem["detail"].as_str().expect("a detail").contains(says), "{restrictions}: {problem}");
     }
 }
+
+#[test]
+fn a_call_is_explained_as_the_gateway_would_route_and_answer_it() {
+    let served = serve("", "");
+    let document = json!({ "openapi": "3.0.0", "info": { "title": "T", "version": "1" }, "paths": { "/pets/{id}": { "get": {} } } });
+    let api =
+        json!({ "path_prefix": "/shop", "strip_prefix": true, "openapi": document, "unknown_operations": "refuse" });
+    let stage = Stage::on(&served.installation, api, bound(json!({ "paths": ["/pets/*", "/dogs"] })));
+    for (path, code, below) in [
+        ("/shop/pets/7", "allowed", Some("/pets/7")),
+        ("/shop/%70ets/7", "allowed", Some("/pets/7")),
+        ("/shop/pets/7/x", "operation_forbidden", Some("/pets/7/x")),
+        ("/shop/dogs", "operation_unknown", Some("/dogs")),
+        ("/pets/7", "route_unknown", Some("/pets/7")),
+        ("/shop/a%2fb", "request_malformed", None),
+    ] {
+        let called = stage.call(&format!("GET {path}"), &[], b"");
+        let answered = if called.status == 200 { "allowed".to_owned() } else { called.code() };
+        let question = json!({ "host": stage.host.to_uppercase(), "operation": { "method": "GET", "path": path } });
+        let (status, told) = stage.manage.post(&format!("/v1/keys/{}/explain", stage.key_id), &question);
+        assert_eq!((status, answered.as_str(), &told["code"]), (200, code, &json!(code)), "{path}: {told}");
+        assert_eq!(told["path"], json!(below), "{told}");
+    }
+    let question = json!({ "operation": { "method": "GET", "path": "/shop/pets/7" } });
+    let (_, told) = stage.manage.post(&format!("/v1/keys/{}/explain", stage.key_id), &question);
+    assert_eq!((&told["code"], &told["api_id"]), (&json!("route_unknown"), &Value::Null), "without its host");
+}

@@ -258,3 +258,60 @@ fn whatever_else_is_changed_holds_for_the_very_next_call() {
         }
     }
 }
+
+#[test]
+fn a_key_is_explained_by_its_id_and_nothing_is_counted() {
+    let world = shared();
+    let manage = world.manage();
+    let caller = world.caller(&json!({
+        "permissions": ["pets.read"], "rate_limits": [{ "name": "one", "limit": 1, "window_seconds": 3600 }],
+        "restrictions": { "countries": { "allow": ["DE"] }, "origins": ["https://a.test"], "shadow": ["origins"] },
+    }));
+    let explain = |body: Value| {
+        let (status, answer) = manage.post(&format!("/v1/keys/{}/explain", caller.id), &body);
+        assert_eq!(status, 200, "{body}: {answer}");
+        answer
+    };
+    let here = json!({ "country": "DE" });
+    let operation = json!({ "method": "GET", "path": caller.path });
+    for _ in 0..3 {
+        let answer = explain(json!({ "api": caller.api, "client": here, "operation": operation }));
+        assert_eq!((&answer["allowed"], &answer["code"]), (&json!(true), &json!("allowed")), "{answer}");
+        assert_eq!(answer["shadow"], json!(["origins"]));
+    }
+    for (body, code) in [
+        (json!({ "client": here, "operation": operation }), "allowed"),
+        (json!({ "client": here }), "allowed"),
+        (json!({ "client": here, "permissions": "pets.read AND pets.write" }), "permission_missing"),
+        (json!({}), "country_forbidden"),
+        (json!({ "client": here, "operation": { "method": "GET", "path": "/a%2fb" } }), "request_malformed"),
+        (json!({ "client": here, "operation": { "method": "GET", "path": "/elsewhere" } }), "not_activated"),
+        (json!({ "client": here, "at": "2999-01-01T00:00:00Z" }), "key_expired"),
+    ] {
+        assert_eq!(explain(body.clone())["code"], code, "{body}");
+    }
+    let answer = explain(json!({ "client": here, "permissions": "pets.read AND pets.write" }));
+    assert_eq!(answer["missing_permissions"], "pets.write");
+    // The limit's one call is still there; once it is made, the next would be refused.
+    assert_eq!(world.verify(&json!({ "key": caller.key, "api": caller.api, "client": here })).code(), "allowed");
+    let answer = explain(json!({ "api": caller.api, "client": here }));
+    assert_eq!((&answer["code"], &answer["trace"][7]["code"]), (&json!("rate_limited"), &json!("rate_limited")));
+    assert_eq!(manage.post(&format!("/v1/keys/{}/revoke", caller.id), &json!({})).0, 200);
+    let answer = explain(json!({ "client": here }));
+    assert_eq!(answer["trace"], json!([{ "step": "state", "code": "key_revoked" }]));
+    for wrong in [
+        json!({ "key": caller.key }),
+        json!({ "client": { "country": "UK" } }),
+        json!({ "client": { "host": "x" } }),
+        json!({ "operation": { "method": "GET" } }),
+        json!({ "api": "no such name" }),
+        json!({ "permissions": "a AND" }),
+        json!({ "at": "soon" }),
+    ] {
+        let (status, problem) = manage.post(&format!("/v1/keys/{}/explain", caller.id), &wrong);
+        assert_eq!((status, &problem["code"]), (400, &json!("invalid")), "{wrong}: {problem}");
+    }
+    assert_eq!(manage.post("/v1/keys/key_2Zk9mQ4tR7vX1bN6cL8dF3/explain", &json!({})).0, 404);
+    let blind = world.manage_as(&world.management_key_for(&["keys.write"]));
+    assert_eq!(blind.post(&format!("/v1/keys/{}/explain", caller.id), &json!({})).0, 403);
+}

@@ -4,6 +4,7 @@ mod activity;
 mod compromised;
 mod create;
 mod delete;
+mod explain;
 mod get;
 mod import;
 mod issue;
@@ -38,5 +39,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(state::revoke))
         .routes(routes!(state::disable))
         .routes(routes!(state::enable))
+        .routes(routes!(explain::explain))
         .merge(import)
 }
