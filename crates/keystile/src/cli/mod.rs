@@ -9,11 +9,14 @@ mod activation;
 mod api;
 mod api_operations;
 mod api_secret;
+mod described;
 mod fault;
+mod hours;
 mod import;
 mod key;
 mod policy;
 mod project;
+mod route;
 mod screen;
 mod secret;
 mod server;
@@ -108,6 +111,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: key::Verb,
     },
+    /// What would become of a call, and why.
+    Route {
+        /// What to do.
+        #[command(subcommand)]
+        verb: route::Verb,
+    },
     /// What was called, by whom, and how it ended.
     Usage(usage::Ask),
 }
@@ -139,7 +148,7 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
     let mut screen = screen.with(global.quiet, !global.no_color && env("NO_COLOR").is_none());
     let done = match command {
         // The one command that needs no management key.
-        Command::Key { verb: key::Verb::Verify(ask) } => verify::run(ask, &global, env, input, &mut screen),
+        Command::Key { verb: key::Verb::Verify(ask) } => verify::run(*ask, &global, env, input, &mut screen),
         command => open(&global, env, &mut screen).and_then(|server| {
             let mut session = Session { server, screen: &mut screen, input, clock, global };
             match command {
@@ -147,6 +156,7 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Project { verb } => project::run(verb, &mut session),
                 Command::Activation { verb } => activation::run(verb, &mut session),
                 Command::Key { verb } => key::run(verb, &mut session),
+                Command::Route { verb } => route::run(verb, &mut session),
                 Command::Usage(ask) => usage::run(ask, &mut session),
             }
         }),

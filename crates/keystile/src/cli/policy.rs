@@ -1,12 +1,16 @@
-//! What a key may do, as options: `--permission`, `--network`, `--method`, `--path`, `--certificate`,
-//! `--request-type`, `--response-type`, `--max-body-bytes`, `--rate-limit`.
+//! What a key may do, as options: `--permission`, `--network`, `--country`, `--hours`, `--origin`, `--referrer`,
+//! `--method`, `--path`, `--certificate`, `--request-type`, `--response-type`, `--max-body-bytes`, `--shadow`,
+//! `--rate-limit`.
 
 use clap::Args;
+use keystile_core::country::Country;
 use keystile_core::limit::LimitRule;
 use keystile_core::policy::Policy;
+use keystile_core::restrict::Rule;
 use serde_json::{Map, Value, json};
 
 use super::fault::Fault;
+use super::hours::hours;
 use super::values::rate_limit;
 
 /// What a key may do.
@@ -22,6 +26,24 @@ pub(super) struct PolicyArgs {
     /// A network it may not be used from; repeat for several.
     #[arg(long = "deny-network", value_name = "CIDR")]
     deny_networks: Vec<String>,
+    /// A country it may be used from, by its code of two letters; repeat for several.
+    #[arg(long = "country", value_name = "COUNTRY")]
+    countries: Vec<Country>,
+    /// A country it may not be used from; repeat for several.
+    #[arg(long = "deny-country", value_name = "COUNTRY")]
+    deny_countries: Vec<Country>,
+    /// Hours in which it may be used, such as "mon-fri 08:00-18:00" or 22:00-06:00; repeat for several.
+    #[arg(long = "hours", value_name = "HOURS", value_parser = hours, requires = "time_zone")]
+    hours: Vec<Value>,
+    /// The time zone of these hours, such as Europe/Berlin, or UTC.
+    #[arg(long, value_name = "ZONE", requires = "hours")]
+    time_zone: Option<String>,
+    /// A web origin that may use it, such as https://app.example.com or https://*.example.com; repeat for several.
+    #[arg(long = "origin", value_name = "ORIGIN")]
+    origins: Vec<String>,
+    /// Pages that may use it, such as https://app.example.com/shop/*; repeat for several.
+    #[arg(long = "referrer", value_name = "PAGES")]
+    referrers: Vec<String>,
     /// A method it may call; repeat for several.
     #[arg(long = "method", value_name = "METHOD")]
     methods: Vec<String>,
@@ -40,6 +62,10 @@ pub(super) struct PolicyArgs {
     /// Longest request body it may send, if its API allows no less.
     #[arg(long, value_name = "N")]
     max_body_bytes: Option<u64>,
+    /// A restriction that is only tried out, by its name, such as countries: it refuses nothing, and it is told what it
+    /// would refuse; repeat for several.
+    #[arg(long = "shadow", value_name = "RESTRICTION")]
+    shadow: Vec<Rule>,
     /// How often: 100/min, name=100/60s, or bucket:name=100/60s,burst=20; repeat for several.
     #[arg(long = "rate-limit", value_name = "LIMIT", value_parser = rate_limit)]
     rate_limits: Vec<LimitRule>,
@@ -58,6 +84,24 @@ impl PolicyArgs {
         }
         if !networks.is_empty() {
             restrictions.insert("networks".to_owned(), networks.into());
+        }
+        let mut countries = Map::new();
+        for (name, list) in [("allow", &self.countries), ("deny", &self.deny_countries)] {
+            if !list.is_empty() {
+                countries.insert(name.to_owned(), json!(list));
+            }
+        }
+        if !countries.is_empty() {
+            restrictions.insert("countries".to_owned(), countries.into());
+        }
+        if let Some(zone) = self.time_zone {
+            restrictions.insert("times".to_owned(), json!({ "time_zone": zone, "windows": self.hours }));
+        }
+        if !self.origins.is_empty() {
+            restrictions.insert("origins".to_owned(), json!(self.origins));
+        }
+        if !self.referrers.is_empty() {
+            restrictions.insert("referrers".to_owned(), json!(self.referrers));
         }
         if !self.methods.is_empty() {
             let methods: Vec<String> = self.methods.iter().map(|method| method.to_uppercase()).collect();
@@ -94,6 +138,11 @@ impl PolicyArgs {
         let policy: Policy =
             serde_json::from_value(Value::Object(fields.clone())).map_err(|error| wrong(error.to_string()))?;
         policy.checked().map_err(|error| wrong(error.to_string()))?;
+        // Put in last: what is in shadow may be there already, which the server knows.
+        if !self.shadow.is_empty() {
+            let restrictions = fields.entry("restrictions").or_insert_with(|| json!({}));
+            restrictions["shadow"] = json!(self.shadow);
+        }
         Ok(fields)
     }
 }

@@ -3,15 +3,15 @@
 use std::io::Read;
 
 use clap::Args;
-use keystile_core::Code;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
+use super::described::{ClientArgs, ContentArgs};
 use super::fault::{Exit, Fault};
-use super::screen::{Screen, harmless};
+use super::route::{refused, trace};
+use super::screen::Screen;
 use super::secret::Secret;
 use super::server::{Payload, Server};
-use super::session::Fields;
 use super::table::field;
 use super::{Global, management_key};
 
@@ -30,21 +30,10 @@ pub struct Ask {
     /// The path that would be called.
     #[arg(long, requires = "method")]
     path: Option<String>,
-    /// The Content-Type that the call would have.
-    #[arg(long, value_name = "TYPE", requires = "path")]
-    content_type: Option<String>,
-    /// The length of the body that it would have; 0 for none.
-    #[arg(long, value_name = "N", requires = "path")]
-    body_bytes: Option<u64>,
-    /// The Accept that it would have.
-    #[arg(long, value_name = "TYPES", requires = "path")]
-    accept: Option<String>,
-    /// The address that would call.
-    #[arg(long, value_name = "ADDRESS")]
-    ip: Option<std::net::IpAddr>,
-    /// The client certificate it would come with, by its SHA-256 in hexadecimal.
-    #[arg(long, value_name = "SHA256")]
-    certificate: Option<String>,
+    #[command(flatten)]
+    content: ContentArgs,
+    #[command(flatten)]
+    client: ClientArgs,
     /// A permission question, such as `pets.read AND (pets.write OR admin)`.
     #[arg(long, value_name = "QUESTION")]
     permissions: Option<String>,
@@ -80,20 +69,8 @@ pub(super) fn run(
         }
     };
     add("api", ask.api.map(Value::String));
-    let operation = ask.method.zip(ask.path).map(|(method, path)| {
-        Fields::default()
-            .with("method", Some(method.to_uppercase()))
-            .with("path", Some(path))
-            .with("content_type", ask.content_type)
-            .with("body_bytes", ask.body_bytes)
-            .with("accept", ask.accept)
-            .0
-    });
-    add("operation", operation.map(Value::Object));
-    let mut client = serde_json::Map::new();
-    client.extend(ask.ip.map(|ip| ("ip".to_owned(), json!(ip.to_string()))));
-    client.extend(ask.certificate.map(|certificate| ("certificate".to_owned(), certificate.into())));
-    add("client", (!client.is_empty()).then(|| client.into()));
+    add("operation", ask.method.zip(ask.path).map(|(method, path)| ask.content.operation(&method, path)));
+    add("client", ask.client.object());
     add("permissions", ask.permissions.map(Value::String));
     add("explain", ask.explain.then_some(Value::Bool(true)));
     let answer = server.send("verify the key", Method::POST, "/v1/verify", &[], &Payload::Json(&body))?;
@@ -115,13 +92,7 @@ pub(super) fn run(
 
 fn told(answer: &Value, allowed: bool) -> String {
     let code = answer.get("code").and_then(Value::as_str).unwrap_or_default();
-    let mut text = if allowed {
-        "allowed\n".to_owned()
-    } else {
-        let known = Code::ALL.iter().find(|known| known.as_str() == code);
-        let detail = known.map_or("", |code| code.detail());
-        format!("refused: {} {detail}\n", harmless(code)).replace(" \n", "\n")
-    };
+    let mut text = if allowed { "allowed\n".to_owned() } else { refused(code) };
     for name in ["key_id", "project_id", "environment", "permissions", "expires_at"] {
         let value = field(answer, name);
         if value != "-" {
@@ -132,15 +103,7 @@ fn told(answer: &Value, allowed: bool) -> String {
         let (name, left) = (field(limit, "name"), field(limit, "remaining"));
         text.push_str(&format!("  limit        {name}: {left} of {} left\n", field(limit, "limit")));
     }
-    match answer.get("trace") {
-        None | Some(Value::Null) => {}
-        Some(Value::Array(steps)) => {
-            for step in steps {
-                text.push_str(&format!("  trace        {}\n", harmless(&step.to_string())));
-            }
-        }
-        Some(trace) => text.push_str(&format!("  trace        {}\n", harmless(&trace.to_string()))),
-    }
+    text.push_str(&trace(answer));
     text
 }
 

@@ -71,7 +71,7 @@ pub enum Verb {
     /// Take over keys that exist already, in any format, by the million.
     Import(Box<import::Ask>),
     /// Ask whether a key would be let through; the key is read from standard input.
-    Verify(verify::Ask),
+    Verify(Box<verify::Ask>),
 }
 
 /// One key.
@@ -155,6 +155,18 @@ pub struct Update {
     /// Let it be used from everywhere.
     #[arg(long, conflicts_with_all = ["networks", "deny_networks"])]
     no_networks: bool,
+    /// Let it be used from every country.
+    #[arg(long, conflicts_with_all = ["countries", "deny_countries"])]
+    no_countries: bool,
+    /// Let it be used at all times.
+    #[arg(long, conflicts_with_all = ["hours", "time_zone"])]
+    no_hours: bool,
+    /// Let it be used from every origin.
+    #[arg(long, conflicts_with = "origins")]
+    no_origins: bool,
+    /// Let it be used from every page.
+    #[arg(long, conflicts_with = "referrers")]
+    no_referrers: bool,
     /// Let it call every method.
     #[arg(long, conflicts_with = "methods")]
     no_methods: bool,
@@ -167,6 +179,9 @@ pub struct Update {
     /// Let it send and receive content of every type and length.
     #[arg(long, conflicts_with_all = ["request_types", "response_types", "max_body_bytes"])]
     no_formats: bool,
+    /// Let every restriction that is only tried out refuse from now on.
+    #[arg(long, conflicts_with = "shadow")]
+    no_shadow: bool,
     /// Take all rate limits away.
     #[arg(long, conflicts_with = "rate_limits")]
     no_rate_limits: bool,
@@ -242,10 +257,15 @@ fn update(ask: Update, session: &mut Session<'_>) -> Result<Exit, Fault> {
     let given = policy.remove("restrictions");
     let gone = [
         ("networks", ask.no_networks),
+        ("countries", ask.no_countries),
+        ("times", ask.no_hours),
+        ("origins", ask.no_origins),
+        ("referrers", ask.no_referrers),
         ("methods", ask.no_methods),
         ("paths", ask.no_paths),
         ("certificates", ask.no_certificates),
         ("formats", ask.no_formats),
+        ("shadow", ask.no_shadow),
     ];
     if given.is_some() || gone.iter().any(|(_, gone)| *gone) {
         // The API replaces restrictions as a whole; those that nobody mentioned must survive.
@@ -266,6 +286,10 @@ fn update(ask: Update, session: &mut Session<'_>) -> Result<Exit, Fault> {
         for (name, gone) in gone {
             if gone {
                 merged.remove(name);
+                // What is not there is in no shadow.
+                if let Some(Value::Array(shadow)) = merged.get_mut("shadow") {
+                    shadow.retain(|rule| rule != name);
+                }
             }
         }
         policy.insert("restrictions".to_owned(), merged.into());

@@ -336,6 +336,158 @@ fn a_changed_restriction_leaves_the_others_as_they_were() {
 }
 
 #[test]
+fn every_restriction_has_its_options() {
+    let stub = Stub::new(|_| (201, json!({"id": key(), "key": KEY_TEXT}).to_string()));
+    let start = ["key", "create", "--project", &project(), "--name", "n"];
+    let all = [
+        "--country",
+        "de",
+        "--country",
+        "AT",
+        "--deny-country",
+        "KP",
+        "--time-zone",
+        "Europe/Berlin",
+        "--hours",
+        "mon-fri 08:00-18:00",
+        "--hours",
+        "22:00-06:00",
+        "--origin",
+        "https://app.example.com",
+        "--referrer",
+        "https://app.example.com/shop/*",
+        "--shadow",
+        "countries",
+        "--shadow",
+        "times",
+    ];
+    assert_eq!(Run::at(&stub).run(&[&start[..], &all].concat()).exit, Exit::Ok);
+    assert_eq!(
+        stub.seen()[0].json()["restrictions"],
+        json!({
+            "countries": {"allow": ["DE", "AT"], "deny": ["KP"]},
+            "times": {"time_zone": "Europe/Berlin", "windows": [
+                {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "08:00", "until": "18:00"},
+                {"from": "22:00", "until": "06:00"},
+            ]},
+            "origins": ["https://app.example.com"], "referrers": ["https://app.example.com/shop/*"],
+            "shadow": ["countries", "times"],
+        })
+    );
+    for wrong in [
+        &["--time-zone", "Mars/Base", "--hours", "08:00-18:00"][..],
+        &["--time-zone", "UTC", "--hours", "08:00-08:00"],
+        &["--origin", "example.com"],
+        &["--referrer", "https://a.test?x"],
+    ] {
+        let ran = Run::at(&stub).run(&[&start[..], wrong].concat());
+        assert_eq!(ran.exit, Exit::Usage, "{wrong:?} {}", ran.err);
+    }
+    assert_eq!(stub.seen().len(), 1, "what is wrong is not sent");
+    for wrong in [
+        &["--country", "UK"][..],
+        &["--hours", "08:00-18:00"],
+        &["--time-zone", "UTC"],
+        &["--time-zone", "UTC", "--hours", "often"],
+        &["--shadow", "hours"],
+    ] {
+        assert!(Main::try_parse_from([&["keystile"], &start[..], wrong].concat()).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn what_is_taken_away_is_in_no_shadow() {
+    let restrictions = json!({
+        "countries": {"allow": ["DE"]}, "origins": ["https://a.test"], "methods": ["GET"],
+        "shadow": ["countries", "origins"],
+    });
+    let stub = Stub::new(move |_| (200, json!({"id": key(), "restrictions": restrictions}).to_string()));
+    for (args, expected) in [
+        (&["--no-countries"][..], json!({"origins": ["https://a.test"], "methods": ["GET"], "shadow": ["origins"]})),
+        (&["--no-shadow"], json!({"countries": {"allow": ["DE"]}, "origins": ["https://a.test"], "methods": ["GET"]})),
+        (
+            &["--shadow", "methods", "--no-origins", "--no-hours", "--no-referrers"],
+            json!({"countries": {"allow": ["DE"]}, "methods": ["GET"], "shadow": ["methods"]}),
+        ),
+    ] {
+        Run::at(&stub).run(&[&["key", "update", &key()], args].concat());
+        assert_eq!(stub.seen().last().unwrap().json()["restrictions"], expected, "{args:?}");
+    }
+}
+
+#[test]
+fn a_call_is_tried_out_by_the_id_of_its_key() {
+    let answer = json!({
+        "allowed": false, "code": "country_forbidden", "detail": "No.", "api_id": api(), "path": "/7", "shadow": [],
+        "trace": [
+            {"step": "state", "code": "allowed"},
+            {"step": "restrictions", "code": "country_forbidden", "restrictions": [
+                {"rule": "networks", "code": "network_forbidden", "shadow": true},
+                {"rule": "countries", "code": "country_forbidden", "shadow": false},
+            ]},
+        ],
+    });
+    let text = answer.to_string();
+    let stub = Stub::new(move |_| (200, text.clone()));
+    let key_id = key();
+    let args = [
+        "route",
+        "test",
+        "get",
+        "/pets/7",
+        "--key",
+        &key_id,
+        "--host",
+        "api.test",
+        "--ip",
+        "192.0.2.1",
+        "--origin",
+        "https://a.test",
+        "--referrer",
+        "https://a.test/x",
+        "--country",
+        "de",
+        "--at",
+        "2027-01-31",
+        "--content-type",
+        "text/plain",
+        "--permissions",
+        "a.b",
+    ];
+    let ran = Run::at(&stub).run(&args);
+    let seen = stub.seen();
+    assert_eq!((ran.exit, seen[0].line()), (Exit::Findings, format!("POST /v1/keys/{}/explain", key())));
+    assert_eq!(
+        seen[0].json(),
+        json!({
+            "host": "api.test", "operation": {"method": "GET", "path": "/pets/7", "content_type": "text/plain"},
+            "client": {"ip": "192.0.2.1", "origin": "https://a.test", "referrer": "https://a.test/x", "country": "DE"},
+            "permissions": "a.b", "at": "2027-01-31T00:00:00Z",
+        })
+    );
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(
+        lines[0].starts_with("refused: country_forbidden The key may not be used from this country"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(
+        lines[1..],
+        [
+            &format!("  api            {}", api()),
+            "  path           /7",
+            "  state          allowed",
+            "  restrictions   country_forbidden",
+            "    networks     network_forbidden (in shadow)",
+            "    countries    country_forbidden",
+        ]
+    );
+    let ran = Run::at(&stub).run(&[&args[..], &["--json"]].concat());
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap(), answer);
+    assert!(Main::try_parse_from(["keystile", "route", "test", "GET", "/x"]).is_err(), "without a key");
+}
+
+#[test]
 fn what_cannot_be_undone_is_confirmed_first() {
     let stub = Stub::new(|_| (204, String::new()));
     for args in [["key", "revoke"], ["key", "delete"], ["project", "delete"], ["api", "delete"]] {

@@ -217,6 +217,59 @@ fn keys_live_from_the_command_line() {
 }
 
 #[test]
+fn a_call_is_tried_out_without_being_made() {
+    let world = shared();
+    let shell = shell(world);
+    let caller = world.caller(&json!({
+        "restrictions": {
+            "methods": ["GET"], "networks": { "allow": ["10.0.0.0/8"] }, "shadow": ["networks"],
+            "times": { "time_zone": "Europe/Berlin", "windows": [{ "from": "08:00", "until": "18:00" }] },
+        },
+        "rate_limits": [{ "name": "one", "limit": 1, "window_seconds": 3600 }],
+    }));
+    let path = format!("{}/7", caller.path);
+    let at = |moment: &str, method: &str| {
+        let args = ["route", "test", method, &path, "--key", &caller.id, "--ip", "11.0.0.1", "--at", moment];
+        shell.run(&args)
+    };
+    for _ in 0..3 {
+        let ended = at("2026-07-15T06:00:00Z", "GET");
+        assert_eq!((ended.code, ended.out.lines().next()), (0, Some("allowed")), "{}", ended.err);
+        assert!(ended.out.contains("    networks     network_forbidden (in shadow)\n"), "{}", ended.out);
+        assert!(ended.out.contains(&format!("  path           {path}\n")), "{}", ended.out);
+    }
+    for (moment, method, code) in [
+        ("2026-07-15T16:00:00Z", "GET", "time_forbidden"),
+        ("2026-01-15T06:30:00Z", "GET", "time_forbidden"),
+        ("2026-07-15T06:00:00Z", "POST", "operation_forbidden"),
+        ("2026-07-15T06:00:00Z", "BREW", "method_not_allowed"),
+    ] {
+        let ended = at(moment, method);
+        assert!(ended.code == 3 && ended.out.starts_with(&format!("refused: {code} ")), "{moment} {}", ended.out);
+    }
+    // The first API of this server answers to every other path.
+    let ended = shell.run(&["route", "test", "GET", "/elsewhere", "--key", &caller.id]);
+    assert!(ended.code == 3 && ended.out.starts_with("refused: not_activated "), "{}{}", ended.out, ended.err);
+    let json = shell.json(&[
+        "route",
+        "test",
+        "GET",
+        "/7",
+        "--api",
+        &caller.api,
+        "--key",
+        &caller.id,
+        "--at",
+        "2026-07-15T06:00:00Z",
+    ]);
+    assert_eq!(
+        (&json["api_id"], &json["path"], &json["shadow"]),
+        (&json!(caller.api), &json!("/7"), &json!(["networks"]))
+    );
+    shell.exits(5, &["route", "test", "GET", "/7", "--key", "no such key"]);
+}
+
+#[test]
 fn the_text_of_a_new_key_stands_alone_on_standard_output() {
     let world = shared();
     let shell = shell(world);

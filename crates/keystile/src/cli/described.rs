@@ -1,0 +1,68 @@
+//! A call as options describe it: `--ip`, `--origin`, `--content-type` and what else is judged.
+
+use clap::Args;
+use keystile_core::country::Country;
+use serde_json::{Map, Value};
+
+use super::session::Fields;
+
+/// Who calls.
+#[derive(Debug, Default, Args)]
+pub(super) struct ClientArgs {
+    /// The address that would call.
+    #[arg(long, value_name = "ADDRESS")]
+    ip: Option<std::net::IpAddr>,
+    /// The client certificate it would come with, by its SHA-256 in hexadecimal.
+    #[arg(long, value_name = "SHA256")]
+    certificate: Option<String>,
+    /// The Origin that it would have, such as https://app.example.com.
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Option<String>,
+    /// The Referer that it would have.
+    #[arg(long, value_name = "URL")]
+    referrer: Option<String>,
+    /// The country it would come from, such as DE; else that of the address.
+    #[arg(long, value_name = "COUNTRY")]
+    country: Option<Country>,
+}
+
+/// What it sends and takes.
+#[derive(Debug, Default, Args)]
+pub(super) struct ContentArgs {
+    /// The Content-Type that the call would have.
+    #[arg(long, value_name = "TYPE", requires = "path")]
+    content_type: Option<String>,
+    /// The length of the body that it would have; 0 for none.
+    #[arg(long, value_name = "N", requires = "path")]
+    body_bytes: Option<u64>,
+    /// The Accept that it would have.
+    #[arg(long, value_name = "TYPES", requires = "path")]
+    accept: Option<String>,
+}
+
+impl ClientArgs {
+    /// The object `client` of a question, if anything is said of it.
+    pub(super) fn object(self) -> Option<Value> {
+        let fields = Fields::default()
+            .with("ip", self.ip.map(|ip| ip.to_string()))
+            .with("certificate", self.certificate)
+            .with("origin", self.origin)
+            .with("referrer", self.referrer)
+            .with("country", self.country.map(|country| country.to_string()));
+        (!fields.0.is_empty()).then_some(Value::Object(fields.0))
+    }
+}
+
+impl ContentArgs {
+    /// The object `operation` of a question.
+    pub(super) fn operation(self, method: &str, path: String) -> Value {
+        let fields: Map<String, Value> = Fields::default()
+            .with("method", Some(method.to_uppercase()))
+            .with("path", Some(path))
+            .with("content_type", self.content_type)
+            .with("body_bytes", self.body_bytes)
+            .with("accept", self.accept)
+            .0;
+        Value::Object(fields)
+    }
+}
