@@ -320,6 +320,28 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_within_one_that_lets_more_pass() {
+        for (own, outer, within) in [
+            (&["application/json"][..], &["application/json"][..], true),
+            (&["application/json"], &["text/xml", "application/*"], true),
+            (&["application/json"], &["*/*"], true),
+            (&["application/a+json"], &["application/*+json"], true),
+            (&["application/json"], &["application/*+json"], false),
+            (&["application/*+json"], &["application/*"], true),
+            (&["application/*+json"], &["application/*+json"], true),
+            (&["application/*+json"], &["application/*+xml"], false),
+            (&["application/*+json"], &["application/a+json"], false),
+            (&["application/*"], &["application/*+json"], false),
+            (&["application/*"], &["application/json"], false),
+            (&["application/*"], &["text/*"], false),
+            (&["*/*"], &["application/*"], false),
+            (&["application/json", "text/xml"], &["application/json"], false),
+        ] {
+            assert_eq!(types(own).is_within(&types(outer)), within, "{own:?} in {outer:?}");
+        }
+    }
+
+    #[test]
     fn a_pattern_is_one_type_a_family_or_all() {
         for (pattern, value, admitted) in [
             ("application/json", "application/json", true),

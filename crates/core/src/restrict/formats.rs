@@ -177,6 +177,29 @@ mod tests {
     }
 
     #[test]
+    fn formats_are_within_those_that_let_more_pass() {
+        let of = |sent: Option<&str>, taken: Option<&str>, max_body_bytes| {
+            let parts =
+                Parts { request_types: sent.and_then(types), response_types: taken.and_then(types), max_body_bytes };
+            Formats::try_from(parts).unwrap()
+        };
+        for (own, outer, within) in [
+            (of(None, None, Some(10)), of(None, None, Some(10)), true),
+            (of(None, None, Some(9)), of(None, None, Some(10)), true),
+            (of(None, None, Some(11)), of(None, None, Some(10)), false),
+            (of(JSON, None, None), of(None, None, Some(10)), false),
+            (of(JSON, None, Some(10)), of(None, None, Some(10)), true),
+            (of(JSON, None, None), of(Some("application/*"), None, None), true),
+            (of(Some("application/*"), None, None), of(JSON, None, None), false),
+            (of(None, JSON, None), of(JSON, None, None), false),
+            (of(None, JSON, None), of(None, Some("*/*"), None), true),
+            (of(None, Some("*/*"), None), of(None, JSON, None), false),
+        ] {
+            assert_eq!(own.is_within(&outer), within, "{own:?} in {outer:?}");
+        }
+    }
+
+    #[test]
     fn a_restriction_that_restricts_nothing_is_none() {
         let none = Parts { request_types: None, response_types: None, max_body_bytes: None };
         assert_eq!(Formats::try_from(none.clone()), Err(FormatsError::Empty));

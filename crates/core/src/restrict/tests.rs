@@ -55,6 +55,10 @@ fn read(value: &Value) -> Restrictions {
     serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{value}: {error}"))
 }
 
+fn alone(name: &str, text: &str) -> Restrictions {
+    read(&json!({ name: serde_json::from_str::<Value>(text).unwrap() }))
+}
+
 /// Of each restriction some that are within one another, and some that are not.
 const EACH: &[(&str, &[&str])] = &[
     (
@@ -206,6 +210,21 @@ proptest! {
         }
     }
 
+    // Each restriction by itself, so that calls often pass: all pairs of those above.
+    #[test]
+    fn k14_no_restriction_is_within_one_that_refuses_more(calls in prop::collection::vec(calls(), 20)) {
+        for (name, list) in EACH {
+            let all: Vec<Restrictions> = list.iter().map(|text| alone(name, text)).collect();
+            for (own, outer) in all.iter().flat_map(|own| all.iter().map(move |outer| (own, outer))) {
+                if own.is_within(outer) {
+                    for call in &calls {
+                        prop_assert!(!call.passes(own) || call.passes(outer), "{call:?} passes {own:?} and not {outer:?}");
+                    }
+                }
+            }
+        }
+    }
+
     // The same for pairs of which one is surely within the other, and calls that often pass.
     #[test]
     fn k14_more_restrictions_are_within_fewer(
@@ -249,7 +268,7 @@ fn each_restriction_keeps_the_key_in_and_says_so_by_its_name() {
     // In the night, in UTC, of nobody.
     let nothing = Facts::at(Moment { wall: Timestamp::from_secs(1), ticks: Ticks::from_nanos(1) });
     for (name, list) in EACH {
-        let mut restrictions = read(&json!({ *name: serde_json::from_str::<Value>(list[0]).unwrap() }));
+        let mut restrictions = alone(name, list[0]);
         let rule: Rule = name.parse().unwrap();
         assert!(restrictions.has(rule) && !restrictions.is_empty());
         assert_eq!(restrictions.judge(&nothing), Err(code(name)), "a fact that nobody knows is refused: {name}");

@@ -86,9 +86,11 @@ pub(super) fn longest_body(api: &ApiView, verdict: Option<&Verdict>) -> u64 {
     formats.and_then(Formats::max_body_bytes).map_or(api.body_limit_bytes, |most| most.min(api.body_limit_bytes))
 }
 
-/// The policy of a call's key, if it says which answers may come.
+/// The policy of a call's key, if it says which answers may come. In shadow it is asked no more once it would have
+/// refused the request: a call is told of once.
 pub(super) fn answer_rule(verdict: Option<&Verdict>) -> Option<Arc<PolicyView>> {
-    let policy = &verdict?.key.as_ref()?.policy;
+    let verdict = verdict.filter(|verdict| !verdict.shadow.contains(Rule::Formats))?;
+    let policy = &verdict.key.as_ref()?.policy;
     formats(policy)?.response_types()?;
     Some(policy.clone())
 }

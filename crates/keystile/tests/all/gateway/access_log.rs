@@ -77,6 +77,29 @@ fn a_line_says_what_a_call_was() {
 }
 
 #[test]
+fn a_line_names_what_is_in_shadow_and_would_have_refused() {
+    let logged = Logged::new("");
+    let restrictions = json!({
+        "origins": ["https://a.test"], "countries": { "allow": ["DE"] }, "methods": ["GET"],
+        "shadow": ["countries", "origins"],
+    });
+    let stage = Stage::on(&logged.served.installation, json!({}), json!({ "restrictions": restrictions }));
+    assert_eq!(stage.call("GET /open", &[], b"").status, 200);
+    assert_eq!(stage.call("POST /open", &[], b"").status, 403);
+    let question = json!({ "key": stage.key, "client": { "origin": "https://a.test" },
+        "operation": { "method": "GET", "path": "/" } });
+    assert_eq!(Api::new(logged.served.installation.check, "").post("/v1/verify", &question).1["code"], "allowed");
+    let lines = logged.lines(3);
+    let of = |door: &str, code: &str| {
+        let line = lines.iter().find(|line| line["door"] == door && line["code"] == code);
+        line.unwrap_or_else(|| panic!("no line of {door} {code}: {lines:?}"))["shadow"].clone()
+    };
+    assert_eq!(of("gateway", "allowed"), json!(["countries", "origins"]));
+    assert_eq!(of("gateway", "operation_forbidden"), Value::Null);
+    assert_eq!(of("verification", "allowed"), json!(["countries"]));
+}
+
+#[test]
 fn every_call_has_one_line_whatever_became_of_it() {
     let logged = Logged::new("");
     let stage = Stage::on(&logged.served.installation, json!({}), json!({}));

@@ -207,7 +207,11 @@ fn formats_in_shadow_keep_nothing_back_on_either_way() {
     );
     let answer = stage.call("POST /open", &[("Content-Type", "text/plain")], b"hello");
     assert_eq!((answer.status, stage.upstream.take_requests()[0].body.as_slice()), (200, &b"hello"[..]));
-    assert!(shadow_refusals(&served.installation, "formats") >= 1);
+    assert_eq!(shadow_refusals(&served.installation, "formats"), 1, "a call is told of once");
+    let fields = [("Content-Type", "application/json"), ("Accept", "image/png")];
+    let answer = stage.call("POST /open", &fields, b"1");
+    assert_eq!((answer.status, stage.upstream.take_requests().len()), (200, 1));
+    assert_eq!(shadow_refusals(&served.installation, "formats"), 2, "of an answer too");
 }
 
 #[test]

@@ -299,3 +299,20 @@ fn g19_a_rule_about_types_ends_the_sockets_that_it_forbids() {
         stage.manage.patch(&path, &json!({ "restrictions": {} }));
     }
 }
+
+#[test]
+fn k18_a_socket_of_a_page_lasts_as_long_as_its_page_may_use_the_key() {
+    let stage = Stage::with(json!({}), json!({ "restrictions": { "origins": ["https://app.example.com"] } }));
+    stage.upstream.script([Step::Send(GRANTS.to_vec()), Step::UntilClosed]);
+    let asks = |origin| stage.request("GET /open", &[&ASKS[..], &[("Origin", origin)]].concat(), b"");
+    stage.is_refused(&asks("https://evil.test"), 403, "origin_forbidden");
+    let mut client = stage.client();
+    client.write(asks("https://app.example.com")).expect("it is taken");
+    assert_eq!(client.answer().expect("there is an answer").status, 101);
+    // It was looked at meanwhile, and went on.
+    std::thread::sleep(Duration::from_millis(2_500));
+    client.write(b"still here").expect("it is open");
+    let others = json!({ "restrictions": { "origins": ["https://other.example.com"] } });
+    assert_eq!(stage.manage.patch(&format!("/v1/keys/{}", stage.key_id), &others).0, 200);
+    assert!(client.until_closed().is_some(), "it ends with the right to it");
+}
