@@ -179,12 +179,7 @@ impl Engine {
 
     /// The key of an id. Walks over all keys, which is for people who ask and not for calls.
     pub fn known(&self, id: KeyId) -> Option<Recognised> {
-        let keys = &self.snapshot.keys;
-        let index = (0..keys.len()).find(|index| keys.id(*index) == Some(id))?;
-        let entry = keys.read(index).filter(|entry| entry.id == id)?;
-        let project = self.snapshot.projects.get(entry.project).clone()?;
-        let policy = self.snapshot.policies.get(entry.policy).clone()?;
-        Some(Recognised { index, entry, project, policy })
+        self.opened(self.snapshot.keys.place_of_id(id)?)
     }
 
     /// What would become of a call of this key. Charges and counts nothing.
@@ -193,7 +188,7 @@ impl Engine {
         let looking = Facts { cost: 0, ..facts.clone() };
         let admitted = admit(&decide_key(&key), target(door, &key, facts), &looking).map(|admission| {
             let (fingerprint, ticks) = (key.policy.fingerprint, facts.at.ticks);
-            self.counters.charge(key.index, &admission, fingerprint, ticks, &mut weights);
+            self.counters.charge(key.place, &admission, fingerprint, ticks, &mut weights);
             admission.shadow
         });
         let readings: Readings = weights.iter().map(reading).collect();

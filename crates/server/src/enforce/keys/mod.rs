@@ -222,6 +222,13 @@ impl Keys {
         (0..self.len()).filter(is_led_to).filter_map(|place| self.open(place))
     }
 
+    /// The place of the key with this id. Looks at every record.
+    pub fn place_of_id(&self, id: KeyId) -> Option<u32> {
+        (0..self.len()).find(|place| {
+            self.records.get(*place).is_some_and(|record| record.id() == id && record.read().is_some())
+        })
+    }
+
     /// The place of the key with this id, if the text of this digest is one of its own.
     fn place_of(&self, digest: &KeyDigest, id: KeyId) -> Option<u32> {
         let place = self.find(digest)?;
