@@ -87,7 +87,7 @@ codes! {
     /// The country is not allowed.
     CountryForbidden = 28, "country_forbidden", 403, "Country not allowed for this key", "The key may not be used from this country, or it is not known from which the call comes; call from one that its restrictions allow.";
     /// A key of this kind does not open this.
-    KeyKindForbidden = 29, "key_kind_forbidden", 403, "Wrong kind of key", "A key of this kind can't be used here: secret keys call APIs, management keys call the management API.";
+    KeyKindForbidden = 29, "key_kind_forbidden", 403, "Wrong kind of key", "A key of this kind can't be used here: secret keys call APIs, publishable keys call the operations that an API opens to them, management keys call the management API.";
     /// The activation is suspended.
     Suspended = 30, "suspended", 403, "Access suspended", "The project's access to this API is suspended; ask the API's owner.";
 

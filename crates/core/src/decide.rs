@@ -48,6 +48,8 @@ pub enum Target<'a> {
         request_types: Option<&'a MediaTypes>,
         /// What the operation that is called asks of the key; `None` for nothing.
         needs: Option<&'a PermissionQuery>,
+        /// Whether the operation is open to publishable keys.
+        publishable: bool,
     },
     /// The management API of this installation.
     Management,
@@ -166,6 +168,8 @@ pub fn trace(key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> ArrayVec<(
 fn judge(step: Step, key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Code {
     match step {
         Step::State => match key.standing {
+            // Whoever presents it is not told that it is none.
+            _ if key.kind == KeyKind::Canary => Code::KeyRevoked,
             Standing::Active => Code::Allowed,
             Standing::Disabled => Code::KeyDisabled,
             Standing::Revoked => Code::KeyRevoked,
@@ -176,8 +180,11 @@ fn judge(step: Step, key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Co
         },
         Step::Kind => match (key.kind, target) {
             (KeyKind::Secret, Target::Api { .. } | Target::KeyAlone)
+            | (KeyKind::Publishable, Target::Api { publishable: true, .. } | Target::KeyAlone)
             | (KeyKind::Management, Target::Management | Target::KeyAlone) => Code::Allowed,
-            (KeyKind::Secret, Target::Management) | (KeyKind::Management, Target::Api { .. }) => Code::KeyKindForbidden,
+            (KeyKind::Secret | KeyKind::Publishable, Target::Management)
+            | (KeyKind::Publishable | KeyKind::Management, Target::Api { .. })
+            | (KeyKind::Canary, _) => Code::KeyKindForbidden,
         },
         Step::Activation => judge_activation(key, target),
         Step::Formats => match target {
@@ -274,6 +281,7 @@ mod tests {
             activation: Some(ActivationState::Approved),
             request_types: None,
             needs: None,
+            publishable: false,
         };
         let mut facts = Facts::at(Moment { wall: NOW, ticks: Ticks::from_nanos(1) });
         change(&mut key, &mut target, &mut facts);
@@ -285,8 +293,14 @@ mod tests {
 
     fn activation(state: Option<ActivationState>) -> Code {
         code(|_, target, _| {
-            *target =
-                Target::Api { organization: OURS, active: true, activation: state, request_types: None, needs: None }
+            *target = Target::Api {
+                organization: OURS,
+                active: true,
+                activation: state,
+                request_types: None,
+                needs: None,
+                publishable: false,
+            }
         })
     }
 
@@ -322,6 +336,7 @@ mod tests {
                     activation: None,
                     request_types: None,
                     needs: None,
+                    publishable: false,
                 };
             }),
             Code::KeyUnknown
@@ -343,6 +358,40 @@ mod tests {
     }
 
     #[test]
+    fn k18_a_publishable_key_calls_what_is_open_to_it_and_nothing_else() {
+        let publishable = |open: bool| {
+            code(|key, target, _| {
+                key.kind = KeyKind::Publishable;
+                if let Target::Api { publishable, .. } = target {
+                    *publishable = open;
+                }
+            })
+        };
+        assert_eq!((publishable(false), publishable(true)), (Code::KeyKindForbidden, Code::Allowed));
+        for target in [Target::Management, Target::KeyAlone] {
+            let expected = if matches!(target, Target::KeyAlone) { Code::Allowed } else { Code::KeyKindForbidden };
+            let asked = code(|key, of, _| {
+                key.kind = KeyKind::Publishable;
+                *of = target;
+            });
+            assert_eq!(asked, expected);
+        }
+    }
+
+    #[test]
+    fn k37_a_canary_is_answered_like_a_revoked_key_wherever_it_is_presented() {
+        assert_eq!(code(|key, _, _| key.kind = KeyKind::Canary), Code::KeyRevoked);
+        for target in [Target::Management, Target::KeyAlone] {
+            let asked = code(|key, of, _| {
+                key.kind = KeyKind::Canary;
+                key.standing = Standing::Disabled;
+                *of = target;
+            });
+            assert_eq!(asked, Code::KeyRevoked);
+        }
+    }
+
+    #[test]
     fn what_the_api_does_not_take_is_asked_before_what_the_key_may_send() {
         let json = MediaTypes::try_from(vec!["application/json".to_owned()]).unwrap();
         let approved = Some(ActivationState::Approved);
@@ -352,6 +401,7 @@ mod tests {
             activation: approved,
             request_types,
             needs: None,
+            publishable: false,
         };
         assert_eq!(
             code(|_, target, _| *target = of(Some(&json))),

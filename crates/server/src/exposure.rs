@@ -1,13 +1,15 @@
-//! Keys that were sent where others could read them (K-12, K20): in an address, or in clear where TLS is required. The
-//! call is refused at once; that the key is exposed is then written down for its owner, once, by a task of the control
-//! plane, so that no call waits for the store.
+//! Keys that were sent where others could read them (K-12, K20): in an address, or in clear where TLS is required; and
+//! canaries, which somebody has found who should not have looked (K37). The call is refused at once; what happened is then
+//! written down for the key's owner, once, by a task of the control plane, so that no call waits for the store.
 
 use std::collections::HashSet;
 
 use keystile_core::id::{KeyId, OrganizationId};
+use keystile_core::key::KeyKind;
 use keystile_store::{Actor, ApplyError, Author, Catalog, Change, Who};
 use tokio::sync::mpsc;
 
+use crate::enforce::engine::Recognised;
 use crate::world::Clock;
 
 /// Reports that may wait. A key that is sent so is sent so again; what finds no room is reported then.
@@ -22,7 +24,12 @@ pub struct Exposures(mpsc::Sender<Report>);
 /// What was reported and is not written down yet.
 pub struct Reports(mpsc::Receiver<Report>);
 
-type Report = (OrganizationId, KeyId);
+struct Report {
+    organization: OrganizationId,
+    key: KeyId,
+    /// The word for the audit.
+    action: &'static str,
+}
 
 /// Both ends.
 pub fn exposures() -> (Exposures, Reports) {
@@ -31,9 +38,17 @@ pub fn exposures() -> (Exposures, Reports) {
 }
 
 impl Exposures {
-    /// Reports a key of an organization. Never waits.
+    /// Reports a key of an organization that others could read. Never waits.
     pub fn report(&self, organization: OrganizationId, key: KeyId) {
-        let _ = self.0.try_send((organization, key));
+        let _ = self.0.try_send(Report { organization, key, action: "expose" });
+    }
+
+    /// Reports a key that was presented, if it is a canary. Never waits.
+    pub fn heed(&self, presented: Option<&Recognised>) {
+        if let Some(key) = presented.filter(|key| key.entry.kind == KeyKind::Canary) {
+            let (organization, key) = (key.project.organization, key.entry.id);
+            let _ = self.0.try_send(Report { organization, key, action: "canary_used" });
+        }
     }
 }
 
@@ -41,13 +56,16 @@ impl Reports {
     /// Writes down what is reported, until nobody reports any more.
     pub async fn write_down(mut self, catalog: Catalog, clock: std::sync::Arc<dyn Clock>) {
         let mut known = HashSet::new();
-        while let Some((organization, key)) = self.0.recv().await {
+        while let Some(Report { organization, key, action }) = self.0.recv().await {
             if known.contains(&key) {
                 continue;
             }
             let actor = Actor { organization, who: Who::System("gateway"), address: None, request: None };
             let author = Author { actor, at: clock.now().wall, idempotency: None };
-            match catalog.apply(&author, Change::KeyExposed { id: key }).await {
+            match catalog.apply(&author, Change::KeyExposed { id: key, action }).await {
+                Ok(_) if action == "canary_used" => {
+                    tracing::warn!(%key, "a canary was used: somebody looks for keys where it lies");
+                }
                 Ok(_) => tracing::warn!(%key, "a key was sent where others could read it; its owner should replace it"),
                 // Written down before, or deleted meanwhile.
                 Err(ApplyError::Exists(_) | ApplyError::NotFound(_)) => {}

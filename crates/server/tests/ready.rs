@@ -11,6 +11,7 @@ use keystile_core::time::Timestamp;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_server::enforce::feed::Feed;
 use keystile_server::enforce::news::Trouble;
+use keystile_server::exposure::exposures;
 use keystile_server::manage::{App, router};
 use keystile_server::telemetry::metrics::{Calls, Registry};
 use keystile_server::telemetry::pulse::Pulse;
@@ -50,6 +51,7 @@ async fn app_over(store: &Store, queue: &Arc<Queue>) -> App {
         calls,
         pulse,
         clock,
+        exposures: exposures().0,
         undelete: std::time::Duration::ZERO,
         entropy: Arc::new(SystemEntropy),
     }

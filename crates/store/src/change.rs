@@ -100,8 +100,9 @@ pub enum Change {
     KeyState { id: KeyId, was: u64, state: KeyState, action: &'static str },
     /// Ends a key that others know, and adds the one that takes its place, with the same project and policy.
     CompromiseKey { id: KeyId, was: u64, replacement: Option<NewKey>, reason: String },
-    /// Notes that a key was sent where others could read it; [`ApplyError::Exists`] if that is known already.
-    KeyExposed { id: KeyId },
+    /// Notes that a key was sent where others could read it, or that a canary was used; [`ApplyError::Exists`] if that is known
+    /// already. `action` is the word for the audit: `expose`, `canary_used`.
+    KeyExposed { id: KeyId, action: &'static str },
     /// Gives a key another text. The one before is good until `former_ends_at`.
     RotateKey { id: KeyId, was: u64, fresh: NewVersion, former_ends_at: Timestamp, expires_at: Option<Timestamp> },
     /// Moves the end of a former version. `action` is the word for the audit: `end_version`, `extend_version`.

@@ -16,6 +16,7 @@ mod key_location;
 mod key_rules;
 mod open;
 mod privacy;
+mod publishable;
 mod route;
 mod secret;
 mod target;
@@ -26,6 +27,7 @@ pub use key_location::KeyLocation;
 pub use key_rules::{KeyRules, UnusedKeys};
 pub use open::{OpenOperation, OperationPermissions, UnknownOperations, open_table};
 pub use privacy::ClientAddresses;
+pub use publishable::{PublishableOperation, is_publishable};
 pub use route::{Host, PathPrefix};
 pub use secret::{MAX_SECRET_BYTES, MAX_SECRETS, SecretName};
 pub use target::{CheckPath, HealthCheck, MAX_TARGETS, Target, TargetAddress};
@@ -146,6 +148,9 @@ pub struct ApiSettings {
     /// Operations that need no key, where others do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_operations: Vec<OpenOperation>,
+    /// Operations that publishable keys may call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub publishable_operations: Vec<PublishableOperation>,
     /// How often one address may call without a key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub anonymous_rate_limits: Vec<LimitRule>,
@@ -262,6 +267,7 @@ impl ApiSettings {
             strip_prefix: false,
             access: Access::Key,
             open_operations: Vec::new(),
+            publishable_operations: Vec::new(),
             anonymous_rate_limits: Vec::new(),
             unknown_operations: UnknownOperations::default(),
             operation_permissions: OperationPermissions::default(),
@@ -358,6 +364,7 @@ impl ApiSettings {
         target::checked(&self.targets)?;
         upgrade::checked(&self.upgrades)?;
         open_table(&self.open_operations)?;
+        publishable::checked(&self.publishable_operations)?;
         open::checked(&self.anonymous_rate_limits)?;
         self.health_check.as_ref().map_or(Ok(()), HealthCheck::checked)?;
         if self.breaker_failures > MAX_BREAKER_FAILURES {

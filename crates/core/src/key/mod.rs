@@ -20,6 +20,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::restrict::{Restrictions, Rule};
+
 /// Days until a new key expires, unless its API's owner or its maker says otherwise (PRODUCT.md K8).
 pub const DEFAULT_KEY_DAYS: u32 = 90;
 /// Bits below which an imported text is refused as guessable (SECURITY.md K-7).
@@ -54,16 +56,48 @@ impl Environment {
 pub enum KeyKind {
     /// Held by a server; calls APIs.
     Secret,
+    /// Stands in a page or an app, where anybody can read it: bound to where it may be used from, and to the operations that
+    /// an API's owner opens to such keys.
+    Publishable,
     /// Calls the management API and nothing else.
     Management,
+    /// Calls nothing: it lies where a thief would find it, and whoever presents it is one. It is answered like a revoked key.
+    Canary,
 }
 
+/// A key of this kind can't have these restrictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unrestricted;
+
+impl fmt::Display for Unrestricted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a publishable key needs restrictions.origins or restrictions.referrers, not in shadow: everybody can read it")
+    }
+}
+
+impl std::error::Error for Unrestricted {}
+
 impl KeyKind {
+    /// Whether a key of this kind may have these restrictions: one that anybody can read is bound to pages (K18).
+    ///
+    /// # Errors
+    /// [`Unrestricted`]
+    pub fn checked(self, restrictions: &Restrictions) -> Result<(), Unrestricted> {
+        let binds = |rule| restrictions.has(rule) && !restrictions.shadow.contains(rule);
+        let is_bound = binds(Rule::Origins) || binds(Rule::Referrers);
+        if self != Self::Publishable || is_bound { Ok(()) } else { Err(Unrestricted) }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Secret, Self::Publishable, Self::Management, Self::Canary];
+
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Secret => "secret",
+            Self::Publishable => "publishable",
             Self::Management => "management",
+            Self::Canary => "canary",
         }
     }
 }
@@ -95,9 +129,7 @@ impl FromStr for KeyKind {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        [Self::Secret, Self::Management]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or(UnknownWord { allowed: "secret, management" })
+        let allowed = "secret, publishable, management, canary";
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownWord { allowed })
     }
 }

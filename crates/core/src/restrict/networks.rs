@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn a_list_is_within_one_that_lets_more_pass() {
-        let (none, some): (Option<&[&str]>, fn(&'static [&'static str]) -> _) = (None, |list| Some(list));
+        type List = &'static [&'static str];
+        let (none, some) = (None::<List>, |list: List| Some(list));
         for (own, outer, within) in [
             ((some(&["10.1.0.0/16"]), &[][..]), (some(&["10.0.0.0/8"]), &[][..]), true),
             ((some(&["10.0.0.0/8"]), &[]), (some(&["10.1.0.0/16"]), &[]), false),

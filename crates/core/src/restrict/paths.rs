@@ -59,7 +59,13 @@ impl FromStr for PathPattern {
 }
 
 impl PathPattern {
-    fn matches(&self, path: &str) -> bool {
+    /// The pattern as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it stands for this canonical path.
+    pub fn matches(&self, path: &str) -> bool {
         let (fixed, open) = match self.0.strip_suffix("/**") {
             Some(fixed) => (fixed, true),
             None => (self.0.as_str(), false),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use keystile_core::api::{
-    CheckPath, Host, KeyLocation, OpenOperation, PathPrefix, Target, UpgradeProtocol, UpstreamUrl,
+    CheckPath, Host, KeyLocation, OpenOperation, PathPrefix, PublishableOperation, Target, UpgradeProtocol, UpstreamUrl,
 };
 use keystile_core::key::Prefix;
 use keystile_core::limit::LimitRule;
@@ -99,6 +99,9 @@ pub struct Update {
     /// Open no single operations any more.
     #[arg(long, conflicts_with = "open_operations")]
     no_open_operations: bool,
+    /// Open no operation to publishable keys.
+    #[arg(long, conflicts_with = "publishable_operations")]
+    no_publishable_operations: bool,
     /// Let everybody without a key call as often as they like, where calls need none.
     #[arg(long, conflicts_with = "anonymous_rate_limits")]
     no_anonymous_rate_limits: bool,
@@ -159,6 +162,9 @@ struct Settings {
     /// An operation that needs no key all the same, such as "GET /pets/{id}"; repeat for several.
     #[arg(long = "open-operation", value_name = "OPERATION")]
     open_operations: Vec<OpenOperation>,
+    /// An operation that publishable keys may call, such as "GET /pets/{id}" or "GET /catalog/**"; repeat for several.
+    #[arg(long = "publishable-operation", value_name = "OPERATION")]
+    publishable_operations: Vec<PublishableOperation>,
     /// How often one address may call without a key, such as 100/min; repeat for several.
     #[arg(long = "anonymous-rate-limit", value_name = "LIMIT", value_parser = rate_limit)]
     anonymous_rate_limits: Vec<LimitRule>,
@@ -270,6 +276,7 @@ impl Settings {
             .with("strip_prefix", self.strip_prefix)
             .with("access", self.access)
             .with_list("open_operations", &self.open_operations)
+            .with_list("publishable_operations", &self.publishable_operations)
             .with("anonymous_rate_limits", anonymous)
             .with("unknown_operations", self.unknown_operations)
             .with("operation_permissions", self.operation_permissions)
@@ -331,6 +338,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
                 .with("hosts", ask.any_host.then(|| Value::Array(Vec::new())))
                 .with("targets", ask.no_targets.then(|| Value::Array(Vec::new())))
                 .with("open_operations", ask.no_open_operations.then(|| Value::Array(Vec::new())))
+                .with("publishable_operations", ask.no_publishable_operations.then(|| Value::Array(Vec::new())))
                 .with("anonymous_rate_limits", ask.no_anonymous_rate_limits.then(|| Value::Array(Vec::new())))
                 .with("request_types", ask.any_request_type.then_some(Value::Null))
                 .with("response_types", ask.any_response_type.then_some(Value::Null))

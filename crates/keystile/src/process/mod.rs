@@ -207,6 +207,8 @@ impl Process {
         let writer = Writer::new(queue.clone(), ledger, labels, calls.clone(), clock.clone(), node >> 1);
         let writer = Arc::new(writer);
         let pulse = Arc::new(Pulse::new(store.catalog.clone(), feed.clone(), writer.clone(), clock.clone()));
+        let (exposures, reports) = exposures();
+        tokio::spawn(reports.write_down(store.catalog.clone(), clock.clone()));
         let app = App {
             catalog: store.catalog.clone(),
             ledger: store.ledger.clone(),
@@ -216,6 +218,7 @@ impl Process {
             calls,
             pulse: pulse.clone(),
             clock: clock.clone(),
+            exposures: exposures.clone(),
             undelete: config.keys.undelete,
             entropy: entropy.clone(),
         };
@@ -227,9 +230,6 @@ impl Process {
             clock: clock.clone(),
         };
         tokio::spawn(lifecycle.run(config.keys.round));
-
-        let (exposures, reports) = exposures();
-        tokio::spawn(reports.write_down(store.catalog.clone(), clock.clone()));
 
         let ending = Ending::new();
         let addresses = listeners.addresses();

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use keystile_core::Code;
+use keystile_core::api::is_publishable;
 use keystile_core::decide::{self, Readings, Step, Target, Weights, admit, reading, settle};
 use keystile_core::facts::Facts;
 use keystile_core::id::KeyId;
-use keystile_core::key::{Pepper, Presented};
+use keystile_core::key::{KeyKind, Pepper, Presented};
 use keystile_core::restrict::{Rules, Said};
 
 use super::counters::Counters;
@@ -261,6 +262,8 @@ fn target<'a>(door: Door<'a>, key: &Recognised, facts: &Facts<'_>) -> Target<'a>
             active: api.active,
             activation: key.project.activation(api.number),
             request_types: api.request_types.as_ref(),
+            publishable: key.entry.kind == KeyKind::Publishable
+                && is_publishable(&api.publishable_operations, facts.method, facts.path),
             needs: facts.method.zip(facts.path).and_then(|(method, path)| api.operations.needs(method, path)),
         },
         Door::Management => Target::Management,
@@ -275,9 +278,7 @@ mod tests {
     use http::HeaderValue;
     use keystile_core::decide::ActivationState;
     use keystile_core::id::{KeyId, OrganizationId, ProjectId};
-    use keystile_core::key::{
-        ENTROPY_LEN, Environment, KeyDigest, KeyKind, KeyText, PepperSecret, Prefix, Standing, TextHash,
-    };
+    use keystile_core::key::{ENTROPY_LEN, Environment, KeyDigest, KeyText, PepperSecret, Prefix, Standing, TextHash};
     use keystile_core::policy::Policy;
     use keystile_core::time::{Moment, Ticks, Timestamp};
     use keystile_store::StoreFault;

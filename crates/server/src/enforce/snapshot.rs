@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
-use keystile_core::api::{Access, ClientAddresses, KeyLocation, UnknownOperations, UpgradeProtocol, open_table};
+use keystile_core::api::{
+    Access, ClientAddresses, KeyLocation, PublishableOperation, UnknownOperations, UpgradeProtocol, open_table,
+};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ApiId, OrganizationId, ProjectId};
 use keystile_core::key::Environment;
@@ -110,6 +112,8 @@ pub struct ApiView {
     pub access: Access,
     /// Operations that need none all the same.
     pub open: OperationTable,
+    /// Operations that publishable keys may call.
+    pub publishable_operations: Vec<PublishableOperation>,
     /// How often those without a key may call.
     pub anonymous: AnonymousLimits,
     /// Those who did.
@@ -183,6 +187,7 @@ impl ApiView {
             active: api.active,
             access: settings.access,
             open: open_table(&settings.open_operations).expect("checked when it was read"),
+            publishable_operations: settings.publishable_operations.clone(),
             anonymous: AnonymousLimits::new(settings.anonymous_rate_limits.clone()),
             strangers: alive.strangers,
             unknown_operations: settings.unknown_operations,

@@ -296,7 +296,9 @@ impl Worker {
             (Access::Key, None) if api.open.find(method, path).is_none() => return Err(Code::KeyMissing.into()),
             (Access::Key, None) | (Access::Open, _) => admit_stranger(&api, client, &facts)?,
         };
-        if let Some(key) = verdict.as_ref().and_then(|verdict| verdict.key.as_ref()) {
+        let presented = verdict.as_ref().and_then(|verdict| verdict.key.as_ref());
+        self.exposures.heed(presented);
+        if let Some(key) = presented {
             pending.key(key);
         }
         if let Some(verdict) = &verdict {

@@ -13,6 +13,7 @@ use super::extract::RequestHash;
 use super::problem::{conflict, elsewhere, internal, not_found};
 use crate::enforce::change::NotMade;
 use crate::enforce::feed::Feed;
+use crate::exposure::Exposures;
 use crate::problem::Problem;
 use crate::telemetry::metrics::{Calls, Registry};
 use crate::telemetry::pulse::Pulse;
@@ -38,6 +39,8 @@ pub struct App {
     pub pulse: Arc<Pulse>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Where canaries are reported that somebody uses.
+    pub exposures: Exposures,
     /// How long a deleted key can be brought back.
     pub undelete: Duration,
     /// Gives randomness.

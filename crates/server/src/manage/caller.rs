@@ -141,6 +141,7 @@ impl<R: Right> FromRequestParts<App> for Caller<R> {
         let source = RequestSource { headers: &parts.headers, client: address, countries: &engine.countries };
         let facts = Facts { client: address, source: Some(&source), needs: Some(&needs), ..Facts::at(app.clock.now()) };
         let verdict = engine.check(text, Door::Management, &facts);
+        app.exposures.heed(verdict.key.as_ref());
         let key = match (verdict.code, verdict.key) {
             (Code::Allowed, Some(key)) => key,
             (Code::PermissionMissing, _) => {

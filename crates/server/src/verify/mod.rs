@@ -164,6 +164,7 @@ fn judge(
     if let Some(client) = facts.client {
         pending.asked_for(client);
     }
+    worker.exposures.heed(verdict.key.as_ref());
     if let Some(key) = &verdict.key {
         pending.key(key);
     }
@@ -181,7 +182,9 @@ fn may_ask(worker: &Worker, address: IpAddr, headers: &HeaderMap, facts: Facts<'
     let needs = PermissionQuery::Has(PERMISSION.to_owned());
     let source = RequestSource { headers, client: Some(address), countries: &worker.engine.countries };
     let facts = Facts { client: Some(address), source: Some(&source), needs: Some(&needs), ..facts };
-    match worker.engine.check(key, Door::Management, &facts).code {
+    let verdict = worker.engine.check(key, Door::Management, &facts);
+    worker.exposures.heed(verdict.key.as_ref());
+    match verdict.code {
         Code::Allowed => Ok(()),
         code => Err(Problem::of(code)),
     }

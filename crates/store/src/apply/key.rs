@@ -108,7 +108,7 @@ pub(super) async fn change_state(
     Ok(Done::changed(action, id, [&before, &after], Subject::Keys(before.number, before.number)))
 }
 
-pub(super) async fn expose(work: Work<'_>, id: KeyId) -> Result<Done, ApplyError> {
+pub(super) async fn expose(work: Work<'_>, id: KeyId, action: &'static str) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     if before.exposed_at.is_some() {
         return Err(ApplyError::Exists("this key is known to be exposed"));
@@ -121,7 +121,7 @@ pub(super) async fn expose(work: Work<'_>, id: KeyId) -> Result<Done, ApplyError
         .execute(&mut *work.db)
         .await?;
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
-    Ok(Done::changed("key.expose", id, [&before, &after], Subject::Keys(before.number, before.number)))
+    Ok(Done::changed(format!("key.{action}"), id, [&before, &after], Subject::Keys(before.number, before.number)))
 }
 
 pub(super) async fn delete(work: Work<'_>, id: KeyId) -> Result<Done, ApplyError> {

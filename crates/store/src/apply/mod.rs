@@ -154,7 +154,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::CompromiseKey { id, was, replacement, reason } => {
             compromise::compromise(work, id, was, replacement.as_ref(), &reason).await
         }
-        Change::KeyExposed { id } => key::expose(work, id).await,
+        Change::KeyExposed { id, action } => key::expose(work, id, action).await,
         Change::RotateKey { id, was, fresh, former_ends_at, expires_at } => {
             version::rotate(work, id, was, &fresh, former_ends_at, expires_at).await
         }

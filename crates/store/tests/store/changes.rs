@@ -407,13 +407,16 @@ async fn k12_that_a_key_is_exposed_is_noted_once() {
         let id = world.mine.key;
         let before = world.my_key(id).await;
         assert_eq!(before.exposed_at, None);
-        let applied = world.apply(Change::KeyExposed { id }).await.unwrap();
+        let applied = world.apply(Change::KeyExposed { id, action: "expose" }).await.unwrap();
         let after = world.my_key(id).await;
         assert_eq!((after.exposed_at, after.revision, after.state), (Some(NOW), applied.revision, KeyState::Active));
-        assert!(matches!(world.apply(Change::KeyExposed { id }).await, Err(ApplyError::Exists(_))));
+        assert!(matches!(world.apply(Change::KeyExposed { id, action: "expose" }).await, Err(ApplyError::Exists(_))));
         let entry = &world.catalog.audit(world.mine.id, None, 1).await.unwrap()[0];
         assert_eq!(entry.action, "key.expose");
-        assert!(matches!(world.apply(Change::KeyExposed { id: world.theirs.key }).await, Err(ApplyError::NotFound(_))));
+        assert!(matches!(
+            world.apply(Change::KeyExposed { id: world.theirs.key, action: "expose" }).await,
+            Err(ApplyError::NotFound(_))
+        ));
     })
     .await;
 }

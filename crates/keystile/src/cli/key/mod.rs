@@ -31,7 +31,7 @@ pub enum Verb {
         #[arg(long, value_parser = ["active", "disabled", "revoked"])]
         state: Option<String>,
         /// Only those of this kind.
-        #[arg(long, value_name = "secret|management")]
+        #[arg(long, value_name = "secret|publishable|management|canary")]
         kind: Option<KeyKind>,
         /// Those that were deleted and can be brought back.
         #[arg(long)]
@@ -100,8 +100,9 @@ pub struct Create {
     /// What people call it.
     #[arg(long)]
     name: String,
-    /// `secret` calls APIs, `management` calls the management API.
-    #[arg(long, value_name = "secret|management")]
+    /// `secret` calls APIs, `publishable` calls what APIs open to pages and apps, `management` calls the management API,
+    /// `canary` calls nothing: of whoever uses it you are told.
+    #[arg(long, value_name = "secret|publishable|management|canary")]
     kind: Option<KeyKind>,
     /// What its text begins with.
     #[arg(long)]

@@ -21,6 +21,7 @@ mod form;
 mod holder;
 mod import;
 mod keys;
+mod kinds;
 mod manage;
 mod process;
 mod ready;

@@ -224,9 +224,8 @@ impl Keys {
 
     /// The place of the key with this id. Looks at every record.
     pub fn place_of_id(&self, id: KeyId) -> Option<u32> {
-        (0..self.len()).find(|place| {
-            self.records.get(*place).is_some_and(|record| record.id() == id && record.read().is_some())
-        })
+        (0..self.len())
+            .find(|place| self.records.get(*place).is_some_and(|record| record.id() == id && record.read().is_some()))
     }
 
     /// The place of the key with this id, if the text of this digest is one of its own.

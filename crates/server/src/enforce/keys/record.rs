@@ -73,6 +73,8 @@ pub(in crate::enforce) fn flags(entry: &KeyEntry) -> u32 {
     let kind = match entry.kind {
         KeyKind::Secret => 0,
         KeyKind::Management => 1,
+        KeyKind::Publishable => 2,
+        KeyKind::Canary => 3,
     };
     let environment = match entry.environment {
         Environment::Live => 0,
@@ -92,7 +94,8 @@ pub(in crate::enforce) fn of_flags(flags: u32) -> Option<(Standing, KeyKind, Env
     let kind = match flags >> KIND_SHIFT & KIND_BITS {
         0 => KeyKind::Secret,
         1 => KeyKind::Management,
-        _ => return None,
+        2 => KeyKind::Publishable,
+        _ => KeyKind::Canary,
     };
     Some((standing, kind, if flags & TEST_BIT == 0 { Environment::Live } else { Environment::Test }))
 }

@@ -47,6 +47,9 @@ pub(super) struct ApiInput {
     /// Operations that need no key all the same, such as `GET /pets/{id}`; the path is below the prefix if that is taken
     /// off.
     open_operations: Option<Vec<String>>,
+    /// Operations that publishable keys may call, such as `GET /pets/{id}` or `GET /catalog/**`; the path is below the prefix
+    /// if that is taken off.
+    publishable_operations: Option<Vec<String>>,
     /// How often one address may call without a key; without limits as often as it likes.
     anonymous_rate_limits: Option<Vec<RateLimitShape>>,
     /// `pass`, or `refuse` calls that the API's document does not have.

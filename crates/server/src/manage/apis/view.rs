@@ -1,8 +1,8 @@
 //! An API as it is shown.
 
 use keystile_core::api::{
-    Access, ClientAddresses, HealthCheck, Host, KeyLocation, OpenOperation, OperationPermissions, PathPrefix, Target,
-    UnknownOperations, UnusedKeys, UpgradeProtocol, UpstreamProtocol, UpstreamUrl,
+    Access, ClientAddresses, HealthCheck, Host, KeyLocation, OpenOperation, OperationPermissions, PathPrefix,
+    PublishableOperation, Target, UnknownOperations, UnusedKeys, UpgradeProtocol, UpstreamProtocol, UpstreamUrl,
 };
 use keystile_core::cors::Cors;
 use keystile_core::id::ApiId;
@@ -61,6 +61,9 @@ pub(in crate::manage) struct ApiView {
     /// Operations that need no key.
     #[schema(value_type = Vec<String>)]
     open_operations: Vec<OpenOperation>,
+    /// Operations that publishable keys may call.
+    #[schema(value_type = Vec<String>)]
+    publishable_operations: Vec<PublishableOperation>,
     /// How often one address may call without a key.
     #[schema(value_type = Vec<RateLimitShape>)]
     anonymous_rate_limits: Vec<LimitRule>,
@@ -180,6 +183,7 @@ impl From<Api> for ApiView {
             strip_prefix: settings.strip_prefix,
             access: settings.access,
             open_operations: settings.open_operations,
+            publishable_operations: settings.publishable_operations,
             anonymous_rate_limits: settings.anonymous_rate_limits,
             unknown_operations: settings.unknown_operations,
             operation_permissions: settings.operation_permissions,

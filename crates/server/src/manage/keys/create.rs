@@ -35,7 +35,8 @@ pub(super) struct KeyCreate {
     project_id: ProjectId,
     /// Its name.
     name: String,
-    /// `secret` (if nothing is said) or `management`.
+    /// `secret` (if nothing is said), `publishable` (for pages and apps; needs `restrictions.origins` or `referrers`),
+    /// `management`, or `canary` (nobody honest uses it; whoever does is told of).
     #[schema(value_type = Option<String>)]
     kind: Option<KeyKind>,
     /// What it may do, such as `pets.read` or `pets.*`.
@@ -80,6 +81,8 @@ pub(super) async fn create(
     let end = End { at: wanted.expires_at, in_days: wanted.expires_in_days };
     let expires_at = match end.checked(&rules, kind, now)? {
         Some(end) => end,
+        // It waits for whoever finds it.
+        None if kind == KeyKind::Canary => None,
         None => {
             let usual = end_in_days(rules.days, now)?;
             // One that may do what another may ends with it, unless something else is said.

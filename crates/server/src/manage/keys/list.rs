@@ -30,7 +30,7 @@ pub(super) struct Asked {
     /// Only `active`, `disabled` or `revoked` ones.
     #[param(value_type = Option<String>)]
     state: Option<Standing>,
-    /// Only `secret` or `management` ones.
+    /// Only `secret`, `publishable`, `management` or `canary` ones.
     #[param(value_type = Option<String>)]
     kind: Option<KeyKind>,
     /// Only those of exactly this name.

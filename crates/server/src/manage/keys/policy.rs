@@ -133,8 +133,9 @@ pub(super) fn checked(
     expires_at: Option<Timestamp>,
 ) -> Result<Policy, Problem> {
     let policy = policy.checked().map_err(|error| invalid(format!("{error}.")))?;
+    kind.checked(&policy.restrictions).map_err(|error| invalid(format!("{error}.")))?;
     match kind {
-        KeyKind::Secret => Ok(policy),
+        KeyKind::Secret | KeyKind::Publishable | KeyKind::Canary => Ok(policy),
         KeyKind::Management => match asker.may_hand_down(&policy, expires_at) {
             Ok(()) => Ok(policy),
             Err(why) => Err(Problem::of(keystile_core::Code::PermissionMissing)

@@ -87,7 +87,7 @@ pub(super) fn renewed_end(asker: &Asker, key: &Key, rules: &KeyRules, now: Times
     match key.kind {
         // One that may do what another may ends with it.
         KeyKind::Management => earlier(renewed(key, now), asker.expires_at),
-        KeyKind::Secret => rules.bounded(renewed(key, now), now),
+        KeyKind::Secret | KeyKind::Publishable | KeyKind::Canary => rules.bounded(renewed(key, now), now),
     }
 }
 

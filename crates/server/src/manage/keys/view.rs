@@ -24,7 +24,8 @@ pub(in crate::manage) struct KeyView {
     project_id: ProjectId,
     /// Its name.
     name: String,
-    /// `secret` (calls APIs) or `management` (calls this API).
+    /// `secret` (calls APIs), `publishable` (calls what is open to it), `management` (calls this API) or `canary` (calls
+    /// nothing).
     #[schema(value_type = String, example = "secret")]
     kind: KeyKind,
     /// `live` or `test`, as its project.
@@ -40,7 +41,8 @@ pub(in crate::manage) struct KeyView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     state_since: Option<Timestamp>,
-    /// Since when it is exposed: it was sent in an address, or in clear where TLS is required. Replace it.
+    /// Since when it is exposed: it was sent in an address, or in clear where TLS is required. Replace it. Of a canary: since
+    /// when somebody uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     exposed_at: Option<Timestamp>,
