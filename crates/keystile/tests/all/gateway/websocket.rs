@@ -303,15 +303,19 @@ fn g19_a_rule_about_types_ends_the_sockets_that_it_forbids() {
 #[test]
 fn k18_a_socket_of_a_page_lasts_as_long_as_its_page_may_use_the_key() {
     let stage = Stage::with(json!({}), json!({ "restrictions": { "origins": ["https://app.example.com"] } }));
-    stage.upstream.script([Step::Send(GRANTS.to_vec()), Step::UntilClosed]);
+    // Long enough to be looked at meanwhile.
+    let later = [Step::Pause(Duration::from_millis(2_500)), Step::Send(b"later".to_vec()), Step::UntilClosed];
+    stage.upstream.script([&[Step::Send(GRANTS.to_vec())][..], &later].concat());
     let asks = |origin| stage.request("GET /open", &[&ASKS[..], &[("Origin", origin)]].concat(), b"");
     stage.is_refused(&asks("https://evil.test"), 403, "origin_forbidden");
     let mut client = stage.client();
     client.write(asks("https://app.example.com")).expect("it is taken");
     assert_eq!(client.answer().expect("there is an answer").status, 101);
-    // It was looked at meanwhile, and went on.
-    std::thread::sleep(Duration::from_millis(2_500));
-    client.write(b"still here").expect("it is open");
+    let mut stream = client.stream();
+    stream.set_read_timeout(Some(PATIENCE)).expect("it can be set");
+    let mut got = [0; 5];
+    stream.read_exact(&mut got).expect("it goes on");
+    assert_eq!(&got, b"later");
     let others = json!({ "restrictions": { "origins": ["https://other.example.com"] } });
     assert_eq!(stage.manage.patch(&format!("/v1/keys/{}", stage.key_id), &others).0, 200);
     assert!(client.until_closed().is_some(), "it ends with the right to it");

@@ -100,7 +100,8 @@ impl Route {
             Some("unknown_operations") => "usage",
             _ => self.template.split('/').nth(2).expect("routes begin with /v1/…"),
         };
-        format!("{noun}.{}", if self.method == "GET" { "read" } else { "write" })
+        let looks = self.method == "GET" || self.template.ends_with("/explain");
+        format!("{noun}.{}", if looks { "read" } else { "write" })
     }
 
     /// Whether the document says that it takes JSON.
