@@ -19,6 +19,7 @@ pub mod id;
 pub mod key;
 pub mod limit;
 pub mod media;
+pub mod metadata;
 pub mod method;
 pub mod operation;
 pub mod permission;
