@@ -30,8 +30,8 @@ pub(crate) const CATALOG: Steps = Steps {
 };
 /// Those of the ledger.
 pub(crate) const USAGE: Steps = Steps {
-    sqlite: &[include_str!("sqlite/schema/usage_1.sql")],
-    postgres: &[include_str!("postgres/schema/usage_1.sql")],
+    sqlite: &[include_str!("sqlite/schema/usage_1.sql"), include_str!("sqlite/schema/usage_2.sql")],
+    postgres: &[include_str!("postgres/schema/usage_1.sql"), include_str!("postgres/schema/usage_2.sql")],
 };
 
 impl Steps {

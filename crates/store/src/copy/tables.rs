@@ -208,4 +208,16 @@ pub(super) const USAGE: &[Table] = &[
     counts("usage_minute"),
     counts("usage_hour"),
     counts("usage_day"),
+    Table {
+        name: "use_by_day",
+        keys: 3,
+        numbered: false,
+        columns: &[("project", Number), ("api", Number), ("start", Number), ("calls", Number), ("last", Number)],
+    },
+    Table {
+        name: "last_use",
+        keys: 2,
+        numbered: false,
+        columns: &[("key", Number), ("api", Number), ("last", Number)],
+    },
 ];

@@ -3,7 +3,7 @@
 
 use keystile_core::usage::{Bucket, Dimensions, Rows, UsageEvent, fold};
 
-use super::{Ledger, codec};
+use super::{Ledger, codec, last_use};
 use crate::StoreError;
 use crate::db::{Columns, Connection, sql};
 
@@ -69,6 +69,7 @@ impl Ledger {
             }
         }
         let minutes = fold(Bucket::Minute, &events);
+        last_use::add(db, &minutes).await?;
         let hours = coarser(Bucket::Hour, &minutes);
         let days = coarser(Bucket::Day, &hours);
         for (bucket, rows) in [(Bucket::Minute, minutes), (Bucket::Hour, hours), (Bucket::Day, days)] {

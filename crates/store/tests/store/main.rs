@@ -17,6 +17,7 @@ mod feed;
 mod files;
 mod idempotency;
 mod import;
+mod last_use;
 mod ledger;
 mod moving;
 mod secrets;
