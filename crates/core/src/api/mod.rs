@@ -12,6 +12,7 @@ use crate::limit::LimitRule;
 use crate::media::MediaTypes;
 use crate::target::CanonicalTarget;
 
+mod environments;
 mod key_location;
 mod open;
 mod route;
@@ -20,6 +21,7 @@ mod target;
 mod upgrade;
 mod upstream;
 
+pub use environments::{Approval, Environments};
 pub use key_location::KeyLocation;
 pub use open::{OpenOperation, OperationPermissions, UnknownOperations, open_table};
 pub use route::{Host, PathPrefix};
@@ -139,6 +141,12 @@ pub struct ApiSettings {
     /// Whether calls need a key.
     #[serde(default)]
     pub access: Access,
+    /// The environments whose keys it takes.
+    #[serde(default, skip_serializing_if = "Environments::is_default")]
+    pub environments: Environments,
+    /// What becomes of requests for access.
+    #[serde(default)]
+    pub approval: Approval,
     /// Operations that need no key, where others do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_operations: Vec<OpenOperation>,
@@ -242,6 +250,8 @@ impl ApiSettings {
             path_prefix: PathPrefix::default(),
             strip_prefix: false,
             access: Access::Key,
+            environments: Environments::BOTH,
+            approval: Approval::default(),
             open_operations: Vec::new(),
             anonymous_rate_limits: Vec::new(),
             unknown_operations: UnknownOperations::default(),

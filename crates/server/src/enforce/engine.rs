@@ -7,6 +7,7 @@ use keystile_core::Code;
 use keystile_core::decide::{self, Readings, Step, Target, Weights, admit, reading, settle};
 use keystile_core::facts::Facts;
 use keystile_core::key::{Pepper, Presented};
+use keystile_core::permission::Rights;
 
 use super::counters::Counters;
 use super::keys::KeyEntry;
@@ -34,6 +35,15 @@ pub struct Recognised {
     pub project: Arc<ProjectView>,
     /// Its policy.
     pub policy: Arc<PolicyView>,
+}
+
+impl Recognised {
+    /// What the key may do at an API: its own permissions, as far as its project was granted them there; without an API,
+    /// its own.
+    pub fn rights(&self, api: Option<&ApiView>) -> Rights<'_> {
+        let link = api.and_then(|api| self.project.activation(api.number));
+        Rights::new(&self.policy.policy.permissions, link.and_then(|link| link.permissions))
+    }
 }
 
 /// The answer for one call.
@@ -194,15 +204,18 @@ fn decide_key(key: &Recognised) -> decide::Key<'_> {
         expires_at: key.entry.expires_at,
         kind: key.entry.kind,
         organization: key.project.organization,
+        environment: key.entry.environment,
+        suspended: key.project.suspended,
         policy: &key.policy.policy,
     }
 }
 
-fn target<'a>(door: Door<'a>, key: &Recognised, facts: &Facts<'_>) -> Target<'a> {
+fn target<'a>(door: Door<'a>, key: &'a Recognised, facts: &Facts<'_>) -> Target<'a> {
     match door {
         Door::Api(api) => Target::Api {
             organization: api.organization,
             active: api.active,
+            environments: api.environments,
             activation: key.project.activation(api.number),
             request_types: api.request_types.as_ref(),
             needs: facts.method.zip(facts.path).and_then(|(method, path)| api.operations.needs(method, path)),
@@ -225,6 +238,7 @@ mod tests {
     use keystile_core::policy::Policy;
     use keystile_core::time::{Moment, Ticks, Timestamp};
     use keystile_store::StoreFault;
+    use keystile_store::records::FeedActivation;
     use sha2::{Digest, Sha256};
 
     use super::*;
@@ -251,7 +265,8 @@ mod tests {
             environment: Environment::Live,
             id_header: HeaderValue::from_static("prj"),
             name_header: HeaderValue::from_static("p"),
-            activations: vec![(1, ActivationState::Approved)],
+            suspended: false,
+            activations: vec![FeedActivation { api: 1, state: ActivationState::Approved, granted: None }],
         };
         snapshot.projects.set(1, Some(Arc::new(project)));
         snapshot.policies.set(1, Some(Arc::new(PolicyView::new(Policy::default()))));

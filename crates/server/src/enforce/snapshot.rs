@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
-use keystile_core::api::{Access, KeyLocation, UnknownOperations, UpgradeProtocol, open_table};
-use keystile_core::decide::ActivationState;
+use keystile_core::api::{Access, Environments, KeyLocation, UnknownOperations, UpgradeProtocol, open_table};
+use keystile_core::decide::Activation;
 use keystile_core::id::{ApiId, OrganizationId, ProjectId};
 use keystile_core::key::Environment;
 use keystile_core::media::MediaTypes;
 use keystile_core::operation::OperationTable;
 use keystile_core::policy::Policy;
-use keystile_store::records::Api;
+use keystile_store::records::{Api, FeedActivation};
 
 use super::arena::Views;
 use super::header_limits::HeaderLimits;
@@ -36,18 +36,21 @@ pub struct ProjectView {
     pub organization: OrganizationId,
     /// Where it and its keys live.
     pub environment: Environment,
+    /// Whether its keys are refused for now.
+    pub suspended: bool,
     /// Its id as the upstream gets it.
     pub id_header: HeaderValue,
     /// Its name as the upstream gets it.
     pub name_header: HeaderValue,
-    /// The APIs it has to do with, by number.
-    pub activations: Vec<(u32, ActivationState)>,
+    /// The APIs it has to do with.
+    pub activations: Vec<FeedActivation>,
 }
 
 impl ProjectView {
     /// The project's link to an API.
-    pub fn activation(&self, api: u32) -> Option<ActivationState> {
-        self.activations.iter().find(|(index, _)| *index == api).map(|(_, state)| *state)
+    pub fn activation(&self, api: u32) -> Option<Activation<'_>> {
+        let link = self.activations.iter().find(|link| link.api == api)?;
+        Some(Activation { state: link.state, permissions: link.granted.as_deref() })
     }
 }
 
@@ -108,6 +111,8 @@ pub struct ApiView {
     pub active: bool,
     /// Whether calls need a key.
     pub access: Access,
+    /// The environments whose keys it takes.
+    pub environments: Environments,
     /// Operations that need none all the same.
     pub open: OperationTable,
     /// How often those without a key may call.
@@ -180,6 +185,7 @@ impl ApiView {
             owner: api.organization_number,
             active: api.active,
             access: settings.access,
+            environments: settings.environments,
             open: open_table(&settings.open_operations).expect("checked when it was read"),
             anonymous: AnonymousLimits::new(settings.anonymous_rate_limits.clone()),
             strangers: alive.strangers,

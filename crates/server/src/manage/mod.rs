@@ -17,6 +17,7 @@ mod list;
 mod page;
 mod problem;
 mod projects;
+mod reason;
 mod usage;
 
 use axum::Router;

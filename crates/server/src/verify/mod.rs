@@ -188,7 +188,7 @@ fn judge(
     }
     let trace: Option<Vec<(Step, Code)>> =
         question.explain.unwrap_or(false).then(|| worker.engine.explain(&question.key, door, &facts, &verdict));
-    let body = answer::write(&verdict, [needs, of_operation], trace.as_deref(), id);
+    let body = answer::write(&verdict, api, [needs, of_operation], trace.as_deref(), id);
     pending.sent(body.len() as u64);
     pending.finish(verdict.code, 200);
     Ok(body)

@@ -15,7 +15,7 @@ use crate::{ApplyError, Subject};
 const NO_SUCH: ApplyError = ApplyError::NotFound("key");
 
 pub(super) async fn create(
-    work: Work<'_>,
+    mut work: Work<'_>,
     project: ProjectId,
     key: &NewKey,
     policy: &Policy,
@@ -46,6 +46,7 @@ pub(super) async fn create(
     .await
     .map_err(or_exists("this key is known here already"))?;
     let number = number_of(&number)?;
+    super::capacity::refuse_too_many(&mut work, &project).await?;
     let made = find(work.db, work.tenant.id, key.id).await?.ok_or(NO_SUCH)?;
     Ok(Done::made("key.create", key.id, &made, Subject::Keys(number, number)))
 }

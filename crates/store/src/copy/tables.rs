@@ -70,6 +70,11 @@ pub(super) const CATALOG: &[Table] = &[
             ("updated_at", Number),
             ("revision", Number),
             ("deleted_at", Number),
+            ("suspended_at", Number),
+            ("suspended_reason", Text),
+            ("max_keys", Number),
+            ("labels", Text),
+            ("metadata", Text),
         ],
     },
     Table {
@@ -87,6 +92,11 @@ pub(super) const CATALOG: &[Table] = &[
             ("updated_at", Number),
             ("revision", Number),
             ("deleted_at", Number),
+            ("wanted", Text),
+            ("note", Text),
+            ("granted", Text),
+            ("judged_by", Text),
+            ("judged_at", Number),
         ],
     },
     Table {

@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use keystile_store::records::{KeyFilter, Page};
+use keystile_store::records::{ActivationFilter, KeyFilter, Page};
 use keystile_store::{OpenError, RootKeyError, Store, Use};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
@@ -195,7 +195,7 @@ async fn data_of_a_newer_version_is_left_alone() {
         sqlx::Connection::close(db).await.unwrap();
         let before = contents(&folder);
         let refused = try_open(folder.path()).await;
-        let known_steps = if file == "catalog.db" { 3 } else { 2 };
+        let known_steps = if file == "catalog.db" { 4 } else { 2 };
         assert!(
             matches!(refused, Err(OpenError::Newer { found: 1_000, known, .. }) if known == known_steps),
             "{refused:?}"
@@ -247,8 +247,16 @@ async fn a_file_that_is_no_database_is_refused() {
 async fn data_of_an_older_version_is_brought_up_to_date() {
     let folder = closed().await;
     let mut db = raw(&folder, "catalog.db").await;
-    let undo = "ALTER TABLE keys DROP COLUMN exposed_at; DROP TABLE api_secrets; PRAGMA user_version = 1";
-    sqlx::raw_sql(undo).execute(&mut db).await.unwrap();
+    let mut undo = "ALTER TABLE keys DROP COLUMN exposed_at; DROP TABLE api_secrets; PRAGMA user_version = 1; \
+                    DROP INDEX activations_ever;"
+        .to_owned();
+    for (table, columns) in [
+        ("activations", &["wanted", "note", "granted", "judged_by", "judged_at"]),
+        ("projects", &["suspended_at", "suspended_reason", "max_keys", "labels", "metadata"]),
+    ] {
+        undo.extend(columns.map(|column| format!("ALTER TABLE {table} DROP COLUMN {column};")));
+    }
+    sqlx::raw_sql(sqlx::AssertSqlSafe(undo)).execute(&mut db).await.unwrap();
     sqlx::Connection::close(db).await.unwrap();
     let mut db = raw(&folder, "usage.db").await;
     let hour = NOW.floor_secs(3_600).as_micros();
@@ -263,6 +271,10 @@ async fn data_of_an_older_version_is_brought_up_to_date() {
     let page = Page { before: None, limit: 10 };
     let organization = store.catalog.organizations().await.unwrap()[0].id;
     store.catalog.keys(organization, KeyFilter::default(), page).await.unwrap();
+    let link = &store.catalog.activations(organization, ActivationFilter::default(), page).await.unwrap()[0];
+    assert_eq!((&link.granted, &link.judged), (&None, &None), "what was granted bounds nothing, as before");
+    let project = store.catalog.project(organization, link.project).await.unwrap().unwrap();
+    assert!(project.suspension.is_none() && project.labels.is_empty() && project.metadata.is_empty());
     // What was counted before is in the overview as well.
     let last = NOW.floor_secs(3_600);
     let uses = store.ledger.uses(&[2], &[4], NOW).await.unwrap();

@@ -10,7 +10,9 @@
     reason = "all of this is tests; the helper process answers on stdout"
 )]
 
+mod activations;
 mod audit;
+mod capacity;
 mod changes;
 mod crash;
 mod feed;
