@@ -296,6 +296,48 @@ pub struct FeedActivation {
     pub granted: Option<Vec<Permission>>,
 }
 
+/// A line of the overview of access: a project and an API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The link of the two.
+    pub activation: ActivationId,
+    /// Its number.
+    pub number: u32,
+    /// The project.
+    pub project: AccessSide<ProjectId>,
+    /// Where it and its keys live.
+    pub environment: Environment,
+    /// Whether the project as a whole is suspended.
+    pub is_suspended: bool,
+    /// The API.
+    pub api: AccessSide<ApiId>,
+    /// How far the link has come.
+    pub state: ActivationState,
+    /// Since when: when it was last judged, or asked for.
+    pub since: Timestamp,
+    /// Who judged last; `None` if nobody did, or before that was kept.
+    pub judged_by: Option<String>,
+    /// What was granted; `None` bounds nothing.
+    pub granted: Option<Vec<Permission>>,
+    /// Keys of the project that could call now.
+    pub active_keys: u64,
+}
+
+/// One side of a line of the overview.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessSide<I> {
+    /// Its id.
+    pub id: I,
+    /// Its number.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The name of that organization.
+    pub organization_name: String,
+}
+
 /// How many keys there may be that are not revoked; `None` for any number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeyLimits {

@@ -7,6 +7,7 @@
 //!
 //! Not here: the page and health answers (`page`), decisions, SQL.
 
+mod access;
 mod activations;
 mod apis;
 mod app;
@@ -120,6 +121,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(apis::routes())
         .merge(projects::routes())
         .merge(activations::routes())
+        .merge(access::routes())
         .merge(keys::routes())
         .merge(usage::routes())
 }

@@ -1,6 +1,7 @@
 //! Reading the catalogue, one room a noun. Deleted rows are hidden, and every read says for which organization it is:
 //! rows of another one are answered like rows that do not exist.
 
+mod access;
 pub(crate) mod activations;
 pub(crate) mod apis;
 mod audit;

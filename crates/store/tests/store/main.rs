@@ -10,6 +10,7 @@
     reason = "all of this is tests; the helper process answers on stdout"
 )]
 
+mod access;
 mod activations;
 mod audit;
 mod capacity;

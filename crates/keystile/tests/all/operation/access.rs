@@ -1,5 +1,5 @@
 //! Who may call what: activations and projects in every state, environments, what was granted, how many keys there may
-//! be (K4, K5, K12, K13, K43).
+//! be, and the overview of all that (K4, K5, K12, K13, K32, K43).
 
 use keystile_testkit::Installation;
 use serde_json::{Value, json};
@@ -262,8 +262,57 @@ fn a_server_bounds_the_keys_of_all_its_projects() {
 }
 
 #[test]
-fn access_is_asked_for_and_granted_from_the_command_line() {
+fn the_overview_says_who_may_call_what_since_when_and_when_they_last_did() {
     let world = shared();
+    let manage = world.manage();
+    let caller = world.caller(&json!({}));
+    let line = |query: &str| {
+        let (status, list) = manage.get(&format!("/v1/access?{query}"));
+        assert_eq!(status, 200, "{list}");
+        list["items"].as_array().unwrap().clone()
+    };
+    let own = format!("project_id={}", caller.project);
+    let before = line(&own);
+    assert_eq!((before.len(), &before[0]["last_used_at"], &before[0]["calls_30_days"]), (1, &Value::Null, &json!(0)));
+    for _ in 0..3 {
+        assert_eq!(world.call(&caller.key, "GET", &caller.path).status, 200);
+    }
+    world.key(&caller.project, &json!({}));
+    let (revoked, _) = world.key(&caller.project, &json!({}));
+    act(world, &format!("/v1/keys/{revoked}/revoke"), &json!({}));
+    let (_, project) = manage.get(&format!("/v1/projects/{}", caller.project));
+    let (_, api) = manage.get(&format!("/v1/apis/{}", caller.api));
+    let (_, link) = manage.get(&format!("/v1/activations/{}", caller.activation));
+    let lines = line(&own);
+    let last = moment(lines[0]["last_used_at"].as_str().unwrap());
+    let expected = json!({
+        "id": caller.activation, "project_id": caller.project, "project_name": project["name"],
+        "project_organization_id": project["organization_id"],
+        "project_organization_name": lines[0]["project_organization_name"],
+        "environment": "live", "project_suspended": false, "api_id": caller.api, "api_name": api["name"],
+        "api_organization_id": project["organization_id"], "state": "approved", "since": link["judged_at"],
+        "judged_by": link["judged_by"], "granted_permissions": null, "active_keys": 2,
+        "last_used_at": lines[0]["last_used_at"], "calls_30_days": 3,
+    });
+    assert_eq!(lines, [expected]);
+    let now = moment(link["judged_at"].as_str().unwrap());
+    assert!((last.as_secs() - now.as_secs()).abs() <= 120, "{last} {now}");
+    assert_eq!(last.as_secs() % 60, 0, "{last}");
+    // Refused calls are uses too.
+    act(world, &format!("/v1/activations/{}/suspend", caller.activation), &json!({}));
+    world.call(&caller.key, "GET", &caller.path);
+    let suspended = line(&format!("api_id={}&state=suspended", caller.api));
+    assert_eq!((suspended.len(), &suspended[0]["calls_30_days"]), (1, &json!(4)));
+    assert_eq!(line(&format!("api_id={}&state=approved", caller.api)).len(), 0);
+    for wrong in ["state=open", "project=x", "limit=0", "project_id=api_1"] {
+        assert_eq!(manage.get(&format!("/v1/access?{wrong}")).0, 400, "{wrong}");
+    }
+}
+
+#[test]
+fn access_is_asked_for_granted_and_looked_over_from_the_command_line() {
+    let world = shared();
+    let manage = world.manage();
     let shell = |args: &[&str]| {
         let mut command = keystile(args);
         command.env("KEYSTILE_URL", world.admin_url()).env("KEYSTILE_MANAGEMENT_KEY", world.management_key());
@@ -308,7 +357,18 @@ fn access_is_asked_for_and_granted_from_the_command_line() {
     assert!(card.contains("For the shop") && card.contains("requested permissions  pets.read"), "{card}");
     told(&["activation", "approve", &link, "--reason", "fine"]);
     world.key(&id(&project), &json!({}));
+    let table = shell(&["access", "--project", &name, "--state", "approved"]);
+    let columns =
+        ["PROJECT", "ENVIRONMENT", "API", "STATE", "SINCE", "BY", "PERMISSIONS", "KEYS", "LAST USED", "CALLS, 30 DAYS"];
+    let (titles, row) = table.split_once('\n').unwrap();
+    assert!(columns.iter().all(|column| titles.contains(column)), "{titles}");
+    let (_, kept) = manage.get(&format!("/v1/activations/{link}"));
+    for word in [&*name, "test", "approved", "pets.read", "never", kept["judged_by"].as_str().unwrap()] {
+        assert!(row.contains(word), "{word} in {table}");
+    }
+    assert_eq!(shell(&["access", "--api", &api, "--quiet"]), format!("{link}\n"));
     assert_eq!(told(&["project", "suspend", &name, "--reason", "not paid"])["state"], "suspended");
+    assert!(shell(&["access", "--project", &name]).contains("approved; project suspended"));
     assert_eq!(told(&["project", "resume", &name])["state"], "active");
     assert_eq!(told(&["project", "update", &name, "--no-labels", "--max-keys", "0"])["max_keys"], Value::Null);
 }
