@@ -24,7 +24,8 @@ impl Catalog {
              p.name AS project_name, p.environment AS environment, p.suspended_at AS suspended_at, \
              po.id AS project_owner, po.name AS project_owner_name, a.id AS api_id, a.number AS api, a.name AS api_name, \
              ao.id AS api_owner, ao.name AS api_owner_name, v.state AS state, v.granted AS granted, \
-             v.judged_by AS judged_by, coalesce(v.judged_at, v.updated_at) AS since FROM activations v \
+             v.judged_by AS judged_by, CASE WHEN v.judged_at IS NULL OR v.state = 'requested' THEN v.updated_at \
+             ELSE v.judged_at END AS since FROM activations v \
              JOIN projects p ON p.number = v.project JOIN organizations po ON po.number = p.organization \
              JOIN apis a ON a.number = v.api JOIN organizations ao ON ao.number = a.organization \
              WHERE v.deleted_at IS NULL AND (po.id = ",

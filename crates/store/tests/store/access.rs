@@ -4,8 +4,8 @@ use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState};
 use keystile_core::policy::Policy;
-use keystile_store::Change;
 use keystile_store::records::{Access, ActivationFilter, NewKey, Page, ProjectAbout, Suspension, Wish};
+use keystile_store::{Author, Change};
 
 use crate::world::{ALL, NOW, Tenant, World, bytes, create_api, everywhere, new_key};
 
@@ -44,6 +44,25 @@ async fn both_sides_of_a_link_see_its_line_and_nobody_else() {
         let line = &access(world, &mine, ActivationFilter::default()).await[0];
         assert_eq!((line.state, line.judged_by.as_deref()), (ActivationState::Approved, Some("system:test")));
         assert_eq!(line.granted, granted);
+        // Asked for once more, it is a request since then.
+        let (hour, day) = (NOW.plus_secs(3_600), NOW.plus_secs(86_400));
+        let was = async || world.catalog.activation(mine.id, id).await.unwrap().unwrap().revision;
+        let refuse = Change::UpdateActivation {
+            id,
+            was: was().await,
+            state: ActivationState::Refused,
+            reason: String::new(),
+            granted: None,
+        };
+        world.catalog.apply(&Author { at: hour, ..theirs.author() }, refuse).await.unwrap();
+        assert_eq!(access(world, &mine, ActivationFilter::default()).await[0].since, hour);
+        let again = Change::RequestActivation { id, was: was().await, wish: Wish::default() };
+        world.catalog.apply(&Author { at: day, ..mine.author() }, again).await.unwrap();
+        let line = &access(world, &mine, ActivationFilter::default()).await[0];
+        assert_eq!((line.state, line.since), (ActivationState::Requested, day));
+        let (state, reason) = (ActivationState::Approved, String::new());
+        let approve = Change::UpdateActivation { id, was: was().await, state, reason, granted };
+        world.apply_as_other(approve).await.unwrap();
         for (filter, found) in [
             (ActivationFilter { project: Some(mine.project), ..ActivationFilter::default() }, 2),
             (ActivationFilter { project: Some(theirs.project), ..ActivationFilter::default() }, 0),

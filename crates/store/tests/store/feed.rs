@@ -128,7 +128,7 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
         }
         (4, .., Some(link)) => Change::DeleteActivation { id: link.id },
         (13, Some(project), ..) => {
-            let suspension = (dice.below(2) == 0).then(|| Suspension { since: NOW, reason: name });
+            let suspension = (dice.below(2) == 0).then_some(Suspension { since: NOW, reason: name });
             Change::SuspendProject { id: project.id, was: project.revision, suspension }
         }
         (5, Some(project), ..) if dice.below(3) == 0 => Change::DeleteProject { id: project.id },
