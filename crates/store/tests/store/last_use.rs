@@ -18,7 +18,7 @@ async fn the_last_use_of_a_pair_and_of_a_key_is_what_its_events_say() {
             let events: Vec<UsageEvent> = (0..40)
                 .map(|_| UsageEvent {
                     // Not in their order: a node may send late what it counted.
-                    at: Timestamp::from_micros(NOW.as_micros() + dice.below(40 * 86_400_000_000) as i64),
+                    at: Timestamp::from_micros(NOW.as_micros() + dice.below(6 * 86_400_000_000) as i64),
                     dimensions: Dimensions {
                         organization: 1,
                         api: dice.below(3) as u32,
@@ -38,7 +38,7 @@ async fn the_last_use_of_a_pair_and_of_a_key_is_what_its_events_say() {
                 world.ledger.roll_up().await.unwrap();
             }
         }
-        let since = NOW.plus_secs(10 * 86_400);
+        let since = NOW.plus_secs(2 * 86_400);
         let first_day = since.floor_secs(Bucket::Day.secs());
         let (mut pairs, mut keys) = (HashMap::<_, Use>::new(), HashMap::<u32, Timestamp>::new());
         for event in all.iter().filter(|event| event.dimensions.api != 0) {
