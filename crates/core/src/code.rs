@@ -73,7 +73,7 @@ codes! {
     /// The project has no approved activation.
     NotActivated = 21, "not_activated", 403, "API not activated for this project", "The key is good, but its project has no access to this API; request an activation.";
     /// A needed permission is not granted.
-    PermissionMissing = 22, "permission_missing", 403, "Permission missing", "The key lacks a permission that this operation needs; ask its owner to grant it.";
+    PermissionMissing = 22, "permission_missing", 403, "Permission missing", "The key, or its project at this API, lacks a permission that this operation needs; ask for it.";
     /// The method or path is not among those the key may call.
     OperationForbidden = 23, "operation_forbidden", 403, "Operation not allowed for this key", "The key may not call this method or path; use one that its restrictions allow.";
     /// The address is not among those the key may be used from.
@@ -88,8 +88,10 @@ codes! {
     CountryForbidden = 28, "country_forbidden", 403, "Country not allowed for this key", "The key may not be used from this country, or it is not known from which the call comes; call from one that its restrictions allow.";
     /// A key of this kind does not open this.
     KeyKindForbidden = 29, "key_kind_forbidden", 403, "Wrong kind of key", "A key of this kind can't be used here: secret keys call APIs, publishable keys call the operations that an API opens to them, management keys call the management API.";
-    /// The activation is suspended.
-    Suspended = 30, "suspended", 403, "Access suspended", "The project's access to this API is suspended; ask the API's owner.";
+    /// The activation is suspended, or the project as a whole.
+    Suspended = 30, "suspended", 403, "Access suspended", "The project, or its access to this API, is suspended; ask the API's owner.";
+    /// The API does not take keys of this environment.
+    EnvironmentForbidden = 35, "environment_forbidden", 403, "Wrong environment", "This API does not take keys of this environment (live or test); use a key of a project of the other one.";
 
     /// The API wants a client certificate and there was none.
     CertificateMissing = 31, "certificate_missing", 403, "A client certificate is needed", "This API is called with a client certificate (mutual TLS); configure your client with the one that its owner accepts.";

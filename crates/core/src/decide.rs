@@ -6,14 +6,15 @@
 
 use arrayvec::ArrayVec;
 
+use crate::api::Environments;
 use crate::code::Code;
 use crate::content::is_taken;
 use crate::facts::Facts;
 use crate::id::OrganizationId;
-use crate::key::{KeyKind, Standing};
+use crate::key::{Environment, KeyKind, Standing};
 use crate::limit::{LimitRule, MAX_RULES, Reading, Weighed};
 use crate::media::MediaTypes;
-use crate::permission::PermissionQuery;
+use crate::permission::{Permission, PermissionQuery, Rights};
 use crate::policy::Policy;
 use crate::restrict::Rules;
 use crate::time::Timestamp;
@@ -29,6 +30,10 @@ pub struct Key<'a> {
     pub kind: KeyKind,
     /// Whose project it belongs to.
     pub organization: OrganizationId,
+    /// Where its project and it live.
+    pub environment: Environment,
+    /// Whether its project as a whole is suspended.
+    pub suspended: bool,
     /// What it may do.
     pub policy: &'a Policy,
 }
@@ -42,8 +47,10 @@ pub enum Target<'a> {
         organization: OrganizationId,
         /// Whether its owner has it switched on.
         active: bool,
+        /// The environments whose keys it takes.
+        environments: Environments,
         /// The link of the key's project to it.
-        activation: Option<ActivationState>,
+        activation: Option<Activation<'a>>,
         /// The types of bodies that it takes; `None` for all.
         request_types: Option<&'a MediaTypes>,
         /// What the operation that is called asks of the key; `None` for nothing.
@@ -55,6 +62,22 @@ pub enum Target<'a> {
     Management,
     /// Nothing in particular: a verification that names no API asks about the key alone.
     KeyAlone,
+}
+
+/// The link of a project to an API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activation<'a> {
+    /// How far it has come.
+    pub state: ActivationState,
+    /// What keys of the project may do at this API at most; `None` bounds nothing.
+    pub permissions: Option<&'a [Permission]>,
+}
+
+impl Activation<'_> {
+    /// One that bounds nothing.
+    pub const fn of(state: ActivationState) -> Self {
+        Self { state, permissions: None }
+    }
 }
 
 /// How far a project has come with an API.
@@ -105,8 +128,10 @@ pub enum Step {
     Expiry,
     /// Is it of the kind that opens this?
     Kind,
-    /// Is the API switched on, and activated for the project?
+    /// Is its project in force, the API switched on, and activated for the project?
     Activation,
+    /// Does the API take keys of its environment?
+    Environment,
     /// Does the API take what the call sends?
     Formats,
     /// Do its restrictions allow the call?
@@ -129,8 +154,16 @@ pub struct Admission<'a> {
 }
 
 /// The questions that [`admit`] asks, in order.
-const QUESTIONS: [Step; 7] =
-    [Step::State, Step::Expiry, Step::Kind, Step::Activation, Step::Formats, Step::Restrictions, Step::Permissions];
+const QUESTIONS: [Step; 8] = [
+    Step::State,
+    Step::Expiry,
+    Step::Kind,
+    Step::Activation,
+    Step::Environment,
+    Step::Formats,
+    Step::Restrictions,
+    Step::Permissions,
+];
 
 /// May this call happen, as far as the key and its rules are concerned?
 ///
@@ -187,6 +220,10 @@ fn judge(step: Step, key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Co
             | (KeyKind::Canary, _) => Code::KeyKindForbidden,
         },
         Step::Activation => judge_activation(key, target),
+        Step::Environment => match target {
+            Target::Api { environments, .. } if !environments.take(key.environment) => Code::EnvironmentForbidden,
+            Target::Api { .. } | Target::Management | Target::KeyAlone => Code::Allowed,
+        },
         Step::Formats => match target {
             Target::Api { request_types: Some(types), .. } if !is_taken(types, facts.content) => {
                 Code::MediaTypeUnsupported
@@ -195,11 +232,12 @@ fn judge(step: Step, key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Co
         },
         Step::Restrictions => key.policy.restrictions.judge(facts).err().unwrap_or(Code::Allowed),
         Step::Permissions => {
-            let of_operation = match target {
-                Target::Api { needs, .. } => needs,
-                Target::Management | Target::KeyAlone => None,
+            let (of_operation, bound) = match target {
+                Target::Api { needs, activation, .. } => (needs, activation.and_then(|link| link.permissions)),
+                Target::Management | Target::KeyAlone => (None, None),
             };
-            let has = |needs: Option<&PermissionQuery>| needs.is_none_or(|needs| needs.allows(&key.policy.permissions));
+            let rights = Rights::new(&key.policy.permissions, bound);
+            let has = |needs: Option<&PermissionQuery>| needs.is_none_or(|needs| needs.allows(rights));
             if has(facts.needs) & has(of_operation) { Code::Allowed } else { Code::PermissionMissing }
         }
         Step::Limits => Code::Allowed,
@@ -208,11 +246,12 @@ fn judge(step: Step, key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Co
 
 fn judge_activation(key: &Key<'_>, target: Target<'_>) -> Code {
     let Target::Api { organization, active, activation, .. } = target else {
-        return Code::Allowed;
+        return if key.suspended { Code::Suspended } else { Code::Allowed };
     };
-    match activation {
+    match activation.map(|link| link.state) {
         // A key of a stranger is answered like a key that does not exist (K-8).
         None if key.organization != organization => Code::KeyUnknown,
+        _ if key.suspended => Code::Suspended,
         _ if !active => Code::ApiInactive,
         None | Some(ActivationState::Requested | ActivationState::Refused) => Code::NotActivated,
         Some(ActivationState::Suspended) => Code::Suspended,
@@ -268,21 +307,8 @@ mod tests {
 
     fn code<'t>(change: impl FnOnce(&mut Key<'_>, &mut Target<'t>, &mut Facts<'t>)) -> Code {
         let policy = Policy { permissions: vec!["pets.*".parse().unwrap()], ..Policy::default() };
-        let mut key = Key {
-            standing: Standing::Active,
-            expires_at: None,
-            kind: KeyKind::Secret,
-            organization: OURS,
-            policy: &policy,
-        };
-        let mut target = Target::Api {
-            organization: OURS,
-            active: true,
-            activation: Some(ActivationState::Approved),
-            request_types: None,
-            needs: None,
-            publishable: false,
-        };
+        let mut key = key(&policy);
+        let mut target = API;
         let mut facts = Facts::at(Moment { wall: NOW, ticks: Ticks::from_nanos(1) });
         change(&mut key, &mut target, &mut facts);
         let steps = trace(&key, target, &facts);
@@ -291,16 +317,33 @@ mod tests {
         answer
     }
 
+    /// An API of ours that the key's project may call.
+    const API: Target<'static> = Target::Api {
+        organization: OURS,
+        active: true,
+        environments: Environments::BOTH,
+        activation: Some(Activation::of(ActivationState::Approved)),
+        request_types: None,
+        needs: None,
+        publishable: false,
+    };
+
+    fn key(policy: &Policy) -> Key<'_> {
+        Key {
+            standing: Standing::Active,
+            expires_at: None,
+            kind: KeyKind::Secret,
+            organization: OURS,
+            environment: Environment::Live,
+            suspended: false,
+            policy,
+        }
+    }
+
     fn activation(state: Option<ActivationState>) -> Code {
         code(|_, target, _| {
-            *target = Target::Api {
-                organization: OURS,
-                active: true,
-                activation: state,
-                request_types: None,
-                needs: None,
-                publishable: false,
-            }
+            let Target::Api { activation, .. } = target else { return };
+            *activation = state.map(Activation::of);
         })
     }
 
@@ -320,6 +363,83 @@ mod tests {
     }
 
     #[test]
+    fn a_suspended_project_is_refused_everywhere_before_the_api_has_its_say() {
+        for target in [API, Target::Management, Target::KeyAlone] {
+            let asked = code(|key, of, _| {
+                key.suspended = true;
+                key.kind = if matches!(target, Target::Management) { KeyKind::Management } else { KeyKind::Secret };
+                *of = target;
+            });
+            assert_eq!(asked, Code::Suspended, "{target:?}");
+        }
+        let asked = code(|key, target, _| {
+            key.suspended = true;
+            let Target::Api { active, .. } = target else { return };
+            *active = false;
+        });
+        assert_eq!(asked, Code::Suspended);
+    }
+
+    #[test]
+    fn an_api_takes_keys_of_its_environments_alone() {
+        let (live, test) = (Environment::Live, Environment::Test);
+        for (takes, environment, expected) in [
+            (&[live, test][..], live, Code::Allowed),
+            (&[live, test], test, Code::Allowed),
+            (&[live], live, Code::Allowed),
+            (&[live], test, Code::EnvironmentForbidden),
+            (&[test], test, Code::Allowed),
+            (&[test], live, Code::EnvironmentForbidden),
+        ] {
+            let asked = code(|key, target, _| {
+                key.environment = environment;
+                let Target::Api { environments, .. } = target else { return };
+                *environments = Environments::of(takes).unwrap();
+            });
+            assert_eq!(asked, expected, "{takes:?} {environment:?}");
+        }
+    }
+
+    #[test]
+    fn an_activation_bounds_what_a_key_may_do_at_its_api() {
+        let questions = ["pets.read", "pets.write", "shop.sell"].map(|text| text.parse::<PermissionQuery>().unwrap());
+        for (granted, allowed) in [
+            (None, [true, true, false]),
+            (Some(&["pets.read"][..]), [true, false, false]),
+            (Some(&["*"]), [true, true, false]),
+            (Some(&["shop.*"]), [false; 3]),
+            (Some(&[]), [false; 3]),
+        ] {
+            let granted: Option<Vec<Permission>> =
+                granted.map(|texts| texts.iter().map(|text| text.parse().unwrap()).collect());
+            for (question, allowed) in questions.iter().zip(allowed) {
+                // Asked by whoever verifies, and by the operation: the bound holds for both.
+                for by_operation in [false, true] {
+                    let asked = code(|_, target, facts| {
+                        let Target::Api { activation, needs, .. } = target else { return };
+                        let state = ActivationState::Approved;
+                        *activation = Some(Activation { state, permissions: granted.as_deref() });
+                        *(if by_operation { needs } else { &mut facts.needs }) = Some(question);
+                    });
+                    assert_eq!(asked.is_allowed(), allowed, "{granted:?} {question}");
+                    assert!(allowed || asked == Code::PermissionMissing);
+                }
+            }
+            assert_eq!(
+                code(|_, target, _| {
+                    let Target::Api { activation, .. } = target else { return };
+                    *activation = Some(Activation {
+                        permissions: granted.as_deref(),
+                        ..Activation::of(ActivationState::Approved)
+                    });
+                }),
+                Code::Allowed,
+                "what asks for no permission needs none"
+            );
+        }
+    }
+
+    #[test]
     fn expiry_is_the_moment_itself() {
         assert_eq!(code(|key, _, _| key.expires_at = Some(NOW)), Code::KeyExpired);
         assert_eq!(code(|key, _, _| key.expires_at = Some(Timestamp::from_micros(NOW.as_micros() + 1))), Code::Allowed);
@@ -330,14 +450,10 @@ mod tests {
         assert_eq!(
             code(|key, target, _| {
                 key.organization = THEIRS;
-                *target = Target::Api {
-                    organization: OURS,
-                    active: false,
-                    activation: None,
-                    request_types: None,
-                    needs: None,
-                    publishable: false,
-                };
+                // Nor is anything told of its project or of the API.
+                key.suspended = true;
+                let Target::Api { active, activation, environments, .. } = target else { return };
+                (*active, *activation, *environments) = (false, None, Environments::of(&[Environment::Test]).unwrap());
             }),
             Code::KeyUnknown
         );
@@ -394,36 +510,19 @@ mod tests {
     #[test]
     fn what_the_api_does_not_take_is_asked_before_what_the_key_may_send() {
         let json = MediaTypes::try_from(vec!["application/json".to_owned()]).unwrap();
-        let approved = Some(ActivationState::Approved);
-        let of = |request_types| Target::Api {
-            organization: OURS,
-            active: true,
-            activation: approved,
-            request_types,
-            needs: None,
-            publishable: false,
-        };
-        assert_eq!(
-            code(|_, target, _| *target = of(Some(&json))),
-            Code::MediaTypeUnsupported,
-            "nobody knows what it sends"
-        );
-        assert_eq!(code(|_, target, _| *target = of(None)), Code::Allowed);
+        let asked = code(|_, target, _| {
+            let Target::Api { request_types, .. } = target else { return };
+            *request_types = Some(&json);
+        });
+        assert_eq!(asked, Code::MediaTypeUnsupported, "nobody knows what it sends");
     }
 
     #[test]
     fn a_missing_permission_is_named_last() {
         let query = "pets.read AND shop.sell".parse().unwrap();
         let policy = Policy { permissions: vec!["pets.*".parse().unwrap()], ..Policy::default() };
-        let key = Key {
-            standing: Standing::Active,
-            expires_at: None,
-            kind: KeyKind::Secret,
-            organization: OURS,
-            policy: &policy,
-        };
         let facts = Facts { needs: Some(&query), ..Facts::at(Moment { wall: NOW, ticks: Ticks::from_nanos(1) }) };
-        assert_eq!(admit(&key, Target::KeyAlone, &facts).err(), Some(Code::PermissionMissing));
+        assert_eq!(admit(&key(&policy), Target::KeyAlone, &facts).err(), Some(Code::PermissionMissing));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod id;
 pub mod key;
 pub mod limit;
 pub mod media;
+pub mod metadata;
 pub mod method;
 pub mod operation;
 pub mod origin;

@@ -3,6 +3,7 @@
 //! A permission is dotted words, `pets.read`. A granted `pets.*` covers `pets.read` and `pets.photos.write`,
 //! a granted `*` covers everything. A question is `a AND (b OR c)`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -37,6 +38,76 @@ impl Permission {
             None => self.0 == needed,
         }
     }
+
+    /// Whether having this permission means having all that `other` covers.
+    pub fn contains(&self, other: &Self) -> bool {
+        self == other || self.covers(&other.0)
+    }
+}
+
+/// What is held at one place: permissions, perhaps no more of them than others that bound them. A right is held if
+/// both hold it, so the narrower one decides.
+#[derive(Debug, Clone, Copy)]
+pub struct Rights<'a> {
+    own: &'a [Permission],
+    within: Option<&'a [Permission]>,
+}
+
+impl<'a> Rights<'a> {
+    /// These permissions, as far as they are within `bound`; `None` bounds nothing, an empty bound leaves nothing.
+    pub const fn new(own: &'a [Permission], bound: Option<&'a [Permission]>) -> Self {
+        Self { own, within: bound }
+    }
+
+    /// Whether this right is held.
+    pub fn hold(self, needed: &str) -> bool {
+        let covered = |granted: &[Permission]| granted.iter().any(|permission| permission.covers(needed));
+        covered(self.own) && self.within.is_none_or(covered)
+    }
+
+    /// The same as a list of permissions, sorted, none twice: it holds just what these rights hold.
+    pub fn list(self) -> Cow<'a, [Permission]> {
+        let Some(bound) = self.within else { return Cow::Borrowed(self.own) };
+        // Of two permissions one lies within the other or they have nothing in common.
+        let narrower = |a: &Permission, b: &Permission| match (a.contains(b), b.contains(a)) {
+            (_, true) => Some(a.clone()),
+            (true, false) => Some(b.clone()),
+            (false, false) => None,
+        };
+        let mut list: Vec<Permission> =
+            self.own.iter().flat_map(|a| bound.iter().filter_map(move |b| narrower(a, b))).collect();
+        list.sort();
+        list.dedup();
+        Cow::Owned(list)
+    }
+}
+
+impl<'a> From<&'a [Permission]> for Rights<'a> {
+    fn from(own: &'a [Permission]) -> Self {
+        Self::new(own, None)
+    }
+}
+
+impl<'a> From<&'a Vec<Permission>> for Rights<'a> {
+    fn from(own: &'a Vec<Permission>) -> Self {
+        Self::new(own, None)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [Permission; N]> for Rights<'a> {
+    fn from(own: &'a [Permission; N]) -> Self {
+        Self::new(own, None)
+    }
+}
+
+/// Brings a list of permissions to its one form: sorted, none twice.
+///
+/// # Errors
+/// If there are too many.
+pub fn checked(mut permissions: Vec<Permission>) -> Result<Vec<Permission>, PermissionError> {
+    permissions.sort();
+    permissions.dedup();
+    if permissions.len() > MAX_PERMISSIONS { Err(TOO_MANY) } else { Ok(permissions) }
 }
 
 /// The text is no permission or no question about permissions.
@@ -54,6 +125,8 @@ impl std::error::Error for PermissionError {}
 const NOT_A_PERMISSION: PermissionError = PermissionError(
     "a permission is words of a-z, A-Z, 0-9, `_`, `-` and `:` joined by dots, at most 128 characters, such as pets.read; a last word `*` stands for all below",
 );
+const TOO_MANY: PermissionError =
+    PermissionError("permissions takes at most 256 permissions; use wildcards such as pets.*");
 const NOT_A_QUERY: PermissionError = PermissionError(
     "a permission question is permissions joined by AND and OR with brackets, such as `a AND (b OR c)`, at most 2048 characters",
 );
@@ -99,9 +172,10 @@ pub enum PermissionQuery {
 
 impl PermissionQuery {
     /// Whether the granted permissions answer the question with yes.
-    pub fn allows(&self, granted: &[Permission]) -> bool {
+    pub fn allows<'a>(&self, granted: impl Into<Rights<'a>>) -> bool {
+        let granted = granted.into();
         match self {
-            Self::Has(needed) => granted.iter().any(|permission| permission.covers(needed)),
+            Self::Has(needed) => granted.hold(needed),
             Self::All(parts) => parts.iter().all(|part| part.allows(granted)),
             Self::Any(parts) => parts.iter().any(|part| part.allows(granted)),
         }
@@ -115,7 +189,8 @@ impl PermissionQuery {
     }
 
     /// The part of the question that the granted permissions do not answer; `None` if they answer all of it.
-    pub fn missing(&self, granted: &[Permission]) -> Option<Self> {
+    pub fn missing<'a>(&self, granted: impl Into<Rights<'a>>) -> Option<Self> {
+        let granted = granted.into();
         if self.allows(granted) {
             return None;
         }
@@ -202,6 +277,9 @@ fn one(words: &mut Words<'_>, depth: u32) -> Result<PermissionQuery, PermissionE
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{Just, Strategy, any, prop, proptest};
+    use proptest::{prop_assert, prop_assert_eq, prop_oneof};
+
     use super::*;
 
     fn allows(granted: &[&str], question: &str) -> bool {
@@ -250,6 +328,47 @@ mod tests {
             assert_eq!(question.to_string().parse(), Ok(question), "it reads what it writes");
         }
         assert!(!PermissionQuery::never().allows(&["*".parse().unwrap()]));
+    }
+
+    fn permissions() -> impl Strategy<Value = Vec<Permission>> {
+        let words = prop::collection::vec(prop::sample::select(&["a", "b", "ab"][..]), 1..4);
+        let one = (words, any::<bool>()).prop_map(|(words, is_wild)| {
+            let text = words.join(".") + if is_wild { ".*" } else { "" };
+            text.parse::<Permission>().unwrap()
+        });
+        let all = Just("*".parse::<Permission>().unwrap());
+        prop::collection::vec(prop_oneof![6 => one, 1 => all], 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn the_narrower_of_two_grants_decides_for_every_right(own in permissions(), bound in permissions()) {
+            let both = Rights::new(&own, Some(&bound));
+            let list = both.list();
+            prop_assert!(list.is_sorted() && checked(list.to_vec()).as_deref() == Ok(&*list));
+            for a in ["a", "b", "ab", "c"] {
+                for rest in ["", ".a", ".b", ".ab", ".a.b", ".ab.a.b"] {
+                    let needed = format!("{a}{rest}");
+                    let held = |granted: &[Permission]| Rights::from(granted).hold(&needed);
+                    prop_assert_eq!(both.hold(&needed), held(&own) && held(&bound), "{}", needed);
+                    prop_assert_eq!(both.hold(&needed), held(&list), "{}", needed);
+                    let asked = PermissionQuery::Has(needed);
+                    prop_assert_eq!(asked.allows(both), asked.missing(both).is_none());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_or_is_answered_by_one_right_that_both_grants_hold() {
+        let [own, bound] = [["a", "b"], ["a", "c"]].map(|texts| texts.map(|text| text.parse::<Permission>().unwrap()));
+        let question: PermissionQuery = "a AND (b OR c)".parse().unwrap();
+        assert!(question.allows(&own[..]) && question.allows(&bound[..]));
+        let both = Rights::new(&own, Some(&bound));
+        assert!(!question.allows(both), "neither b nor c is granted by both");
+        assert_eq!(question.missing(both).unwrap().to_string(), "b OR c");
+        assert_eq!(Rights::new(&own, Some(&[])).list(), Vec::new(), "nothing is not everything");
+        assert_eq!(Rights::new(&own, None).list(), &own[..]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use keystile_server::enforce::keys::KeyEntry;
 use keystile_server::enforce::operations::{ApiLabels, Operations};
 use keystile_server::enforce::snapshot::{Alive, ApiView, PolicyView, ProjectView, Snapshot};
 use keystile_server::upstream::Upstream;
-use keystile_store::records::Api;
+use keystile_store::records::{Api, FeedActivation};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -52,7 +52,8 @@ fn world(keys: u32) -> World {
         environment: Environment::Live,
         id_header: HeaderValue::from_static("prj"),
         name_header: HeaderValue::from_static("bench"),
-        activations: vec![(1, ActivationState::Approved)],
+        suspended: false,
+        activations: vec![FeedActivation { api: 1, state: ActivationState::Approved, granted: None }],
     };
     snapshot.projects.set(1, Some(Arc::new(project)));
     let rule = |name, limit, window, algorithm| LimitRule::new(name, limit, window, algorithm, None).expect("a limit");

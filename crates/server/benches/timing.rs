@@ -22,7 +22,7 @@ use keystile_server::enforce::keys::KeyEntry;
 use keystile_server::enforce::operations::{ApiLabels, Operations};
 use keystile_server::enforce::snapshot::{Alive, ApiView, PolicyView, ProjectView, Snapshot};
 use keystile_server::upstream::Upstream;
-use keystile_store::records::Api;
+use keystile_store::records::{Api, FeedActivation};
 
 const SAMPLES: usize = 1_000_000;
 /// Few enough to stay in the cache of a core: what is measured is the path, not the memory behind it.
@@ -37,15 +37,15 @@ fn text(n: u32) -> String {
 fn engine() -> Engine {
     let snapshot = Snapshot::with_capacity(KEYS as usize);
     let pepper = Pepper::new(1, &PepperSecret::new([7; 32]));
-    for (number, organization, activations) in
-        [(1, OURS, vec![(1, ActivationState::Approved)]), (2, THEIRS, Vec::new())]
-    {
+    let link = FeedActivation { api: 1, state: ActivationState::Approved, granted: None };
+    for (number, organization, activations) in [(1, OURS, vec![link]), (2, THEIRS, Vec::new())] {
         let view = ProjectView {
             number,
             owner: number,
             id: ProjectId::from_entropy([2; 16]),
             organization,
             environment: Environment::Live,
+            suspended: false,
             id_header: HeaderValue::from_static("prj"),
             name_header: HeaderValue::from_static("timing"),
             activations,

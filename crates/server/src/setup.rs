@@ -3,13 +3,12 @@
 //! already is left alone.
 
 use keystile_core::api::{ApiSettings, UpstreamUrl};
-use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState, KeyText, Prefix, Standing};
 use keystile_core::limit::{Algorithm, LimitRule};
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
-use keystile_store::records::{ActivationFilter, KeyFilter, NewKey, Page};
+use keystile_store::records::{ActivationFilter, KeyFilter, NewKey, Page, ProjectAbout, ProjectFilter, Wish};
 use keystile_store::{Actor, ApplyError, Author, Catalog, Change, StoreError, Who};
 
 use crate::openapi::ApiDocument;
@@ -166,8 +165,7 @@ impl Setup<'_> {
         let link = ActivationFilter { project: Some(project), api: Some(api), state: None };
         if self.catalog.activations(organization, link, FIRST).await?.is_empty() {
             let id = ActivationId::from_entropy(self.id()?);
-            let (state, reason) = (ActivationState::Approved, String::new());
-            let change = Change::CreateActivation { id, project, api, state, reason };
+            let change = Change::CreateActivation { id, project, api, wish: Wish::default() };
             self.catalog.apply(&self.author(organization), change).await?;
         }
         let keys = KeyFilter { project: Some(project), ..KeyFilter::default() };
@@ -192,18 +190,15 @@ impl Setup<'_> {
         name: &str,
         description: &str,
     ) -> Result<ProjectId, SetupError> {
-        let named = self.catalog.projects(organization, Some(name), ALL).await?;
+        let filter = ProjectFilter { name: Some(name.to_owned()), labels: Vec::new() };
+        let named = self.catalog.projects(organization, &filter, ALL).await?;
         if let Some(project) = named.into_iter().min_by_key(|project| project.number) {
             return Ok(project.id);
         }
         let id = ProjectId::from_entropy(self.id()?);
-        let change = Change::CreateProject {
-            id,
-            name: name.to_owned(),
-            description: description.to_owned(),
-            contact: String::new(),
-            environment: Environment::Live,
-        };
+        let (name, description) = (name.to_owned(), description.to_owned());
+        let about = ProjectAbout { name, description, ..ProjectAbout::default() };
+        let change = Change::CreateProject { id, about, environment: Environment::Live };
         self.catalog.apply(&self.author(organization), change).await?;
         Ok(id)
     }

@@ -18,7 +18,7 @@ use keystile_server::enforce::engine::Door;
 use keystile_server::enforce::feed::Feed;
 use keystile_server::enforce::file::SnapshotFile;
 use keystile_server::enforce::keys::KeyEntry;
-use keystile_store::records::{KeyFilter, NewKey, NewVersion, Page};
+use keystile_store::records::{KeyFilter, NewKey, NewVersion, Page, ProjectAbout, Wish};
 use keystile_store::{Actor, Author, Change, OpenError, Store, Who};
 
 const AT: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -110,13 +110,8 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
             0 => {
                 projects.push(ProjectId::from_entropy(dice.id()));
                 let (id, name) = (*projects.last().unwrap(), format!("project {n}"));
-                Change::CreateProject {
-                    id,
-                    name,
-                    description: String::new(),
-                    contact: String::new(),
-                    environment: Environment::Live,
-                }
+                let about = ProjectAbout { name, ..ProjectAbout::default() };
+                Change::CreateProject { id, about, environment: Environment::Live }
             }
             1 => {
                 apis.push(ApiId::from_entropy(dice.id()));
@@ -156,13 +151,13 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
                         was: link.revision,
                         state: ActivationState::Suspended,
                         reason: String::new(),
+                        granted: Some(vec![format!("pets.{n}").parse().unwrap()]),
                     },
                     None => Change::CreateActivation {
                         id: ActivationId::from_entropy(dice.id()),
                         project,
                         api,
-                        state: ActivationState::Approved,
-                        reason: String::new(),
+                        wish: Wish::default(),
                     },
                 }
             }
@@ -271,10 +266,8 @@ async fn a_snapshot_of_another_history_is_not_used() {
     let project = ProjectId::from_entropy([9; 16]);
     let store = open(&one).await;
     apply(&store, Change::CreateOrganization { id: OWNER, name: "Owner".to_owned() }).await;
-    let name = "project".to_owned();
-    let (description, contact) = (String::new(), String::new());
-    apply(&store, Change::CreateProject { id: project, name, description, contact, environment: Environment::Live })
-        .await;
+    let about = ProjectAbout { name: "project".to_owned(), ..ProjectAbout::default() };
+    apply(&store, Change::CreateProject { id: project, about, environment: Environment::Live }).await;
     store.catalog.close().await;
     store.ledger.close().await;
     std::fs::create_dir(&other).unwrap();

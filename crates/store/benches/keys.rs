@@ -14,7 +14,7 @@ use keystile_core::key::{Environment, KeyKind};
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
-use keystile_store::records::NewKey;
+use keystile_store::records::{NewKey, ProjectAbout};
 use keystile_store::{Actor, Author, Change, OpenError, Store, Who};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -48,10 +48,10 @@ fn new_installation() -> Installation {
         let data = folder.path().join("data");
         let store = Store::open(&data, &folder.path().join("root.key"), NOW, &mut random).await.unwrap();
         let name = || "bench".to_owned();
-        let environment = Environment::Live;
+        let (about, environment) = (ProjectAbout { name: name(), ..ProjectAbout::default() }, Environment::Live);
         for change in [
             Change::CreateOrganization { id: organization, name: name() },
-            Change::CreateProject { id: project, name: name(), description: name(), contact: name(), environment },
+            Change::CreateProject { id: project, about, environment },
         ] {
             store.catalog.apply(&author, change).await.unwrap();
         }

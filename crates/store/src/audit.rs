@@ -88,13 +88,25 @@ impl Shown for Project {
             "description": self.description,
             "contact": self.contact,
             "environment": self.environment,
+            "suspended": self.suspension.as_ref().map(|own| json!({ "since": own.since, "reason": own.reason })),
+            "max_keys": self.max_keys,
+            "labels": self.labels,
+            "metadata": self.metadata,
         })
     }
 }
 
 impl Shown for Activation {
     fn shown(&self) -> Value {
-        json!({ "project": self.project, "api": self.api, "state": self.state, "reason": self.reason })
+        json!({
+            "project": self.project,
+            "api": self.api,
+            "state": self.state,
+            "reason": self.reason,
+            "wanted": self.wish.permissions,
+            "note": self.wish.note,
+            "granted": self.granted,
+        })
     }
 }
 

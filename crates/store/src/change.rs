@@ -6,11 +6,12 @@ use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId};
 use keystile_core::key::{Environment, KeyNotice, KeyState};
+use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
 use crate::StoreError;
-use crate::records::{Document, NewKey, NewVersion};
+use crate::records::{Document, NewKey, NewVersion, ProjectAbout, Suspension, Wish};
 use crate::secret::Sealed;
 
 /// Who acts.
@@ -81,15 +82,26 @@ pub enum Change {
     /// Takes a secret of an API away.
     RemoveApiSecret { api: ApiId, name: SecretName },
     /// Makes a project.
-    CreateProject { id: ProjectId, name: String, description: String, contact: String, environment: Environment },
-    /// Changes a project.
-    UpdateProject { id: ProjectId, was: u64, name: String, description: String, contact: String },
+    CreateProject { id: ProjectId, about: ProjectAbout, environment: Environment },
+    /// Changes what is said of a project.
+    UpdateProject { id: ProjectId, was: u64, about: ProjectAbout },
+    /// Refuses all keys of a project for now, or takes that back.
+    SuspendProject { id: ProjectId, was: u64, suspension: Option<Suspension> },
     /// Takes a project away, with its keys and activations.
     DeleteProject { id: ProjectId },
-    /// Links a project to an API. One side at least must be the actor's; of a pair there is one link.
-    CreateActivation { id: ActivationId, project: ProjectId, api: ApiId, state: ActivationState, reason: String },
-    /// Changes a link; only the API's organization may.
-    UpdateActivation { id: ActivationId, was: u64, state: ActivationState, reason: String },
+    /// Links a project to an API. One side at least must be the actor's; of a pair there is one link. It is approved at
+    /// once if the API is the actor's own, or if its owner wants that for everybody; else it is a request.
+    CreateActivation { id: ActivationId, project: ProjectId, api: ApiId, wish: Wish },
+    /// Asks once more for what was refused; only the project's organization may.
+    RequestActivation { id: ActivationId, was: u64, wish: Wish },
+    /// Judges a link; only the API's organization may.
+    UpdateActivation {
+        id: ActivationId,
+        was: u64,
+        state: ActivationState,
+        reason: String,
+        granted: Option<Vec<Permission>>,
+    },
     /// Takes a link away; both sides may.
     DeleteActivation { id: ActivationId },
     /// Adds a key to a project.
@@ -139,6 +151,9 @@ pub enum ApplyError {
     /// It is there already.
     #[error("{0}")]
     Exists(&'static str),
+    /// It can't be done in the state in which things are; the text says what to do.
+    #[error("{0}")]
+    Conflict(String),
     /// Another request used this idempotency key.
     #[error("another request was made with this Idempotency-Key")]
     KeyReused,

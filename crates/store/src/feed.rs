@@ -3,7 +3,6 @@
 use std::ops::RangeInclusive;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use keystile_core::decide::ActivationState;
 use keystile_core::id::KeyId;
 use keystile_core::key::KeyDigest;
 use keystile_core::policy::Policy;
@@ -11,7 +10,7 @@ use keystile_core::time::Timestamp;
 
 use crate::catalog::{apis, projects};
 use crate::db::{Columns, Connection, Engine, damaged, sql, standing, word};
-use crate::records::{Api, FeedKey, FeedProject, FeedVersion};
+use crate::records::{Api, FeedActivation, FeedKey, FeedProject, FeedVersion};
 use crate::{Catalog, StoreError, Subject};
 
 /// Keys in one read. Large enough that the way to the connection's thread and back does not count.
@@ -70,10 +69,10 @@ impl Catalog {
         for row in &rows {
             let project = projects::read(row)?;
             // Both lists are in the order of the projects' numbers.
-            while links.next_if(|(of, ..)| *of < project.number).is_some() {}
+            while links.next_if(|(of, _)| *of < project.number).is_some() {}
             let mut activations = Vec::new();
-            while let Some((_, api, state)) = links.next_if(|(of, ..)| *of == project.number) {
-                activations.push((api, state));
+            while let Some((_, link)) = links.next_if(|(of, _)| *of == project.number) {
+                activations.push(link);
             }
             all.push(FeedProject { project, activations });
         }
@@ -87,7 +86,7 @@ impl Catalog {
         query.push(" AND p.number = ").push_bind(number);
         let Some(row) = query.fetch_optional(&mut db).await? else { return Ok(None) };
         let links = activations(&mut db, Some(number)).await?;
-        let activations = links.into_iter().map(|(_, api, state)| (api, state)).collect();
+        let activations = links.into_iter().map(|(_, link)| link).collect();
         Ok(Some(FeedProject { project: projects::read(&row)?, activations }))
     }
 
@@ -182,12 +181,9 @@ impl Catalog {
     }
 }
 
-/// Project, API and state of the activations that are in force or could be, in the order of the projects' numbers.
-async fn activations(
-    db: &mut Connection,
-    project: Option<u32>,
-) -> Result<Vec<(u32, u32, ActivationState)>, StoreError> {
-    let mut query = sql("SELECT project, api, state FROM activations WHERE deleted_at IS NULL");
+/// The activations that are in force or could be, each with the number of its project, in the order of these.
+async fn activations(db: &mut Connection, project: Option<u32>) -> Result<Vec<(u32, FeedActivation)>, StoreError> {
+    let mut query = sql("SELECT project, api, state, granted FROM activations WHERE deleted_at IS NULL");
     if let Some(project) = project {
         query.push(" AND project = ").push_bind(project);
     }
@@ -198,7 +194,8 @@ async fn activations(
         .iter()
         .map(|row| {
             let mut row = Columns::of(row);
-            Ok((row.number()?, row.number()?, row.word()?))
+            let project = row.number()?;
+            Ok((project, FeedActivation { api: row.number()?, state: row.word()?, granted: row.json_if_any()? }))
         })
         .collect()
 }

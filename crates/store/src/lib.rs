@@ -32,7 +32,7 @@ use keystile_core::time::Timestamp;
 
 pub use catalog::{Catalog, Due};
 pub use change::{Actor, Applied, ApplyError, Author, Change, Idempotency, Subject, Who};
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Use};
 pub use records::History;
 pub use root::{RootKey, RootKeyError};
 pub use usage::{AddressUse, GroupBy, LabelRow, OperationRow, OperationsQuery, UsageQuery, UsageRow, VersionUse};

@@ -6,8 +6,8 @@
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use keystile_core::key::{Pepper, PepperSecret};
 use keystile_core::time::Timestamp;
@@ -91,8 +91,17 @@ pub(crate) async fn in_folder(
     sync_folder(folder).map_err(|error| unreadable(&error))?;
 
     let hold = Hold::of(&held);
-    let parts =
-        CatalogParts { base: catalog, hold, url: None, installation, seen: AtomicU64::new(0), root, peppers, warnings };
+    let parts = CatalogParts {
+        base: catalog,
+        hold,
+        url: None,
+        installation,
+        seen: AtomicU64::new(0),
+        key_limits: OnceLock::new(),
+        root,
+        peppers,
+        warnings,
+    };
     Ok(Store { catalog: Catalog(Arc::new(parts)), ledger: Ledger::new(usage, Hold::of(&held)) })
 }
 
@@ -132,6 +141,7 @@ pub(crate) async fn in_database(
         url: Some(url.clone()),
         installation,
         seen: AtomicU64::new(0),
+        key_limits: OnceLock::new(),
         root,
         peppers,
         warnings,

@@ -9,6 +9,8 @@ use keystile_core::api::ApiSettings;
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId};
 use keystile_core::key::{Environment, KeyDigest, KeyKind, KeyState, Standing};
+use keystile_core::metadata::{Label, Labels, Metadata};
+use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
@@ -102,12 +104,64 @@ pub struct Project {
     pub contact: String,
     /// Where it and its keys live.
     pub environment: Environment,
+    /// Whether all that it may do is taken back for now.
+    pub suspension: Option<Suspension>,
+    /// How many keys it may have, if its owner bounds that.
+    pub max_keys: Option<u32>,
+    /// What it is found by.
+    pub labels: Labels,
+    /// What its owner wrote on it.
+    pub metadata: Metadata,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
     /// The revision of its last change.
     pub revision: u64,
+}
+
+/// What is said of a project and can be changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProjectAbout {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// Whom to ask about it.
+    pub contact: String,
+    /// How many keys it may have, if its owner bounds that.
+    pub max_keys: Option<u32>,
+    /// What it is found by.
+    pub labels: Labels,
+    /// What its owner wrote on it.
+    pub metadata: Metadata,
+}
+
+/// That a project's keys are refused for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspension {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why; empty if nothing was said.
+    pub reason: String,
+}
+
+/// What a project asks for at an API.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// What its keys are to be allowed; `None` for whatever each of them is.
+    pub permissions: Option<Vec<Permission>>,
+    /// What for; empty if nothing was said.
+    pub note: String,
+}
+
+/// Who judged, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// A management key's id, or `system:…`.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// The link of a project to an API.
@@ -127,8 +181,14 @@ pub struct Activation {
     pub api_organization: OrganizationId,
     /// How far it has come.
     pub state: ActivationState,
-    /// Why it was refused or suspended; empty if nothing was said.
+    /// Why it was last judged so; empty if nothing was said.
     pub reason: String,
+    /// What is asked for.
+    pub wish: Wish,
+    /// What was granted: what keys of the project may do at this API at most; `None` bounds nothing.
+    pub granted: Option<Vec<Permission>>,
+    /// Who judged last; `None` if nobody did, or before that was kept.
+    pub judged: Option<Judgement>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -268,8 +328,70 @@ pub struct FeedVersion {
 pub struct FeedProject {
     /// The project.
     pub project: Project,
-    /// The numbers of the APIs it has to do with, and how far it has come with each.
-    pub activations: Vec<(u32, ActivationState)>,
+    /// The APIs it has to do with.
+    pub activations: Vec<FeedActivation>,
+}
+
+/// The link of a project to an API as a snapshot holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedActivation {
+    /// The number of the API.
+    pub api: u32,
+    /// How far it has come.
+    pub state: ActivationState,
+    /// What keys of the project may do there at most; `None` bounds nothing.
+    pub granted: Option<Vec<Permission>>,
+}
+
+/// A line of the overview of access: a project and an API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The link of the two.
+    pub activation: ActivationId,
+    /// Its number.
+    pub number: u32,
+    /// The project.
+    pub project: AccessSide<ProjectId>,
+    /// Where it and its keys live.
+    pub environment: Environment,
+    /// Whether the project as a whole is suspended.
+    pub is_suspended: bool,
+    /// The API.
+    pub api: AccessSide<ApiId>,
+    /// How far the link has come.
+    pub state: ActivationState,
+    /// Since when: when it was last judged, or asked for.
+    pub since: Timestamp,
+    /// Who judged last; `None` if nobody did, or before that was kept.
+    pub judged_by: Option<String>,
+    /// What was granted; `None` bounds nothing.
+    pub granted: Option<Vec<Permission>>,
+    /// Keys of the project that could call now.
+    pub active_keys: u64,
+}
+
+/// One side of a line of the overview.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessSide<I> {
+    /// Its id.
+    pub id: I,
+    /// Its number.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// The name of that organization.
+    pub organization_name: String,
+}
+
+/// How many keys there may be that are not revoked; `None` for any number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyLimits {
+    /// In a project. A project's own bound holds as well.
+    pub per_project: Option<u32>,
+    /// In an organization.
+    pub per_organization: Option<u32>,
 }
 
 /// An entry of the audit chain.
@@ -319,6 +441,15 @@ pub struct KeyFilter {
     pub name: Option<String>,
     /// Those that were deleted instead of those that are there.
     pub deleted: bool,
+}
+
+/// Which projects are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProjectFilter {
+    /// Only those of exactly this name.
+    pub name: Option<String>,
+    /// Only those with all of these labels.
+    pub labels: Vec<Label>,
 }
 
 /// Which activations are listed.

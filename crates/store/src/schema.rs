@@ -22,18 +22,28 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_2.sql"),
         include_str!("sqlite/schema/catalog_3.sql"),
         include_str!("sqlite/schema/catalog_4.sql"),
+        include_str!("sqlite/schema/catalog_5.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
         include_str!("postgres/schema/catalog_2.sql"),
         include_str!("postgres/schema/catalog_3.sql"),
         include_str!("postgres/schema/catalog_4.sql"),
+        include_str!("postgres/schema/catalog_5.sql"),
     ],
 };
 /// Those of the ledger.
 pub(crate) const USAGE: Steps = Steps {
-    sqlite: &[include_str!("sqlite/schema/usage_1.sql"), include_str!("sqlite/schema/usage_2.sql")],
-    postgres: &[include_str!("postgres/schema/usage_1.sql"), include_str!("postgres/schema/usage_2.sql")],
+    sqlite: &[
+        include_str!("sqlite/schema/usage_1.sql"),
+        include_str!("sqlite/schema/usage_2.sql"),
+        include_str!("sqlite/schema/usage_3.sql"),
+    ],
+    postgres: &[
+        include_str!("postgres/schema/usage_1.sql"),
+        include_str!("postgres/schema/usage_2.sql"),
+        include_str!("postgres/schema/usage_3.sql"),
+    ],
 };
 
 impl Steps {

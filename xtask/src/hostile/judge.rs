@@ -32,13 +32,14 @@ pub(super) struct Arrival {
 }
 
 /// Fields that the gateway adds, or frames a message with. They are judged one by one, not against the client's.
-const ADDED: [&str; 13] = [
+const ADDED: [&str; 14] = [
     "connection",
     "upgrade",
     "host",
     "content-length",
     "transfer-encoding",
     "via",
+    "x-consumer-environment",
     "x-consumer-id",
     "x-consumer-username",
     "x-credential-identifier",
@@ -82,6 +83,7 @@ impl Law {
         }
         for (name, value) in [
             ("host", host),
+            ("x-consumer-environment", "live"),
             ("x-consumer-id", &self.project_id),
             ("x-consumer-username", &self.project_name),
             ("x-credential-identifier", &self.key_id),
@@ -273,6 +275,7 @@ mod tests {
     fn sound() -> String {
         format!(
             "POST /open/a HTTP/1.1\r\nhost: {HOST}\r\nx-custom: 1\r\nx-consumer-id: prj_1\r\nx-consumer-username: hostile\r\n\
+             x-consumer-environment: live\r\n\
              x-credential-identifier: key_1\r\nx-request-id: req_1\r\nx-forwarded-for: 127.0.0.1\r\nx-forwarded-host: h\r\n\
              x-forwarded-proto: http\r\nvia: 1.1 keystile-1\r\ncontent-length: 2\r\n\r\nhi"
         )

@@ -12,6 +12,7 @@ use crate::limit::LimitRule;
 use crate::media::MediaTypes;
 use crate::target::CanonicalTarget;
 
+mod environments;
 mod key_location;
 mod key_rules;
 mod open;
@@ -23,6 +24,7 @@ mod target;
 mod upgrade;
 mod upstream;
 
+pub use environments::{Approval, Environments};
 pub use key_location::KeyLocation;
 pub use key_rules::{KeyRules, UnusedKeys};
 pub use open::{OpenOperation, OperationPermissions, UnknownOperations, open_table};
@@ -145,6 +147,12 @@ pub struct ApiSettings {
     /// Whether calls need a key.
     #[serde(default)]
     pub access: Access,
+    /// The environments whose keys it takes.
+    #[serde(default, skip_serializing_if = "Environments::is_default")]
+    pub environments: Environments,
+    /// What becomes of requests for access.
+    #[serde(default)]
+    pub approval: Approval,
     /// Operations that need no key, where others do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_operations: Vec<OpenOperation>,
@@ -266,6 +274,8 @@ impl ApiSettings {
             path_prefix: PathPrefix::default(),
             strip_prefix: false,
             access: Access::Key,
+            environments: Environments::BOTH,
+            approval: Approval::default(),
             open_operations: Vec::new(),
             publishable_operations: Vec::new(),
             anonymous_rate_limits: Vec::new(),

@@ -1,7 +1,8 @@
 //! `keystile activation …`
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use keystile_core::id::ActivationId;
+use keystile_core::permission::Permission;
 use serde_json::{Value, json};
 
 use super::fault::{Exit, Fault};
@@ -31,16 +32,34 @@ pub enum Verb {
         /// The API, by id or name.
         #[arg(long)]
         api: String,
+        #[command(flatten)]
+        wish: Wish,
+    },
+    /// Ask once more for what was refused.
+    Request {
+        /// Its id.
+        id: ActivationId,
+        #[command(flatten)]
+        wish: Wish,
     },
     /// Show one activation.
     Show {
         /// Its id.
         id: ActivationId,
     },
-    /// Let the project call.
+    /// Let the project call: it is granted what it asked for, unless something else is said.
     Approve {
         /// Its id.
         id: ActivationId,
+        /// A right that its keys may have at this API, such as pets.read or pets.*; repeat for several.
+        #[arg(long = "permission", value_name = "PERMISSION")]
+        permissions: Vec<Permission>,
+        /// Let its keys do whatever each of them may, whatever was asked for.
+        #[arg(long, conflicts_with = "permissions")]
+        any_permission: bool,
+        /// Why, for the project to read.
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Stop the project for now.
     Suspend {
@@ -65,6 +84,29 @@ pub enum Verb {
     },
 }
 
+/// What is asked for.
+#[derive(Debug, Args)]
+pub struct Wish {
+    /// A right that the project's keys are to have at this API, such as pets.read or pets.*; repeat for several. Whatever
+    /// each of them may unless given.
+    #[arg(long = "permission", value_name = "PERMISSION")]
+    permissions: Vec<Permission>,
+    /// What for, for the API's owner to read.
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+}
+
+impl Wish {
+    fn fields(self) -> Fields {
+        Fields::default().with("permissions", list(&self.permissions)).with("note", self.note)
+    }
+}
+
+/// Permissions, if any are given.
+fn list(permissions: &[Permission]) -> Option<Value> {
+    (!permissions.is_empty()).then(|| json!(permissions))
+}
+
 pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> {
     match verb {
         Verb::List { project, api, state } => {
@@ -75,29 +117,47 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
                 query.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
             session.list(ACTIVATION, &query, &COLUMNS)
         }
-        Verb::Create { project, api } => {
+        Verb::Create { project, api, wish } => {
             let (project, api) = (session.project(&project)?, session.api(&api)?);
             let fields =
-                Fields::default().with("project_id", Some(project.to_string())).with("api_id", Some(api.to_string()));
+                wish.fields().with("project_id", Some(project.to_string())).with("api_id", Some(api.to_string()));
             session.create(ACTIVATION, fields.0)
         }
         Verb::Show { id } => session.show(ACTIVATION, &id),
-        Verb::Approve { id } => session.act(ACTIVATION, &id, "approve", None),
+        Verb::Request { id, wish } => session.act(ACTIVATION, &id, "request", Some(wish.fields().0.into())),
+        Verb::Approve { id, permissions, any_permission, reason } => {
+            let granted = if any_permission { Some(Value::Null) } else { list(&permissions) };
+            let fields = Fields::default().with("permissions", granted).with("reason", reason);
+            session.act(ACTIVATION, &id, "approve", Some(fields.0.into()))
+        }
         Verb::Suspend { id, reason } => session.act(ACTIVATION, &id, "suspend", Some(because(reason))),
         Verb::Refuse { id, reason } => session.act(ACTIVATION, &id, "refuse", Some(because(reason))),
         Verb::Delete { id } => session.delete(ACTIVATION, &id, ""),
     }
 }
 
+/// What was granted; before that, what is asked for.
+fn permissions(activation: &Value) -> String {
+    let is_judged = matches!(&*field(activation, "state"), "approved" | "suspended");
+    let name = if is_judged { "granted_permissions" } else { "requested_permissions" };
+    let text = match activation.get(name) {
+        Some(Value::Null) | None => "any".to_owned(),
+        Some(Value::Array(list)) if list.is_empty() => "none".to_owned(),
+        Some(_) => field(activation, name),
+    };
+    if is_judged { text } else { format!("asks for {text}") }
+}
+
 fn because(reason: Option<String>) -> Value {
     reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }))
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column::left("ID", |activation, _| field(activation, "id")),
     Column::left("PROJECT", |activation, _| field(activation, "project_id")),
     Column::left("API", |activation, _| field(activation, "api_id")),
     Column::left("STATE", |activation, _| field(activation, "state")),
+    Column::left("PERMISSIONS", |activation, _| permissions(activation)),
     Column::left("CHANGED", |activation, now| away(activation, "updated_at", now)),
     Column::left("REASON", |activation, _| field(activation, "reason")),
 ];

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use keystile_core::api::{
     CheckPath, Host, KeyLocation, OpenOperation, PathPrefix, PublishableOperation, Target, UpgradeProtocol, UpstreamUrl,
 };
-use keystile_core::key::Prefix;
+use keystile_core::key::{Environment, Prefix};
 use keystile_core::limit::LimitRule;
 use serde_json::{Value, json};
 
@@ -159,6 +159,13 @@ struct Settings {
     /// Whether calls need a key.
     #[arg(long, value_name = "ACCESS", value_parser = ["key", "open"])]
     access: Option<String>,
+    /// An environment whose keys it takes, live or test; repeat for both. Both unless given.
+    #[arg(long = "environment", value_name = "live|test")]
+    environments: Vec<Environment>,
+    /// What becomes of projects of other organizations that ask for access: manual leaves them to you, automatic lets them
+    /// in at once.
+    #[arg(long, value_name = "APPROVAL", value_parser = ["manual", "automatic"])]
+    approval: Option<String>,
     /// An operation that needs no key all the same, such as "GET /pets/{id}"; repeat for several.
     #[arg(long = "open-operation", value_name = "OPERATION")]
     open_operations: Vec<OpenOperation>,
@@ -263,6 +270,7 @@ impl Settings {
                 .0
         });
         let anonymous = (!self.anonymous_rate_limits.is_empty()).then(|| json!(self.anonymous_rate_limits));
+        let environments = (!self.environments.is_empty()).then(|| json!(self.environments));
         let targets = (!self.targets.is_empty()).then(|| json!(self.targets));
         Ok(Fields::default()
             .with("targets", targets)
@@ -275,6 +283,8 @@ impl Settings {
             .with("path_prefix", self.path_prefix.map(|prefix| prefix.to_string()))
             .with("strip_prefix", self.strip_prefix)
             .with("access", self.access)
+            .with("environments", environments)
+            .with("approval", self.approval)
             .with_list("open_operations", &self.open_operations)
             .with_list("publishable_operations", &self.publishable_operations)
             .with("anonymous_rate_limits", anonymous)

@@ -5,6 +5,7 @@
 //!
 //! Not here: `serve`, `dev` and `config`, which need no running server. Begin with [`run`].
 
+mod access;
 mod activation;
 mod api;
 mod api_operations;
@@ -117,6 +118,8 @@ pub enum Command {
         #[command(subcommand)]
         verb: route::Verb,
     },
+    /// Which project may call which API, since when, granted by whom, last used.
+    Access(access::Ask),
     /// What was called, by whom, and how it ended.
     Usage(usage::Ask),
 }
@@ -157,6 +160,7 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Activation { verb } => activation::run(verb, &mut session),
                 Command::Key { verb } => key::run(verb, &mut session),
                 Command::Route { verb } => route::run(verb, &mut session),
+                Command::Access(ask) => access::run(ask, &mut session),
                 Command::Usage(ask) => usage::run(ask, &mut session),
             }
         }),

@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 use keystile_core::key::Environment;
+use keystile_core::metadata::{Label, Metadata};
+use serde_json::{Value, json};
 
 use super::fault::{Exit, Fault};
 use super::session::{Fields, PROJECT, Session};
@@ -11,7 +13,11 @@ use super::table::{Column, away, field};
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// List the projects, newest first.
-    List,
+    List {
+        /// Only those with this label; repeat for those with all of them.
+        #[arg(long = "label", value_name = "LABEL")]
+        labels: Vec<Label>,
+    },
     /// Make a project.
     Create(Create),
     /// Show one project.
@@ -21,6 +27,19 @@ pub enum Verb {
     },
     /// Change a project.
     Update(Update),
+    /// Refuse every call of a project for now, at every API.
+    Suspend {
+        /// Its id or name.
+        project: String,
+        /// Why, for the project's people to read.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Let a suspended project go on.
+    Resume {
+        /// Its id or name.
+        project: String,
+    },
     /// Delete a project, with its keys and activations.
     Delete {
         /// Its id or name.
@@ -51,6 +70,9 @@ pub struct Update {
     name: Option<String>,
     #[command(flatten)]
     texts: Texts,
+    /// Take all labels off it.
+    #[arg(long, conflicts_with = "labels")]
+    no_labels: bool,
 }
 
 #[derive(Debug, Args)]
@@ -61,17 +83,39 @@ struct Texts {
     /// Whom to ask about it.
     #[arg(long, value_name = "TEXT")]
     contact: Option<String>,
+    /// How many keys it may have that are not revoked. 0 for as many as the server lets a project have.
+    #[arg(long, value_name = "N")]
+    max_keys: Option<u32>,
+    /// A word that it is found by, such as team:billing; repeat for several. They replace those it has.
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<Label>,
+    /// A JSON object that your programs understand, such as {"plan":"gold"}. It replaces the one it has.
+    #[arg(long, value_name = "JSON", value_parser = metadata)]
+    metadata: Option<Metadata>,
 }
 
 impl Texts {
     fn fields(self) -> Fields {
-        Fields::default().with("description", self.description).with("contact", self.contact)
+        Fields::default()
+            .with("description", self.description)
+            .with("contact", self.contact)
+            .with("max_keys", self.max_keys.map(|most| if most == 0 { Value::Null } else { most.into() }))
+            .with("labels", (!self.labels.is_empty()).then(|| json!(self.labels)))
+            .with("metadata", self.metadata.map(|metadata| metadata.fields().clone()))
     }
+}
+
+fn metadata(text: &str) -> Result<Metadata, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}; metadata is a JSON object"))
 }
 
 pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> {
     match verb {
-        Verb::List => session.list(PROJECT, &[], &COLUMNS),
+        Verb::List { labels } => {
+            let wanted = labels.iter().map(Label::as_str).collect::<Vec<_>>().join(",");
+            let query = [("label", wanted.as_str())];
+            session.list(PROJECT, if labels.is_empty() { &[] } else { &query }, &COLUMNS)
+        }
         Verb::Create(ask) => {
             let environment = ask.environment.map(Environment::as_str);
             let fields = ask.texts.fields().with("name", Some(ask.name)).with("environment", environment);
@@ -83,7 +127,16 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
         }
         Verb::Update(ask) => {
             let id = session.project(&ask.project)?;
-            session.update(PROJECT, &id, ask.texts.fields().with("name", ask.name).0)
+            let no_labels = ask.no_labels.then(|| Value::Array(Vec::new()));
+            session.update(PROJECT, &id, ask.texts.fields().with("labels", no_labels).with("name", ask.name).0)
+        }
+        Verb::Suspend { project, reason } => {
+            let id = session.project(&project)?;
+            session.act(PROJECT, &id, "suspend", Some(Fields::default().with("reason", reason).0.into()))
+        }
+        Verb::Resume { project } => {
+            let id = session.project(&project)?;
+            session.act(PROJECT, &id, "resume", None)
         }
         Verb::Delete { project } => {
             let id = session.project(&project)?;
@@ -92,10 +145,12 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
     }
 }
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 7] = [
     Column::left("ID", |project, _| field(project, "id")),
     Column::left("NAME", |project, _| field(project, "name")),
     Column::left("ENVIRONMENT", |project, _| field(project, "environment")),
+    Column::left("STATE", |project, _| field(project, "state")),
+    Column::left("LABELS", |project, _| field(project, "labels")),
     Column::left("CONTACT", |project, _| field(project, "contact")),
     Column::left("CREATED", |project, now| away(project, "created_at", now)),
 ];

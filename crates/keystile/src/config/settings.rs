@@ -83,6 +83,8 @@ settings! {
     admin: Admin = "admin", "The management API and the console, for owners." {
         listen: Option<SocketAddr> = "listen", listener(), loopback(4401), "Where it listens, in clear: for loopback, or behind a proxy that speaks TLS.";
         tls_listen: Option<SocketAddr> = "tls_listen", listener(), None, "Where it listens with TLS, by the certificates of [tls].";
+        max_keys_per_project: Option<u32> = "max_keys_per_project", whole_or_off(1..=100_000_000), None, "Keys of a project that are not revoked; further ones are refused. A project can have a bound of its own, and the narrower one holds.";
+        max_keys_per_organization: Option<u32> = "max_keys_per_organization", whole_or_off(1..=100_000_000), None, "Keys of an organization that are not revoked; further ones are refused.";
     }
     check: Check = "check", "Verification, for services that ask before they answer." {
         listen: Option<SocketAddr> = "listen", listener(), loopback(4402), "Where it listens, in clear.";

@@ -45,6 +45,7 @@ use keystile_server::upstream::watch::look_after_targets;
 use keystile_server::usage::{Queue, Writer};
 use keystile_server::verify::AskedBy;
 use keystile_server::world::{Clock, Entropy, SystemClock, SystemEntropy, random};
+use keystile_store::records::KeyLimits;
 use keystile_store::{OpenError, Store, StoreError};
 use parking_lot::Mutex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -162,6 +163,10 @@ impl Opened {
             None => Store::open(data, root_key, at, &mut fill).await?,
             Some(url) => Store::open_database(url, data, root_key, at, &mut fill).await?,
         };
+        store.catalog.limit_keys(KeyLimits {
+            per_project: config.admin.max_keys_per_project,
+            per_organization: config.admin.max_keys_per_organization,
+        });
         let owner = setup(&store, &*entropy, &*clock).owner().await?;
         Ok(Self { store, clock, entropy, tls, upstream_tls, countries, owner })
     }

@@ -9,6 +9,7 @@ use keystile_core::decide::{self, Readings, Step, Target, Weights, admit, readin
 use keystile_core::facts::Facts;
 use keystile_core::id::KeyId;
 use keystile_core::key::{KeyKind, Pepper, Presented};
+use keystile_core::permission::Rights;
 use keystile_core::restrict::{Rules, Said};
 
 use super::counters::Counters;
@@ -43,6 +44,15 @@ pub struct Recognised {
     pub project: Arc<ProjectView>,
     /// Its policy.
     pub policy: Arc<PolicyView>,
+}
+
+impl Recognised {
+    /// What the key may do at an API: its own permissions, as far as its project was granted them there; without an API,
+    /// its own.
+    pub fn rights(&self, api: Option<&ApiView>) -> Rights<'_> {
+        let link = api.and_then(|api| self.project.activation(api.number));
+        Rights::new(&self.policy.policy.permissions, link.and_then(|link| link.permissions))
+    }
 }
 
 /// The answer for one call.
@@ -251,15 +261,18 @@ fn decide_key(key: &Recognised) -> decide::Key<'_> {
         expires_at: key.entry.expires_at,
         kind: key.entry.kind,
         organization: key.project.organization,
+        environment: key.entry.environment,
+        suspended: key.project.suspended,
         policy: &key.policy.policy,
     }
 }
 
-fn target<'a>(door: Door<'a>, key: &Recognised, facts: &Facts<'_>) -> Target<'a> {
+fn target<'a>(door: Door<'a>, key: &'a Recognised, facts: &Facts<'_>) -> Target<'a> {
     match door {
         Door::Api(api) => Target::Api {
             organization: api.organization,
             active: api.active,
+            environments: api.environments,
             activation: key.project.activation(api.number),
             request_types: api.request_types.as_ref(),
             publishable: key.entry.kind == KeyKind::Publishable
@@ -282,6 +295,7 @@ mod tests {
     use keystile_core::policy::Policy;
     use keystile_core::time::{Moment, Ticks, Timestamp};
     use keystile_store::StoreFault;
+    use keystile_store::records::FeedActivation;
     use sha2::{Digest, Sha256};
 
     use super::*;
@@ -308,7 +322,8 @@ mod tests {
             environment: Environment::Live,
             id_header: HeaderValue::from_static("prj"),
             name_header: HeaderValue::from_static("p"),
-            activations: vec![(1, ActivationState::Approved)],
+            suspended: false,
+            activations: vec![FeedActivation { api: 1, state: ActivationState::Approved, granted: None }],
         };
         snapshot.projects.set(1, Some(Arc::new(project)));
         snapshot.policies.set(1, Some(Arc::new(PolicyView::new(Policy::default()))));

@@ -343,6 +343,7 @@ fn project_view(feed: &FeedProject) -> ProjectView {
         id: project.id,
         organization: project.organization,
         environment: project.environment,
+        suspended: project.suspension.is_some(),
         id_header: HeaderValue::try_from(project.id.to_string()).expect("ids are visible ASCII"),
         name_header: header_text(&project.name),
         activations: feed.activations.clone(),

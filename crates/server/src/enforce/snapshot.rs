@@ -7,15 +7,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
 use keystile_core::api::{
-    Access, ClientAddresses, KeyLocation, PublishableOperation, UnknownOperations, UpgradeProtocol, open_table,
+    Access, ClientAddresses, Environments, KeyLocation, PublishableOperation, UnknownOperations, UpgradeProtocol,
+    open_table,
 };
-use keystile_core::decide::ActivationState;
+use keystile_core::decide::Activation;
 use keystile_core::id::{ApiId, OrganizationId, ProjectId};
 use keystile_core::key::Environment;
 use keystile_core::media::MediaTypes;
 use keystile_core::operation::OperationTable;
 use keystile_core::policy::Policy;
-use keystile_store::records::Api;
+use keystile_store::records::{Api, FeedActivation};
 
 use super::arena::Views;
 use super::header_limits::HeaderLimits;
@@ -38,18 +39,21 @@ pub struct ProjectView {
     pub organization: OrganizationId,
     /// Where it and its keys live.
     pub environment: Environment,
+    /// Whether its keys are refused for now.
+    pub suspended: bool,
     /// Its id as the upstream gets it.
     pub id_header: HeaderValue,
     /// Its name as the upstream gets it.
     pub name_header: HeaderValue,
-    /// The APIs it has to do with, by number.
-    pub activations: Vec<(u32, ActivationState)>,
+    /// The APIs it has to do with.
+    pub activations: Vec<FeedActivation>,
 }
 
 impl ProjectView {
     /// The project's link to an API.
-    pub fn activation(&self, api: u32) -> Option<ActivationState> {
-        self.activations.iter().find(|(index, _)| *index == api).map(|(_, state)| *state)
+    pub fn activation(&self, api: u32) -> Option<Activation<'_>> {
+        let link = self.activations.iter().find(|link| link.api == api)?;
+        Some(Activation { state: link.state, permissions: link.granted.as_deref() })
     }
 }
 
@@ -110,6 +114,8 @@ pub struct ApiView {
     pub active: bool,
     /// Whether calls need a key.
     pub access: Access,
+    /// The environments whose keys it takes.
+    pub environments: Environments,
     /// Operations that need none all the same.
     pub open: OperationTable,
     /// Operations that publishable keys may call.
@@ -186,6 +192,7 @@ impl ApiView {
             owner: api.organization_number,
             active: api.active,
             access: settings.access,
+            environments: settings.environments,
             open: open_table(&settings.open_operations).expect("checked when it was read"),
             publishable_operations: settings.publishable_operations.clone(),
             anonymous: AnonymousLimits::new(settings.anonymous_rate_limits.clone()),

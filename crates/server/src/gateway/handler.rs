@@ -307,7 +307,7 @@ impl Worker {
         let limits = verdict.as_ref().map(|verdict| LimitFields::of(verdict, &api.anonymous)).unwrap_or_default();
         if let Some(code) = verdict.as_ref().map(|verdict| verdict.code).filter(|code| !code.is_allowed()) {
             let refusal = Refusal::with_limits(code, limits).and_types(&api);
-            return Err(refusal.and_missing(verdict.as_ref(), api.operations.needs(method, path)).into());
+            return Err(refusal.and_missing(verdict.as_ref(), &api, api.operations.needs(method, path)).into());
         }
         if api.unknown_operations == UnknownOperations::Refuse && api.operations.is_unknown(method, path) {
             return Err(Refusal::with_limits(Code::OperationUnknown, limits).into());

@@ -10,6 +10,8 @@ use crate::enforce::snapshot::KeyPlace;
 
 /// The project's id.
 pub const X_CONSUMER_ID: HeaderName = HeaderName::from_static("x-consumer-id");
+/// Where the project and its keys live: `live` or `test`.
+pub const X_CONSUMER_ENVIRONMENT: HeaderName = HeaderName::from_static("x-consumer-environment");
 /// The project's name.
 pub const X_CONSUMER_USERNAME: HeaderName = HeaderName::from_static("x-consumer-username");
 /// The key's id.
@@ -276,6 +278,7 @@ mod tests {
         for name in [
             "x-consumer-id",
             "x-consumer-username",
+            "x-consumer-environment",
             "x-consumer",
             "x-consumer-custom-id",
             "x-credential-identifier",

@@ -17,8 +17,8 @@ use keystile_core::target::CanonicalTarget;
 use super::body::Outgoing;
 use super::credential;
 use super::headers::{
-    X_CONSUMER_ID, X_CONSUMER_USERNAME, X_CREDENTIAL_IDENTIFIER, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO,
-    X_REQUEST_ID, forwarded,
+    X_CONSUMER_ENVIRONMENT, X_CONSUMER_ID, X_CONSUMER_USERNAME, X_CREDENTIAL_IDENTIFIER, X_FORWARDED_FOR,
+    X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID, forwarded,
 };
 use super::via::Via;
 use crate::enforce::snapshot::{ApiView, ProjectView};
@@ -28,7 +28,7 @@ const HTTP: HeaderValue = HeaderValue::from_static("http");
 const HTTPS: HeaderValue = HeaderValue::from_static("https");
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 /// Fields that the gateway adds to a call.
-const ADDED_FIELDS: usize = 9;
+const ADDED_FIELDS: usize = 10;
 
 /// The host of a call in lower case and without its port. The wire guard has seen that there is exactly one.
 pub(super) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Cow<'a, str> {
@@ -91,6 +91,8 @@ impl Onward {
         if let Some((key, project)) = &self.key {
             headers.insert(X_CONSUMER_ID, project.id_header.clone());
             headers.insert(X_CONSUMER_USERNAME, project.name_header.clone());
+            let environment = HeaderValue::from_static(project.environment.as_str());
+            headers.insert(X_CONSUMER_ENVIRONMENT, environment);
             headers.insert(X_CREDENTIAL_IDENTIFIER, id_header(&key.to_ascii()));
         }
         for (name, value) in &api.upstream_fields {

@@ -69,16 +69,18 @@ impl Refusal {
         Self { accept: accept.map(Box::new), ..self }
     }
 
-    /// The same, with what the key lacks if that is what was wrong.
-    pub(super) fn and_missing(self, verdict: Option<&Verdict>, needs: Option<&PermissionQuery>) -> Self {
+    /// The same, with what the key or its project lacks if that is what was wrong.
+    pub(super) fn and_missing(self, verdict: Option<&Verdict>, api: &ApiView, needs: Option<&PermissionQuery>) -> Self {
         let key = verdict.and_then(|verdict| verdict.key.as_ref()).filter(|_| self.code == Code::PermissionMissing);
-        match key.and_then(|key| needs?.missing(&key.policy.policy.permissions)) {
-            Some(missing) => {
-                let detail = format!("This key lacks the permission {missing}. Ask whoever gave it out.");
-                Self { problem: self.problem.because(detail), ..self }
+        let Some((key, needs)) = key.zip(needs) else { return self };
+        let detail = match (needs.missing(key.rights(None)), needs.missing(key.rights(Some(api)))) {
+            (Some(missing), _) => format!("This key lacks the permission {missing}. Ask whoever gave it out."),
+            (None, Some(missing)) => {
+                format!("The project was not granted the permission {missing} at this API. Ask the API's owner.")
             }
-            None => self,
-        }
+            (None, None) => return self,
+        };
+        Self { problem: self.problem.because(detail), ..self }
     }
 
     /// With a sentence that says more than the code's own.

@@ -1,5 +1,5 @@
-//! What happens to keys by itself, in the background: warnings before they end, word of versions that have ended and
-//! reminders of rotations. Each is a change like every other, with its audit entry, from
+//! What happens to keys by itself, in the background: warnings before they end, word of versions that have ended, reminders
+//! of rotations, and what becomes of keys that nobody uses. Each is a change like every other, with its audit entry, from
 //! which events are made.
 //!
 //! Whether a key is past its end is no work of this: the decision itself looks at the clock. [`ends`], [`rotation`] and
@@ -8,6 +8,7 @@
 
 mod ends;
 mod rotation;
+mod unused;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +78,7 @@ impl Lifecycle {
         self.tell_of_ends(now).await?;
         for api in self.catalog.feed_apis().await? {
             self.remind_of_rotation(&api, now).await?;
+            self.look_for_unused(&api, now).await?;
         }
         Ok(())
     }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use keystile_core::api::ApiSettings;
-use keystile_core::decide::ActivationState;
+use keystile_core::api::{ApiSettings, UnusedKeys};
+use keystile_core::code::Code;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
-use keystile_core::key::{Environment, KeyKind};
+use keystile_core::key::{Environment, KeyKind, KeyState};
+use keystile_core::metadata::{Labels, Metadata};
 use keystile_core::policy::Policy;
 use keystile_core::time::{Moment, Ticks, Timestamp};
-use keystile_store::records::{NewKey, NewVersion};
+use keystile_core::usage::{Counts, Dimensions, UsageEvent};
+use keystile_store::records::{NewKey, NewVersion, ProjectAbout, Wish};
 use keystile_store::{Actor, Author, Change, OpenError, Store, Who};
 
 use super::Lifecycle;
@@ -59,11 +61,17 @@ impl World {
         let world = Self { _folder: folder, store, clock, lifecycle, project };
         world.apply(Change::CreateOrganization { id: OWNER, name: "owner".to_owned() }).await;
         world.apply(Change::CreateApi { id: api, name: "api".to_owned(), settings: rules, document: None }).await;
-        let (name, description, contact) = ("project".to_owned(), String::new(), String::new());
-        let environment = Environment::Live;
-        world.apply(Change::CreateProject { id: project, name, description, contact, environment }).await;
-        let (id, state) = (ActivationId::from_entropy([4; 16]), ActivationState::Approved);
-        world.apply(Change::CreateActivation { id, project, api, state, reason: String::new() }).await;
+        let about = ProjectAbout {
+            name: "project".to_owned(),
+            description: String::new(),
+            contact: String::new(),
+            max_keys: None,
+            labels: Labels::default(),
+            metadata: Metadata::default(),
+        };
+        world.apply(Change::CreateProject { id: project, about, environment: Environment::Live }).await;
+        let id = ActivationId::from_entropy([4; 16]);
+        world.apply(Change::CreateActivation { id, project, api, wish: Wish::default() }).await;
         world
     }
 
@@ -197,4 +205,77 @@ async fn k07_rotations_are_reminded_of_where_an_api_wants_them() {
     assert_eq!(world.told_after(46).await, reminder, "of the next version again");
     // Of one that is long overdue when the rule comes, one thing is told.
     assert_eq!(world.told_after(100).await, reminder);
+}
+
+/// A call of a key, just now.
+async fn used(world: &World, key: KeyId, sequence: u64) {
+    let key = world.store.catalog.key(OWNER, key).await.unwrap().unwrap();
+    let dimensions = Dimensions {
+        organization: 1,
+        api: 1,
+        project: 1,
+        key: key.number,
+        version: 0,
+        label: 0,
+        code: Code::Allowed,
+        status: 200,
+    };
+    let counts = Counts { calls: 1, ..Counts::default() };
+    let event = UsageEvent { at: world.clock.now().wall, dimensions, client: None, counts };
+    world.store.ledger.append(1, sequence, &[], &[event]).await.unwrap();
+}
+
+async fn state(world: &World, key: KeyId) -> Option<KeyState> {
+    world.store.catalog.key(OWNER, key).await.unwrap().map(|key| key.state)
+}
+
+#[tokio::test]
+async fn k09_keys_that_nobody_uses_are_told_of_and_nothing_more_unless_the_owner_wants_it() {
+    let world = World::new(ApiSettings { unused_key_days: Some(30), ..settings() }).await;
+    let none: [(String, String); 0] = [];
+    let (idle, busy) = (world.key(None).await, world.key(None).await);
+    assert_eq!(world.told_after(29).await, none);
+    used(&world, busy, 1).await;
+    assert_eq!(world.told_after(1).await, [told("key.unused", idle)]);
+    assert_eq!(world.told_after(1).await, none, "once");
+    assert_eq!(world.told_after(28).await, [told("key.unused", busy)], "thirty days after its last call");
+    assert_eq!(world.told_after(300).await, none);
+    assert_eq!(
+        (state(&world, idle).await, state(&world, busy).await),
+        (Some(KeyState::Active), Some(KeyState::Active))
+    );
+    // A call begins another silence.
+    used(&world, idle, 2).await;
+    assert_eq!(world.told_after(30).await, [told("key.unused", idle)]);
+    let free = World::new(settings()).await;
+    free.key(None).await;
+    assert_eq!(free.told_after(3_000).await, none);
+}
+
+#[tokio::test]
+async fn k09_unused_keys_are_disabled_and_deleted_where_the_owner_wants_that() {
+    let rules = ApiSettings { unused_key_days: Some(30), unused_keys: UnusedKeys::Disable, ..settings() };
+    let world = World::new(rules).await;
+    let key = world.key(None).await;
+    assert_eq!(world.told_after(30).await, [told("key.unused", key), told("key.disable", key)]);
+    let since = world.clock.now().wall;
+    assert_eq!(state(&world, key).await, Some(KeyState::Disabled { since }));
+    // Somebody who enables it wants it: it is not disabled for the same silence again, nor deleted.
+    let was = world.store.catalog.key(OWNER, key).await.unwrap().unwrap().revision;
+    world.apply(Change::KeyState { id: key, was, state: KeyState::Active, action: "enable" }).await;
+    let none: [(String, String); 0] = [];
+    assert_eq!(world.told_after(300).await, none);
+
+    let rules = ApiSettings { unused_key_days: Some(30), unused_keys: UnusedKeys::Delete, ..settings() };
+    let world = World::new(rules).await;
+    let (key, other) = (world.key(None).await, world.key(None).await);
+    let was = world.store.catalog.key(OWNER, other).await.unwrap().unwrap().revision;
+    let disabled = KeyState::Disabled { since: START };
+    world.apply(Change::KeyState { id: other, was, state: disabled, action: "disable" }).await;
+    assert_eq!(world.told_after(30).await, [told("key.unused", key), told("key.disable", key)]);
+    assert_eq!(world.told_after(29).await, none);
+    assert_eq!(world.told_after(1).await, [told("key.delete", key)]);
+    assert_eq!(state(&world, key).await, None);
+    assert_eq!(state(&world, other).await, Some(disabled), "what somebody else disabled is left");
+    assert!(world.lifecycle.feed.engine().snapshot.keys.iter().all(|entry| entry.id != key), "it is in force");
 }

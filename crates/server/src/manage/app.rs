@@ -148,6 +148,7 @@ fn problem(error: ApplyError) -> Problem {
             conflict("It was changed by somebody else meanwhile; read it again and repeat your change.")
         }
         ApplyError::Exists(what) => conflict(what),
+        ApplyError::Conflict(why) => conflict(why),
         ApplyError::KeyReused => {
             conflict("Another request was made with this Idempotency-Key; use a new one for a new request.")
         }

@@ -57,6 +57,8 @@ rights! {
     ReadActivations = "activations.read";
     /// Ask for, grant and take back activations.
     WriteActivations = "activations.write";
+    /// See which project may call which API, and when it last did.
+    ReadAccess = "access.read";
     /// See keys.
     ReadKeys = "keys.read";
     /// Issue, change, revoke and delete keys.

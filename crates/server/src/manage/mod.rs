@@ -7,6 +7,7 @@
 //!
 //! Not here: the page and health answers (`page`), decisions, SQL.
 
+mod access;
 mod activations;
 mod apis;
 mod app;
@@ -17,6 +18,7 @@ mod list;
 mod page;
 mod problem;
 mod projects;
+mod reason;
 mod usage;
 
 use axum::Router;
@@ -119,6 +121,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(apis::routes())
         .merge(projects::routes())
         .merge(activations::routes())
+        .merge(access::routes())
         .merge(keys::routes())
         .merge(usage::routes())
 }

@@ -1,15 +1,18 @@
 //! What is answered.
 
+use std::borrow::Cow;
+
 use keystile_core::Code;
 use keystile_core::decide::Step;
 use keystile_core::id::{KeyId, OrganizationId, ProjectId, RequestId};
 use keystile_core::key::Environment;
-use keystile_core::permission::{Permission, PermissionQuery};
+use keystile_core::permission::{Permission, PermissionQuery, Rights};
 use keystile_core::restrict::Said;
 use keystile_core::time::Timestamp;
 use serde::Serialize;
 
 use crate::enforce::engine::{Explanation, Verdict};
+use crate::enforce::snapshot::ApiView;
 use crate::ratelimit::seconds;
 
 /// The answer; 200 whenever the question was understood.
@@ -21,8 +24,9 @@ struct Answer<'a> {
     project_id: Option<ProjectId>,
     organization_id: Option<OrganizationId>,
     environment: Option<Environment>,
-    permissions: &'a [Permission],
-    /// What the key lacks, as a question like the one that was asked.
+    /// What the key may do: at the API that is asked about, as far as its project was granted it there.
+    permissions: Cow<'a, [Permission]>,
+    /// What it lacks, as a question like the one that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_permissions: Option<String>,
     limits: Vec<Limit<'a>>,
@@ -65,6 +69,7 @@ pub(crate) fn trace(explanation: &Explanation) -> Vec<Answered<'_>> {
 /// `needs` is what was asked of the key, by whoever asked and by the operation.
 pub(super) fn write(
     verdict: &Verdict,
+    api: Option<&ApiView>,
     needs: [Option<&PermissionQuery>; 2],
     explanation: Option<&Explanation>,
     id: RequestId,
@@ -77,7 +82,7 @@ pub(super) fn write(
         remaining: left.remaining,
         reset: seconds(left.reset_nanos),
     });
-    let granted = key.map_or(&[][..], |key| &key.policy.policy.permissions);
+    let granted = key.map_or_else(|| Rights::from(&[]), |key| key.rights(api));
     let missing = (verdict.code == Code::PermissionMissing)
         .then(|| PermissionQuery::All(needs.into_iter().flatten().cloned().collect()).missing(granted))
         .flatten();
@@ -88,7 +93,7 @@ pub(super) fn write(
         project_id: key.map(|key| key.project.id),
         organization_id: key.map(|key| key.project.organization),
         environment: key.map(|key| key.entry.environment),
-        permissions: granted,
+        permissions: granted.list(),
         missing_permissions: missing.map(|missing| missing.to_string()),
         limits: limits.collect(),
         expires_at: key.and_then(|key| key.entry.expires_at),

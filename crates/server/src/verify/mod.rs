@@ -171,7 +171,7 @@ fn judge(
     pending.would_refuse(verdict.shadow);
     let explanation =
         question.explain.unwrap_or(false).then(|| worker.engine.explain(&question.key, door, &facts, &verdict));
-    let body = answer::write(&verdict, [needs, of_operation], explanation.as_ref(), id);
+    let body = answer::write(&verdict, api, [needs, of_operation], explanation.as_ref(), id);
     pending.sent(body.len() as u64);
     pending.finish(verdict.code, 200);
     Ok(body)

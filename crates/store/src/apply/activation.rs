@@ -1,47 +1,69 @@
 //! Changes of activations. Nodes hold a project with its activations, so it is the project that they are told of.
 
+use keystile_core::api::{ApiSettings, Approval};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, OrganizationId, ProjectId};
+use keystile_core::key::Environment;
+use keystile_core::permission::Permission;
 
 use super::{Done, Work, or_exists, refuse_stale};
+use crate::audit::actor_text;
 use crate::catalog::activations::find;
-use crate::db::{Columns, Connection, signed, sql};
-use crate::records::Activation;
+use crate::db::{Columns, Connection, signed, sql, to_json};
+use crate::records::{Activation, Wish};
 use crate::{ApplyError, Subject};
 
 const NO_SUCH: ApplyError = ApplyError::NotFound("activation");
 
-/// One end of a link: its number and whose it is.
-struct Side {
-    number: u32,
-    organization: u32,
+/// Who judges where an API's owner lets everybody in.
+const AUTOMATIC: &str = "system:automatic";
+/// What is said of that.
+const LET_IN: &str = "approved by the API's setting";
+
+/// A project and an API as the link of the two needs them.
+struct Pair {
+    project: u32,
+    project_owner: u32,
+    environment: Environment,
+    api: u32,
+    api_owner: u32,
+    settings: ApiSettings,
 }
 
 pub(super) async fn create(
     work: Work<'_>,
     id: ActivationId,
     (project, api): (ProjectId, ApiId),
-    state: ActivationState,
-    reason: &str,
+    wish: &Wish,
 ) -> Result<Done, ApplyError> {
-    let project_sql = "SELECT number, organization FROM projects WHERE id = ? AND deleted_at IS NULL";
-    let project = side(work.db, project_sql, project.to_bytes()).await?.ok_or(super::project::NO_SUCH)?;
-    let api_sql = "SELECT number, organization FROM apis WHERE id = ? AND deleted_at IS NULL";
-    let api = side(work.db, api_sql, api.to_bytes()).await?.ok_or(ApplyError::NotFound("API"))?;
-    if project.organization != work.tenant.number && api.organization != work.tenant.number {
+    let pair = pair(work.db, project, api).await?;
+    let is_own = pair.api_owner == work.tenant.number;
+    if pair.project_owner != work.tenant.number && !is_own {
         return Err(super::project::NO_SUCH);
     }
-    // Only the API's organization grants; whoever else asks for more than a request has no say over this API.
-    if api.organization != work.tenant.number && state != ActivationState::Requested {
-        return Err(ApplyError::NotFound("API"));
-    }
-    sql("INSERT INTO activations (id, project, api, state, reason, created_at, updated_at, revision) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+    refuse_environment(&pair.settings, pair.environment)?;
+    // Only the API's organization grants, now or once for all.
+    let (state, reason, by) = if is_own {
+        (ActivationState::Approved, "", Some(actor_text(&work.actor)))
+    } else if pair.settings.approval == Approval::Automatic && !was_turned_away(work.db, &pair).await? {
+        (ActivationState::Approved, LET_IN, Some(AUTOMATIC.to_owned()))
+    } else {
+        (ActivationState::Requested, "", None)
+    };
+    let wanted = wish.permissions.as_ref().map(to_json).transpose()?;
+    let granted = wanted.clone().filter(|_| by.is_some());
+    sql("INSERT INTO activations (id, project, api, state, reason, wanted, note, granted, judged_by, judged_at, \
+         created_at, updated_at, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
     .bind(id.to_bytes())
-    .bind(project.number)
-    .bind(api.number)
+    .bind(pair.project)
+    .bind(pair.api)
     .bind(state.as_str())
     .bind(reason)
+    .bind(wanted)
+    .bind(&wish.note)
+    .bind(granted)
+    .bind(by.clone())
+    .bind(by.map(|_| work.at.as_micros()))
     .bind(work.at.as_micros())
     .bind(work.at.as_micros())
     .bind(signed(work.revision))
@@ -49,34 +71,65 @@ pub(super) async fn create(
     .await
     .map_err(or_exists("this project is linked to this API already"))?;
     let activation = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
-    Ok(Done::made("activation.create", id, &activation, Subject::Project(project.number)))
+    Ok(Done::made("activation.create", id, &activation, Subject::Project(pair.project)))
 }
 
-pub(super) async fn update(
-    work: Work<'_>,
-    id: ActivationId,
-    was: u64,
-    state: ActivationState,
-    reason: &str,
-) -> Result<Done, ApplyError> {
+pub(super) async fn request(work: Work<'_>, id: ActivationId, was: u64, wish: &Wish) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
-    if !grants(&before, work.tenant.id) {
+    if before.project_organization != work.tenant.id {
         return Err(NO_SUCH);
     }
     refuse_stale(before.revision, was)?;
-    let project: u32 = sql(
-        "UPDATE activations SET state = ?, reason = ?, updated_at = ?, revision = ? WHERE number = ? RETURNING project",
-    )
-    .bind(state.as_str())
-    .bind(reason)
+    if before.state != ActivationState::Refused {
+        return Err(ApplyError::Conflict(format!(
+            "only what was refused can be asked for again, and this is {}",
+            before.state.as_str()
+        )));
+    }
+    let wanted = wish.permissions.as_ref().map(to_json).transpose()?;
+    let project: u32 = sql("UPDATE activations SET state = 'requested', wanted = ?, note = ?, granted = NULL, \
+         updated_at = ?, revision = ? WHERE number = ? RETURNING project")
+    .bind(wanted)
+    .bind(&wish.note)
     .bind(work.at.as_micros())
     .bind(signed(work.revision))
     .bind(before.number)
     .fetch_number(&mut *work.db)
     .await?;
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::changed("activation.request", id, [&before, &after], Subject::Project(project)))
+}
+
+pub(super) async fn update(
+    work: Work<'_>,
+    id: ActivationId,
+    was: u64,
+    (state, reason, granted): (ActivationState, &str, Option<&[Permission]>),
+) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    if !grants(&before, work.tenant.id) {
+        return Err(NO_SUCH);
+    }
+    refuse_stale(before.revision, was)?;
+    let pair = pair(work.db, before.project, before.api).await?;
+    if state == ActivationState::Approved {
+        refuse_environment(&pair.settings, pair.environment)?;
+    }
+    sql("UPDATE activations SET state = ?, reason = ?, granted = ?, judged_by = ?, judged_at = ?, updated_at = ?, \
+         revision = ? WHERE number = ?")
+    .bind(state.as_str())
+    .bind(reason)
+    .bind(granted.map(|granted| to_json(&granted)).transpose()?)
+    .bind(actor_text(&work.actor))
+    .bind(work.at.as_micros())
+    .bind(work.at.as_micros())
+    .bind(signed(work.revision))
+    .bind(before.number)
+    .execute(&mut *work.db)
+    .await?;
+    let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     let action = format!("activation.{}", verb(state));
-    Ok(Done::changed(action, id, [&before, &after], Subject::Project(project)))
+    Ok(Done::changed(action, id, [&before, &after], Subject::Project(pair.project)))
 }
 
 pub(super) async fn delete(work: Work<'_>, id: ActivationId) -> Result<Done, ApplyError> {
@@ -90,11 +143,54 @@ pub(super) async fn delete(work: Work<'_>, id: ActivationId) -> Result<Done, App
     Ok(Done::deleted("activation.delete", id, &before, vec![Subject::Project(project)]))
 }
 
-async fn side(db: &mut Connection, select: &'static str, id: [u8; 16]) -> Result<Option<Side>, ApplyError> {
-    let row = sql(select).bind(id).fetch_optional(db).await?;
-    let Some(row) = row else { return Ok(None) };
+async fn pair(db: &mut Connection, project: ProjectId, api: ApiId) -> Result<Pair, ApplyError> {
+    let row = sql("SELECT number, organization, environment FROM projects WHERE id = ? AND deleted_at IS NULL")
+        .bind(project.to_bytes())
+        .fetch_optional(&mut *db)
+        .await?
+        .ok_or(super::project::NO_SUCH)?;
     let mut row = Columns::of(&row);
-    Ok(Some(Side { number: row.number()?, organization: row.number()? }))
+    let (project, project_owner, environment) = (row.number()?, row.number()?, row.word()?);
+    let row = sql("SELECT number, organization, settings FROM apis WHERE id = ? AND deleted_at IS NULL")
+        .bind(api.to_bytes())
+        .fetch_optional(db)
+        .await?
+        .ok_or(ApplyError::NotFound("API"))?;
+    let mut row = Columns::of(&row);
+    Ok(Pair {
+        project,
+        project_owner,
+        environment,
+        api: row.number()?,
+        api_owner: row.number()?,
+        settings: row.json()?,
+    })
+}
+
+/// A link that lets nobody through helps nobody.
+fn refuse_environment(settings: &ApiSettings, environment: Environment) -> Result<(), ApplyError> {
+    let takes = settings.environments;
+    if takes.take(environment) {
+        return Ok(());
+    }
+    Err(ApplyError::Conflict(format!(
+        "this API takes {takes} keys and the project's are {}; use a {takes} project, or have {} added to the API's environments",
+        environment.as_str(),
+        environment.as_str(),
+    )))
+}
+
+/// Whether the last word of the API's owner on this pair was no. Both sides may delete a link: a project that was refused
+/// or suspended must not be let in by an API's setting because it has deleted that.
+async fn was_turned_away(db: &mut Connection, pair: &Pair) -> Result<bool, ApplyError> {
+    let last = sql("SELECT state FROM activations WHERE project = ? AND api = ? \
+         AND (judged_at IS NOT NULL OR state IN ('refused', 'suspended')) ORDER BY number DESC LIMIT 1")
+    .bind(pair.project)
+    .bind(pair.api)
+    .fetch_optional(db)
+    .await?;
+    let state = last.map(|row| Columns::of(&row).word::<ActivationState>()).transpose()?;
+    Ok(state.is_some_and(|state| state != ActivationState::Approved))
 }
 
 /// Whether this organization may say how far an activation has come.

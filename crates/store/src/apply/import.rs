@@ -21,7 +21,7 @@ use crate::{ApplyError, StoreError, Subject};
 const CHUNK: usize = 500;
 
 pub(super) async fn import(
-    work: Work<'_>,
+    mut work: Work<'_>,
     project: ProjectId,
     keys: &[NewKey],
     policy: &Policy,
@@ -46,6 +46,7 @@ pub(super) async fn import(
     for chunk in sorted.chunks(CHUNK) {
         added += insert(work.db, &shared, chunk).await?;
     }
+    super::capacity::refuse_too_many(&mut work, &project).await?;
     let last = last_number(work.db).await?;
 
     let duplicates = if added == keys.len() as u64 {

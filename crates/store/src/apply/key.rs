@@ -58,7 +58,9 @@ pub(super) async fn insert(
     .fetch_one(&mut *work.db)
     .await
     .map_err(or_exists("this key is known here already"))?;
-    Ok(number_of(&number)?)
+    let number = number_of(&number)?;
+    super::capacity::refuse_too_many(work, project).await?;
+    Ok(number)
 }
 
 pub(super) async fn update(
@@ -135,9 +137,9 @@ pub(super) async fn delete(work: Work<'_>, id: KeyId) -> Result<Done, ApplyError
     Ok(Done::deleted("key.delete", id, &before, vec![Subject::Keys(before.number, before.number)]))
 }
 
-pub(super) async fn undelete(work: Work<'_>, id: KeyId) -> Result<Done, ApplyError> {
+pub(super) async fn undelete(mut work: Work<'_>, id: KeyId) -> Result<Done, ApplyError> {
     let before = find_deleted(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
-    projects::find(work.db, work.tenant.id, before.project).await?.ok_or(super::project::NO_SUCH)?;
+    let project = projects::find(work.db, work.tenant.id, before.project).await?.ok_or(super::project::NO_SUCH)?;
     version::refuse_taken(work.db, before.number).await?;
     sql("UPDATE keys SET deleted_at = NULL, updated_at = ?, revision = ? WHERE number = ?")
         .bind(work.at.as_micros())
@@ -146,6 +148,7 @@ pub(super) async fn undelete(work: Work<'_>, id: KeyId) -> Result<Done, ApplyErr
         .execute(&mut *work.db)
         .await
         .map_err(or_exists(version::TAKEN))?;
+    super::capacity::refuse_too_many(&mut work, &project).await?;
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     Ok(Done::made("key.undelete", id, &after, Subject::Keys(before.number, before.number)))
 }

@@ -5,6 +5,7 @@
 
 mod activation;
 mod api;
+mod capacity;
 mod compromise;
 mod idempotency;
 mod import;
@@ -22,7 +23,8 @@ use keystile_core::time::Timestamp;
 
 use crate::audit::Shown;
 use crate::db::{Columns, Connection, Row, sql};
-use crate::{Applied, ApplyError, Author, Catalog, Change, StoreError, Subject};
+use crate::records::KeyLimits;
+use crate::{Actor, Applied, ApplyError, Author, Catalog, Change, StoreError, Subject};
 
 impl From<sqlx::Error> for ApplyError {
     fn from(error: sqlx::Error) -> Self {
@@ -44,6 +46,10 @@ struct Work<'a> {
     at: Timestamp,
     /// The revision that the change will be.
     revision: u64,
+    /// Who makes it.
+    actor: Actor,
+    /// How many keys there may be.
+    key_limits: KeyLimits,
 }
 
 /// A change of rows, made; what the journal has to say of it.
@@ -105,7 +111,9 @@ impl Catalog {
             Change::CreateOrganization { id, name } => organization::insert(db, *id, name, author.at).await?,
             _ => tenant(db, author.actor.organization).await?,
         };
-        let done = make(Work { db, tenant, at: author.at, revision }, change).await?;
+        let key_limits = self.0.key_limits.get().copied().unwrap_or_default();
+        let work = Work { db, tenant, at: author.at, revision, actor: author.actor, key_limits };
+        let done = make(work, change).await?;
 
         let revision = journal::keep_revisions(db, revision, &done.touched).await?;
         journal::keep_entry(db, &self.0, author, tenant.id, &done).await?;
@@ -132,19 +140,17 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::DeleteApi { id } => api::delete(work, id).await,
         Change::SetApiSecret { api, name, sealed } => secret::set(work, api, &name, &sealed).await,
         Change::RemoveApiSecret { api, name } => secret::remove(work, api, &name).await,
-        Change::CreateProject { id, name, description, contact, environment } => {
-            let texts = project::Texts { name: &name, description: &description, contact: &contact };
-            project::create(work, id, texts, environment).await
-        }
-        Change::UpdateProject { id, was, name, description, contact } => {
-            let texts = project::Texts { name: &name, description: &description, contact: &contact };
-            project::update(work, id, was, texts).await
-        }
+        Change::CreateProject { id, about, environment } => project::create(work, id, &about, environment).await,
+        Change::UpdateProject { id, was, about } => project::update(work, id, was, &about).await,
+        Change::SuspendProject { id, was, suspension } => project::suspend(work, id, was, suspension).await,
         Change::DeleteProject { id } => project::delete(work, id).await,
-        Change::CreateActivation { id, project, api, state, reason } => {
-            activation::create(work, id, (project, api), state, &reason).await
+        Change::CreateActivation { id, project, api, wish } => {
+            activation::create(work, id, (project, api), &wish).await
         }
-        Change::UpdateActivation { id, was, state, reason } => activation::update(work, id, was, state, &reason).await,
+        Change::RequestActivation { id, was, wish } => activation::request(work, id, was, &wish).await,
+        Change::UpdateActivation { id, was, state, reason, granted } => {
+            activation::update(work, id, was, (state, &reason, granted.as_deref())).await
+        }
         Change::DeleteActivation { id } => activation::delete(work, id).await,
         Change::CreateKey { project, key, policy } => key::create(work, project, &key, &policy).await,
         Change::UpdateKey { id, was, name, policy, expires_at } => {

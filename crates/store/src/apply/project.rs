@@ -4,9 +4,11 @@ use keystile_core::id::ProjectId;
 use keystile_core::key::Environment;
 
 use super::{Done, Work, number_of, or_exists, refuse_stale};
+use crate::catalog::keys;
 use crate::catalog::projects::find;
-use crate::db::{signed, sql};
-use crate::{ApplyError, Subject};
+use crate::db::{signed, sql, to_json};
+use crate::records::{ProjectAbout, Suspension};
+use crate::{ApplyError, Subject, Who};
 
 pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("project");
 
@@ -14,28 +16,24 @@ pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("project");
 /// a revision of its own.
 const MAX_GAP: u32 = 256;
 
-/// What is said of a project.
-pub(super) struct Texts<'a> {
-    pub(super) name: &'a str,
-    pub(super) description: &'a str,
-    pub(super) contact: &'a str,
-}
-
 pub(super) async fn create(
     work: Work<'_>,
     id: ProjectId,
-    texts: Texts<'_>,
+    about: &ProjectAbout,
     environment: Environment,
 ) -> Result<Done, ApplyError> {
     let number = sql(
-        "INSERT INTO projects (id, organization, name, description, contact, environment, created_at, updated_at, revision) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+        "INSERT INTO projects (id, organization, name, description, contact, max_keys, labels, metadata, environment, \
+         created_at, updated_at, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
     )
     .bind(id.to_bytes())
     .bind(work.tenant.number)
-    .bind(texts.name)
-    .bind(texts.description)
-    .bind(texts.contact)
+    .bind(&about.name)
+    .bind(&about.description)
+    .bind(&about.contact)
+    .bind(about.max_keys.map(i64::from))
+    .bind(to_json(&about.labels)?)
+    .bind(to_json(&about.metadata)?)
     .bind(environment.as_str())
     .bind(work.at.as_micros())
     .bind(work.at.as_micros())
@@ -47,20 +45,55 @@ pub(super) async fn create(
     Ok(Done::made("project.create", id, &project, Subject::Project(number_of(&number)?)))
 }
 
-pub(super) async fn update(work: Work<'_>, id: ProjectId, was: u64, texts: Texts<'_>) -> Result<Done, ApplyError> {
+pub(super) async fn update(work: Work<'_>, id: ProjectId, was: u64, about: &ProjectAbout) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     refuse_stale(before.revision, was)?;
-    sql("UPDATE projects SET name = ?, description = ?, contact = ?, updated_at = ?, revision = ? WHERE number = ?")
-        .bind(texts.name)
-        .bind(texts.description)
-        .bind(texts.contact)
+    sql("UPDATE projects SET name = ?, description = ?, contact = ?, max_keys = ?, labels = ?, metadata = ?, \
+         updated_at = ?, revision = ? WHERE number = ?")
+    .bind(&about.name)
+    .bind(&about.description)
+    .bind(&about.contact)
+    .bind(about.max_keys.map(i64::from))
+    .bind(to_json(&about.labels)?)
+    .bind(to_json(&about.metadata)?)
+    .bind(work.at.as_micros())
+    .bind(signed(work.revision))
+    .bind(before.number)
+    .execute(&mut *work.db)
+    .await?;
+    let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::changed("project.update", id, [&before, &after], Subject::Project(before.number)))
+}
+
+pub(super) async fn suspend(
+    work: Work<'_>,
+    id: ProjectId,
+    was: u64,
+    suspension: Option<Suspension>,
+) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    refuse_stale(before.revision, was)?;
+    // Nobody saws off the branch: whoever is refused as well could not take it back.
+    if let (Some(_), Who::ManagementKey(own)) = (&suspension, work.actor.who)
+        && keys::find(work.db, work.tenant.id, own).await?.is_some_and(|key| key.project == id)
+    {
+        return Err(ApplyError::Conflict(
+            "this project holds the management key that you use, which would be refused as well; use one of another project"
+                .to_owned(),
+        ));
+    }
+    let action = if suspension.is_some() { "project.suspend" } else { "project.resume" };
+    let (since, reason) = suspension.map_or((None, String::new()), |own| (Some(own.since.as_micros()), own.reason));
+    sql("UPDATE projects SET suspended_at = ?, suspended_reason = ?, updated_at = ?, revision = ? WHERE number = ?")
+        .bind(since)
+        .bind(reason)
         .bind(work.at.as_micros())
         .bind(signed(work.revision))
         .bind(before.number)
         .execute(&mut *work.db)
         .await?;
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
-    Ok(Done::changed("project.update", id, [&before, &after], Subject::Project(before.number)))
+    Ok(Done::changed(action, id, [&before, &after], Subject::Project(before.number)))
 }
 
 pub(super) async fn delete(work: Work<'_>, id: ProjectId) -> Result<Done, ApplyError> {

@@ -4,12 +4,12 @@ use keystile_core::id::{ActivationId, ApiId, OrganizationId, ProjectId};
 
 use super::push_page;
 use crate::db::{Columns, Connection, Row, Sql, sql};
-use crate::records::{Activation, ActivationFilter, Page};
+use crate::records::{Activation, ActivationFilter, Judgement, Page, Wish};
 use crate::{Catalog, StoreError};
 
 /// The columns that [`read`] takes.
-const SELECT: &str = "SELECT v.id, v.number, p.id, po.id, a.id, ao.id, v.state, v.reason, v.created_at, v.updated_at, \
-     v.revision FROM activations v \
+const SELECT: &str = "SELECT v.id, v.number, p.id, po.id, a.id, ao.id, v.state, v.reason, v.wanted, v.note, v.granted, \
+     v.judged_by, v.judged_at, v.created_at, v.updated_at, v.revision FROM activations v \
      JOIN projects p ON p.number = v.project JOIN organizations po ON po.number = p.organization \
      JOIN apis a ON a.number = v.api JOIN organizations ao ON ao.number = a.organization \
      WHERE v.deleted_at IS NULL";
@@ -25,6 +25,12 @@ fn read(row: &Row) -> Result<Activation, StoreError> {
         api_organization: row.id(OrganizationId::from_slice)?,
         state: row.word()?,
         reason: row.text()?,
+        wish: Wish { permissions: row.json_if_any()?, note: row.text()? },
+        granted: row.json_if_any()?,
+        judged: match (row.text_if_any()?, row.moment_if_any()?) {
+            (Some(by), Some(at)) => Some(Judgement { by, at }),
+            (Some(_) | None, _) => None,
+        },
         created_at: row.moment()?,
         updated_at: row.moment()?,
         revision: row.number()?,

@@ -1,6 +1,7 @@
 //! Reading the catalogue, one room a noun. Deleted rows are hidden, and every read says for which organization it is:
 //! rows of another one are answered like rows that do not exist.
 
+mod access;
 pub(crate) mod activations;
 pub(crate) mod apis;
 mod audit;
@@ -14,15 +15,15 @@ mod secrets;
 pub use notices::Due;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use keystile_core::key::Pepper;
 use keystile_core::time::Timestamp;
 
 use crate::db::{Base, Connection, Sql, sql};
 use crate::hold::{Held, Hold};
-use crate::records::Page;
+use crate::records::{KeyLimits, Page};
 use crate::{Ledger, OpenError, RootKey, StoreError, StoreFault, postgres};
 
 /// The catalogue. Cheap to clone; all clones share its connections.
@@ -37,6 +38,8 @@ pub(crate) struct CatalogParts {
     pub(crate) installation: [u8; 16],
     /// The newest revision that was seen here. One that is older than this is another history.
     pub(crate) seen: AtomicU64,
+    /// How many keys there may be; said once by whoever opened it.
+    pub(crate) key_limits: OnceLock<KeyLimits>,
     pub(crate) root: RootKey,
     pub(crate) peppers: Vec<Pepper>,
     pub(crate) warnings: Vec<String>,
@@ -71,6 +74,11 @@ impl Catalog {
     /// The root key.
     pub fn root(&self) -> &RootKey {
         &self.0.root
+    }
+
+    /// Says how many keys there may be, for as long as it is open. Without it there may be any number.
+    pub fn limit_keys(&self, limits: KeyLimits) {
+        self.0.key_limits.get_or_init(|| limits);
     }
 
     /// The peppers, newest first.

@@ -4,12 +4,12 @@ use keystile_core::id::{OrganizationId, ProjectId};
 
 use super::{push_name, push_page};
 use crate::db::{Columns, Connection, Row, sql};
-use crate::records::{Page, Project};
+use crate::records::{Page, Project, ProjectFilter, Suspension};
 use crate::{Catalog, StoreError};
 
 /// The columns that [`read`] takes.
-pub(crate) const SELECT: &str = "SELECT p.id, p.number, o.id, o.number, p.name, p.description, p.contact, p.environment, p.created_at, \
-     p.updated_at, p.revision FROM projects p JOIN organizations o ON o.number = p.organization \
+pub(crate) const SELECT: &str = "SELECT p.id, p.number, o.id, o.number, p.name, p.description, p.contact, p.environment, \
+     p.suspended_at, p.suspended_reason, p.max_keys, p.labels, p.metadata, p.created_at, p.updated_at, p.revision FROM projects p JOIN organizations o ON o.number = p.organization \
      WHERE p.deleted_at IS NULL";
 
 pub(crate) fn read(row: &Row) -> Result<Project, StoreError> {
@@ -23,6 +23,13 @@ pub(crate) fn read(row: &Row) -> Result<Project, StoreError> {
         description: row.text()?,
         contact: row.text()?,
         environment: row.word()?,
+        suspension: {
+            let (since, reason) = (row.moment_if_any()?, row.text()?);
+            since.map(|since| Suspension { since, reason })
+        },
+        max_keys: row.number_if_any()?,
+        labels: row.json()?,
+        metadata: row.json()?,
         created_at: row.moment()?,
         updated_at: row.moment()?,
         revision: row.number()?,
@@ -42,16 +49,21 @@ pub(crate) async fn find(
 }
 
 impl Catalog {
-    /// The projects of an organization, newest first; only those of exactly this name, if one is given.
+    /// The projects of an organization, newest first.
     pub async fn projects(
         &self,
         organization: OrganizationId,
-        name: Option<&str>,
+        filter: &ProjectFilter,
         page: Page,
     ) -> Result<Vec<Project>, StoreError> {
         let mut query = sql(SELECT);
         query.push(" AND o.id = ").push_bind(organization.to_bytes());
-        push_name(&mut query, "p.name", name);
+        push_name(&mut query, "p.name", filter.name.as_deref());
+        for label in &filter.labels {
+            // Labels have neither quotes nor backslashes, so one stands in the list just as it does here.
+            query.push(" AND replace(p.labels, ").push_bind(format!("\"{}\"", label.as_str()));
+            query.push(", '') <> p.labels");
+        }
         push_page(&mut query, "p.number", page);
         query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read).collect()
     }

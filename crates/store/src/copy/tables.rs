@@ -70,6 +70,11 @@ pub(super) const CATALOG: &[Table] = &[
             ("updated_at", Number),
             ("revision", Number),
             ("deleted_at", Number),
+            ("suspended_at", Number),
+            ("suspended_reason", Text),
+            ("max_keys", Number),
+            ("labels", Text),
+            ("metadata", Text),
         ],
     },
     Table {
@@ -87,6 +92,11 @@ pub(super) const CATALOG: &[Table] = &[
             ("updated_at", Number),
             ("revision", Number),
             ("deleted_at", Number),
+            ("wanted", Text),
+            ("note", Text),
+            ("granted", Text),
+            ("judged_by", Text),
+            ("judged_at", Number),
         ],
     },
     Table {
@@ -252,4 +262,16 @@ pub(super) const USAGE: &[Table] = &[
     counts("usage_minute"),
     counts("usage_hour"),
     counts("usage_day"),
+    Table {
+        name: "use_by_day",
+        keys: 3,
+        numbered: false,
+        columns: &[("project", Number), ("api", Number), ("start", Number), ("calls", Number), ("last", Number)],
+    },
+    Table {
+        name: "last_use",
+        keys: 2,
+        numbered: false,
+        columns: &[("key", Number), ("api", Number), ("last", Number)],
+    },
 ];

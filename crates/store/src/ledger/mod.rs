@@ -1,17 +1,20 @@
 //! What was counted. Batches of events come in as they are (`append`, form in `codec`) and are durable at once; adding
-//! them up by minute, hour and day is done later, many batches at a time (`roll_up`), and before anybody asks (`query`, `operations`,
-//! `uses`).
+//! them up by minute, hour and day is done later, many batches at a time (`roll_up`), and before anybody asks (`query`,
+//! `operations`, `last_use`, `uses`).
 //!
 //! A batch is known by its node and sequence, so that one that is sent again is not counted again.
 
 mod append;
 mod codec;
+mod last_use;
 mod operations;
 mod query;
 mod roll_up;
 mod uses;
 
 use std::sync::Arc;
+
+pub use last_use::Use;
 
 use crate::db::{Base, Columns, sql};
 use crate::hold::Hold;

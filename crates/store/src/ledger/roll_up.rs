@@ -3,7 +3,7 @@
 
 use keystile_core::usage::{Bucket, Dimensions, Rows, UsageEvent, fold};
 
-use super::{Ledger, codec, uses};
+use super::{Ledger, codec, last_use, uses};
 use crate::StoreError;
 use crate::db::{Columns, Connection, sql};
 
@@ -75,6 +75,7 @@ impl Ledger {
             event.dimensions.version = 0;
         }
         let minutes = fold(Bucket::Minute, &events);
+        last_use::add(db, &minutes).await?;
         let hours = coarser(Bucket::Hour, &minutes);
         let days = coarser(Bucket::Day, &hours);
         for (bucket, rows) in [(Bucket::Minute, minutes), (Bucket::Hour, hours), (Bucket::Day, days)] {

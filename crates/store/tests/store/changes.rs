@@ -7,7 +7,7 @@ use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState, Pepper, PepperSecret, Standing, TextHash};
 use keystile_core::policy::Policy;
-use keystile_store::records::{Document, DocumentInfo, KeyFilter, NewKey, Page};
+use keystile_store::records::{Document, DocumentInfo, KeyFilter, NewKey, Page, ProjectAbout, Wish};
 use keystile_store::{ApplyError, Change, OpenError};
 
 use crate::world::{
@@ -183,15 +183,14 @@ async fn what_was_changed_meanwhile_is_not_overwritten() {
                 Change::UpdateProject {
                     id: mine.project,
                     was: project,
-                    name: text(),
-                    description: text(),
-                    contact: text(),
+                    about: ProjectAbout { name: text(), ..ProjectAbout::default() },
                 },
                 Change::UpdateActivation {
                     id: mine.activation,
                     was: link,
                     state: ActivationState::Suspended,
                     reason: text(),
+                    granted: None,
                 },
                 Change::UpdateKey { id: mine.key, was: key, name: text(), policy: Policy::default(), expires_at: None },
             ]
@@ -219,8 +218,7 @@ async fn what_is_there_already_is_not_made_twice() {
             id: ActivationId::from_entropy(bytes()),
             project: mine.project,
             api: mine.api,
-            state: ActivationState::Approved,
-            reason: String::new(),
+            wish: Wish::default(),
         };
         let same_text = new_key(&world.catalog, "the first key of mine");
         for change in [

@@ -6,7 +6,9 @@ use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId};
 use keystile_core::key::KeyState;
 use keystile_core::policy::Policy;
-use keystile_store::records::{ActivationFilter, Api, FeedKey, FeedProject, KeyFilter, NewVersion};
+use keystile_store::records::{
+    ActivationFilter, Api, FeedKey, FeedProject, KeyFilter, NewVersion, ProjectAbout, ProjectFilter, Suspension, Wish,
+};
 use keystile_store::{ApplyError, Catalog, Change, Subject};
 
 use crate::world::{ALL, Dice, NOW, Tenant, World, bytes, create_api, create_project, everywhere, new_key, policy};
@@ -99,7 +101,7 @@ async fn following_the_feed_is_as_good_as_loading_everything() {
 /// A change that could happen, of whatever there is.
 async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
     let catalog = &world.catalog;
-    let projects = catalog.projects(tenant.id, None, ALL).await.unwrap();
+    let projects = catalog.projects(tenant.id, &ProjectFilter::default(), ALL).await.unwrap();
     let apis = catalog.apis(tenant.id, None, ALL).await.unwrap();
     let keys = catalog.keys(tenant.id, KeyFilter::default(), ALL).await.unwrap();
     let links = catalog.activations(tenant.id, ActivationFilter::default(), ALL).await.unwrap();
@@ -114,18 +116,24 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
     let name = format!("name {}", dice.below(1_000));
     let policy = policy(["pets.read", "pets.write", "pets.*"][dice.below(3) as usize]);
     let state = ActivationState::ALL[dice.below(4) as usize];
-    match (dice.below(16), project, api, key, link) {
+    let granted = [None, Some(Vec::new()), Some(policy.permissions.clone())][dice.below(3) as usize].clone();
+    match (dice.below(17), project, api, key, link) {
         (0, ..) => create_api(ApiId::from_entropy(bytes()), &name),
         (1, ..) => create_project(ProjectId::from_entropy(bytes()), &name),
         (2, Some(project), Some(api), ..) => Change::CreateActivation {
             id: ActivationId::from_entropy(bytes()),
             project: project.id,
             api: api.id,
-            state,
-            reason: name,
+            wish: Wish { permissions: granted, note: name },
         },
-        (3, .., Some(link)) => Change::UpdateActivation { id: link.id, was: link.revision, state, reason: name },
+        (3, .., Some(link)) => {
+            Change::UpdateActivation { id: link.id, was: link.revision, state, reason: name, granted }
+        }
         (4, .., Some(link)) => Change::DeleteActivation { id: link.id },
+        (13, Some(project), ..) => {
+            let suspension = (dice.below(2) == 0).then_some(Suspension { since: NOW, reason: name });
+            Change::SuspendProject { id: project.id, was: project.revision, suspension }
+        }
         (5, Some(project), ..) if dice.below(3) == 0 => Change::DeleteProject { id: project.id },
         (6, _, Some(api), ..) if dice.below(3) == 0 => Change::DeleteApi { id: api.id },
         (7, _, Some(api), ..) => Change::UpdateApi {
@@ -152,21 +160,19 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
         (12, Some(project), ..) => Change::UpdateProject {
             id: project.id,
             was: project.revision,
-            name,
-            description: String::new(),
-            contact: String::new(),
+            about: ProjectAbout { name, ..ProjectAbout::default() },
         },
-        (13, _, _, Some(key), _) => {
+        (14, _, _, Some(key), _) => {
             let made = new_key(catalog, &format!("version {}", KeyId::from_entropy(bytes())));
             let fresh = NewVersion { hint: name, digest: made.digest, pepper_version: made.pepper_version };
             let was = key.revision;
             Change::RotateKey { id: key.id, was, fresh, former_ends_at: NOW.plus_secs(60), expires_at: key.expires_at }
         }
-        (14, _, _, Some(key), _) if key.version > 1 => {
+        (15, _, _, Some(key), _) if key.version > 1 => {
             let (was, version, ends_at) = (key.revision, key.version - 1, NOW.plus_secs(dice.below(9) as i64));
             Change::EndKeyVersion { id: key.id, was, version, ends_at, action: "end_version" }
         }
-        (15, ..) if let Some(key) = deleted => Change::UndeleteKey { id: key.id },
+        (16, ..) if let Some(key) = deleted => Change::UndeleteKey { id: key.id },
         (_, Some(project), ..) => {
             let key = new_key(catalog, &format!("single {}", KeyId::from_entropy(bytes())));
             Change::CreateKey { project: project.id, key, policy }

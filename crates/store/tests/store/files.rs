@@ -1,16 +1,17 @@
 //! The folder, its lock and its root key, as SQLite's engine keeps them.
 
+use std::collections::HashMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use keystile_store::records::{KeyFilter, Page};
-use keystile_store::{OpenError, RootKeyError, Store};
+use keystile_store::records::{ActivationFilter, KeyFilter, Page};
+use keystile_store::{OpenError, RootKeyError, Store, Use};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::world::{Engine, World};
+use crate::world::{Engine, NOW, World};
 
 async fn open(folder: &Path) -> Result<Store, OpenError> {
     Engine::Sqlite.open(folder).await
@@ -194,7 +195,7 @@ async fn data_of_a_newer_version_is_left_alone() {
         sqlx::Connection::close(db).await.unwrap();
         let before = contents(&folder);
         let refused = try_open(folder.path()).await;
-        let known_steps = if file == "catalog.db" { 4 } else { 2 };
+        let known_steps = if file == "catalog.db" { 5 } else { 3 };
         assert!(
             matches!(refused, Err(OpenError::Newer { found: 1_000, known, .. }) if known == known_steps),
             "{refused:?}"
@@ -246,14 +247,42 @@ async fn a_file_that_is_no_database_is_refused() {
 async fn data_of_an_older_version_is_brought_up_to_date() {
     let folder = closed().await;
     let mut db = raw(&folder, "catalog.db").await;
-    sqlx::raw_sql("DROP TABLE key_notices; DROP INDEX keys_by_end; DROP TABLE key_versions; ALTER TABLE keys DROP COLUMN versioned_at; \
-         ALTER TABLE keys DROP COLUMN version; ALTER TABLE keys DROP COLUMN exposed_at; DROP TABLE api_secrets; PRAGMA user_version = 1")
-        .execute(&mut db)
-        .await
-        .unwrap();
+    let mut undo = "DROP TABLE key_notices; DROP INDEX keys_by_end; DROP TABLE key_versions; \
+                    ALTER TABLE keys DROP COLUMN versioned_at; ALTER TABLE keys DROP COLUMN version; \
+                    ALTER TABLE keys DROP COLUMN exposed_at; DROP TABLE api_secrets; PRAGMA user_version = 1; \
+                    DROP INDEX activations_ever;"
+        .to_owned();
+    for (table, columns) in [
+        ("activations", &["wanted", "note", "granted", "judged_by", "judged_at"]),
+        ("projects", &["suspended_at", "suspended_reason", "max_keys", "labels", "metadata"]),
+    ] {
+        undo.extend(columns.map(|column| format!("ALTER TABLE {table} DROP COLUMN {column};")));
+    }
+    sqlx::raw_sql(sqlx::AssertSqlSafe(undo)).execute(&mut db).await.unwrap();
+    sqlx::Connection::close(db).await.unwrap();
+    let mut db = raw(&folder, "usage.db").await;
+    let hour = NOW.floor_secs(3_600).as_micros();
+    let undo = format!(
+        "DROP TABLE use_by_day; DROP TABLE last_use; DROP TABLE version_use; DROP TABLE address_use; \
+         PRAGMA user_version = 1; \
+         INSERT INTO usage_hour VALUES ({hour}, 1, 2, 3, 4, 0, 0, 200, 5, 0, 0, 0), ({hour}, 1, 2, 3, 4, 0, 40, 429, 6, 0, 0, 0), \
+         ({hour} - 86400000000, 1, 2, 3, 4, 0, 0, 200, 7, 0, 0, 0), ({hour}, 1, 0, 0, 4, 0, 1, 401, 8, 0, 0, 0)"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(undo)).execute(&mut db).await.unwrap();
     sqlx::Connection::close(db).await.unwrap();
     let store = open(folder.path()).await.unwrap();
     let page = Page { before: None, limit: 10 };
     let organization = store.catalog.organizations().await.unwrap()[0].id;
     store.catalog.keys(organization, KeyFilter::default(), page).await.unwrap();
+    let link = &store.catalog.activations(organization, ActivationFilter::default(), page).await.unwrap()[0];
+    assert_eq!((&link.granted, &link.judged), (&None, &None), "what was granted bounds nothing, as before");
+    let project = store.catalog.project(organization, link.project).await.unwrap().unwrap();
+    assert!(project.suspension.is_none() && project.labels.is_empty() && project.metadata.is_empty());
+    // What was counted before is in the overview as well.
+    let last = NOW.floor_secs(3_600);
+    let uses = store.ledger.uses(&[2], &[4], NOW).await.unwrap();
+    assert_eq!(uses, HashMap::from([((2, 4), Use { last, calls: 11 })]));
+    let uses = store.ledger.uses(&[2], &[4], NOW.plus_secs(-86_400)).await.unwrap();
+    assert_eq!(uses[&(2, 4)].calls, 18);
+    assert_eq!(store.ledger.last_used(&[3]).await.unwrap(), HashMap::from([(3, last)]));
 }

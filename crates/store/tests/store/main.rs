@@ -10,13 +10,17 @@
     reason = "all of this is tests; the helper process answers on stdout"
 )]
 
+mod access;
+mod activations;
 mod audit;
+mod capacity;
 mod changes;
 mod crash;
 mod feed;
 mod files;
 mod idempotency;
 mod import;
+mod last_use;
 mod ledger;
 mod moving;
 mod notices;

@@ -3,6 +3,7 @@
 use keystile_core::code::Code;
 use keystile_core::id::ProjectId;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
+use keystile_store::records::ProjectAbout;
 use keystile_store::{ApplyError, Change, GroupBy, OpenError, UsageQuery};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
@@ -159,8 +160,8 @@ async fn e05_one_altered_entry_among_thousands_is_named() {
     let id = world.mine.project;
     let mut was = world.catalog.project(world.mine.id, id).await.unwrap().unwrap().revision;
     while was < 2_000 {
-        let (name, description, contact) = (was.to_string(), String::new(), String::new());
-        let change = Change::UpdateProject { id, was, name, description, contact };
+        let about = ProjectAbout { name: was.to_string(), ..ProjectAbout::default() };
+        let change = Change::UpdateProject { id, was, about };
         was = world.apply(change).await.unwrap().revision;
     }
     let mut db = raw(&world, "catalog.db").await;

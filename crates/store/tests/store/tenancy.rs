@@ -4,7 +4,7 @@ use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, OrganizationId, ProjectId};
 use keystile_core::key::KeyState;
 use keystile_core::policy::Policy;
-use keystile_store::records::{ActivationFilter, KeyFilter};
+use keystile_store::records::{ActivationFilter, KeyFilter, ProjectAbout, ProjectFilter, Wish};
 use keystile_store::{ApplyError, Change};
 
 use crate::world::{ALL, NOW, author, bytes, create_api, create_project, everywhere, new_key, settings};
@@ -15,8 +15,13 @@ async fn z05_lists_hold_only_what_is_ones_own() {
         let (catalog, mine) = (&world.catalog, world.mine);
         let apis: Vec<_> = catalog.apis(mine.id, None, ALL).await.unwrap().iter().map(|api| api.id).collect();
         assert_eq!(apis, [mine.api]);
-        let projects: Vec<_> =
-            catalog.projects(mine.id, None, ALL).await.unwrap().iter().map(|project| project.id).collect();
+        let projects: Vec<_> = catalog
+            .projects(mine.id, &ProjectFilter::default(), ALL)
+            .await
+            .unwrap()
+            .iter()
+            .map(|project| project.id)
+            .collect();
         assert_eq!(projects, [mine.project]);
         let keys = catalog.keys(mine.id, KeyFilter::default(), ALL).await.unwrap();
         assert_eq!(keys.iter().map(|key| key.id).collect::<Vec<_>>(), [mine.key]);
@@ -75,20 +80,17 @@ async fn z05_what_is_anothers_can_not_be_changed() {
                 document: None,
             },
             Change::DeleteApi { id: theirs.api },
-            Change::UpdateProject {
-                id: theirs.project,
-                was: project_was,
-                name: text(),
-                description: text(),
-                contact: text(),
-            },
+            Change::UpdateProject { id: theirs.project, was: project_was, about: ProjectAbout::default() },
+            Change::SuspendProject { id: theirs.project, was: project_was, suspension: None },
             Change::DeleteProject { id: theirs.project },
             Change::UpdateActivation {
                 id: theirs.activation,
                 was: link_was,
                 state: ActivationState::Refused,
                 reason: text(),
+                granted: None,
             },
+            Change::RequestActivation { id: theirs.activation, was: link_was, wish: Wish::default() },
             Change::DeleteActivation { id: theirs.activation },
             Change::CreateKey { project: theirs.project, key: key.clone(), policy: Policy::default() },
             Change::ImportKeys { project: theirs.project, keys: vec![key], policy: Policy::default() },
@@ -125,28 +127,25 @@ async fn z05_an_organization_that_does_not_exist_changes_nothing() {
 async fn z05_a_link_needs_one_side_and_only_the_apis_side_grants() {
     everywhere(async |world| {
         let (mine, theirs) = (world.mine, world.theirs);
-        let link = |project, api, state| Change::CreateActivation {
-            id: ActivationId::from_entropy(bytes()),
-            project,
-            api,
-            state,
-            reason: String::new(),
-        };
-        let (requested, approved) = (ActivationState::Requested, ActivationState::Approved);
+        let id = ActivationId::from_entropy(bytes());
+        let link = |project, api| Change::CreateActivation { id, project, api, wish: Wish::default() };
         // Neither side is mine.
-        let refused = world.apply(link(theirs.project, theirs.api, requested)).await;
+        let refused = world.apply(link(theirs.project, theirs.api)).await;
         assert!(matches!(refused, Err(ApplyError::NotFound(_))), "{refused:?}");
-        // To take what is another's is refused, to ask for it is not.
-        let refused = world.apply(link(mine.project, theirs.api, approved)).await;
-        assert!(matches!(refused, Err(ApplyError::NotFound(_))), "{refused:?}");
-        let asked = link(mine.project, theirs.api, requested);
-        let Change::CreateActivation { id, .. } = asked else { unreachable!() };
-        world.apply(asked).await.unwrap();
+        // What is another's can be asked for.
+        world.apply(link(mine.project, theirs.api)).await.unwrap();
 
         // Both see it; only they decide.
         let seen = world.catalog.activation(mine.id, id).await.unwrap().unwrap();
         assert_eq!(world.catalog.activation(theirs.id, id).await.unwrap().as_ref(), Some(&seen));
-        let grant = |was| Change::UpdateActivation { id, was, state: ActivationState::Approved, reason: String::new() };
+        assert_eq!((seen.state, &seen.judged), (ActivationState::Requested, &None));
+        let grant = |was| Change::UpdateActivation {
+            id,
+            was,
+            state: ActivationState::Approved,
+            reason: String::new(),
+            granted: None,
+        };
         assert!(matches!(world.apply(grant(seen.revision)).await, Err(ApplyError::NotFound(_))));
         world.apply_as_other(grant(seen.revision)).await.unwrap();
         assert_eq!(world.catalog.activation(mine.id, id).await.unwrap().unwrap().state, ActivationState::Approved);
@@ -164,8 +163,8 @@ async fn an_api_that_goes_takes_the_links_of_other_organizations_with_it() {
         let api = ApiId::from_entropy(bytes());
         world.apply(create_api(api, "shared")).await.unwrap();
         let id = ActivationId::from_entropy(bytes());
-        let (project, state) = (world.theirs.project, ActivationState::Approved);
-        world.apply(Change::CreateActivation { id, project, api, state, reason: String::new() }).await.unwrap();
+        let (project, wish) = (world.theirs.project, Wish::default());
+        world.apply(Change::CreateActivation { id, project, api, wish }).await.unwrap();
         world.apply(Change::DeleteApi { id: api }).await.unwrap();
         assert_eq!(world.catalog.activation(world.theirs.id, id).await.unwrap(), None);
         assert!(world.catalog.activation(world.theirs.id, world.theirs.activation).await.unwrap().is_some());

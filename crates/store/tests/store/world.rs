@@ -4,13 +4,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keystile_core::api::ApiSettings;
-use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState};
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use keystile_store::postgres::Url;
-use keystile_store::records::{Key, NewKey, Page};
+use keystile_store::records::{Key, NewKey, Page, ProjectAbout, Wish};
 use keystile_store::{Actor, Applied, ApplyError, Author, Catalog, Change, Ledger, OpenError, Store, Who};
 use keystile_testkit::Postgres;
 use tempfile::TempDir;
@@ -152,13 +151,7 @@ async fn settle(catalog: &Catalog, name: &str) -> Tenant {
         Change::CreateOrganization { id, name: name.to_owned() },
         create_api(api, name),
         create_project(project, name),
-        Change::CreateActivation {
-            id: activation,
-            project,
-            api,
-            state: ActivationState::Approved,
-            reason: String::new(),
-        },
+        Change::CreateActivation { id: activation, project, api, wish: Wish::default() },
         Change::CreateKey { project, key, policy: Policy::default() },
     ] {
         catalog.apply(&tenant.author(), change).await.unwrap();
@@ -174,13 +167,8 @@ pub fn create_api(id: ApiId, name: &str) -> Change {
 }
 
 pub fn create_project(id: ProjectId, name: &str) -> Change {
-    Change::CreateProject {
-        id,
-        name: name.to_owned(),
-        description: String::new(),
-        contact: String::new(),
-        environment: Environment::Live,
-    }
+    let about = ProjectAbout { name: name.to_owned(), ..ProjectAbout::default() };
+    Change::CreateProject { id, about, environment: Environment::Live }
 }
 
 pub fn settings(port: u16) -> ApiSettings {

@@ -631,11 +631,30 @@ fn activations_are_granted_and_withdrawn() {
     Run::at(&stub).run(&["activation", "create", "--project", &project(), "--api", &api()]);
     Run::at(&stub).run(&["activation", "suspend", &act, "--reason", "unpaid"]);
     Run::at(&stub).run(&["activation", "approve", &act]);
+    Run::at(&stub).run(&[
+        "activation",
+        "approve",
+        &act,
+        "--permission",
+        "a.b",
+        "--permission",
+        "c.*",
+        "--reason",
+        "ok",
+    ]);
+    Run::at(&stub).run(&["activation", "approve", &act, "--any-permission"]);
+    Run::at(&stub).run(&["activation", "request", &act, "--permission", "a.b", "--note", "For the shop"]);
     let seen = stub.seen();
     assert_eq!(seen[0].json(), json!({"project_id": project(), "api_id": api()}));
     assert_eq!(
         (seen[1].line(), seen[1].json()),
         (format!("POST /v1/activations/{act}/suspend"), json!({"reason": "unpaid"}))
     );
-    assert_eq!((seen[2].line(), seen[2].body.len()), (format!("POST /v1/activations/{act}/approve"), 0));
+    assert_eq!((seen[2].line(), seen[2].json()), (format!("POST /v1/activations/{act}/approve"), json!({})));
+    assert_eq!(seen[3].json(), json!({"permissions": ["a.b", "c.*"], "reason": "ok"}));
+    assert_eq!(seen[4].json(), json!({"permissions": null}), "everything is said outright");
+    assert_eq!(seen[5].line(), format!("POST /v1/activations/{act}/request"));
+    assert_eq!(seen[5].json(), json!({"permissions": ["a.b"], "note": "For the shop"}));
+    let wrong = Run::at(&stub).run(&["activation", "approve", &act, "--permission", "a b"]);
+    assert_eq!(seen.len(), stub.seen().len(), "{}", wrong.err);
 }

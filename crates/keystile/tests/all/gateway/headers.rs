@@ -7,6 +7,7 @@ use super::Stage;
 /// Everything that the gateway adds, with what it must be for this stage.
 fn added(stage: &Stage) -> Vec<(&'static str, String)> {
     vec![
+        ("X-Consumer-Environment", "live".to_owned()),
         ("X-Consumer-Id", stage.project_id.clone()),
         ("X-Consumer-Username", stage.project_name.clone()),
         ("X-Credential-Identifier", stage.key_id.clone()),
@@ -42,6 +43,7 @@ fn an_upstream_learns_who_calls_and_gets_nothing_else_added() {
         "cookie",
         "host",
         "via",
+        "x-consumer-environment",
         "x-consumer-id",
         "x-consumer-username",
         "x-credential-identifier",

@@ -10,6 +10,7 @@
     reason = "all of this is tests; figures that are worth knowing are printed"
 )]
 
+mod access;
 mod cli;
 mod compromised;
 mod counting;

@@ -3,17 +3,19 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
-use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, ProjectId};
+use keystile_core::permission::Permission;
 use keystile_store::Change;
+use keystile_store::records::Wish;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::view::ActivationView;
+use super::{checked_note, checked_permissions};
 use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WriteActivations};
 use crate::manage::extract::Json;
-use crate::manage::problem::{internal, not_found};
+use crate::manage::problem::not_found;
 use crate::problem::Problem;
 
 /// A link to make.
@@ -26,9 +28,17 @@ pub(super) struct ActivationCreate {
     /// The API to be called.
     #[schema(value_type = String)]
     api_id: ApiId,
+    /// What the project's keys are to be allowed at this API, such as `pets.read`; without it whatever each of them is.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    permissions: Option<Vec<Permission>>,
+    /// What for, for the API's owner to read.
+    #[serde(default)]
+    note: String,
 }
 
-/// Link a project to an API. It is approved at once if the API is the caller's own, else asked for.
+/// Link a project to an API. It is approved at once if the API is the caller's own, or if its `approval` is `automatic`;
+/// else it is asked for.
 #[utoipa::path(post, operation_id = "createActivation", path = "/v1/activations", tag = "Activations", request_body = ActivationCreate,
     security(("management_key" = [])),
     responses((status = 201, body = ActivationView), (status = 400), (status = 401), (status = 404), (status = 409)))]
@@ -37,11 +47,11 @@ pub(super) async fn create(
     State(app): State<App>,
     body: Json<ActivationCreate>,
 ) -> Result<impl IntoResponse, Problem> {
-    let (project, api) = (body.value.project_id, body.value.api_id);
-    let own = app.catalog.api(caller.organization, api).await.map_err(|error| internal(&error))?;
-    let state = if own.is_some() { ActivationState::Approved } else { ActivationState::Requested };
+    let wanted = body.value;
+    let (project, api) = (wanted.project_id, wanted.api_id);
+    let wish = Wish { permissions: checked_permissions(wanted.permissions)?, note: checked_note(wanted.note)? };
     let id = ActivationId::from_entropy(app.id()?);
-    let change = Change::CreateActivation { id, project, api, state, reason: String::new() };
+    let change = Change::CreateActivation { id, project, api, wish };
     let id = match app.create(&caller, body.hash, id.to_string(), change).await? {
         Made::Now => id,
         Made::Before(subject) => subject.parse().map_err(|_| not_found("activation"))?,

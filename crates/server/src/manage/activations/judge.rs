@@ -3,24 +3,29 @@
 use axum::extract::State;
 use keystile_core::decide::ActivationState;
 use keystile_core::id::ActivationId;
+use keystile_core::permission::Permission;
 use keystile_store::Change;
+use keystile_store::records::Activation;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::checked_permissions;
 use super::view::ActivationView;
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, WriteActivations};
-use crate::manage::extract::{Id, Json, Nothing};
-use crate::manage::problem::invalid;
+use crate::manage::extract::{Id, Json, spoken};
+use crate::manage::reason::{Reason, checked, reason};
 use crate::problem::Problem;
 
-/// Longest reason.
-const MAX_REASON_CHARS: usize = 500;
-
-/// Why.
+/// What is granted, and why.
 #[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Reason {
+pub(super) struct Grant {
+    /// What keys of the project may do at this API at most, besides what each of them may; `null` bounds nothing. If
+    /// nothing is said: what was asked for, or, of a suspended or approved activation, what was granted before.
+    #[serde(default, deserialize_with = "spoken")]
+    #[schema(value_type = Option<Vec<String>>)]
+    permissions: Option<Option<Vec<Permission>>>,
     /// What the project's people are told.
     #[serde(default)]
     reason: String,
@@ -28,14 +33,23 @@ pub(super) struct Reason {
 
 /// Let the project call the API.
 #[utoipa::path(post, operation_id = "approveActivation", path = "/v1/activations/{id}/approve", tag = "Activations", params(("id" = String, Path)),
-    security(("management_key" = [])), responses((status = 200, body = ActivationView), (status = 401), (status = 404)))]
+    request_body = Grant, security(("management_key" = [])),
+    responses((status = 200, body = ActivationView), (status = 400), (status = 401), (status = 404), (status = 409)))]
 pub(super) async fn approve(
     caller: Caller<WriteActivations>,
     State(app): State<App>,
     Id(id): Id<ActivationId>,
-    _: Nothing,
+    body: Option<Json<Grant>>,
 ) -> Result<axum::Json<ActivationView>, Problem> {
-    judge(&caller, &app, id, ActivationState::Approved, String::new()).await
+    let grant = body.map(|body| body.value).unwrap_or_default();
+    let activation = app.activation(&caller, id).await?;
+    let granted = match (grant.permissions, activation.state) {
+        (Some(permissions), _) => checked_permissions(permissions)?,
+        (None, ActivationState::Requested | ActivationState::Refused) => activation.wish.permissions.clone(),
+        (None, ActivationState::Approved | ActivationState::Suspended) => activation.granted.clone(),
+    };
+    let reason = checked(grant.reason)?;
+    judge(&caller, &app, activation, ActivationState::Approved, reason, granted).await
 }
 
 /// Take the project's access back for now: its calls are refused with `suspended`.
@@ -48,7 +62,11 @@ pub(super) async fn suspend(
     Id(id): Id<ActivationId>,
     body: Option<Json<Reason>>,
 ) -> Result<axum::Json<ActivationView>, Problem> {
-    judge(&caller, &app, id, ActivationState::Suspended, reason(body)).await
+    let reason = reason(body)?;
+    let activation = app.activation(&caller, id).await?;
+    // It is kept for when the project may go on.
+    let granted = activation.granted.clone();
+    judge(&caller, &app, activation, ActivationState::Suspended, reason, granted).await
 }
 
 /// Do not let the project call the API.
@@ -61,24 +79,20 @@ pub(super) async fn refuse(
     Id(id): Id<ActivationId>,
     body: Option<Json<Reason>>,
 ) -> Result<axum::Json<ActivationView>, Problem> {
-    judge(&caller, &app, id, ActivationState::Refused, reason(body)).await
-}
-
-fn reason(body: Option<Json<Reason>>) -> String {
-    body.map(|body| body.value.reason).unwrap_or_default()
+    let reason = reason(body)?;
+    let activation = app.activation(&caller, id).await?;
+    judge(&caller, &app, activation, ActivationState::Refused, reason, None).await
 }
 
 async fn judge(
     asker: &Asker,
     app: &App,
-    id: ActivationId,
+    activation: Activation,
     state: ActivationState,
     reason: String,
+    granted: Option<Vec<Permission>>,
 ) -> Result<axum::Json<ActivationView>, Problem> {
-    if reason.chars().count() > MAX_REASON_CHARS || reason.chars().any(char::is_control) {
-        return Err(invalid(format!("reason is one line of at most {MAX_REASON_CHARS} characters.")));
-    }
-    let activation = app.activation(asker, id).await?;
-    app.apply(asker, Change::UpdateActivation { id, was: activation.revision, state, reason }).await?;
+    let (id, was) = (activation.id, activation.revision);
+    app.apply(asker, Change::UpdateActivation { id, was, state, reason, granted }).await?;
     Ok(axum::Json(ActivationView::from(app.activation(asker, id).await?)))
 }

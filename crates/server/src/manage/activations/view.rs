@@ -2,6 +2,7 @@
 
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, ProjectId};
+use keystile_core::permission::Permission;
 use keystile_core::time::Timestamp;
 use keystile_store::records::Activation;
 use serde::Serialize;
@@ -23,9 +24,22 @@ pub(in crate::manage) struct ActivationView {
     /// `requested`, `approved`, `suspended` or `refused`.
     #[schema(value_type = String, example = "approved")]
     state: ActivationState,
-    /// Why it was suspended or refused; empty if nothing was said.
+    /// Why it was last judged so; empty if nothing was said.
     reason: String,
-    /// When it was asked for.
+    /// What was asked for; `null` for whatever each key of the project may do.
+    #[schema(value_type = Option<Vec<String>>)]
+    requested_permissions: Option<Vec<Permission>>,
+    /// What it was asked for, in the words of the project's people.
+    note: String,
+    /// What was granted: keys of the project may do at this API what both they and this allow. `null` bounds nothing.
+    #[schema(value_type = Option<Vec<String>>)]
+    granted_permissions: Option<Vec<Permission>>,
+    /// Who judged it last: a management key, or `system:automatic` for the API's setting. `null` if nobody did yet.
+    judged_by: Option<String>,
+    /// When.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    judged_at: Option<Timestamp>,
+    /// When it was first asked for.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     /// When it was last changed.
@@ -41,6 +55,11 @@ impl From<Activation> for ActivationView {
             api_id: activation.api,
             state: activation.state,
             reason: activation.reason,
+            requested_permissions: activation.wish.permissions,
+            note: activation.wish.note,
+            granted_permissions: activation.granted,
+            judged_at: activation.judged.as_ref().map(|judged| judged.at),
+            judged_by: activation.judged.map(|judged| judged.by),
             created_at: activation.created_at,
             updated_at: activation.updated_at,
         }

@@ -44,6 +44,12 @@ pub(super) struct ApiInput {
     strip_prefix: Option<bool>,
     /// `key`, or `open` if calls need none.
     access: Option<String>,
+    /// The environments whose keys it takes, some of `live` and `test`; both unless said otherwise. Others are refused with
+    /// `environment_forbidden`.
+    environments: Option<Vec<String>>,
+    /// What becomes of projects of other organizations that ask for access: `manual` (unless said otherwise) leaves them to
+    /// you, `automatic` approves them at once.
+    approval: Option<String>,
     /// Operations that need no key all the same, such as `GET /pets/{id}`; the path is below the prefix if that is taken
     /// off.
     open_operations: Option<Vec<String>>,

@@ -1,8 +1,9 @@
 //! An API as it is shown.
 
 use keystile_core::api::{
-    Access, ClientAddresses, HealthCheck, Host, KeyLocation, OpenOperation, OperationPermissions, PathPrefix,
-    PublishableOperation, Target, UnknownOperations, UnusedKeys, UpgradeProtocol, UpstreamProtocol, UpstreamUrl,
+    Access, Approval, ClientAddresses, Environments, HealthCheck, Host, KeyLocation, OpenOperation,
+    OperationPermissions, PathPrefix, PublishableOperation, Target, UnknownOperations, UnusedKeys, UpgradeProtocol,
+    UpstreamProtocol, UpstreamUrl,
 };
 use keystile_core::cors::Cors;
 use keystile_core::id::ApiId;
@@ -58,6 +59,12 @@ pub(in crate::manage) struct ApiView {
     /// `key`, or `open` if calls need none.
     #[schema(value_type = String, example = "key")]
     access: Access,
+    /// The environments whose keys it takes.
+    #[schema(value_type = Vec<String>, example = json!(["live", "test"]))]
+    environments: Environments,
+    /// `manual`, or `automatic` if projects of other organizations are let in at once.
+    #[schema(value_type = String, example = "manual")]
+    approval: Approval,
     /// Operations that need no key.
     #[schema(value_type = Vec<String>)]
     open_operations: Vec<OpenOperation>,
@@ -182,6 +189,8 @@ impl From<Api> for ApiView {
             path_prefix: settings.path_prefix,
             strip_prefix: settings.strip_prefix,
             access: settings.access,
+            environments: settings.environments,
+            approval: settings.approval,
             open_operations: settings.open_operations,
             publishable_operations: settings.publishable_operations,
             anonymous_rate_limits: settings.anonymous_rate_limits,

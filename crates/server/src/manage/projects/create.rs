@@ -5,7 +5,9 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 use keystile_core::id::ProjectId;
 use keystile_core::key::Environment;
+use keystile_core::metadata::{Labels, Metadata};
 use keystile_store::Change;
+use keystile_store::records::ProjectAbout;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -32,6 +34,17 @@ pub(super) struct ProjectCreate {
     /// `live` (if nothing is said) or `test`; it can't be changed later.
     #[schema(value_type = Option<String>)]
     environment: Option<Environment>,
+    /// How many keys it may have that are not revoked; without it as many as the server lets a project have. Of the two
+    /// bounds the narrower one holds.
+    max_keys: Option<u32>,
+    /// Words that it is found by, at most 32.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    labels: Labels,
+    /// An object that your programs understand, at most 4 KiB.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    metadata: Metadata,
 }
 
 /// Make a project.
@@ -45,13 +58,16 @@ pub(super) async fn create(
 ) -> Result<impl IntoResponse, Problem> {
     let wanted = body.value;
     let id = ProjectId::from_entropy(app.id()?);
-    let change = Change::CreateProject {
-        id,
+    let about = ProjectAbout {
         name: checked_name(wanted.name)?,
         description: checked_text("description", wanted.description)?,
         contact: checked_text("contact", wanted.contact)?,
-        environment: wanted.environment.unwrap_or(Environment::Live),
+        max_keys: wanted.max_keys,
+        labels: wanted.labels,
+        metadata: wanted.metadata,
     };
+    let environment = wanted.environment.unwrap_or(Environment::Live);
+    let change = Change::CreateProject { id, about, environment };
     let id = match app.create(&caller, body.hash, id.to_string(), change).await? {
         Made::Now => id,
         Made::Before(subject) => subject.parse().map_err(|_| not_found("project"))?,

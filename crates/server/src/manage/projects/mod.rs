@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod get;
 mod list;
+mod suspend;
 mod update;
 mod view;
 
@@ -20,11 +21,11 @@ const MAX_NAME_CHARS: usize = 120;
 const MAX_TEXT_CHARS: usize = 2_000;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create::create, list::list)).routes(routes!(
-        get::get,
-        update::update,
-        delete::delete
-    ))
+    OpenApiRouter::new()
+        .routes(routes!(create::create, list::list))
+        .routes(routes!(get::get, update::update, delete::delete))
+        .routes(routes!(suspend::suspend))
+        .routes(routes!(suspend::resume))
 }
 
 /// A name: 1 to 120 characters, none of them a control character, no space at its ends.
@@ -47,7 +48,7 @@ const fn is_unseen(c: char) -> bool {
 }
 
 /// A longer text, which may be empty and have several lines.
-fn checked_text(field: &str, text: String) -> Result<String, Problem> {
+pub(super) fn checked_text(field: &str, text: String) -> Result<String, Problem> {
     let sound = text.chars().count() <= MAX_TEXT_CHARS && !text.chars().any(|c| c.is_control() && c != '\n');
     if sound { Ok(text) } else { Err(invalid(format!("{field} is at most {MAX_TEXT_CHARS} characters of text."))) }
 }

@@ -2,7 +2,9 @@
 
 use axum::extract::State;
 use keystile_core::id::ProjectId;
+use keystile_core::metadata::{Labels, Metadata};
 use keystile_store::Change;
+use keystile_store::records::ProjectAbout;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -10,7 +12,7 @@ use super::view::ProjectView;
 use super::{checked_name, checked_text};
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WriteProjects};
-use crate::manage::extract::{Id, Json};
+use crate::manage::extract::{Id, Json, spoken};
 use crate::problem::Problem;
 
 /// What is to change of a project.
@@ -23,6 +25,15 @@ pub(super) struct ProjectUpdate {
     description: Option<String>,
     /// Whom to ask about it.
     contact: Option<String>,
+    /// How many keys it may have that are not revoked; `null` for as many as the server lets a project have.
+    #[serde(default, deserialize_with = "spoken")]
+    max_keys: Option<Option<u32>>,
+    /// Words that it is found by, all of them.
+    #[schema(value_type = Option<Vec<String>>)]
+    labels: Option<Labels>,
+    /// An object that your programs understand, all of it.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Metadata>,
 }
 
 /// Change a project. Fields that are not said stay as they are.
@@ -37,13 +48,14 @@ pub(super) async fn update(
 ) -> Result<axum::Json<ProjectView>, Problem> {
     let project = app.project(&caller, id).await?;
     let wanted = body.value;
-    let change = Change::UpdateProject {
-        id,
-        was: project.revision,
+    let about = ProjectAbout {
         name: wanted.name.map_or(Ok(project.name), checked_name)?,
         description: wanted.description.map_or(Ok(project.description), |text| checked_text("description", text))?,
         contact: wanted.contact.map_or(Ok(project.contact), |text| checked_text("contact", text))?,
+        max_keys: wanted.max_keys.unwrap_or(project.max_keys),
+        labels: wanted.labels.unwrap_or(project.labels),
+        metadata: wanted.metadata.unwrap_or(project.metadata),
     };
-    app.apply(&caller, change).await?;
+    app.apply(&caller, Change::UpdateProject { id, was: project.revision, about }).await?;
     Ok(axum::Json(ProjectView::from(app.project(&caller, id).await?)))
 }

@@ -15,7 +15,8 @@ fn an_api_is_made_read_changed_switched_and_removed() {
     let made = manage.create("/v1/apis", &asked);
     let mut expected = json!({
         "id": "api_…", "name": name, "active": true, "upstream": "http://127.0.0.1:9", "hosts": ["first.example"],
-        "path_prefix": "/", "strip_prefix": false, "access": "key", "require_tls": false, "require_client_certificate": false,
+        "path_prefix": "/", "strip_prefix": false, "access": "key",
+        "environments": ["live", "test"], "approval": "manual", "require_tls": false, "require_client_certificate": false,
         "key_locations": ["bearer", "header:x-api-key"], "key_prefix": "ks",
         "key_days": 90, "body_limit_bytes": 10_485_760, "upstream_timeout_seconds": 60, "document": null,
         "open_operations": [], "publishable_operations": [], "anonymous_rate_limits": [], "unknown_operations": "pass",
@@ -28,22 +29,26 @@ fn an_api_is_made_read_changed_switched_and_removed() {
     let path = format!("/v1/apis/{}", id(&made));
     assert_eq!(manage.get(&path), (200, made.clone()));
 
-    let settings = json!({
+    let mut settings = json!({
         "name": format!("{name} 2"), "upstream": "http://127.0.0.1:10/base", "hosts": ["shop.example"],
-        "path_prefix": "/shop", "strip_prefix": true, "access": "open", "require_tls": true, "require_client_certificate": true,
+        "path_prefix": "/shop", "strip_prefix": true, "access": "open", "environments": ["test"], "approval": "automatic", "require_tls": true, "require_client_certificate": true,
         "key_locations": ["header:x-key"],
         "key_prefix": "shop", "key_days": 7, "body_limit_bytes": 1_000, "upstream_timeout_seconds": 5,
         "targets": [{ "address": "10.0.0.5:9000", "weight": 2 }], "upstream_protocol": "http2", "breaker_failures": 9,
-        "open_operations": ["GET /pets/{id}"], "publishable_operations": ["GET /pets/**"], "unknown_operations": "refuse", "shared_caching": true,
+        "open_operations": ["GET /pets/{id}"], "unknown_operations": "refuse", "shared_caching": true,
         "anonymous_rate_limits": [{ "name": "few", "limit": 3, "window_seconds": 60, "algorithm": "sliding_window" }],
         "request_types": ["application/json", "text/*"], "response_types": ["application/*+json"],
-        "max_header_bytes": 8_192, "max_header_fields": 40, "max_key_days": 30, "rotate_key_days": 20, "unused_key_days": 10,
-        "unused_keys": "delete", "client_addresses": "truncated", "upgrades": ["websocket", "SPDY/3.1"],
+        "max_header_bytes": 8_192, "max_header_fields": 40, "upgrades": ["websocket", "SPDY/3.1"],
         "idle_timeout_seconds": 7, "connect_timeout_seconds": 3, "total_timeout_seconds": 70,
         "health_check": {
             "path": "/healthz", "interval_seconds": 5, "timeout_seconds": 1, "healthy_after": 1, "unhealthy_after": 2
         },
     });
+    let more = json!({
+        "publishable_operations": ["GET /pets/**"], "client_addresses": "truncated", "max_key_days": 30,
+        "rotate_key_days": 20, "unused_key_days": 10, "unused_keys": "delete",
+    });
+    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let (status, changed) = manage.patch(&path, &settings);
     for (field, value) in settings.as_object().unwrap() {
         expected[field] = value.clone();
@@ -107,15 +112,34 @@ fn a_project_is_made_read_changed_and_removed_with_all_that_is_its_own() {
     assert!(organization.as_str().is_some_and(|id| id.starts_with("org_")), "{made}");
     let mut expected = json!({
         "id": "prj_…", "organization_id": organization, "name": name, "description": "", "contact": "",
-        "environment": "live", "created_at": "TIME", "updated_at": "TIME",
+        "environment": "live", "state": "active", "suspended_at": null, "suspended_reason": "", "max_keys": null,
+        "labels": [], "metadata": {}, "created_at": "TIME", "updated_at": "TIME",
     });
     assert_eq!(told(&made), expected);
     let path = format!("/v1/projects/{}", id(&made));
     assert_eq!(manage.get(&path), (200, made));
-    let (status, changed) = manage.patch(&path, &json!({ "description": "Reads\npets", "contact": "a@b.example" }));
-    expected["description"] = "Reads\npets".into();
-    expected["contact"] = "a@b.example".into();
-    assert_eq!((status, told(&changed)), (200, expected));
+    for changes in [
+        json!({ "description": "Reads\npets", "contact": "a@b.example" }),
+        json!({ "max_keys": 7, "labels": ["team:x", "tier-1"], "metadata": { "plan": { "name": "gold" } } }),
+        json!({ "max_keys": null, "labels": [], "metadata": {} }),
+    ] {
+        let (status, changed) = manage.patch(&path, &changes);
+        for (field, value) in changes.as_object().unwrap() {
+            expected[field] = value.clone();
+        }
+        assert_eq!((status, told(&changed)), (200, expected.clone()));
+    }
+    for (wrong, words) in [
+        (json!({ "labels": ["a b"] }), "a label is 1 to 64 letters"),
+        (json!({ "metadata": [] }), "map"),
+        (json!({ "metadata": { "x": "y".repeat(4_096) } }), "at most 4096 bytes"),
+        (json!({ "max_keys": -1 }), "u32"),
+        (json!({ "state": "suspended" }), "unknown field `state`"),
+    ] {
+        let (status, told) = manage.patch(&path, &wrong);
+        assert_eq!(status, 400, "{wrong}: {told}");
+        assert!(told["detail"].as_str().unwrap().contains(words), "{wrong}: {told}");
+    }
     let test = manage
         .create("/v1/projects", &json!({ "name": name, "environment": "test", "description": "d", "contact": "c" }));
     assert_eq!(
@@ -145,10 +169,12 @@ fn an_activation_is_asked_for_judged_and_taken_back() {
     let wanted = json!({ "project_id": project, "api_id": api });
     let made = manage.create("/v1/activations", &wanted);
     let mut expected = json!({
-        "id": "act_…", "project_id": project, "api_id": api, "state": "approved", "reason": "",
+        "id": "act_…", "project_id": project, "api_id": api, "state": "approved", "reason": "", "note": "",
+        "requested_permissions": null, "granted_permissions": null, "judged_by": made["judged_by"], "judged_at": "TIME",
         "created_at": "TIME", "updated_at": "TIME",
     });
     assert_eq!(told(&made), expected);
+    assert!(made["judged_by"].as_str().is_some_and(|id| id.starts_with("key_")), "{made}");
     let path = format!("/v1/activations/{}", id(&made));
     assert_eq!(manage.get(&path), (200, made.clone()));
     assert_eq!(manage.post("/v1/activations", &wanted).0, 409, "a project is linked to an API once");

@@ -10,13 +10,14 @@ use super::routes::{Things, document, routes};
 /// What is answered to anybody. Nothing else is.
 const OPEN: [&str; 6] = ["/", "/page.css", "/healthz", "/readyz", "/metrics", "/openapi.json"];
 /// Every right there is.
-const RIGHTS: [&str; 9] = [
+const RIGHTS: [&str; 10] = [
     "apis.read",
     "apis.write",
     "projects.read",
     "projects.write",
     "activations.read",
     "activations.write",
+    "access.read",
     "keys.read",
     "keys.write",
     "usage.read",
