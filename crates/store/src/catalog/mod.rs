@@ -3,12 +3,13 @@
 
 pub(crate) mod activations;
 pub(crate) mod apis;
-mod audit;
+pub(crate) mod audit;
 pub(crate) mod keys;
 mod numbers;
 pub(crate) mod organizations;
 pub(crate) mod projects;
 mod secrets;
+pub(crate) mod webhooks;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -150,7 +151,7 @@ fn push_name(query: &mut Sql<'_>, column: &'static str, name: Option<&str>) {
 }
 
 /// Ends a list: newest first, the part that was asked for. `number` is the column, with its table.
-fn push_page(query: &mut Sql<'_>, number: &'static str, page: Page) {
+pub(crate) fn push_page(query: &mut Sql<'_>, number: &'static str, page: Page) {
     if let Some(before) = page.before {
         query.push(" AND ").push(number).push(" < ").push_bind(i64::from(before));
     }

@@ -22,4 +22,5 @@ mod moving;
 mod secrets;
 mod tampering;
 mod tenancy;
+mod webhooks;
 mod world;
