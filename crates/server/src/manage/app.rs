@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RequestId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RequestId, WebhookId};
 use keystile_core::time::Timestamp;
-use keystile_store::records::{Activation, Api, Key, Project};
+use keystile_store::records::{Activation, Api, Key, Project, Webhook};
 use keystile_store::{ApplyError, Author, Catalog, Change, Idempotency, Ledger, StoreError};
 use tokio::task::JoinError;
 
@@ -16,6 +16,7 @@ use crate::problem::Problem;
 use crate::telemetry::metrics::{Calls, Registry};
 use crate::telemetry::pulse::Pulse;
 use crate::usage::Writer;
+use crate::webhooks::Webhooks;
 use crate::world::{Clock, Entropy, random};
 
 /// An installation, as the management API sees it.
@@ -35,6 +36,8 @@ pub struct App {
     pub calls: Arc<Calls>,
     /// Looks whether the process can do its work.
     pub pulse: Arc<Pulse>,
+    /// Tells others of changes.
+    pub webhooks: Arc<Webhooks>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Gives randomness.
@@ -86,6 +89,17 @@ impl App {
         found(self.catalog.key(asker.organization, id).await, "key")
     }
 
+    /// A webhook of the asker's.
+    pub(super) async fn webhook(&self, asker: &Asker, id: WebhookId) -> Result<Webhook, Problem> {
+        found(self.catalog.webhook(asker.organization, id).await, "webhook")
+    }
+
+    /// For what is written without being a change: waits until it is known which process writes, and refuses if that is
+    /// another one.
+    pub(super) async fn writes_here(&self) -> Result<(), Problem> {
+        if self.feed.makers.are_here().await { Ok(()) } else { Err(elsewhere()) }
+    }
+
     /// Makes a change; when this returns it is durable and in force on this node. It is finished even if the client
     /// goes away meanwhile.
     pub(super) async fn apply(&self, asker: &Asker, change: Change) -> Result<u64, Problem> {
@@ -117,7 +131,7 @@ impl App {
     }
 
     async fn carry_out(&self, author: Author, change: Change) -> Result<keystile_store::Applied, NotDone> {
-        let (catalog, feed) = (self.catalog.clone(), self.feed.clone());
+        let (catalog, feed, webhooks) = (self.catalog.clone(), self.feed.clone(), self.webhooks.clone());
         if !feed.makers.are_here().await {
             return Err(NotDone::Elsewhere);
         }
@@ -132,6 +146,7 @@ impl App {
                 let applied = catalog.apply(&author, change).await?;
                 feed.catch_up(applied.revision).await?;
                 feed.lead(applied.revision).await;
+                webhooks.wake();
                 Ok(applied)
             };
             let changed = changing.await;

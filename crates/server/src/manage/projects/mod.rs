@@ -47,7 +47,7 @@ const fn is_unseen(c: char) -> bool {
 }
 
 /// A longer text, which may be empty and have several lines.
-fn checked_text(field: &str, text: String) -> Result<String, Problem> {
+pub(super) fn checked_text(field: &str, text: String) -> Result<String, Problem> {
     let sound = text.chars().count() <= MAX_TEXT_CHARS && !text.chars().any(|c| c.is_control() && c != '\n');
     if sound { Ok(text) } else { Err(invalid(format!("{field} is at most {MAX_TEXT_CHARS} characters of text."))) }
 }

@@ -25,6 +25,7 @@ pub(super) struct Things {
     pub(super) project: String,
     activation: String,
     key: String,
+    webhook: String,
 }
 
 /// The document.
@@ -52,11 +53,17 @@ pub(super) fn routes(document: &Value) -> Vec<Route> {
     routes
 }
 
+/// A webhook that has nothing to tell.
+fn quiet_webhook(world: &World) -> Value {
+    json!({ "url": world.echo, "events": ["never.happens"] })
+}
+
 impl Things {
     /// New ones, with names that say nothing.
     pub(super) fn of(world: &World) -> Self {
         let caller = world.caller(&json!({}));
-        Self { api: caller.api, project: caller.project, activation: caller.activation, key: caller.id }
+        let webhook = id(&world.manage().create("/v1/webhooks", &quiet_webhook(world)));
+        Self { api: caller.api, project: caller.project, activation: caller.activation, key: caller.id, webhook }
     }
 
     /// The id that belongs into a path, or one of another kind.
@@ -65,7 +72,8 @@ impl Things {
             (Some("apis"), true) | (Some("projects"), false) => &self.api,
             (Some("projects"), true) | (Some("activations"), false) => &self.project,
             (Some("activations"), true) | (Some("keys"), false) => &self.activation,
-            (Some("keys"), true) | (Some("apis"), false) => &self.key,
+            (Some("keys"), true) | (Some("apis" | "webhooks"), false) => &self.key,
+            (Some("webhooks"), true) => &self.webhook,
             (other, _) => panic!("no things of {other:?}; name them here"),
         }
     }
@@ -84,7 +92,8 @@ impl Route {
 
     /// The path with this in place of an id.
     pub(super) fn at(&self, id: &str) -> String {
-        self.template.replace("{id}", id).replace("{name}", "header:x-own")
+        let event = "evt_0000000000000000000000";
+        self.template.replace("{id}", id).replace("{name}", "header:x-own").replace("{delivery}", event)
     }
 
     pub(super) fn has_id(&self) -> bool {
@@ -121,6 +130,8 @@ impl Route {
                 let project = id(&world.manage().create("/v1/projects", &json!({ "name": name("sound") })));
                 json!({ "project_id": project, "api_id": things.api })
             }
+            ("POST", "/v1/webhooks") => quiet_webhook(world),
+            ("POST", "/v1/webhooks/{id}/replay") => json!({ "since": "2027-01-31T12:00:00Z" }),
             ("PUT", "/v1/apis/{id}/secrets/{name}") => json!({ "value": "sound" }),
             _ => json!({}),
         }
