@@ -24,6 +24,7 @@ mod tests;
 mod usage;
 mod values;
 mod verify;
+mod webhook;
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -110,6 +111,18 @@ pub enum Command {
     },
     /// What was called, by whom, and how it ended.
     Usage(usage::Ask),
+    /// Webhooks: where others are told of changes.
+    Webhook {
+        /// What to do.
+        #[command(subcommand)]
+        verb: webhook::Verb,
+    },
+    /// Events: what was changed, and by whom.
+    Event {
+        /// What to do.
+        #[command(subcommand)]
+        verb: webhook::EventVerb,
+    },
 }
 
 /// The world as the commands see it.
@@ -148,6 +161,8 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Activation { verb } => activation::run(verb, &mut session),
                 Command::Key { verb } => key::run(verb, &mut session),
                 Command::Usage(ask) => usage::run(ask, &mut session),
+                Command::Webhook { verb } => webhook::run(verb, &mut session),
+                Command::Event { verb } => webhook::events(verb, &mut session),
             }
         }),
     };
