@@ -28,4 +28,5 @@ mod serve;
 mod store_away;
 mod upgrade;
 mod verify;
+mod webhooks;
 mod world;
