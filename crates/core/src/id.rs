@@ -123,6 +123,10 @@ ids! {
     KeyId = "key_";
     /// One call or one management request.
     RequestId = "req_";
+    /// Where an organization is told of events.
+    WebhookId = "whk_";
+    /// A change that was made, as those are told who were not there.
+    EventId = "evt_";
 }
 
 #[cfg(test)]

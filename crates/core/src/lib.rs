@@ -33,5 +33,6 @@ pub mod target;
 pub mod time;
 pub mod upstream;
 pub mod usage;
+pub mod webhook;
 
 pub use code::Code;

@@ -1,12 +1,13 @@
 //! `keystile dev`: everything at once, on a folder of its own, with a first key and a `curl` line that works.
 
 use std::fs::Permissions;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use ipnet::IpNet;
 use keystile_core::api::UpstreamUrl;
 use keystile_server::openapi::ApiDocument;
 use keystile_server::setup::Trial;
@@ -62,6 +63,9 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
         config.gateway.listen = Some(at(0));
         config.admin.listen = Some(at(1));
         config.check.listen = Some(at(2));
+        // What somebody tries out listens here.
+        config.webhooks.networks =
+            vec![IpNet::from(IpAddr::from(Ipv4Addr::LOCALHOST)), IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST))];
         let echo: UpstreamUrl = format!("http://{}", at(ECHO_PORT)).parse()?;
         if options.upstream.is_none() {
             tokio::spawn(echo::run(echo::bind(at(ECHO_PORT)).await?));

@@ -9,14 +9,17 @@ use http_body_util::BodyExt;
 use keystile_core::Code;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
+use keystile_core::webhook::Reach;
 use keystile_server::enforce::feed::Feed;
 use keystile_server::enforce::news::Trouble;
 use keystile_server::exposure::exposures;
 use keystile_server::manage::{App, router};
 use keystile_server::telemetry::metrics::{Calls, Registry};
 use keystile_server::telemetry::pulse::Pulse;
+use keystile_server::tls::UpstreamTls;
 use keystile_server::usage::{Event, Queue, Writer};
-use keystile_server::world::{Clock, SystemClock, SystemEntropy};
+use keystile_server::webhooks::Webhooks;
+use keystile_server::world::{Clock, Entropy, SystemClock, SystemEntropy};
 use keystile_store::{OpenError, Store, StoreFault};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -42,7 +45,11 @@ async fn app_over(store: &Store, queue: &Arc<Queue>) -> App {
     calls.declare(&metrics);
     writer.declare(&metrics);
     pulse.declare(&metrics);
+    let tls = Arc::new(UpstreamTls::new(None).unwrap());
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let webhooks = Webhooks::new(store.catalog.clone(), Reach::default(), tls, clock.clone(), entropy.clone());
     App {
+        webhooks: Arc::new(webhooks),
         catalog: store.catalog.clone(),
         ledger: store.ledger.clone(),
         feed,
@@ -53,7 +60,7 @@ async fn app_over(store: &Store, queue: &Arc<Queue>) -> App {
         clock,
         exposures: exposures().0,
         undelete: std::time::Duration::ZERO,
-        entropy: Arc::new(SystemEntropy),
+        entropy,
     }
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use keystile_core::key::KeyState;
 
-use crate::records::{Activation, Api, AuditEntry, Key, Organization, Project};
+use crate::records::{Activation, Api, AuditEntry, Key, Organization, Project, Webhook, WebhookState};
 use crate::{Actor, RootKey, Who};
 
 /// The hash of an entry, or of the place before the first one.
@@ -129,6 +129,23 @@ impl Shown for Key {
             "state": state,
             "state_since": since,
             "exposed_at": self.exposed_at,
+        })
+    }
+}
+
+impl Shown for Webhook {
+    /// Without the path of its address, in which there may be a secret: other webhooks tell of this one.
+    fn shown(&self) -> Value {
+        let (state, reason) = match &self.state {
+            WebhookState::Active => ("active", None),
+            WebhookState::Disabled { reason } => ("disabled", Some(reason)),
+        };
+        json!({
+            "url": self.url.shown(),
+            "description": self.description,
+            "events": self.events,
+            "state": state,
+            "reason": reason,
         })
     }
 }

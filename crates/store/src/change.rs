@@ -4,14 +4,15 @@ use std::net::IpAddr;
 
 use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::decide::ActivationState;
-use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, WebhookId};
 use keystile_core::key::{Environment, KeyNotice, KeyState};
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
+use keystile_core::webhook::{EventFilter, WebhookUrl};
 
 use crate::StoreError;
-use crate::records::{Document, NewKey, NewVersion, ProjectAbout, Suspension, Wish};
+use crate::records::{Document, NewKey, NewVersion, ProjectAbout, Suspension, WebhookState, Wish};
 use crate::secret::Sealed;
 
 /// Who acts.
@@ -128,6 +129,21 @@ pub enum Change {
     /// Adds many keys with one policy to a project: one revision, one audit entry. Keys whose digest is known already
     /// are left out and reported.
     ImportKeys { project: ProjectId, keys: Vec<NewKey>, policy: Policy },
+    /// Makes a webhook. It tells of what happens after it.
+    CreateWebhook { id: WebhookId, url: WebhookUrl, description: String, events: EventFilter, secret: Sealed },
+    /// Changes a webhook.
+    UpdateWebhook {
+        id: WebhookId,
+        was: u64,
+        url: WebhookUrl,
+        description: String,
+        events: EventFilter,
+        state: WebhookState,
+    },
+    /// Gives a webhook another secret; the one that it has signs too until then.
+    RotateWebhookSecret { id: WebhookId, secret: Sealed, old_until: Timestamp },
+    /// Takes a webhook away, with its deliveries.
+    DeleteWebhook { id: WebhookId },
 }
 
 /// What became of a change.

@@ -1,5 +1,5 @@
-//! Everything that Keystile keeps: the catalogue (organizations, APIs, projects, activations, keys), the audit chain,
-//! the revisions that nodes learn from, and the usage ledger.
+//! Everything that Keystile keeps: the catalogue (organizations, APIs, projects, activations, keys, webhooks), the audit
+//! chain, the revisions that nodes learn from, what is to be delivered to webhooks, and the usage ledger.
 //!
 //! [`Catalog`] has one door for writing, [`Catalog::apply`]: a [`Change`] becomes rows, an audit entry and a revision
 //! in one transaction, so none of the three can be forgotten. [`Ledger`] keeps what was counted, in a file of its own.
@@ -13,6 +13,7 @@ mod catalog;
 pub mod change;
 pub mod copy;
 mod db;
+pub mod deliveries;
 mod feed;
 mod hold;
 mod ledger;

@@ -7,12 +7,13 @@ use std::net::IpAddr;
 
 use keystile_core::api::ApiSettings;
 use keystile_core::decide::ActivationState;
-use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, WebhookId};
 use keystile_core::key::{Environment, KeyDigest, KeyKind, KeyState, Standing};
 use keystile_core::metadata::{Label, Labels, Metadata};
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
+use keystile_core::webhook::{EventFilter, EventPattern, WebhookUrl};
 
 /// An audit entry that stands for all before it: its place in the chain, and its hash, which covers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -461,4 +462,54 @@ pub struct ActivationFilter {
     pub api: Option<ApiId>,
     /// Only those that have come so far.
     pub state: Option<ActivationState>,
+}
+
+/// Where an organization is told of events, without the secret that deliveries are signed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Its id.
+    pub id: WebhookId,
+    /// Its number.
+    pub number: u32,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// Where it leads.
+    pub url: WebhookUrl,
+    /// What it is for.
+    pub description: String,
+    /// Of which events it tells.
+    pub events: EventFilter,
+    /// Whether anything is sent.
+    pub state: WebhookState,
+    /// Until when the secret before the last rotation signs too.
+    pub old_secret_until: Option<Timestamp>,
+    /// Since when nothing arrived, though something was sent.
+    pub failing_since: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// The revision of its last change.
+    pub revision: u64,
+}
+
+/// Whether a webhook sends anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WebhookState {
+    /// It does.
+    Active,
+    /// It does not; what happens meanwhile is sent once it is active again.
+    Disabled {
+        /// Why, if Keystile did it; empty if its owner did.
+        reason: String,
+    },
+}
+
+/// Which events are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventQuery {
+    /// Only those of this type.
+    pub kind: Option<EventPattern>,
+    /// Only those about the thing of this id.
+    pub subject: Option<String>,
 }

@@ -23,6 +23,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_3.sql"),
         include_str!("sqlite/schema/catalog_4.sql"),
         include_str!("sqlite/schema/catalog_5.sql"),
+        include_str!("sqlite/schema/catalog_6.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
@@ -30,6 +31,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("postgres/schema/catalog_3.sql"),
         include_str!("postgres/schema/catalog_4.sql"),
         include_str!("postgres/schema/catalog_5.sql"),
+        include_str!("postgres/schema/catalog_6.sql"),
     ],
 };
 /// Those of the ledger.

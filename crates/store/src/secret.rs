@@ -1,8 +1,8 @@
-//! Secrets that must be had back: what an upstream wants to see. Each is sealed under the root key and bound to its
-//! installation, its API and its name, so that a row that is moved opens nothing.
+//! Secrets that must be had back: what an upstream wants to see, what deliveries of a webhook are signed with. Each is
+//! sealed under the root key and bound to its installation and its place, so that a row that is moved opens nothing.
 
 use keystile_core::api::SecretName;
-use keystile_core::id::ApiId;
+use keystile_core::id::{ApiId, WebhookId};
 use keystile_core::time::Timestamp;
 use zeroize::Zeroizing;
 
@@ -53,6 +53,26 @@ impl Catalog {
             crate::db::damaged(format_args!("the secret {name} of {api}: it was altered, or belongs elsewhere"))
         })?;
         Ok(OpenSecret { name, value })
+    }
+
+    /// Seals what deliveries of a webhook are signed with. The nonce is random, and never used twice.
+    pub fn seal_webhook_secret(&self, webhook: WebhookId, value: &[u8], nonce: [u8; NONCE_LEN]) -> Sealed {
+        Sealed(self.root().seal(value, &self.place_of_webhook(webhook), nonce))
+    }
+
+    /// Opens it; it fails if it was altered, or moved from another webhook.
+    pub(crate) fn open_webhook_secret(
+        &self,
+        webhook: WebhookId,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        self.root().unseal(sealed, &self.place_of_webhook(webhook)).ok_or_else(|| {
+            crate::db::damaged(format_args!("the secret of {webhook}: it was altered, or belongs elsewhere"))
+        })
+    }
+
+    fn place_of_webhook(&self, webhook: WebhookId) -> String {
+        format!("webhook_secret|{}|{webhook}", hex(&self.installation()))
     }
 
     fn place_of(&self, api: ApiId, name: &SecretName) -> String {

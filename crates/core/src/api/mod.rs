@@ -34,6 +34,7 @@ pub use route::{Host, PathPrefix};
 pub use secret::{MAX_SECRET_BYTES, MAX_SECRETS, SecretName};
 pub use target::{CheckPath, HealthCheck, MAX_TARGETS, Target, TargetAddress};
 pub use upgrade::{MAX_UPGRADES, UpgradeProtocol};
+pub(crate) use upstream::split_port;
 pub use upstream::{UpstreamProtocol, UpstreamUrl, is_host};
 
 /// Most hosts of one API.

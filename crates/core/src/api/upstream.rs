@@ -98,7 +98,7 @@ impl FromStr for UpstreamUrl {
 as_text!(UpstreamUrl);
 
 /// Splits `host:port`, with IPv6 in brackets.
-pub(super) fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+pub(crate) fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let after_host = if authority.starts_with('[') {
         authority.find(']')? + 1
     } else {

@@ -28,6 +28,7 @@ mod tests;
 mod usage;
 mod values;
 mod verify;
+mod webhook;
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -122,6 +123,18 @@ pub enum Command {
     Access(access::Ask),
     /// What was called, by whom, and how it ended.
     Usage(usage::Ask),
+    /// Webhooks: where others are told of changes.
+    Webhook {
+        /// What to do.
+        #[command(subcommand)]
+        verb: webhook::Verb,
+    },
+    /// Events: what was changed, and by whom.
+    Event {
+        /// What to do.
+        #[command(subcommand)]
+        verb: webhook::EventVerb,
+    },
 }
 
 /// The world as the commands see it.
@@ -162,6 +175,8 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Route { verb } => route::run(verb, &mut session),
                 Command::Access(ask) => access::run(ask, &mut session),
                 Command::Usage(ask) => usage::run(ask, &mut session),
+                Command::Webhook { verb } => webhook::run(verb, &mut session),
+                Command::Event { verb } => webhook::events(verb, &mut session),
             }
         }),
     };

@@ -41,6 +41,8 @@ pub(super) const API: Noun = Noun { one: "API", many: "APIs", path: "/v1/apis" }
 pub(super) const PROJECT: Noun = Noun { one: "project", many: "projects", path: "/v1/projects" };
 pub(super) const ACTIVATION: Noun = Noun { one: "activation", many: "activations", path: "/v1/activations" };
 pub(super) const KEY: Noun = Noun { one: "key", many: "keys", path: "/v1/keys" };
+pub(super) const WEBHOOK: Noun = Noun { one: "webhook", many: "webhooks", path: "/v1/webhooks" };
+pub(super) const EVENT: Noun = Noun { one: "event", many: "events", path: "/v1/events" };
 
 impl Session<'_> {
     /// The wall clock.

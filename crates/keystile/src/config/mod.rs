@@ -20,7 +20,7 @@ pub use command::{Command, run};
 pub use document::{example, markdown};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use given::Origin;
-pub use settings::{Admin, Check, Config, Gateway, Log, LogFormat, LogLevel, Snapshot, Tls, Trace, Usage};
+pub use settings::{Admin, Check, Config, Gateway, Log, LogFormat, LogLevel, Snapshot, Tls, Trace, Usage, Webhooks};
 
 use given::{Entry, Given};
 

@@ -116,6 +116,9 @@ settings! {
         sample: Sample = "sample", share(), Sample::ALL, "The share of calls that are traced, of those about which their client has not decided.";
         follow_clients: bool = "follow_clients", flag(), true, "Whether a client decides by its traceparent whether its call is traced. If not, `sample` alone does.";
     }
+    webhooks: Webhooks = "webhooks", "Webhooks, which tell others of changes." {
+        networks: Vec<IpNet> = "networks", networks(), Vec::new(), "Networks besides the public internet to which webhooks may lead, such as those of receivers of your own. Only there they may go in clear (http://). Whoever may make webhooks can reach what is in them.";
+    }
     snapshot: Snapshot = "snapshot", "The saved copy of all keys that makes starting fast." {
         save: Duration = "save_seconds", seconds(1..=86_400), Duration::from_secs(300), "How often it is saved; it is also saved when the server ends.";
     }

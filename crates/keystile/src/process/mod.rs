@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use keystile_core::webhook::Reach;
 use keystile_server::countries::{CountryFile, CountryFileError, Database};
 use keystile_server::enforce::engine::Engine;
 use keystile_server::enforce::feed::{Feed, Follower};
@@ -44,12 +45,14 @@ use keystile_server::upstream::Connector;
 use keystile_server::upstream::watch::look_after_targets;
 use keystile_server::usage::{Queue, Writer};
 use keystile_server::verify::AskedBy;
+use keystile_server::webhooks::Webhooks;
 use keystile_server::world::{Clock, Entropy, SystemClock, SystemEntropy, random};
 use keystile_store::records::KeyLimits;
 use keystile_store::{OpenError, Store, StoreError};
 use parking_lot::Mutex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::config::{Config, Trace};
 use accept::{Admission, accept};
@@ -62,6 +65,8 @@ use workers::{Arrival, Door, Jobs, Workers};
 const SNAPSHOT_FILE: &str = "snapshot.keys";
 /// Connections of the management API at once; people and programs, not calls.
 const MAX_ADMIN_CONNECTIONS: u32 = 1_024;
+/// How long the last deliveries to webhooks may take to be noted.
+const TELLING_ENDS: Duration = Duration::from_secs(3);
 /// For how long whoever comes to the management API waits to be let in when another process takes over: longer than most
 /// need for it, so that changes go to the new one, and shorter than a probe waits for an answer.
 const SHUT_FOR: Duration = Duration::from_millis(250);
@@ -121,6 +126,8 @@ pub struct Process {
     drain: Duration,
     /// Writes down single calls, if that is asked for.
     journal: Option<Arc<Journal>>,
+    /// Tells webhooks of events, until the end.
+    telling: JoinHandle<()>,
     /// Whether the management API takes connections in.
     lets_guests_in: watch::Sender<bool>,
     /// The listeners once more, by name, for another process to take over. As long as they are here, they are open.
@@ -214,7 +221,11 @@ impl Process {
         let pulse = Arc::new(Pulse::new(store.catalog.clone(), feed.clone(), writer.clone(), clock.clone()));
         let (exposures, reports) = exposures();
         tokio::spawn(reports.write_down(store.catalog.clone(), clock.clone()));
+        let reach = Reach::with(config.webhooks.networks.clone());
+        let (catalog, tls_out) = (store.catalog.clone(), upstream_tls.clone());
+        let webhooks = Webhooks::new(catalog, reach, tls_out, clock.clone(), entropy.clone());
         let app = App {
+            webhooks: Arc::new(webhooks),
             catalog: store.catalog.clone(),
             ledger: store.ledger.clone(),
             feed: feed.clone(),
@@ -292,6 +303,7 @@ impl Process {
         tokio::spawn(handshake::reload_now_and_then(tls, upstream_tls, clock.clone(), reload, ending.clone()));
         tokio::spawn(watch(feed.clone(), writer.clone(), clock, config.gateway.max_staleness));
         tokio::spawn(writer.run(config.usage.flush));
+        let telling = tokio::spawn(app.webhooks.clone().run(feed.clone(), ending.clone()));
         tokio::spawn(save_now_and_then(snapshot.clone(), feed, pulse, config.snapshot.save, ending.clone()));
         let (listeners, data) = (Mutex::new(copies), config.data.clone());
         let drain = config.gateway.drain;
@@ -305,6 +317,7 @@ impl Process {
             guests,
             drain,
             journal,
+            telling,
             lets_guests_in,
             listeners,
             data,
@@ -413,6 +426,8 @@ impl Process {
         if let Some(journal) = self.journal {
             journal.end();
         }
+        // It ends by itself, but not while the store keeps it waiting; what it could not note is sent once more.
+        let _ = tokio::time::timeout(TELLING_ENDS, self.telling).await;
         if let Err(error) = self.app.writer.flush().await {
             tracing::error!(cause = ?error, "the last counts could not be written");
         }
@@ -434,6 +449,7 @@ fn declare(app: &App, doors: [(&'static str, Arc<Admission>); 2], tls: Option<&A
     app.writer.declare(registry);
     app.pulse.declare(registry);
     shadow::declare(app.feed.engine().clone(), registry);
+    app.webhooks.declare(registry);
     Admission::declare(doors, registry);
     if let Some(tls) = tls {
         tls.declare(registry, app.clock.clone());

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RequestId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RequestId, WebhookId};
 use keystile_core::time::Timestamp;
-use keystile_store::records::{Activation, Api, Key, Project};
+use keystile_store::records::{Activation, Api, Key, Project, Webhook};
 use keystile_store::{Applied, ApplyError, Author, Catalog, Change, Idempotency, Ledger, StoreError};
 
 use super::caller::Asker;
@@ -18,6 +18,7 @@ use crate::problem::Problem;
 use crate::telemetry::metrics::{Calls, Registry};
 use crate::telemetry::pulse::Pulse;
 use crate::usage::Writer;
+use crate::webhooks::Webhooks;
 use crate::world::{Clock, Entropy, random};
 
 /// An installation, as the management API sees it.
@@ -37,6 +38,8 @@ pub struct App {
     pub calls: Arc<Calls>,
     /// Looks whether the process can do its work.
     pub pulse: Arc<Pulse>,
+    /// Tells others of changes.
+    pub webhooks: Arc<Webhooks>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Where canaries are reported that somebody uses.
@@ -92,6 +95,17 @@ impl App {
         found(self.catalog.key(asker.organization, id).await, "key")
     }
 
+    /// A webhook of the asker's.
+    pub(super) async fn webhook(&self, asker: &Asker, id: WebhookId) -> Result<Webhook, Problem> {
+        found(self.catalog.webhook(asker.organization, id).await, "webhook")
+    }
+
+    /// For what is written without being a change: waits until it is known which process writes, and refuses if that is
+    /// another one.
+    pub(super) async fn writes_here(&self) -> Result<(), Problem> {
+        if self.feed.makers.are_here().await { Ok(()) } else { Err(elsewhere()) }
+    }
+
     /// Makes a change; when this returns it is durable and in force on this node. It is finished even if the client
     /// goes away meanwhile.
     pub(super) async fn apply(&self, asker: &Asker, change: Change) -> Result<u64, Problem> {
@@ -123,7 +137,9 @@ impl App {
     }
 
     async fn carry_out(&self, author: Author, change: Change) -> Result<Applied, NotMade> {
-        self.feed.make(author, change, self.clock.ticks()).await
+        let made = self.feed.make(author, change, self.clock.ticks()).await;
+        self.webhooks.wake();
+        made
     }
 }
 

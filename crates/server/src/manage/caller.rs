@@ -65,6 +65,12 @@ rights! {
     WriteKeys = "keys.write";
     /// See usage.
     ReadUsage = "usage.read";
+    /// See webhooks and their deliveries.
+    ReadWebhooks = "webhooks.read";
+    /// Make, change, try and delete webhooks: whoever may learns, at an address of their own, of every event.
+    WriteWebhooks = "webhooks.write";
+    /// See what was changed, and by whom.
+    ReadEvents = "events.read";
 }
 
 /// Who asks, for whom, from where.

@@ -12,6 +12,7 @@ mod activations;
 mod apis;
 mod app;
 mod caller;
+mod events;
 mod extract;
 mod keys;
 mod list;
@@ -20,6 +21,7 @@ mod problem;
 mod projects;
 mod reason;
 mod usage;
+mod webhooks;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -112,7 +114,9 @@ fn routes() -> OpenApiRouter<App> {
     let info = InfoBuilder::new()
         .title("Keystile management API")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Publish APIs, link projects to them, issue and revoke keys, read usage."))
+        .description(Some(
+            "Publish APIs, link projects to them, issue and revoke keys, read usage, be told of changes.",
+        ))
         .license(Some(License::new("Apache-2.0 OR MIT")))
         .build();
     let document =
@@ -124,4 +128,6 @@ fn routes() -> OpenApiRouter<App> {
         .merge(access::routes())
         .merge(keys::routes())
         .merge(usage::routes())
+        .merge(webhooks::routes())
+        .merge(events::routes())
 }

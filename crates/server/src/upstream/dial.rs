@@ -70,7 +70,8 @@ impl Connector {
     }
 }
 
-async fn connect(addresses: &[SocketAddr], patience: Duration) -> io::Result<(TcpStream, SocketAddr)> {
+/// Connects to one of these addresses, trying them in turn.
+pub(crate) async fn connect(addresses: &[SocketAddr], patience: Duration) -> io::Result<(TcpStream, SocketAddr)> {
     let each = (patience / addresses.len().max(1) as u32).max(LEAST);
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {

@@ -17,6 +17,7 @@ mod policy;
 mod project;
 mod secret;
 mod version;
+mod webhook;
 
 use keystile_core::id::OrganizationId;
 use keystile_core::time::Timestamp;
@@ -171,6 +172,16 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::DeleteKey { id } => key::delete(work, id).await,
         Change::UndeleteKey { id } => key::undelete(work, id).await,
         Change::ImportKeys { project, keys, policy } => import::import(work, project, &keys, &policy).await,
+        Change::CreateWebhook { id, url, description, events, secret } => {
+            let to = webhook::Texts { url: &url, description: &description, events: &events };
+            webhook::create(work, id, to, &secret).await
+        }
+        Change::UpdateWebhook { id, was, url, description, events, state } => {
+            let to = webhook::Texts { url: &url, description: &description, events: &events };
+            webhook::update(work, id, was, to, &state).await
+        }
+        Change::RotateWebhookSecret { id, secret, old_until } => webhook::rotate(work, id, &secret, old_until).await,
+        Change::DeleteWebhook { id } => webhook::delete(work, id).await,
     }
 }
 

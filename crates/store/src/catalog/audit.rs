@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use keystile_core::id::{OrganizationId, RequestId};
 
 use crate::audit::{self, Hash};
-use crate::db::{Columns, Row, signed, sql, word};
-use crate::records::{AuditEntry, History};
+use crate::db::{Columns, Connection, Row, signed, sql, word};
+use crate::records::{AuditEntry, EventQuery, History};
 use crate::{Catalog, StoreError};
 
 /// Entries that are read at a time when all are.
@@ -36,7 +36,45 @@ fn if_any<T: std::str::FromStr>(text: &str) -> Result<Option<T>, StoreError> {
     if text.is_empty() { Ok(None) } else { word(text).map(Some) }
 }
 
+/// The entries in these places, in their order.
+pub(crate) async fn entries(db: &mut Connection, sequences: &[u64]) -> Result<Vec<AuditEntry>, StoreError> {
+    let mut query = sql(SELECT).seldom();
+    query.push(" WHERE sequence IN ").push_list(sequences.iter().map(|sequence| signed(*sequence)));
+    query.push(" ORDER BY sequence");
+    query.fetch_all(db).await?.iter().map(|row| Ok(read(row)?.0)).collect()
+}
+
 impl Catalog {
+    /// Events of an organization, which are its audit entries, newest first.
+    pub async fn events(
+        &self,
+        organization: OrganizationId,
+        asked: &EventQuery,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        let mut query = sql(SELECT);
+        query.push(" WHERE organization = ").push_bind(organization.to_bytes());
+        match asked.kind.as_ref().map(|kind| (kind.as_str(), kind.prefix())) {
+            None => {}
+            Some((kind, None)) => drop(query.push(" AND action = ").push_bind(kind)),
+            Some((_, Some(prefix))) => {
+                // A prefix ends with a dot, after which comes the slash.
+                query.push(" AND action >= ").push_bind(prefix);
+                query.push(" AND action < ").push_bind(format!("{}/", prefix.trim_end_matches('.')));
+            }
+        }
+        if let Some(subject) = &asked.subject {
+            query.push(" AND subject = ").push_bind(subject);
+        }
+        if let Some(before) = before {
+            query.push(" AND sequence < ").push_bind(i64::try_from(before).unwrap_or(i64::MAX));
+        }
+        query.push(" ORDER BY sequence DESC LIMIT ").push_bind(i64::from(limit));
+        let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
+        rows.iter().map(|row| Ok(read(row)?.0)).collect()
+    }
+
     /// Audit entries of an organization, newest first.
     pub async fn audit(
         &self,

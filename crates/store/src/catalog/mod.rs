@@ -4,13 +4,14 @@
 mod access;
 pub(crate) mod activations;
 pub(crate) mod apis;
-mod audit;
+pub(crate) mod audit;
 pub(crate) mod keys;
 mod notices;
 mod numbers;
 pub(crate) mod organizations;
 pub(crate) mod projects;
 mod secrets;
+pub(crate) mod webhooks;
 
 pub use notices::Due;
 
@@ -161,7 +162,7 @@ fn push_name(query: &mut Sql<'_>, column: &'static str, name: Option<&str>) {
 }
 
 /// Ends a list: newest first, the part that was asked for. `number` is the column, with its table.
-fn push_page(query: &mut Sql<'_>, number: &'static str, page: Page) {
+pub(crate) fn push_page(query: &mut Sql<'_>, number: &'static str, page: Page) {
     if let Some(before) = page.before {
         query.push(" AND ").push(number).push(" < ").push_bind(i64::from(before));
     }

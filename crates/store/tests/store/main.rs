@@ -29,4 +29,5 @@ mod tampering;
 mod tenancy;
 mod uses;
 mod versions;
+mod webhooks;
 mod world;

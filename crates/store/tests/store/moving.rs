@@ -4,6 +4,7 @@ use std::path::Path;
 
 use keystile_core::api::SecretName;
 use keystile_core::code::Code;
+use keystile_core::id::WebhookId;
 use keystile_core::key::KeyNotice;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_store::copy::{Copied, CopyError};
@@ -13,7 +14,7 @@ use keystile_store::{Change, GroupBy, LabelRow, OpenError, Store, UsageQuery};
 use tempfile::TempDir;
 
 use crate::versions::rotate;
-use crate::world::{ENGINES, Engine, NOW, World, new_key, policy, url};
+use crate::world::{ALL, ENGINES, Engine, NOW, World, bytes, create_webhook, new_key, policy, url};
 
 /// Where the installation of a folder is.
 fn kept(engine: Engine, folder: &Path) -> Kept {
@@ -32,12 +33,15 @@ async fn full(engine: Engine) -> World {
     let name: SecretName = "header:x-secret".parse().unwrap();
     let sealed = world.catalog.seal_api_secret(world.mine.api, &name, b"hidden", [7; 12]);
     world.apply(Change::SetApiSecret { api: world.mine.api, name, sealed }).await.unwrap();
+    let webhook = create_webhook(&world.catalog, WebhookId::from_entropy(bytes()), &["key.*"]);
+    world.apply(webhook).await.unwrap();
     let gone = world.add_key("deleted").await;
     world.apply(Change::DeleteKey { id: gone }).await.unwrap();
     rotate(&world, world.mine.key, "the second text").await.unwrap();
     let notice = KeyNotice::VersionEnded { version: 1, ended_at: NOW };
     world.apply(Change::NoteKey { id: world.mine.key, notice }).await.unwrap();
     world.revoke(world.mine.key).await;
+    world.catalog.make_deliveries(NOW).await.unwrap();
     let label = LabelRow { number: 9, api: 1, text: "GET /pets/{id}".to_owned() };
     let dimensions = Dimensions {
         organization: 1,
@@ -93,6 +97,9 @@ async fn an_installation_moves_between_engines_and_goes_on_there() {
         let number = catalog.api(organization, api).await.unwrap().unwrap().number;
         let secrets = catalog.feed_api_secrets(number, api).await.unwrap().unwrap();
         assert_eq!(&*secrets[0].value, b"hidden", "the same root key opens it");
+        let webhook = catalog.webhooks(organization, ALL).await.unwrap().remove(0);
+        assert_eq!(&**catalog.webhook_secrets(&webhook, NOW).await.unwrap()[0], b"first secret");
+        assert_eq!(catalog.deliveries(&webhook, None, ALL).await.unwrap().len(), 5, "what waits goes with it");
         let query = UsageQuery {
             from: NOW,
             until: NOW.plus_secs(60),

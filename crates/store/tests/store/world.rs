@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keystile_core::api::ApiSettings;
-use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, WebhookId};
 use keystile_core::key::{Environment, KeyKind, KeyState};
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
+use keystile_core::webhook::{EventFilter, EventPattern};
 use keystile_store::postgres::Url;
 use keystile_store::records::{Key, NewKey, Page, ProjectAbout, Wish};
 use keystile_store::{Actor, Applied, ApplyError, Author, Catalog, Change, Ledger, OpenError, Store, Who};
@@ -169,6 +170,22 @@ pub fn create_api(id: ApiId, name: &str) -> Change {
 pub fn create_project(id: ProjectId, name: &str) -> Change {
     let about = ProjectAbout { name: name.to_owned(), ..ProjectAbout::default() };
     Change::CreateProject { id, about, environment: Environment::Live }
+}
+
+/// A webhook that tells of these events, or of all.
+pub fn create_webhook(catalog: &Catalog, id: WebhookId, events: &[&str]) -> Change {
+    Change::CreateWebhook {
+        id,
+        url: "https://hooks.test/secret-path".parse().unwrap(),
+        description: "a webhook".to_owned(),
+        events: told(events),
+        secret: catalog.seal_webhook_secret(id, b"first secret", bytes()[..12].try_into().unwrap()),
+    }
+}
+
+pub fn told(events: &[&str]) -> EventFilter {
+    let patterns: Vec<EventPattern> = events.iter().map(|text| text.parse().unwrap()).collect();
+    patterns.try_into().unwrap()
 }
 
 pub fn settings(port: u16) -> ApiSettings {

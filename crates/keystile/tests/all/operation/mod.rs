@@ -32,4 +32,5 @@ mod serve;
 mod store_away;
 mod upgrade;
 mod verify;
+mod webhooks;
 mod world;

@@ -10,7 +10,7 @@ use super::routes::{Things, document, routes};
 /// What is answered to anybody. Nothing else is.
 const OPEN: [&str; 6] = ["/", "/page.css", "/healthz", "/readyz", "/metrics", "/openapi.json"];
 /// Every right there is.
-const RIGHTS: [&str; 10] = [
+const RIGHTS: [&str; 13] = [
     "apis.read",
     "apis.write",
     "projects.read",
@@ -21,6 +21,9 @@ const RIGHTS: [&str; 10] = [
     "keys.read",
     "keys.write",
     "usage.read",
+    "webhooks.read",
+    "webhooks.write",
+    "events.read",
 ];
 
 #[test]

@@ -25,6 +25,7 @@ pub(super) struct Things {
     pub(super) project: String,
     activation: String,
     key: String,
+    webhook: String,
 }
 
 /// The document.
@@ -52,13 +53,19 @@ pub(super) fn routes(document: &Value) -> Vec<Route> {
     routes
 }
 
+/// A webhook that has nothing to tell.
+fn quiet_webhook(world: &World) -> Value {
+    json!({ "url": world.echo, "events": ["never.happens"] })
+}
+
 impl Things {
     /// New ones, with names that say nothing.
     pub(super) fn of(world: &World) -> Self {
         let caller = world.caller(&json!({}));
         // With a former version.
         assert_eq!(world.manage().post(&format!("/v1/keys/{}/rotate", caller.id), &json!({})).0, 200);
-        Self { api: caller.api, project: caller.project, activation: caller.activation, key: caller.id }
+        let webhook = id(&world.manage().create("/v1/webhooks", &quiet_webhook(world)));
+        Self { api: caller.api, project: caller.project, activation: caller.activation, key: caller.id, webhook }
     }
 
     /// The id that belongs into a path, or one of another kind.
@@ -67,7 +74,8 @@ impl Things {
             (Some("apis"), true) | (Some("projects"), false) => &self.api,
             (Some("projects"), true) | (Some("activations"), false) => &self.project,
             (Some("activations"), true) | (Some("keys"), false) => &self.activation,
-            (Some("keys"), true) | (Some("apis"), false) => &self.key,
+            (Some("keys"), true) | (Some("apis" | "webhooks"), false) => &self.key,
+            (Some("webhooks"), true) => &self.webhook,
             (other, _) => panic!("no things of {other:?}; name them here"),
         }
     }
@@ -86,7 +94,9 @@ impl Route {
 
     /// The path with this in place of an id.
     pub(super) fn at(&self, id: &str) -> String {
-        self.template.replace("{id}", id).replace("{name}", "header:x-own").replace("{version}", "1")
+        let event = "evt_0000000000000000000000";
+        let path = self.template.replace("{id}", id).replace("{name}", "header:x-own").replace("{version}", "1");
+        path.replace("{delivery}", event)
     }
 
     pub(super) fn has_id(&self) -> bool {
@@ -124,6 +134,8 @@ impl Route {
                 let project = id(&world.manage().create("/v1/projects", &json!({ "name": name("sound") })));
                 json!({ "project_id": project, "api_id": things.api })
             }
+            ("POST", "/v1/webhooks") => quiet_webhook(world),
+            ("POST", "/v1/webhooks/{id}/replay") => json!({ "since": "2027-01-31T12:00:00Z" }),
             ("PUT", "/v1/apis/{id}/secrets/{name}") => json!({ "value": "sound" }),
             _ => json!({}),
         }

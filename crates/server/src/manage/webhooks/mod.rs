@@ -1,0 +1,50 @@
+//! `/v1/webhooks`: where an organization is told of events, what was sent there, and sending it anew.
+
+mod create;
+mod delete;
+mod deliveries;
+mod get;
+mod list;
+mod replay;
+mod rotate;
+mod test;
+mod update;
+mod view;
+
+use keystile_core::webhook::WebhookUrl;
+use keystile_store::secret::Sealed;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use zeroize::Zeroizing;
+
+use super::app::App;
+use super::problem::{internal, invalid};
+use crate::problem::Problem;
+use crate::webhooks::{SECRET_BYTES, shown_secret};
+use crate::world::random;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create::create, list::list))
+        .routes(routes!(get::get, update::update, delete::delete))
+        .routes(routes!(rotate::rotate))
+        .routes(routes!(test::test))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(replay::one))
+        .routes(routes!(replay::since))
+}
+
+/// Refuses an address to which nothing would be sent anyway.
+async fn reachable(app: &App, url: WebhookUrl) -> Result<WebhookUrl, Problem> {
+    match app.webhooks.guard.addresses(&url).await {
+        Ok(_) => Ok(url),
+        Err(refused) => Err(invalid(format!("The webhook can't lead there: {refused}."))),
+    }
+}
+
+/// A new secret for a webhook: as it is kept, and as it is shown.
+fn new_secret(app: &App, id: keystile_core::id::WebhookId) -> Result<(Sealed, Zeroizing<String>), Problem> {
+    let secret = Zeroizing::new(random::<SECRET_BYTES>(&*app.entropy).map_err(|error| internal(&error))?);
+    let nonce = random(&*app.entropy).map_err(|error| internal(&error))?;
+    Ok((app.catalog.seal_webhook_secret(id, &secret[..], nonce), shown_secret(&secret[..])))
+}

@@ -1,0 +1,92 @@
+//! `POST /v1/webhooks/{id}/deliveries/{delivery}/replay` and `POST /v1/webhooks/{id}/replay`: sending anew what was sent.
+//! An event keeps its id, so whoever took it already can tell.
+
+use axum::extract::State;
+use keystile_core::id::{EventId, WebhookId};
+use keystile_core::time::Timestamp;
+use keystile_core::webhook::{event_id, sequence_of};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::view::DeliveryView;
+use crate::manage::app::{App, found};
+use crate::manage::caller::{Caller, WriteWebhooks};
+use crate::manage::extract::{Id, Json, Nothing, Pair};
+use crate::manage::problem::{internal, invalid, not_found};
+use crate::problem::Problem;
+
+/// From where on events are sent anew.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Replay {
+    /// A moment, or the id of the first event: all from there on of which the webhook tells, those too from before it was
+    /// made.
+    #[schema(value_type = String, required = true, example = "2027-01-31T12:00:00Z")]
+    since: Option<String>,
+}
+
+/// What is sent anew.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Replayed {
+    /// How many events.
+    replayed: u64,
+    /// `since` of the next request, if there were more than one request takes (10,000).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    next_since: Option<EventId>,
+}
+
+/// Send an event to a webhook anew.
+#[utoipa::path(post, operation_id = "replayDelivery", path = "/v1/webhooks/{id}/deliveries/{delivery}/replay", tag = "Webhooks",
+    params(("id" = String, Path), ("delivery" = String, Path, description = "The event's id, `evt_…`")),
+    security(("management_key" = [])), responses((status = 200, body = DeliveryView), (status = 401), (status = 404)))]
+pub(super) async fn one(
+    caller: Caller<WriteWebhooks>,
+    State(app): State<App>,
+    Pair(id, event): Pair<WebhookId>,
+    _: Nothing,
+) -> Result<axum::Json<DeliveryView>, Problem> {
+    let webhook = app.webhook(&caller, id).await?;
+    let installation = app.catalog.installation();
+    let event = event.parse::<EventId>().map_err(|_| not_found("delivery"))?;
+    let sequence = sequence_of(&installation, event).ok_or_else(|| not_found("delivery"))?;
+    app.writes_here().await?;
+    if !app.catalog.replay(&webhook, sequence, app.now()).await.map_err(|error| internal(&error))? {
+        return Err(not_found("delivery")
+            .because("This event was not sent to this webhook, or long ago; send it with /replay and `since`."));
+    }
+    app.webhooks.wake();
+    let delivery = found(app.catalog.delivery(&webhook, sequence).await, "delivery")?;
+    Ok(axum::Json(DeliveryView::of(&installation, delivery)))
+}
+
+/// Send all events since then to a webhook anew, oldest first.
+#[utoipa::path(post, operation_id = "replayEvents", path = "/v1/webhooks/{id}/replay", tag = "Webhooks", params(("id" = String, Path)),
+    request_body = Replay, security(("management_key" = [])),
+    responses((status = 200, body = Replayed), (status = 400), (status = 401), (status = 404)))]
+pub(super) async fn since(
+    caller: Caller<WriteWebhooks>,
+    State(app): State<App>,
+    Id(id): Id<WebhookId>,
+    body: Json<Replay>,
+) -> Result<axum::Json<Replayed>, Problem> {
+    let webhook = app.webhook(&caller, id).await?;
+    let installation = app.catalog.installation();
+    let text = body.value.since.ok_or_else(|| invalid("since is missing; say from where on events are sent anew."))?;
+    let event = text.parse::<EventId>().ok().and_then(|event| sequence_of(&installation, event));
+    let first = match (event, text.parse::<Timestamp>()) {
+        (Some(sequence), _) => sequence,
+        (None, Ok(moment)) => {
+            let first = app.catalog.first_event_since(caller.organization, moment).await;
+            first.map_err(|error| internal(&error))?
+        }
+        (None, Err(_)) => {
+            return Err(invalid("since is a moment such as 2027-01-31T12:00:00Z, or the id of an event, evt_…"));
+        }
+    };
+    app.writes_here().await?;
+    let replayed = app.catalog.replay_since(&webhook, first, app.now()).await.map_err(|error| internal(&error))?;
+    app.webhooks.wake();
+    let next_since = replayed.next.map(|sequence| event_id(&installation, sequence));
+    Ok(axum::Json(Replayed { replayed: replayed.count, next_since }))
+}

@@ -1,0 +1,66 @@
+//! `PATCH /v1/webhooks/{id}`
+
+use axum::extract::State;
+use keystile_core::id::WebhookId;
+use keystile_core::webhook::{EventFilter, WebhookUrl};
+use keystile_store::Change;
+use keystile_store::records::WebhookState;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::reachable;
+use super::view::WebhookView;
+use crate::manage::app::App;
+use crate::manage::caller::{Caller, WriteWebhooks};
+use crate::manage::extract::{Id, Json};
+use crate::manage::projects::checked_text;
+use crate::problem::Problem;
+
+/// What is to change of a webhook.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookUpdate {
+    /// Where it leads.
+    #[schema(value_type = Option<String>)]
+    url: Option<WebhookUrl>,
+    /// What it is for.
+    description: Option<String>,
+    /// Of which types of events it tells; an empty list for all.
+    #[schema(value_type = Option<Vec<String>>)]
+    events: Option<EventFilter>,
+    /// Whether anything is sent. What happens while it is off is sent once it is on again.
+    active: Option<bool>,
+}
+
+/// Change a webhook. Fields that are not said stay as they are.
+#[utoipa::path(patch, operation_id = "updateWebhook", path = "/v1/webhooks/{id}", tag = "Webhooks", params(("id" = String, Path)),
+    request_body = WebhookUpdate, security(("management_key" = [])),
+    responses((status = 200, body = WebhookView), (status = 400), (status = 401), (status = 404), (status = 409)))]
+pub(super) async fn update(
+    caller: Caller<WriteWebhooks>,
+    State(app): State<App>,
+    Id(id): Id<WebhookId>,
+    body: Json<WebhookUpdate>,
+) -> Result<axum::Json<WebhookView>, Problem> {
+    let webhook = app.webhook(&caller, id).await?;
+    let wanted = body.value;
+    let url = match wanted.url {
+        Some(url) => reachable(&app, url).await?,
+        None => webhook.url,
+    };
+    let state = match (wanted.active, webhook.state) {
+        (None, state) | (Some(false), state @ WebhookState::Disabled { .. }) => state,
+        (Some(true), _) => WebhookState::Active,
+        (Some(false), WebhookState::Active) => WebhookState::Disabled { reason: String::new() },
+    };
+    let change = Change::UpdateWebhook {
+        id,
+        was: webhook.revision,
+        url,
+        description: wanted.description.map_or(Ok(webhook.description), |text| checked_text("description", text))?,
+        events: wanted.events.unwrap_or(webhook.events),
+        state,
+    };
+    app.apply(&caller, change).await?;
+    Ok(axum::Json(WebhookView::from(app.webhook(&caller, id).await?)))
+}
