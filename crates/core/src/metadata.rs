@@ -152,6 +152,22 @@ impl<'de> Deserialize<'de> for Labels {
     }
 }
 
+/// What an owner wrote on a thing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tags {
+    /// What it is found by.
+    pub labels: Labels,
+    /// What its owner's programs read.
+    pub metadata: Metadata,
+}
+
+impl Tags {
+    /// Whether nothing was written on it.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.metadata.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -222,6 +222,7 @@ impl Setup<'_> {
             digest: pepper.digest(text.expose()),
             pepper_version: pepper.version(),
             expires_at,
+            tags: keystile_core::metadata::Tags::default(),
         };
         let id = key.id;
         self.catalog.apply(&self.author(organization), Change::CreateKey { project, key, policy }).await?;

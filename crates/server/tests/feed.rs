@@ -93,6 +93,7 @@ fn new_key(store: &Store, dice: &mut Dice, n: u64) -> NewKey {
         digest: pepper.digest(text(n).expose()),
         pepper_version: pepper.version(),
         expires_at: n.is_multiple_of(3).then_some(AT),
+        tags: keystile_core::metadata::Tags::default(),
     }
 }
 

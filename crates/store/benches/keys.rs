@@ -75,6 +75,7 @@ fn keys(installation: &Installation, first: u64, count: u64) -> Vec<NewKey> {
             digest,
             pepper_version: 1,
             expires_at: None,
+            tags: keystile_core::metadata::Tags::default(),
         }
     };
     (first..first + count).map(key).collect()

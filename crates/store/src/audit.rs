@@ -124,6 +124,8 @@ impl Shown for Key {
             "environment": self.environment,
             "hint": self.hint,
             "version": self.version,
+            "labels": self.tags.labels,
+            "metadata": self.tags.metadata,
             "policy": self.policy,
             "expires_at": self.expires_at,
             "state": state,

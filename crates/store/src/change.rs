@@ -6,6 +6,7 @@ use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, WebhookId};
 use keystile_core::key::{Environment, KeyNotice, KeyState};
+use keystile_core::metadata::Tags;
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
@@ -108,7 +109,7 @@ pub enum Change {
     /// Adds a key to a project.
     CreateKey { project: ProjectId, key: NewKey, policy: Policy },
     /// Changes a key's name, rights or end.
-    UpdateKey { id: KeyId, was: u64, name: String, policy: Policy, expires_at: Option<Timestamp> },
+    UpdateKey { id: KeyId, was: u64, name: String, policy: Policy, expires_at: Option<Timestamp>, tags: Tags },
     /// Changes a key's state. `action` is the word for the audit: `revoke`, `disable`, `enable`.
     KeyState { id: KeyId, was: u64, state: KeyState, action: &'static str },
     /// Ends a key that others know, and adds the one that takes its place, with the same project and policy.

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use keystile_core::id::KeyId;
 use keystile_core::key::KeyDigest;
+use keystile_core::metadata::Metadata;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
@@ -96,6 +97,22 @@ impl Catalog {
             .bind(above)
             .fetch_all(&mut self.0.base.read().await?)
             .await?;
+        rows.iter()
+            .map(|row| {
+                let mut row = Columns::of(row);
+                Ok((row.number()?, row.json()?))
+            })
+            .collect()
+    }
+
+    /// What owners wrote on keys for their programs, by number: of these keys, those that have any.
+    pub async fn feed_metadata(&self, numbers: RangeInclusive<u32>) -> Result<Vec<(u32, Metadata)>, StoreError> {
+        let rows = sql("SELECT number, metadata FROM keys WHERE number BETWEEN ? AND ? AND metadata <> '{}' \
+             AND deleted_at IS NULL ORDER BY number")
+        .bind(*numbers.start())
+        .bind(*numbers.end())
+        .fetch_all(&mut self.0.base.read().await?)
+        .await?;
         rows.iter()
             .map(|row| {
                 let mut row = Columns::of(row);

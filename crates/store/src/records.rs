@@ -9,7 +9,7 @@ use keystile_core::api::ApiSettings;
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, WebhookId};
 use keystile_core::key::{Environment, KeyDigest, KeyKind, KeyState, Standing};
-use keystile_core::metadata::{Label, Labels, Metadata};
+use keystile_core::metadata::{Label, Labels, Metadata, Tags};
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
@@ -225,6 +225,8 @@ pub struct Key {
     pub state: KeyState,
     /// When it was first sent where others could read it.
     pub exposed_at: Option<Timestamp>,
+    /// What its owner wrote on it.
+    pub tags: Tags,
     /// Its latest version, from 1.
     pub version: u16,
     /// When that version was made.
@@ -282,6 +284,8 @@ pub struct NewKey {
     pub pepper_version: u32,
     /// When it ends, if it does.
     pub expires_at: Option<Timestamp>,
+    /// What its owner wrote on it.
+    pub tags: Tags,
 }
 
 /// A key as a snapshot holds it.
@@ -442,6 +446,8 @@ pub struct KeyFilter {
     pub name: Option<String>,
     /// Those that were deleted instead of those that are there.
     pub deleted: bool,
+    /// Only those with all of these labels.
+    pub labels: Vec<Label>,
 }
 
 /// Which projects are listed.

@@ -23,6 +23,7 @@ mod secret;
 mod server;
 mod session;
 mod table;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod usage;

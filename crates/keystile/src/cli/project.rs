@@ -2,12 +2,13 @@
 
 use clap::{Args, Subcommand};
 use keystile_core::key::Environment;
-use keystile_core::metadata::{Label, Metadata};
-use serde_json::{Value, json};
+use keystile_core::metadata::Label;
+use serde_json::Value;
 
 use super::fault::{Exit, Fault};
 use super::session::{Fields, PROJECT, Session};
 use super::table::{Column, away, field};
+use super::tags::TagArgs;
 
 /// What to do with projects.
 #[derive(Debug, Subcommand)]
@@ -86,27 +87,18 @@ struct Texts {
     /// How many keys it may have that are not revoked. 0 for as many as the server lets a project have.
     #[arg(long, value_name = "N")]
     max_keys: Option<u32>,
-    /// A word that it is found by, such as team:billing; repeat for several. They replace those it has.
-    #[arg(long = "label", value_name = "LABEL")]
-    labels: Vec<Label>,
-    /// A JSON object that your programs understand, such as {"plan":"gold"}. It replaces the one it has.
-    #[arg(long, value_name = "JSON", value_parser = metadata)]
-    metadata: Option<Metadata>,
+    #[command(flatten)]
+    tags: TagArgs,
 }
 
 impl Texts {
     fn fields(self) -> Fields {
-        Fields::default()
+        let fields = Fields::default()
             .with("description", self.description)
             .with("contact", self.contact)
-            .with("max_keys", self.max_keys.map(|most| if most == 0 { Value::Null } else { most.into() }))
-            .with("labels", (!self.labels.is_empty()).then(|| json!(self.labels)))
-            .with("metadata", self.metadata.map(|metadata| metadata.fields().clone()))
+            .with("max_keys", self.max_keys.map(|most| if most == 0 { Value::Null } else { most.into() }));
+        self.tags.put(fields)
     }
-}
-
-fn metadata(text: &str) -> Result<Metadata, String> {
-    serde_json::from_str(text).map_err(|error| format!("{error}; metadata is a JSON object"))
 }
 
 pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> {

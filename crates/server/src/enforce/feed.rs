@@ -4,6 +4,7 @@
 //! the change before answering, so that a change is in force on the next call (a revocation above all).
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -98,6 +99,7 @@ impl Feed {
             state: Mutex::default(),
         };
         feed.read_policies(&mut state).await?;
+        feed.read_metadata(0..=u32::MAX).await?;
         for api in feed.catalog.feed_apis().await? {
             let view = feed.api_view(&mut state, &api).await?;
             feed.put_api(&mut state, api.number, Some(view));
@@ -210,6 +212,7 @@ impl Feed {
             }
             Subject::Keys(first, last) => {
                 self.read_policies(state).await?;
+                self.read_metadata(first..=last).await?;
                 let keys = &self.engine.snapshot.keys;
                 self.catalog
                     .feed_keys(first..=last, &mut |key| {
@@ -222,6 +225,12 @@ impl Feed {
                     .await
             }
         }
+    }
+
+    async fn read_metadata(&self, numbers: RangeInclusive<u32>) -> Result<(), StoreError> {
+        let fresh = self.catalog.feed_metadata(numbers.clone()).await?;
+        self.engine.snapshot.written.replace(numbers, fresh);
+        Ok(())
     }
 
     async fn read_policies(&self, state: &mut State) -> Result<(), StoreError> {

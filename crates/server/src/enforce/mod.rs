@@ -25,3 +25,4 @@ pub mod shadow;
 pub mod snapshot;
 pub mod strangers;
 pub mod watch;
+pub mod written;

@@ -24,6 +24,7 @@ use super::in_flight::InFlight;
 use super::keys::Keys;
 use super::operations::{Labels, Operations};
 use super::strangers::{AnonymousLimits, Strangers};
+use super::written::Written;
 use crate::gateway::cors::CorsView;
 use crate::upstream::Upstream;
 
@@ -285,6 +286,8 @@ impl Router {
 pub struct Snapshot {
     /// Keys by digest.
     pub keys: Keys,
+    /// What owners wrote on keys.
+    pub written: Written,
     /// Projects by number.
     pub projects: Views<ProjectView>,
     /// Policies by number.
@@ -302,6 +305,7 @@ impl Snapshot {
     pub fn with_capacity(keys: usize) -> Self {
         Self {
             keys: Keys::with_capacity(keys),
+            written: Written::default(),
             projects: Views::new(),
             policies: Views::new(),
             apis: Views::new(),

@@ -96,6 +96,7 @@ impl World {
             digest: fresh.digest,
             pepper_version: fresh.pepper_version,
             expires_at: days.map(|days| self.clock.now().wall.plus_secs(days * DAY)),
+            tags: keystile_core::metadata::Tags::default(),
         };
         self.apply(Change::CreateKey { project: self.project, key, policy: Policy::default() }).await;
         id
@@ -154,7 +155,14 @@ async fn k08_an_end_is_told_before_it_comes_and_when_it_has_each_once() {
     // Another end is another matter.
     let key = world.store.catalog.key(OWNER, long).await.unwrap().unwrap();
     let expires_at = Some(world.clock.now().wall.plus_secs(10 * DAY));
-    let change = Change::UpdateKey { id: long, was: key.revision, name: key.name, policy: key.policy, expires_at };
+    let change = Change::UpdateKey {
+        id: long,
+        was: key.revision,
+        name: key.name,
+        policy: key.policy,
+        expires_at,
+        tags: keystile_core::metadata::Tags::default(),
+    };
     world.apply(change).await;
     assert_eq!(world.told_after(0).await, [told("key.expiring", long)]);
     // Of one that is revoked nothing is told.

@@ -6,6 +6,7 @@ use keystile_core::Code;
 use keystile_core::decide::Step;
 use keystile_core::id::{KeyId, OrganizationId, ProjectId, RequestId};
 use keystile_core::key::Environment;
+use keystile_core::metadata::Metadata;
 use keystile_core::permission::{Permission, PermissionQuery, Rights};
 use keystile_core::restrict::Said;
 use keystile_core::time::Timestamp;
@@ -26,6 +27,8 @@ struct Answer<'a> {
     environment: Option<Environment>,
     /// What the key may do: at the API that is asked about, as far as its project was granted it there.
     permissions: Cow<'a, [Permission]>,
+    /// What its owner wrote on it for programs.
+    metadata: Option<&'a Metadata>,
     /// What it lacks, as a question like the one that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_permissions: Option<String>,
@@ -70,6 +73,7 @@ pub(crate) fn trace(explanation: &Explanation) -> Vec<Answered<'_>> {
 pub(super) fn write(
     verdict: &Verdict,
     api: Option<&ApiView>,
+    metadata: Option<&Metadata>,
     needs: [Option<&PermissionQuery>; 2],
     explanation: Option<&Explanation>,
     id: RequestId,
@@ -86,6 +90,7 @@ pub(super) fn write(
     let missing = (verdict.code == Code::PermissionMissing)
         .then(|| PermissionQuery::All(needs.into_iter().flatten().cloned().collect()).missing(granted))
         .flatten();
+    let nothing = Metadata::default();
     let answer = Answer {
         allowed: verdict.code.is_allowed(),
         code: verdict.code,
@@ -94,6 +99,7 @@ pub(super) fn write(
         organization_id: key.map(|key| key.project.organization),
         environment: key.map(|key| key.entry.environment),
         permissions: granted.list(),
+        metadata: key.map(|_| metadata.unwrap_or(&nothing)),
         missing_permissions: missing.map(|missing| missing.to_string()),
         limits: limits.collect(),
         expires_at: key.and_then(|key| key.entry.expires_at),

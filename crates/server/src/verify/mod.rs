@@ -171,7 +171,8 @@ fn judge(
     pending.would_refuse(verdict.shadow);
     let explanation =
         question.explain.unwrap_or(false).then(|| worker.engine.explain(&question.key, door, &facts, &verdict));
-    let body = answer::write(&verdict, api, [needs, of_operation], explanation.as_ref(), id);
+    let metadata = verdict.key.as_ref().and_then(|key| worker.engine.snapshot.written.of(key.entry.number));
+    let body = answer::write(&verdict, api, metadata.as_deref(), [needs, of_operation], explanation.as_ref(), id);
     pending.sent(body.len() as u64);
     pending.finish(verdict.code, 200);
     Ok(body)

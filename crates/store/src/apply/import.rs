@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{Done, Work, policy, version};
 use crate::catalog::projects;
-use crate::db::{Columns, Connection, signed, sql};
+use crate::db::{Columns, Connection, signed, sql, to_json};
 use crate::records::{NewKey, Project};
 use crate::{ApplyError, StoreError, Subject};
 
@@ -48,6 +48,15 @@ pub(super) async fn import(
     }
     super::capacity::refuse_too_many(&mut work, &project).await?;
     let last = last_number(work.db).await?;
+    for key in keys.iter().filter(|key| !key.tags.is_empty()) {
+        // Few have any. Of one that was left out there is no row with this id.
+        sql("UPDATE keys SET labels = ?, metadata = ? WHERE id = ?")
+            .bind(to_json(&key.tags.labels)?)
+            .bind(to_json(&key.tags.metadata)?)
+            .bind(key.id.to_bytes())
+            .execute(&mut *work.db)
+            .await?;
+    }
 
     let duplicates = if added == keys.len() as u64 {
         Vec::new()

@@ -2,13 +2,14 @@
 
 use keystile_core::id::{KeyId, ProjectId};
 use keystile_core::key::{DigestAlgorithm, KeyState};
+use keystile_core::metadata::Tags;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
 use super::{Done, Work, number_of, or_exists, policy, refuse_stale, version};
 use crate::catalog::keys::{find, find_deleted};
 use crate::catalog::projects;
-use crate::db::{signed, sql, state_columns};
+use crate::db::{signed, sql, state_columns, to_json};
 use crate::records::{NewKey, Project};
 use crate::{ApplyError, Subject};
 
@@ -37,8 +38,8 @@ pub(super) async fn insert(
     version::refuse_known(work.db, &key.digest).await?;
     let number = sql(
         "INSERT INTO keys (id, project, organization, environment, kind, name, hint, policy, digest, algorithm, pepper, \
-         expires_at, state, created_at, updated_at, revision) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'active', ?, ?, ?) RETURNING number",
+         expires_at, labels, metadata, state, created_at, updated_at, revision) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'active', ?, ?, ?) RETURNING number",
     )
     .bind(key.id.to_bytes())
     .bind(project.number)
@@ -52,6 +53,8 @@ pub(super) async fn insert(
     .bind(DigestAlgorithm::HmacSha256OfSha256.number())
     .bind(key.pepper_version)
     .bind(key.expires_at.map(Timestamp::as_micros))
+    .bind(to_json(&key.tags.labels)?)
+    .bind(to_json(&key.tags.metadata)?)
     .bind(work.at.as_micros())
     .bind(work.at.as_micros())
     .bind(signed(work.revision))
@@ -63,26 +66,37 @@ pub(super) async fn insert(
     Ok(number)
 }
 
+/// What becomes of a key.
+pub(super) struct Update<'a> {
+    pub(super) name: &'a str,
+    pub(super) policy: &'a Policy,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) tags: &'a Tags,
+}
+
 pub(super) async fn update(
     work: Work<'_>,
     id: KeyId,
     was: u64,
-    name: &str,
-    policy: &Policy,
-    expires_at: Option<Timestamp>,
+    Update { name, policy, expires_at, tags }: Update<'_>,
 ) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     refuse_stale(before.revision, was)?;
     let policy = policy::intern(work.db, policy).await?;
-    sql("UPDATE keys SET name = ?, policy = ?, expires_at = ?, updated_at = ?, revision = ? WHERE number = ?")
-        .bind(name)
-        .bind(policy)
-        .bind(expires_at.map(Timestamp::as_micros))
-        .bind(work.at.as_micros())
-        .bind(signed(work.revision))
-        .bind(before.number)
-        .execute(&mut *work.db)
-        .await?;
+    sql(
+        "UPDATE keys SET name = ?, policy = ?, expires_at = ?, labels = ?, metadata = ?, updated_at = ?, revision = ? \
+         WHERE number = ?",
+    )
+    .bind(name)
+    .bind(policy)
+    .bind(expires_at.map(Timestamp::as_micros))
+    .bind(to_json(&tags.labels)?)
+    .bind(to_json(&tags.metadata)?)
+    .bind(work.at.as_micros())
+    .bind(signed(work.revision))
+    .bind(before.number)
+    .execute(&mut *work.db)
+    .await?;
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     Ok(Done::changed("key.update", id, [&before, &after], Subject::Keys(before.number, before.number)))
 }

@@ -154,8 +154,8 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         }
         Change::DeleteActivation { id } => activation::delete(work, id).await,
         Change::CreateKey { project, key, policy } => key::create(work, project, &key, &policy).await,
-        Change::UpdateKey { id, was, name, policy, expires_at } => {
-            key::update(work, id, was, &name, &policy, expires_at).await
+        Change::UpdateKey { id, was, name, policy, expires_at, tags } => {
+            key::update(work, id, was, key::Update { name: &name, policy: &policy, expires_at, tags: &tags }).await
         }
         Change::KeyState { id, was, state, action } => key::change_state(work, id, was, state, action).await,
         Change::CompromiseKey { id, was, replacement, reason } => {

@@ -1,15 +1,16 @@
 //! Keys, without their digests: those leave the store only through the feed.
 
 use keystile_core::id::{KeyId, OrganizationId, ProjectId};
+use keystile_core::metadata::Tags;
 
-use super::{push_name, push_page};
+use super::{push_label, push_name, push_page};
 use crate::db::{Columns, Connection, Row, sql, standing_word};
 use crate::records::{FormerVersion, Key, KeyFilter, Page};
 use crate::{Catalog, StoreError};
 
 /// The columns that [`read`] takes.
 const SELECT: &str = "SELECT k.id, k.number, p.id, o.id, k.name, k.kind, k.environment, k.hint, c.document, \
-     k.expires_at, k.state, k.state_at, k.exposed_at, k.version, coalesce(k.versioned_at, k.created_at), k.created_at, \
+     k.expires_at, k.state, k.state_at, k.exposed_at, k.labels, k.metadata, k.version, coalesce(k.versioned_at, k.created_at), k.created_at, \
      k.updated_at, k.revision, k.deleted_at FROM keys k \
      JOIN projects p ON p.number = k.project JOIN organizations o ON o.number = k.organization \
      JOIN policies c ON c.number = k.policy WHERE k.deleted_at ";
@@ -32,6 +33,7 @@ fn read(row: &Row) -> Result<Key, StoreError> {
         expires_at: row.moment_if_any()?,
         state: row.key_state()?,
         exposed_at: row.moment_if_any()?,
+        tags: Tags { labels: row.json()?, metadata: row.json()? },
         version: row.number()?,
         versioned_at: row.moment()?,
         created_at: row.moment()?,
@@ -95,6 +97,9 @@ impl Catalog {
         }
         if let Some(kind) = filter.kind {
             query.push(" AND k.kind = ").push_bind(kind.as_str());
+        }
+        for label in &filter.labels {
+            push_label(&mut query, "k.labels", label);
         }
         push_name(&mut query, "k.name", filter.name.as_deref());
         push_page(&mut query, "k.number", page);

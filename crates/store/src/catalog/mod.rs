@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use keystile_core::key::Pepper;
+use keystile_core::metadata::Label;
 use keystile_core::time::Timestamp;
 
 use crate::db::{Base, Connection, Sql, sql};
@@ -159,6 +160,13 @@ fn push_name(query: &mut Sql<'_>, column: &'static str, name: Option<&str>) {
     } else if let Some(name) = name {
         query.push(" AND ").push(column).push(" = ").push_bind(name.to_owned());
     }
+}
+
+/// Keeps only rows with this label. `column` is the list of labels, with its table.
+fn push_label(query: &mut Sql<'_>, column: &'static str, label: &Label) {
+    // Labels have neither quotes nor backslashes, so one stands in the list just as it does here.
+    query.push(" AND replace(").push(column).push(", ").push_bind(format!("\"{}\"", label.as_str()));
+    query.push(", '') <> ").push(column);
 }
 
 /// Ends a list: newest first, the part that was asked for. `number` is the column, with its table.

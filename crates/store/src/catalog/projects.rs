@@ -2,7 +2,7 @@
 
 use keystile_core::id::{OrganizationId, ProjectId};
 
-use super::{push_name, push_page};
+use super::{push_label, push_name, push_page};
 use crate::db::{Columns, Connection, Row, sql};
 use crate::records::{Page, Project, ProjectFilter, Suspension};
 use crate::{Catalog, StoreError};
@@ -60,9 +60,7 @@ impl Catalog {
         query.push(" AND o.id = ").push_bind(organization.to_bytes());
         push_name(&mut query, "p.name", filter.name.as_deref());
         for label in &filter.labels {
-            // Labels have neither quotes nor backslashes, so one stands in the list just as it does here.
-            query.push(" AND replace(p.labels, ").push_bind(format!("\"{}\"", label.as_str()));
-            query.push(", '') <> p.labels");
+            push_label(&mut query, "p.labels", label);
         }
         push_page(&mut query, "p.number", page);
         query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read).collect()

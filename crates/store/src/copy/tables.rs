@@ -132,6 +132,8 @@ pub(super) const CATALOG: &[Table] = &[
             ("exposed_at", Number),
             ("version", Number),
             ("versioned_at", Number),
+            ("labels", Text),
+            ("metadata", Text),
         ],
     },
     Table {

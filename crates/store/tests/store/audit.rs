@@ -60,7 +60,14 @@ async fn e03_what_people_write_stays_inside_its_json() {
         let name = "\"},\n{\"action\":\"forged\"\u{1b}[2J\u{1}";
         let was = world.my_key(world.mine.key).await.revision;
         let policy = keystile_core::policy::Policy::default();
-        let change = Change::UpdateKey { id: world.mine.key, was, name: name.to_owned(), policy, expires_at: None };
+        let change = Change::UpdateKey {
+            id: world.mine.key,
+            was,
+            name: name.to_owned(),
+            policy,
+            expires_at: None,
+            tags: keystile_core::metadata::Tags::default(),
+        };
         world.apply(change).await.unwrap();
         let entry = newest(world).await;
         let after: serde_json::Value = serde_json::from_str(&entry.after).unwrap();

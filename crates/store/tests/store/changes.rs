@@ -6,6 +6,7 @@ use keystile_core::api::{ApiSettings, UpgradeProtocol};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState, Pepper, PepperSecret, Standing, TextHash};
+use keystile_core::metadata::Tags;
 use keystile_core::policy::Policy;
 use keystile_store::records::{Document, DocumentInfo, KeyFilter, NewKey, Page, ProjectAbout, Wish};
 use keystile_store::{ApplyError, Change, OpenError};
@@ -96,9 +97,14 @@ async fn two_apis_never_have_the_same_route() {
 #[tokio::test]
 async fn a_key_is_kept_as_it_was_told() {
     everywhere(async |world| {
+        let tags = Tags {
+            labels: serde_json::from_str("[\"team:billing\"]").unwrap(),
+            metadata: serde_json::from_str("{\"plan\":\"gold\"}").unwrap(),
+        };
         let key = NewKey {
             kind: KeyKind::Management,
             expires_at: Some(NOW.plus_secs(60)),
+            tags: tags.clone(),
             ..new_key(&world.catalog, "management")
         };
         let id = key.id;
@@ -109,7 +115,7 @@ async fn a_key_is_kept_as_it_was_told() {
         assert_eq!((kept.name.as_str(), kept.hint.as_str(), kept.kind), ("management", "ks_…", KeyKind::Management));
         assert_eq!((kept.project, kept.organization), (world.mine.project, world.mine.id));
         assert_eq!((kept.environment, kept.state), (Environment::Live, KeyState::Active));
-        assert_eq!((kept.policy, kept.expires_at), (policy, Some(NOW.plus_secs(60))));
+        assert_eq!((kept.policy, kept.expires_at, kept.tags), (policy, Some(NOW.plus_secs(60)), tags));
         assert_eq!((kept.created_at, kept.updated_at, kept.revision), (NOW, NOW, applied.revision));
 
         let change = Change::UpdateKey {
@@ -118,11 +124,12 @@ async fn a_key_is_kept_as_it_was_told() {
             name: "renamed".to_owned(),
             policy: Policy::default(),
             expires_at: None,
+            tags: keystile_core::metadata::Tags::default(),
         };
         world.apply(change).await.unwrap();
         let changed = world.my_key(id).await;
         assert_eq!((changed.name.as_str(), changed.expires_at), ("renamed", None));
-        assert_eq!(changed.policy, Policy::default());
+        assert_eq!((changed.policy, changed.tags), (Policy::default(), Tags::default()));
     })
     .await;
 }
@@ -192,7 +199,14 @@ async fn what_was_changed_meanwhile_is_not_overwritten() {
                     reason: text(),
                     granted: None,
                 },
-                Change::UpdateKey { id: mine.key, was: key, name: text(), policy: Policy::default(), expires_at: None },
+                Change::UpdateKey {
+                    id: mine.key,
+                    was: key,
+                    name: text(),
+                    policy: Policy::default(),
+                    expires_at: None,
+                    tags: keystile_core::metadata::Tags::default(),
+                },
             ]
         };
         for change in changes() {

@@ -144,9 +144,14 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
             settings: api.settings.clone(),
             document: None,
         },
-        (8, _, _, Some(key), _) => {
-            Change::UpdateKey { id: key.id, was: key.revision, name, policy, expires_at: Some(NOW) }
-        }
+        (8, _, _, Some(key), _) => Change::UpdateKey {
+            id: key.id,
+            was: key.revision,
+            name,
+            policy,
+            expires_at: Some(NOW),
+            tags: keystile_core::metadata::Tags::default(),
+        },
         (9, _, _, Some(key), _) => {
             let state = [KeyState::Active, KeyState::Disabled { since: NOW }, KeyState::Revoked { at: NOW }];
             let state = state[dice.below(3) as usize];

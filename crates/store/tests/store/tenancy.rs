@@ -100,6 +100,7 @@ async fn z05_what_is_anothers_can_not_be_changed() {
                 name: text(),
                 policy: Policy::default(),
                 expires_at: None,
+                tags: keystile_core::metadata::Tags::default(),
             },
             Change::KeyState { id: theirs.key, was: key_was, state: KeyState::Revoked { at: NOW }, action: "revoke" },
             Change::DeleteKey { id: theirs.key },

@@ -208,6 +208,7 @@ pub fn new_key(catalog: &Catalog, text: &str) -> NewKey {
         digest: pepper.digest(text),
         pepper_version: pepper.version(),
         expires_at: None,
+        tags: keystile_core::metadata::Tags::default(),
     }
 }
 

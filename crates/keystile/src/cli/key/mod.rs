@@ -6,6 +6,7 @@ mod versions;
 
 use clap::{Args, Subcommand};
 use keystile_core::key::{KeyKind, Prefix};
+use keystile_core::metadata::Label;
 use keystile_core::time::Timestamp;
 use serde_json::{Map, Value};
 use ureq::http::Method;
@@ -15,6 +16,7 @@ use super::policy::PolicyArgs;
 use super::server::Payload;
 use super::session::{Fields, KEY, Session};
 use super::table::{Column, away, field};
+use super::tags::TagArgs;
 use super::values::moment;
 use super::{DEFAULT_SERVER, import, verify};
 use reveal::reveal;
@@ -33,6 +35,9 @@ pub enum Verb {
         /// Only those of this kind.
         #[arg(long, value_name = "secret|publishable|management|canary")]
         kind: Option<KeyKind>,
+        /// Only those with this label; repeat for several, of which each is needed.
+        #[arg(long = "label", value_name = "LABEL")]
+        labels: Vec<Label>,
         /// Those that were deleted and can be brought back.
         #[arg(long)]
         deleted: bool,
@@ -110,6 +115,8 @@ pub struct Create {
     #[command(flatten)]
     expiry: Expiry,
     #[command(flatten)]
+    tags: TagArgs,
+    #[command(flatten)]
     policy: PolicyArgs,
 }
 
@@ -148,6 +155,11 @@ pub struct Update {
     name: Option<String>,
     #[command(flatten)]
     expiry: Expiry,
+    #[command(flatten)]
+    tags: TagArgs,
+    /// Take all labels off it.
+    #[arg(long, conflicts_with = "labels")]
+    no_labels: bool,
     #[command(flatten)]
     policy: PolicyArgs,
     /// Take all permissions away.
@@ -190,12 +202,19 @@ pub struct Update {
 
 pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> {
     match verb {
-        Verb::List { project, state, kind, deleted } => {
+        Verb::List { project, state, kind, labels, deleted } => {
             let project = project.map(|text| session.project(&text)).transpose()?.map(|id| id.to_string());
             let kind = kind.map(KeyKind::as_str);
             let deleted = deleted.then_some("true");
-            let query =
-                [("project_id", project.as_deref()), ("state", state.as_deref()), ("kind", kind), ("deleted", deleted)];
+            let labels = labels.iter().map(Label::as_str).collect::<Vec<_>>().join(",");
+            let label = Some(labels.as_str()).filter(|labels| !labels.is_empty());
+            let query = [
+                ("project_id", project.as_deref()),
+                ("state", state.as_deref()),
+                ("kind", kind),
+                ("deleted", deleted),
+                ("label", label),
+            ];
             let query: Vec<(&str, &str)> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
             session.list(KEY, &query, &COLUMNS)
         }
@@ -247,7 +266,7 @@ fn create(ask: Create, session: &mut Session<'_>) -> Result<Exit, Fault> {
         .with("name", Some(ask.name))
         .with("kind", ask.kind.map(KeyKind::as_str))
         .with("prefix", ask.prefix.map(|prefix| prefix.as_str().to_owned()));
-    let body = Value::Object(ask.expiry.put(fields).0);
+    let body = Value::Object(ask.tags.put(ask.expiry.put(fields)).0);
     let object = session.server.send("create the key", Method::POST, KEY.path, &[], &Payload::Json(&body))?;
     reveal(&object, "was created", session)
 }
@@ -303,7 +322,8 @@ fn update(ask: Update, session: &mut Session<'_>) -> Result<Exit, Fault> {
         .with("expires_at", ends.or(ask.expiry.never_expires.then_some(Value::Null)))
         .with("permissions", ask.no_permissions.then(none))
         .with("rate_limits", ask.no_rate_limits.then(none));
-    session.update(KEY, &id, fields.0)
+    let fields = fields.with("labels", ask.no_labels.then(none));
+    session.update(KEY, &id, ask.tags.put(fields).0)
 }
 
 const COLUMNS: [Column; 7] = [

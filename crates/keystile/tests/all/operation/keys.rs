@@ -316,3 +316,46 @@ fn a_key_is_explained_by_its_id_and_nothing_is_counted() {
     let blind = world.manage_as(&world.management_key_for(&["keys.write"]));
     assert_eq!(blind.post(&format!("/v1/keys/{}/explain", caller.id), &json!({})).0, 403);
 }
+
+#[test]
+fn what_an_owner_wrote_on_a_key_is_found_listed_and_given_back_by_verification() {
+    let world = shared();
+    let manage = world.manage();
+    let caller = world.caller(&json!({ "labels": ["team:billing", "eu"], "metadata": { "plan": "gold", "seats": 5 } }));
+    let (plain_id, plain) = world.key(&caller.project, &json!({}));
+    let metadata = |key: &str| world.verify(&json!({ "key": key, "api": caller.api })).json()["metadata"].clone();
+    assert_eq!(metadata(&caller.key), json!({ "plan": "gold", "seats": 5 }));
+    assert_eq!(metadata(&plain), json!({}));
+    assert_eq!(metadata("an-unknown-key-of-another-format-123456"), Value::Null);
+    let listed = |query: &str| {
+        let (status, list) = manage.get(&format!("/v1/keys?project_id={}&{query}", caller.project));
+        assert_eq!(status, 200, "{list}");
+        let ids: Vec<String> = list["items"].as_array().unwrap().iter().map(super::world::id).collect();
+        ids
+    };
+    assert_eq!(listed("label=team:billing"), *std::slice::from_ref(&caller.id));
+    assert_eq!(listed("label=team:billing,eu"), *std::slice::from_ref(&caller.id));
+    assert_eq!(listed("label=team:billing,us"), [""; 0]);
+    assert_eq!(listed("label=billing"), [""; 0]);
+    // What is changed holds for the next question; what nobody mentioned stays.
+    let path = format!("/v1/keys/{}", caller.id);
+    let (status, changed) = manage.patch(&path, &json!({ "metadata": { "plan": "silver" } }));
+    assert_eq!((status, &changed["labels"]), (200, &json!(["eu", "team:billing"])), "{changed}");
+    assert_eq!(metadata(&caller.key), json!({ "plan": "silver" }));
+    assert_eq!(manage.patch(&format!("/v1/keys/{plain_id}"), &json!({ "metadata": { "late": true } })).0, 200);
+    assert_eq!(metadata(&plain), json!({ "late": true }));
+    let rotated = manage.post(&format!("{path}/rotate"), &json!({})).1;
+    assert_eq!(metadata(rotated["key"].as_str().unwrap()), json!({ "plan": "silver" }), "of every version");
+    assert_eq!(manage.patch(&path, &json!({ "metadata": {}, "labels": [] })).0, 200);
+    assert_eq!(metadata(&caller.key), json!({}));
+    for wrong in [
+        json!({ "labels": ["two words"] }),
+        json!({ "labels": "eu" }),
+        json!({ "metadata": [] }),
+        json!({ "metadata": { "long": "x".repeat(5_000) } }),
+    ] {
+        let answer =
+            manage.request("PATCH", &path, &[("content-type", "application/json")], wrong.to_string().as_bytes());
+        problem(&answer, 400, "invalid");
+    }
+}

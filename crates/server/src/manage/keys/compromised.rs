@@ -81,7 +81,7 @@ pub(super) async fn compromised(
         let prefix = prefix_of(&key.hint, key.environment).unwrap_or(rules.prefix);
         let (text, NewVersion { hint, digest, pepper_version }) = issue(&app, &prefix, key.environment)?;
         let (id, name, kind) = (KeyId::from_entropy(app.id()?), key.name.clone(), key.kind);
-        (Some(text), Some(NewKey { id, name, kind, hint, digest, pepper_version, expires_at }))
+        (Some(text), Some(NewKey { id, name, kind, hint, digest, pepper_version, expires_at, tags: key.tags.clone() }))
     } else {
         (None, None)
     };

@@ -6,6 +6,7 @@ use http::StatusCode;
 use keystile_core::id::{KeyId, ProjectId};
 use keystile_core::key::{KeyKind, Prefix};
 use keystile_core::limit::LimitRule;
+use keystile_core::metadata::{Labels, Metadata, Tags};
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::restrict::Restrictions;
@@ -51,6 +52,14 @@ pub(super) struct KeyCreate {
     #[serde(default)]
     #[schema(value_type = Option<Vec<RateLimitShape>>)]
     rate_limits: Vec<LimitRule>,
+    /// What it is found by.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    labels: Labels,
+    /// What your programs want to know of it; verification gives it back. At most 4 KiB of JSON.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    metadata: Metadata,
     /// When it ends; `null` for never. If nothing is said, after the days that the project's API says, or 90; a management
     /// key with the one that makes it at the latest.
     #[serde(default, deserialize_with = "spoken")]
@@ -94,7 +103,8 @@ pub(super) async fn create(
     let (text, NewVersion { hint, digest, pepper_version }) =
         issue(&app, &wanted.prefix.unwrap_or(rules.prefix), project.environment)?;
     let id = KeyId::from_entropy(app.id()?);
-    let key = NewKey { id, name: checked_name(wanted.name)?, kind, hint, digest, pepper_version, expires_at };
+    let tags = Tags { labels: wanted.labels, metadata: wanted.metadata };
+    let key = NewKey { id, name: checked_name(wanted.name)?, kind, hint, digest, pepper_version, expires_at, tags };
     let change = Change::CreateKey { project: wanted.project_id, key, policy };
     let (id, shown) = match app.create(&caller, body.hash, id.to_string(), change).await? {
         Made::Now => (id, Some(text.expose().to_owned())),

@@ -7,6 +7,7 @@ use keystile_core::id::{KeyId, ProjectId};
 use keystile_core::key::{
     KeyDigest, KeyKind, MIN_IMPORT_BITS, NotAKey, Pepper, Presented, TextHash, estimated_bits, hint,
 };
+use keystile_core::metadata::{Labels, Metadata, Tags};
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use keystile_store::Change;
@@ -60,6 +61,14 @@ pub(super) struct Line<'a> {
     sha256: Option<std::borrow::Cow<'a, str>>,
     /// Its name.
     name: Option<String>,
+    /// What it is found by.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    labels: Labels,
+    /// What your programs want to know of it.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    metadata: Metadata,
     /// When it ends; `null` for never.
     #[serde(default, deserialize_with = "spoken")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -206,7 +215,8 @@ impl Reader {
             Some(name) => checked_name(name).map_err(|problem| refusal("invalid", problem.detail))?,
         };
         let pepper_version = self.pepper.version();
-        Ok(NewKey { id, name, kind: KeyKind::Secret, hint, digest, pepper_version, expires_at })
+        let tags = Tags { labels: line.labels, metadata: line.metadata };
+        Ok(NewKey { id, name, kind: KeyKind::Secret, hint, digest, pepper_version, expires_at, tags })
     }
 
     fn of_text(&self, text: &str) -> Result<(KeyDigest, String), Refusal> {

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use keystile_core::id::ProjectId;
 use keystile_core::key::{KeyKind, Standing};
+use keystile_core::metadata::Label;
 use keystile_store::records::KeyFilter;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -12,7 +13,7 @@ use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadKeys};
 use crate::manage::extract::Query;
 use crate::manage::list::{List, list as shown, page};
-use crate::manage::problem::internal;
+use crate::manage::problem::{internal, invalid};
 use crate::problem::Problem;
 
 /// Which keys.
@@ -35,6 +36,8 @@ pub(super) struct Asked {
     kind: Option<KeyKind>,
     /// Only those of exactly this name.
     name: Option<String>,
+    /// Only those with all of these labels, separated by commas.
+    label: Option<String>,
     /// The keys that were deleted and can still be brought back, instead of those that are there.
     #[serde(default)]
     deleted: bool,
@@ -49,12 +52,15 @@ pub(super) async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<axum::Json<List<KeyView>>, Problem> {
     let page = page(asked.limit, asked.cursor.as_deref())?;
+    let labels = asked.label.iter().flat_map(|text| text.split(',')).map(str::parse::<Label>);
+    let labels = labels.collect::<Result<Vec<_>, _>>().map_err(|error| invalid(format!("label: {error}.")))?;
     let filter = KeyFilter {
         project: asked.project_id,
         standing: asked.state,
         kind: asked.kind,
         name: asked.name,
         deleted: asked.deleted,
+        labels,
     };
     let rows = app.catalog.keys(caller.organization, filter, page).await.map_err(|error| internal(&error))?;
     Ok(axum::Json(shown(rows, page, |key| key.number, KeyView::from)))

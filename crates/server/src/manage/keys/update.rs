@@ -4,6 +4,7 @@ use axum::extract::State;
 use keystile_core::id::KeyId;
 use keystile_core::key::Standing;
 use keystile_core::limit::LimitRule;
+use keystile_core::metadata::{Labels, Metadata, Tags};
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::restrict::Restrictions;
@@ -37,6 +38,12 @@ pub(super) struct KeyUpdate {
     /// How often it may call; the whole list. What was counted under other limits is forgotten.
     #[schema(value_type = Option<Vec<RateLimitShape>>)]
     rate_limits: Option<Vec<LimitRule>>,
+    /// What it is found by; the whole list.
+    #[schema(value_type = Option<Vec<String>>)]
+    labels: Option<Labels>,
+    /// What your programs want to know of it; all of it.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Metadata>,
     /// When it ends; `null` for never.
     #[serde(default, deserialize_with = "spoken")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -77,6 +84,10 @@ pub(super) async fn update(
         name: wanted.name.map_or(Ok(key.name), checked_name)?,
         policy: checked(&caller, key.kind, policy, expires_at)?,
         expires_at,
+        tags: Tags {
+            labels: wanted.labels.unwrap_or(key.tags.labels),
+            metadata: wanted.metadata.unwrap_or(key.tags.metadata),
+        },
     };
     app.apply(&caller, change).await?;
     Ok(axum::Json(KeyView::from(app.key(&caller, id).await?)))

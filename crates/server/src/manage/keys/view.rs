@@ -3,6 +3,7 @@
 use keystile_core::id::{KeyId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState, Standing};
 use keystile_core::limit::LimitRule;
+use keystile_core::metadata::{Labels, Metadata};
 use keystile_core::permission::Permission;
 use keystile_core::restrict::Restrictions;
 use keystile_core::time::Timestamp;
@@ -58,6 +59,12 @@ pub(in crate::manage) struct KeyView {
     /// How often it may call.
     #[schema(value_type = Vec<RateLimitShape>)]
     rate_limits: Vec<LimitRule>,
+    /// What it is found by.
+    #[schema(value_type = Vec<String>)]
+    labels: Labels,
+    /// What your programs want to know of it.
+    #[schema(value_type = Object)]
+    metadata: Metadata,
     /// Its latest version, from 1: each rotation makes another.
     version: u16,
     /// When it was last rotated; absent if it never was.
@@ -110,6 +117,8 @@ impl From<Key> for KeyView {
             permissions: key.policy.permissions,
             restrictions: key.policy.restrictions,
             rate_limits: key.policy.rate_limits,
+            labels: key.tags.labels,
+            metadata: key.tags.metadata,
             version: key.version,
             rotated_at: (key.version > 1).then_some(key.versioned_at),
             deleted_at: key.deleted_at,

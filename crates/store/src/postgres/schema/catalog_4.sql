@@ -31,3 +31,8 @@ CREATE TABLE key_notices (
 
 CREATE INDEX keys_by_end ON keys (expires_at) WHERE deleted_at IS NULL AND expires_at IS NOT NULL;
 CREATE INDEX key_versions_by_end ON key_versions (ends_at);
+
+-- What an owner wrote on a key (JSON); few have any.
+ALTER TABLE keys ADD COLUMN labels TEXT COLLATE "C" NOT NULL DEFAULT '[]';
+ALTER TABLE keys ADD COLUMN metadata TEXT COLLATE "C" NOT NULL DEFAULT '{}';
+CREATE INDEX keys_with_metadata ON keys (number) WHERE metadata <> '{}';
