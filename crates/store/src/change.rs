@@ -123,6 +123,10 @@ pub enum Change {
     EndKeyVersion { id: KeyId, was: u64, version: u16, ends_at: Timestamp, action: &'static str },
     /// Tells something of a key; [`ApplyError::Exists`] if it was told before.
     NoteKey { id: KeyId, notice: KeyNotice },
+    /// Lets a text of a key wait for whoever holds a link.
+    HandOver { id: KeyId, lookup: [u8; 32], sealed: Sealed, ends_at: Timestamp },
+    /// Opens a link, once; [`ApplyError::NotFound`] for whoever comes second.
+    OpenHandOver { lookup: [u8; 32] },
     /// Takes a key away.
     DeleteKey { id: KeyId },
     /// Brings a deleted key back as it was, unless its project is gone or its text was given to another key meanwhile.

@@ -15,6 +15,7 @@ pub mod copy;
 mod db;
 pub mod deliveries;
 mod feed;
+pub mod hand_over;
 mod hold;
 mod ledger;
 mod open;

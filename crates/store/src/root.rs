@@ -142,6 +142,14 @@ impl RootKey {
         mac.finalize().into_bytes().into()
     }
 
+    /// A key that needs a token besides this one.
+    pub(crate) fn with_token(&self, purpose: &str, token: &[u8]) -> Self {
+        let mut mac: Hmac<Sha256> =
+            KeyInit::new_from_slice(&self.derive(purpose)).expect("HMAC takes a key of any length");
+        mac.update(token);
+        Self(mac.finalize().into_bytes().into())
+    }
+
     /// A value that tells whether a file belongs to this key, and tells nothing else.
     pub(crate) fn check(&self, installation: &[u8; 16]) -> [u8; 32] {
         self.derive(&format!("check|{}", hex(installation)))

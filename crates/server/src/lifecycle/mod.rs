@@ -76,6 +76,9 @@ impl Lifecycle {
     pub async fn round(&self) -> Result<(), Unfinished> {
         let now = self.clock.now().wall;
         self.tell_of_ends(now).await?;
+        if self.feed.makers.now() == Maker::Here {
+            self.catalog.wipe_hand_overs(now).await?;
+        }
         for api in self.catalog.feed_apis().await? {
             self.remind_of_rotation(&api, now).await?;
             self.look_for_unused(&api, now).await?;

@@ -14,6 +14,7 @@ mod app;
 mod caller;
 mod events;
 mod extract;
+mod hand_over;
 mod keys;
 mod list;
 mod page;
@@ -46,6 +47,8 @@ pub fn router(app: App) -> Router {
         .route("/openapi.json", get(move || async move { page::json(json) }))
         .route("/", get(page::front))
         .route("/page.css", get(page::style))
+        .route("/hand-over", get(hand_over::page).post(hand_over::open))
+        .route("/hand-over.js", get(hand_over::script))
         .route("/healthz", get(page::health))
         .route("/readyz", get(page::ready))
         .route("/metrics", get(page::metrics))

@@ -7,6 +7,7 @@ mod activation;
 mod api;
 mod capacity;
 mod compromise;
+mod hand_over;
 mod idempotency;
 mod import;
 mod journal;
@@ -169,6 +170,8 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
             version::end(work, id, was, version, ends_at, action).await
         }
         Change::NoteKey { id, notice } => notice::note(work, id, &notice).await,
+        Change::HandOver { id, lookup, sealed, ends_at } => hand_over::offer(work, id, lookup, &sealed, ends_at).await,
+        Change::OpenHandOver { lookup } => hand_over::open(work, lookup).await,
         Change::DeleteKey { id } => key::delete(work, id).await,
         Change::UndeleteKey { id } => key::undelete(work, id).await,
         Change::ImportKeys { project, keys, policy } => import::import(work, project, &keys, &policy).await,

@@ -153,6 +153,19 @@ pub(super) const CATALOG: &[Table] = &[
         ],
     },
     Table {
+        name: "hand_overs",
+        keys: 1,
+        numbered: false,
+        columns: &[
+            ("lookup", Bytes),
+            ("key", Number),
+            ("sealed", Bytes),
+            ("created_at", Number),
+            ("ends_at", Number),
+            ("opened_at", Number),
+        ],
+    },
+    Table {
         name: "key_notices",
         keys: 3,
         numbered: false,

@@ -247,7 +247,7 @@ async fn a_file_that_is_no_database_is_refused() {
 async fn data_of_an_older_version_is_brought_up_to_date() {
     let folder = closed().await;
     let mut db = raw(&folder, "catalog.db").await;
-    let mut undo = "DROP TABLE key_notices; DROP INDEX keys_by_end; DROP TABLE key_versions; \
+    let mut undo = "DROP TABLE hand_overs; DROP TABLE key_notices; DROP INDEX keys_by_end; DROP TABLE key_versions; \
                     DROP INDEX keys_with_metadata; ALTER TABLE keys DROP COLUMN labels; \
                     ALTER TABLE keys DROP COLUMN metadata; ALTER TABLE keys DROP COLUMN versioned_at; ALTER TABLE keys DROP COLUMN version; \
                     ALTER TABLE keys DROP COLUMN exposed_at; DROP TABLE api_secrets; PRAGMA user_version = 1; \

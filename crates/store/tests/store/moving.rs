@@ -8,6 +8,7 @@ use keystile_core::id::WebhookId;
 use keystile_core::key::KeyNotice;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_store::copy::{Copied, CopyError};
+use keystile_store::hand_over::{Token, lookup_of};
 use keystile_store::records::NewKey;
 use keystile_store::upkeep::{self, Kept};
 use keystile_store::{Change, GroupBy, LabelRow, OpenError, Store, UsageQuery};
@@ -38,6 +39,10 @@ async fn full(engine: Engine) -> World {
     let gone = world.add_key("deleted").await;
     world.apply(Change::DeleteKey { id: gone }).await.unwrap();
     rotate(&world, world.mine.key, "the second text").await.unwrap();
+    let token = Token::new([8; 32]);
+    let sealed = world.catalog.seal_hand_over(&token, "waits", [7; 12]);
+    let lookup = lookup_of(&token);
+    world.apply(Change::HandOver { id: world.mine.key, lookup, sealed, ends_at: NOW.plus_secs(60) }).await.unwrap();
     let notice = KeyNotice::VersionEnded { version: 1, ended_at: NOW };
     world.apply(Change::NoteKey { id: world.mine.key, notice }).await.unwrap();
     world.revoke(world.mine.key).await;
@@ -97,9 +102,11 @@ async fn an_installation_moves_between_engines_and_goes_on_there() {
         let number = catalog.api(organization, api).await.unwrap().unwrap().number;
         let secrets = catalog.feed_api_secrets(number, api).await.unwrap().unwrap();
         assert_eq!(&*secrets[0].value, b"hidden", "the same root key opens it");
+        let waiting = catalog.waiting_text(&Token::new([8; 32]), NOW).await.unwrap().unwrap();
+        assert_eq!((waiting.key, &**waiting.text), (revoked, &b"waits"[..]), "what waits for a link goes with it");
         let webhook = catalog.webhooks(organization, ALL).await.unwrap().remove(0);
         assert_eq!(&**catalog.webhook_secrets(&webhook, NOW).await.unwrap()[0], b"first secret");
-        assert_eq!(catalog.deliveries(&webhook, None, ALL).await.unwrap().len(), 5, "what waits goes with it");
+        assert_eq!(catalog.deliveries(&webhook, None, ALL).await.unwrap().len(), 6, "what waits goes with it");
         let query = UsageQuery {
             from: NOW,
             until: NOW.plus_secs(60),

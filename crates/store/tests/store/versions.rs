@@ -4,6 +4,7 @@ use keystile_core::id::KeyId;
 use keystile_core::key::KeyState;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
+use keystile_store::hand_over::{Token, lookup_of};
 use keystile_store::records::{FeedKey, FormerVersion, KeyFilter, NewVersion};
 use keystile_store::{Applied, ApplyError, Change, Subject};
 
@@ -204,6 +205,43 @@ async fn a_deleted_key_stays_away_if_a_text_of_it_belongs_to_another_by_now() {
         world.apply(Change::DeleteProject { id: world.mine.project }).await.unwrap();
         let back = world.apply(Change::UndeleteKey { id }).await;
         assert!(matches!(back, Err(ApplyError::NotFound("project"))), "{back:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_text_waits_for_its_token_and_is_gone_when_it_was_opened_or_its_time_is_over() {
+    everywhere(async |world| {
+        let (catalog, id) = (&world.catalog, world.mine.key);
+        let token = |n: u8| Token::new([n; 32]);
+        let offer = async |n: u8, ends: i64| {
+            let sealed = catalog.seal_hand_over(&token(n), "the text", [n; 12]);
+            let change = Change::HandOver { id, lookup: lookup_of(&token(n)), sealed, ends_at: at(ends) };
+            world.apply(change).await.unwrap();
+        };
+        let waits = async |n: u8, now: i64| catalog.waiting_text(&token(n), at(now)).await.unwrap();
+        offer(1, 60).await;
+        offer(2, 90).await;
+        let found = waits(1, 59).await.unwrap();
+        assert_eq!((found.organization, found.key, &**found.text), (world.mine.id, id, &b"the text"[..]));
+        assert!(waits(1, 60).await.is_none() && waits(3, 0).await.is_none());
+        let opening = || Change::OpenHandOver { lookup: lookup_of(&token(1)) };
+        let other = world.apply_as_other(opening()).await;
+        assert!(matches!(other, Err(ApplyError::NotFound(_))), "another's: {other:?}");
+        assert!(waits(1, 0).await.is_some(), "nothing was opened");
+        world.apply(opening()).await.unwrap();
+        assert!(waits(1, 0).await.is_none());
+        let again = world.apply(opening()).await;
+        assert!(matches!(again, Err(ApplyError::NotFound(_))), "{again:?}");
+        for entry in catalog.audit(world.mine.id, None, 5).await.unwrap() {
+            assert!(!format!("{entry:?}").contains("the text"));
+        }
+        assert_eq!(catalog.wipe_hand_overs(at(89)).await.unwrap(), 0);
+        assert_eq!(catalog.wipe_hand_overs(at(90)).await.unwrap(), 1);
+        assert!(waits(2, 0).await.is_none(), "nobody came for it");
+        offer(4, 60).await;
+        world.apply(Change::DeleteKey { id }).await.unwrap();
+        assert!(waits(4, 0).await.is_none(), "of a deleted key nothing is given out");
     })
     .await;
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use ureq::http::Method;
 
 use super::reveal::reveal;
-use super::{Exit, Fault, Fields, KEY, Session, Which, field};
+use super::{Exit, Fault, Fields, HandOver, KEY, Session, Which, field};
 use crate::cli::server::Payload;
 use crate::cli::table::away;
 use crate::cli::values::{When, thousands, when};
@@ -27,6 +27,8 @@ pub struct Compromised {
     /// Make no other key in its place.
     #[arg(long)]
     no_replacement: bool,
+    #[command(flatten)]
+    hand_over: HandOver,
 }
 
 /// What was done with a key.
@@ -46,6 +48,7 @@ pub(super) fn compromised(ask: Compromised, session: &mut Session<'_>) -> Result
     let body = Fields(Map::new())
         .with("since", since)
         .with("reason", ask.reason)
+        .with("hand_over_hours", ask.hand_over.hand_over_hours)
         .with("replace", ask.no_replacement.then_some(false));
     let path = format!("{}/{id}/compromised", KEY.path);
     let what = format!("end the key {id}");

@@ -113,11 +113,21 @@ pub struct Create {
     #[arg(long)]
     prefix: Option<Prefix>,
     #[command(flatten)]
+    hand_over: HandOver,
+    #[command(flatten)]
     expiry: Expiry,
     #[command(flatten)]
     tags: TagArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+}
+
+/// How a text reaches whom it is for.
+#[derive(Debug, Args)]
+pub(super) struct HandOver {
+    /// Print a link in place of the text: whoever opens it first within so many hours, 1 to 168, gets the text.
+    #[arg(long, value_name = "HOURS")]
+    hand_over_hours: Option<u32>,
 }
 
 /// When a key ends.
@@ -266,6 +276,7 @@ fn create(ask: Create, session: &mut Session<'_>) -> Result<Exit, Fault> {
         .with("name", Some(ask.name))
         .with("kind", ask.kind.map(KeyKind::as_str))
         .with("prefix", ask.prefix.map(|prefix| prefix.as_str().to_owned()));
+    let fields = fields.with("hand_over_hours", ask.hand_over.hand_over_hours);
     let body = Value::Object(ask.tags.put(ask.expiry.put(fields)).0);
     let object = session.server.send("create the key", Method::POST, KEY.path, &[], &Payload::Json(&body))?;
     reveal(&object, "was created", session)

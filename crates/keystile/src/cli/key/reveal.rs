@@ -5,9 +5,16 @@ use zeroize::Zeroizing;
 
 use super::{DEFAULT_SERVER, Exit, Fault, Session, away, field};
 
+const PRINTED: &str = "printed above, this one time; keep it where secrets are kept";
+const GIVEN_BY_LINK: &str = "behind the link above, which opens once";
+const SEND: &str = "send the link to whom the key is for, and to nobody else";
+
 /// Prints a key that was just given a text: made, or rotated. `done` is what became of it, such as "was created".
 pub(super) fn reveal(object: &Value, done: &str, session: &mut Session<'_>) -> Result<Exit, Fault> {
-    let text = object.get("key").and_then(Value::as_str).map(|text| Zeroizing::new(format!("{text}\n")));
+    let link = object.get("hand_over").and_then(|link| link.get("path")).and_then(Value::as_str);
+    let link = link.map(|path| format!("{}{path}", session.server.base().trim_end_matches('/')));
+    let text = object.get("key").and_then(Value::as_str).or(link.as_deref());
+    let text = text.map(|text| Zeroizing::new(format!("{text}\n")));
     let id = field(object, "id");
     let printed = if session.global.json {
         session.screen.deliver(&Zeroizing::new(format!("{object}\n")))
@@ -38,8 +45,8 @@ pub(super) fn reveal(object: &Value, done: &str, session: &mut Session<'_>) -> R
             ("key", &key),
             ("project", &field(object, "project_id")),
             ("expires", &expires),
-            ("text", "printed above, this one time; keep it where secrets are kept"),
-            ("next", &next),
+            ("text", if link.is_some() { GIVEN_BY_LINK } else { PRINTED }),
+            ("next", if link.is_some() { SEND } else { &next }),
         ]));
     }
     Ok(Exit::Ok)

@@ -6,7 +6,7 @@ use serde_json::Value;
 use ureq::http::Method;
 
 use super::reveal::reveal;
-use super::{Exit, Expiry, Fault, Fields, KEY, Session, Which, away, field};
+use super::{Exit, Expiry, Fault, Fields, HandOver, KEY, Session, Which, away, field};
 use crate::cli::server::Payload;
 use crate::cli::table::Column;
 use crate::cli::values::{seconds_of, thousands};
@@ -19,6 +19,8 @@ pub struct Rotate {
     /// How long the text before stays good: 0, 90s, 30m, 12h or 7d, which is the most; a day unless given.
     #[arg(long, value_name = "TIME", value_parser = seconds_of)]
     overlap: Option<u32>,
+    #[command(flatten)]
+    hand_over: HandOver,
     #[command(flatten)]
     expiry: Expiry,
     /// What the new text begins with; what the one before does, unless given.
@@ -55,6 +57,7 @@ pub(super) fn rotate(ask: Rotate, session: &mut Session<'_>) -> Result<Exit, Fau
     }
     let fields = Fields(serde_json::Map::new())
         .with("overlap_seconds", ask.overlap)
+        .with("hand_over_hours", ask.hand_over.hand_over_hours)
         .with("prefix", ask.prefix.map(|prefix| prefix.as_str().to_owned()));
     let body = Value::Object(ask.expiry.put(fields).0);
     let path = format!("{}/{id}/rotate", KEY.path);

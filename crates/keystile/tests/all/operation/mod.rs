@@ -19,6 +19,7 @@ mod database;
 mod dev;
 mod disk;
 mod form;
+mod hand_over;
 mod holder;
 mod import;
 mod keys;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::activity::{KeyActivity, activity, since};
+use super::hand_over::{checked_hours, show};
 use super::issue::{issue, prefix_of};
 use super::policy::checked;
 use super::rotate::renewed_end;
@@ -35,11 +36,13 @@ pub(super) struct Compromised {
     reason: String,
     /// Whether another key takes its place, with the same name, project and rights; `true` unless said otherwise.
     replace: bool,
+    /// Put the other key's text behind a link, in place of the answer: for so many hours, 1 to 168.
+    hand_over_hours: Option<u32>,
 }
 
 impl Default for Compromised {
     fn default() -> Self {
-        Self { since: None, reason: String::new(), replace: true }
+        Self { since: None, reason: String::new(), replace: true, hand_over_hours: None }
     }
 }
 
@@ -72,6 +75,7 @@ pub(super) async fn compromised(
     if wanted.reason.chars().count() > MAX_REASON_CHARS || wanted.reason.chars().any(char::is_control) {
         return Err(invalid(format!("reason is one line of at most {MAX_REASON_CHARS} characters.")));
     }
+    let hours = checked_hours(wanted.hand_over_hours)?;
     let since = since(&app, wanted.since)?;
     let (text, replacement) = if wanted.replace {
         let rules = rules_of(&app, caller.organization, key.project).await?;
@@ -88,14 +92,14 @@ pub(super) async fn compromised(
     let subject = replacement.as_ref().map_or(id, |key| key.id);
     let change = Change::CompromiseKey { id, was: key.revision, replacement, reason: wanted.reason };
     let (subject, text) = match app.create(&caller, hash, subject.to_string(), change).await? {
-        Made::Now => (subject, text.map(|text| text.expose().to_owned())),
+        Made::Now => match text {
+            Some(text) => (subject, Some(show(&app, &caller, subject, &text, hours).await?)),
+            None => (subject, None),
+        },
         Made::Before(subject) => (subject.parse().map_err(|_| not_found("key"))?, None),
     };
-    let replacement = if subject == id {
-        None
-    } else {
-        Some(NewKeyView { key_object: KeyView::from(app.key(&caller, subject).await?), key: text })
-    };
+    let replacement =
+        if subject == id { None } else { Some(NewKeyView::new(KeyView::from(app.key(&caller, subject).await?), text)) };
     let key = app.key(&caller, id).await?;
     let activity = activity(&app, &key, since).await?;
     Ok(axum::Json(CompromisedView { key: KeyView::from(key), replacement, activity }))

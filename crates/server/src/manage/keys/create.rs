@@ -16,6 +16,7 @@ use keystile_store::records::{NewKey, NewVersion};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::hand_over::{checked_hours, show};
 use super::issue::issue;
 use super::policy::{RateLimitShape, RestrictionsShape, checked};
 use super::rules::{End, end_in_days, rules_of};
@@ -67,6 +68,9 @@ pub(super) struct KeyCreate {
     expires_at: Option<Option<Timestamp>>,
     /// Days until it ends, instead of `expires_at`.
     expires_in_days: Option<u32>,
+    /// Put its text behind a link that whoever opens it first gets it from, in place of the answer: for so many hours, 1 to
+    /// 168.
+    hand_over_hours: Option<u32>,
     /// What its text begins with; if nothing is said, what the project's API says, or `ks`.
     #[schema(value_type = Option<String>)]
     prefix: Option<Prefix>,
@@ -81,6 +85,7 @@ pub(super) async fn create(
     body: Json<KeyCreate>,
 ) -> Result<impl IntoResponse, Problem> {
     let wanted = body.value;
+    let hours = checked_hours(wanted.hand_over_hours)?;
     let project = app.project(&caller, wanted.project_id).await?;
     let kind = wanted.kind.unwrap_or(KeyKind::Secret);
     let policy =
@@ -107,9 +112,9 @@ pub(super) async fn create(
     let key = NewKey { id, name: checked_name(wanted.name)?, kind, hint, digest, pepper_version, expires_at, tags };
     let change = Change::CreateKey { project: wanted.project_id, key, policy };
     let (id, shown) = match app.create(&caller, body.hash, id.to_string(), change).await? {
-        Made::Now => (id, Some(text.expose().to_owned())),
+        Made::Now => (id, Some(show(&app, &caller, id, &text, hours).await?)),
         Made::Before(subject) => (subject.parse().map_err(|_| not_found("key"))?, None),
     };
     let key_object = KeyView::from(app.key(&caller, id).await?);
-    Ok((StatusCode::CREATED, axum::Json(NewKeyView { key_object, key: shown })))
+    Ok((StatusCode::CREATED, axum::Json(NewKeyView::new(key_object, shown))))
 }

@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod explain;
 mod get;
+mod hand_over;
 mod import;
 mod issue;
 mod list;

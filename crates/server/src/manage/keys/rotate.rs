@@ -10,6 +10,7 @@ use keystile_store::records::Key;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::hand_over::{checked_hours, show};
 use super::issue::{issue, prefix_of};
 use super::policy::checked;
 use super::rules::{End, rules_of};
@@ -34,6 +35,9 @@ pub(super) struct KeyRotate {
     expires_at: Option<Option<Timestamp>>,
     /// Days until it ends, instead of `expires_at`.
     expires_in_days: Option<u32>,
+    /// Put the new text behind a link that whoever opens it first gets it from, in place of the answer: for so many hours, 1
+    /// to 168.
+    hand_over_hours: Option<u32>,
     /// What the new text begins with; if nothing is said, what the one before does.
     #[schema(value_type = Option<String>)]
     prefix: Option<Prefix>,
@@ -55,6 +59,7 @@ pub(super) async fn rotate(
         Some(body) => (body.value, body.hash),
         None => (KeyRotate::default(), RequestHash::of("POST", &format!("/v1/keys/{id}/rotate"))),
     };
+    let hours = checked_hours(wanted.hand_over_hours)?;
     if key.state.standing() == Standing::Revoked {
         return Err(conflict("The key was revoked; create a new one."));
     }
@@ -74,11 +79,11 @@ pub(super) async fn rotate(
     let (text, fresh) = issue(&app, &prefix, key.environment)?;
     let change = Change::RotateKey { id, was: key.revision, fresh, former_ends_at, expires_at };
     let shown = match app.create(&caller, hash, id.to_string(), change).await? {
-        Made::Now => Some(text.expose().to_owned()),
+        Made::Now => Some(show(&app, &caller, id, &text, hours).await?),
         Made::Before(_) => None,
     };
     let key_object = KeyView::from(app.key(&caller, id).await?);
-    Ok(axum::Json(NewKeyView { key_object, key: shown }))
+    Ok(axum::Json(NewKeyView::new(key_object, shown)))
 }
 
 /// The end of what takes the place of a key, or of a version of it, if nothing is said: as long a life as the key had, from

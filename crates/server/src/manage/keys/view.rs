@@ -11,6 +11,7 @@ use keystile_store::records::Key;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::hand_over::{HandOverView, Shown};
 use super::policy::{RateLimitShape, RestrictionsShape};
 
 /// A key.
@@ -93,7 +94,21 @@ pub(in crate::manage) struct NewKeyView {
     /// Its text. It is shown now and never again; absent when the request was made before with the same
     /// `Idempotency-Key`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) key: Option<String>,
+    key: Option<String>,
+    /// The link behind which its text waits, if that was asked for in place of the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hand_over: Option<HandOverView>,
+}
+
+impl NewKeyView {
+    /// The key, and its text if this is the one time that it is shown.
+    pub(super) fn new(key_object: KeyView, shown: Option<Shown>) -> Self {
+        match shown {
+            None => Self { key_object, key: None, hand_over: None },
+            Some(Shown::Text(text)) => Self { key_object, key: Some(text), hand_over: None },
+            Some(Shown::Link(link)) => Self { key_object, key: None, hand_over: Some(link) },
+        }
+    }
 }
 
 impl From<Key> for KeyView {

@@ -36,3 +36,13 @@ CREATE INDEX key_versions_by_end ON key_versions (ends_at);
 ALTER TABLE keys ADD COLUMN labels TEXT COLLATE "C" NOT NULL DEFAULT '[]';
 ALTER TABLE keys ADD COLUMN metadata TEXT COLLATE "C" NOT NULL DEFAULT '{}';
 CREATE INDEX keys_with_metadata ON keys (number) WHERE metadata <> '{}';
+
+-- Texts of keys that wait for whoever holds a link, encrypted under the link's token as well; empty once opened.
+CREATE TABLE hand_overs (
+    lookup     BYTEA PRIMARY KEY,                     -- SHA-256 over the token
+    key        BIGINT NOT NULL REFERENCES keys (number),
+    sealed     BYTEA NOT NULL,
+    created_at BIGINT NOT NULL,
+    ends_at    BIGINT NOT NULL,
+    opened_at  BIGINT
+);

@@ -8,7 +8,8 @@ use super::super::world::{id, mistyped, name, shared};
 use super::routes::{Things, document, routes};
 
 /// What is answered to anybody. Nothing else is.
-const OPEN: [&str; 6] = ["/", "/page.css", "/healthz", "/readyz", "/metrics", "/openapi.json"];
+const OPEN: [&str; 8] =
+    ["/", "/page.css", "/hand-over", "/hand-over.js", "/healthz", "/readyz", "/metrics", "/openapi.json"];
 /// Every right there is.
 const RIGHTS: [&str; 13] = [
     "apis.read",
