@@ -1,11 +1,16 @@
 //! Keys: their text, what is stored of them, and the states they pass through.
 
 mod digest;
+mod foreign;
 mod state;
 mod text;
 mod version;
 
 pub use digest::{DigestAlgorithm, KeyDigest, Pepper, PepperSecret, TextHash};
+pub use foreign::{
+    LOOKUP_CHARS, Lookup, MAX_BCRYPT_TEXT, MAX_CANDIDATES, NotAHash, ShortToken, SlowHash, hint_of_beginning,
+    is_lookup, slow_algorithm,
+};
 pub use state::{KeyState, Standing, StateError};
 pub use text::{
     ENTROPY_LEN, KeyText, MARK, MAX_KEY_TEXT, MIN_KEY_TEXT, MIN_MARKED_KEY_TEXT, NotAKey, NotAPrefix, PoorEntropy,
