@@ -22,12 +22,14 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_2.sql"),
         include_str!("sqlite/schema/catalog_3.sql"),
         include_str!("sqlite/schema/catalog_4.sql"),
+        include_str!("sqlite/schema/catalog_5.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
         include_str!("postgres/schema/catalog_2.sql"),
         include_str!("postgres/schema/catalog_3.sql"),
         include_str!("postgres/schema/catalog_4.sql"),
+        include_str!("postgres/schema/catalog_5.sql"),
     ],
 };
 /// Those of the ledger.

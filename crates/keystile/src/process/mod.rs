@@ -25,6 +25,7 @@ use keystile_server::enforce::feed::{Feed, Follower};
 use keystile_server::enforce::file::SnapshotFile;
 use keystile_server::enforce::in_flight::Bound;
 use keystile_server::enforce::maker::Maker;
+use keystile_server::enforce::slow::rehash;
 use keystile_server::enforce::watch::watch;
 use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
@@ -209,6 +210,7 @@ impl Process {
 
         let (exposures, reports) = exposures();
         tokio::spawn(reports.write_down(store.catalog.clone(), clock.clone()));
+        tokio::spawn(rehash::write_down(feed.clone(), store.catalog.clone(), clock.clone()));
 
         let ending = Ending::new();
         let addresses = listeners.addresses();

@@ -6,11 +6,12 @@ use arc_swap::ArcSwap;
 use keystile_core::Code;
 use keystile_core::decide::{self, Readings, Step, Target, Weights, admit, reading, settle};
 use keystile_core::facts::Facts;
-use keystile_core::key::{Pepper, Presented};
+use keystile_core::key::{Pepper, Presented, ShortToken, TextHash};
 
 use super::counters::Counters;
 use super::keys::{KeyEntry, Opened};
 use super::news::News;
+use super::slow::SlowKeys;
 use super::snapshot::{ApiView, PolicyView, ProjectView, Snapshot};
 
 /// What a key is presented to.
@@ -67,6 +68,8 @@ pub struct Engine {
     pub counters: Counters,
     /// Whether what is known is current.
     pub news: News,
+    /// Keys that are known by slow hashes.
+    pub slow: SlowKeys,
     /// Newest first: a digest is tried under each.
     peppers: ArcSwap<Vec<Pepper>>,
     /// Look-ups so far; K-3 is proven by it.
@@ -81,6 +84,7 @@ impl Engine {
             snapshot,
             counters: Counters::new(),
             news: News::default(),
+            slow: SlowKeys::default(),
             peppers: ArcSwap::from_pointee(peppers),
             #[cfg(test)]
             lookups: std::sync::atomic::AtomicU64::new(0),
@@ -93,6 +97,11 @@ impl Engine {
     /// If there is none, which opening a store rules out.
     pub fn pepper(&self) -> Pepper {
         self.peppers.load().first().expect("an opened store has a pepper").clone()
+    }
+
+    /// All of them, the newest first.
+    pub fn peppers(&self) -> Arc<Vec<Pepper>> {
+        self.peppers.load_full()
     }
 
     /// Decides a call and charges its limits.
@@ -169,6 +178,7 @@ impl Engine {
             stand_in = u32::from_le_bytes(digest.as_bytes()[16..20].try_into().expect("four bytes"));
             self.snapshot.keys.find(&digest)
         });
+        let found = found.or_else(|| self.otherwise(text, &peppers));
         let records = self.snapshot.keys.len();
         let (text, known) = match found {
             Some(text) => (text, true),
@@ -177,6 +187,25 @@ impl Engine {
             None => (((u64::from(stand_in) * u64::from(records)) >> 32) as u32, false),
         };
         self.opened(text).map(|key| (key, known)).ok_or(Code::KeyUnknown)
+    }
+
+    /// The record of a text that is kept otherwise than by its digest: its slow hash was verified a while ago, or it has a
+    /// short token.
+    fn otherwise(&self, text: &str, peppers: &[Pepper]) -> Option<u32> {
+        let keys = &self.snapshot.keys;
+        let proven = || self.slow.proven(&peppers.first()?.digest(text));
+        if self.slow.is_any()
+            && let Some(placeholder) = proven()
+        {
+            return keys.find(&placeholder);
+        }
+        if !self.slow.has_tokens() {
+            return None;
+        }
+        let (tokens, long) = ShortToken::of_presented(text)?;
+        let long = TextHash::of(long);
+        let digests = peppers.iter().flat_map(|pepper| tokens.map(|token| pepper.digest_of_prefixed(token, &long)));
+        digests.filter_map(|digest| keys.find(&digest)).next()
     }
 
     /// The key that a record is, or is a version of, with all that belongs to it.

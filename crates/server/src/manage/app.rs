@@ -6,7 +6,7 @@ use std::time::Duration;
 use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RequestId};
 use keystile_core::time::Timestamp;
 use keystile_store::records::{Activation, Api, Key, Project};
-use keystile_store::{ApplyError, Author, Catalog, Change, Idempotency, Ledger, StoreError};
+use keystile_store::{Applied, ApplyError, Author, Catalog, Change, Idempotency, Ledger, StoreError};
 use tokio::task::JoinError;
 
 use super::caller::Asker;
@@ -49,6 +49,14 @@ pub(super) enum Made {
     /// It was made.
     Now,
     /// The same request made it before; this is its id.
+    Before(String),
+}
+
+/// What became of a request to add keys.
+pub(super) enum Imported {
+    /// They were added, but for those named here.
+    Now(Applied),
+    /// The same request added them before, under this subject.
     Before(String),
 }
 
@@ -113,13 +121,22 @@ impl App {
         }
     }
 
-    /// Adds keys; the places of those that were known already.
-    pub(super) async fn import(&self, asker: &Asker, change: Change) -> Result<Vec<usize>, Problem> {
-        let author = Author { actor: asker.actor(), at: self.now(), idempotency: None };
-        self.carry_out(author, change).await.map(|applied| applied.duplicates).map_err(Problem::from)
+    /// Adds keys, once for all requests with the same idempotency key.
+    pub(super) async fn import(
+        &self,
+        asker: &Asker,
+        change: Change,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Imported, Problem> {
+        let author = Author { actor: asker.actor(), at: self.now(), idempotency };
+        match self.carry_out(author, change).await {
+            Ok(applied) => Ok(Imported::Now(applied)),
+            Err(NotDone::Refused(ApplyError::Repeated { subject })) => Ok(Imported::Before(subject)),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    async fn carry_out(&self, author: Author, change: Change) -> Result<keystile_store::Applied, NotDone> {
+    async fn carry_out(&self, author: Author, change: Change) -> Result<Applied, NotDone> {
         let (catalog, feed) = (self.catalog.clone(), self.feed.clone());
         if !feed.makers.are_here().await {
             return Err(NotDone::Elsewhere);

@@ -20,6 +20,7 @@ mod import;
 mod ledger;
 mod moving;
 mod secrets;
+mod slow;
 mod tampering;
 mod tenancy;
 mod uses;
