@@ -2,6 +2,7 @@
 
 mod create;
 mod delete;
+mod export;
 mod get;
 mod import;
 mod issue;
@@ -25,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         OpenApiRouter::new().routes(routes!(import::import)).layer(DefaultBodyLimit::max(import::BODY_LIMIT_BYTES));
     OpenApiRouter::new()
         .routes(routes!(create::create, list::list))
+        .routes(routes!(export::export))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(delete::undelete))
         .routes(routes!(rotate::rotate))
