@@ -214,7 +214,17 @@ impl Pepper {
     /// What stands for the digest of a text of which only a slow hash is known. The same hash has the same one, so that it
     /// is not taken over twice.
     pub fn placeholder(&self, slow: &SlowHash) -> KeyDigest {
-        self.digest_of_parts(&[b"\0slow\0", &slow.lookup.0.to_le_bytes(), slow.hash.as_bytes()])
+        self.placeholder_of(slow.lookup, &slow.hash)
+    }
+
+    /// Whether this is what stands for the text of a slow hash. Who can write to the store and does not know the pepper can
+    /// neither give a key another hash nor a hash another lookup (K-5).
+    pub fn stands_for(&self, digest: &KeyDigest, lookup: Lookup, hash: &str) -> bool {
+        self.placeholder_of(lookup, hash) == *digest
+    }
+
+    fn placeholder_of(&self, lookup: Lookup, hash: &str) -> KeyDigest {
+        self.digest_of_parts(&[b"\0slow\0", &lookup.0.to_le_bytes(), hash.as_bytes()])
     }
 
     /// The lookup of keys with this beginning. Keyed, so that the store does not hold what somebody took for a beginning.

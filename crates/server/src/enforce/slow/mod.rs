@@ -56,13 +56,19 @@ impl SlowKeys {
 
     /// Puts what is known of the keys with these numbers in the place of what was. Only the feed calls this.
     pub fn put(&self, numbers: std::ops::RangeInclusive<u32>, slow: impl IntoIterator<Item = FeedSlow>) {
+        let mut is_any_new = false;
         let mut table = self.table.write();
         table.remove(numbers);
-        slow.into_iter().for_each(|slow| table.put(slow));
+        for slow in slow {
+            is_any_new |= slow.slow.is_some();
+            table.put(slow);
+        }
         self.is_any.store(!table.is_empty(), Ordering::Relaxed);
         drop(table);
-        // What was known to be none may be one now.
-        self.prover.memory.lock().forget_refused();
+        if is_any_new {
+            // What was known to be none may be one now.
+            self.prover.memory.lock().forget_refused();
+        }
     }
 
     /// The slow hashes that a text may belong to.

@@ -97,6 +97,22 @@ async fn k08_a_text_opens_its_key_once_it_was_verified_and_others_are_unknown() 
 }
 
 #[tokio::test]
+async fn k05_a_slow_hash_that_was_written_into_the_store_from_outside_opens_nothing() {
+    let engine = engine();
+    let own = bcrypt_of(1, TEXT, 4);
+    let FeedSlow { slow: hash, .. } = own.clone();
+    // Somebody who knows a key of his own gives its hash to another's key, whose digest he can read.
+    let others = pepper().digest("another key's text, which nobody else knows");
+    put_key(&engine, 2, others, Standing::Active);
+    engine.slow.put(2..=2, [FeedSlow { key: 2, version: 1, digest: others, slow: hash }]);
+    assert!(!engine.may_prove(TEXT));
+    assert_eq!(engine.prove(TEXT, NOW).await, Proof::Fails);
+    assert_eq!(code(&engine, TEXT), Code::KeyUnknown);
+    put(&engine, own);
+    assert_eq!(engine.prove(TEXT, NOW).await, Proof::Fits, "as it came it does");
+}
+
+#[tokio::test]
 async fn one_lookup_is_tried_so_often_in_a_minute_and_the_same_text_once() {
     let engine = engine();
     put(&engine, bcrypt_of(1, TEXT, 4));
