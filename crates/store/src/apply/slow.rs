@@ -108,13 +108,8 @@ pub(super) async fn rehash(
         .execute(&mut *work.db)
         .await
         .map_err(or_exists("this text is known here already"))?;
-    // Nothing that anybody asked for was changed: its revision goes on, so that nobody takes what was read before for the
-    // whole, and the moment of its last change stays.
-    sql("UPDATE keys SET revision = ? WHERE number = ?")
-        .bind(signed(work.revision))
-        .bind(key.number)
-        .execute(&mut *work.db)
-        .await?;
+    // Its revision stays: nothing that is shown of the key has changed, and who read it a moment ago and now revokes it must
+    // not be told to read it again.
     let shown = |kept: &str| json!({ "version": version, "kept": kept }).to_string();
     let touched = vec![Subject::Keys(key.number, key.number)];
     Ok(Done::new("key.rehash", id, shown("slow_hash"), shown("keyed_digest"), touched))

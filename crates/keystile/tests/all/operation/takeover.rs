@@ -172,7 +172,7 @@ fn keys_under_slow_hashes_outlive_restarts_before_and_after_their_first_use() {
         }
         eventually_kept(&world, &caller, fresh);
     }
-    // What is done to a key reaches whoever was let through by its slow hash, whether it was written down or not.
+    // It is not told to read the key again, although it is being written down at this moment. What is done to a key reaches whoever was let through by its slow hash, whether it was written down or not.
     let known = asked(&world, &caller, ARGON2[0].0);
     let id = known["key_id"].as_str().unwrap();
     assert_eq!(world.manage().post(&format!("/v1/keys/{id}/revoke"), &json!({})).0, 200);
