@@ -35,6 +35,8 @@ const ARGON2: [(&str, &str); 4] = [
         "$argon2id$v=19$m=1024,t=2,p=2$Eiabsp//qlUA7xzkwt2iHA$mBHnj90eveaPFVX4JaFaPmjXCS+2xYXkXY+9rnzg3JE",
     ),
 ];
+/// One that takes its time.
+const DEAR: &str = "$2b$10$BCMbrIo7lOtG32Juzx0Qi.tqnqeYnqiYadqgYMo0cwu4nmhXLNJXm";
 /// The first example of the documentation of `prefixed-api-key`, and the SHA-256 of its long token.
 const TOKENS: (&str, &str) =
     ("mycompany_BRTRKFsL_51FwqftsmMDHHbJAMEXXHCgG", "d70d981d87b449c107327c2a2afbf00d4b58070d6ba571aac35d7ea3e7c79f37");
@@ -150,6 +152,50 @@ fn k08_a_wrong_text_with_a_good_beginning_looks_like_any_unknown_key_and_stops_n
             "k05: neither its hash nor its beginning is a key"
         );
     }
+}
+
+#[test]
+fn r09_more_slow_hashes_than_can_be_verified_hold_up_nobody_else() {
+    let mut kept = Kept::new();
+    let world = kept.start();
+    let caller = world.caller(&json!({}));
+    let lookups: Vec<String> = (0..6).map(|n| format!("begin_{n}_")).collect();
+    let lines: Vec<Value> = lookups.iter().map(|lookup| json!({ "hash": DEAR, "lookup": lookup })).collect();
+    assert_eq!(import(&world, &caller, "", &lines)["imported"], 6);
+    let (world, caller) = (&world, &caller);
+    let present = |n: usize| {
+        let text = format!("{}{n:020}", lookups[n % 6]);
+        if n.is_multiple_of(2) {
+            world.call(&text, "GET", &caller.path)
+        } else {
+            world.verify(&json!({ "key": text, "api": caller.api }))
+        }
+    };
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..150)
+            .map(|n| {
+                scope.spawn({
+                    let present = &present;
+                    move || present(n)
+                })
+            })
+            .collect();
+        for _ in 0..20 {
+            assert_eq!(world.call(&caller.key, "GET", &caller.path).status, 200);
+        }
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut overloaded = [0, 0];
+    for (n, answer) in answers.iter().enumerate() {
+        if answer.status == 503 {
+            problem(answer, 503, "overloaded");
+            assert!(answer.field("retry-after").is_some(), "{}", answer.text());
+            overloaded[n % 2] += 1;
+        } else {
+            assert_eq!(answer.code(), "key_unknown", "{}", answer.text());
+        }
+    }
+    assert!(overloaded.iter().all(|count| *count > 0), "{overloaded:?}");
 }
 
 #[test]
