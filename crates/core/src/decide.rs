@@ -214,9 +214,11 @@ fn judge(step: Step, key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Co
         Step::Kind => match (key.kind, target) {
             (KeyKind::Secret, Target::Api { .. } | Target::KeyAlone)
             | (KeyKind::Publishable, Target::Api { publishable: true, .. } | Target::KeyAlone)
-            | (KeyKind::Management, Target::Management | Target::KeyAlone) => Code::Allowed,
+            | (KeyKind::Management, Target::Management) => Code::Allowed,
             (KeyKind::Secret | KeyKind::Publishable, Target::Management)
-            | (KeyKind::Publishable | KeyKind::Management, Target::Api { .. })
+            | (KeyKind::Publishable, Target::Api { .. })
+            // A service that asks about a key alone means one that calls APIs.
+            | (KeyKind::Management, Target::Api { .. } | Target::KeyAlone)
             | (KeyKind::Canary, _) => Code::KeyKindForbidden,
         },
         Step::Activation => judge_activation(key, target),

@@ -67,3 +67,13 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_can_be_told_from_every_other() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -38,9 +38,11 @@ pub fn exposures() -> (Exposures, Reports) {
 }
 
 impl Exposures {
-    /// Reports a key of an organization that others could read. Never waits.
-    pub fn report(&self, organization: OrganizationId, key: KeyId) {
-        let _ = self.0.try_send(Report { organization, key, action: "expose" });
+    /// Reports a key that others could read. Never waits.
+    pub fn report(&self, key: &Recognised) {
+        // Whoever uses a canary, however, is what its owner waits for.
+        let action = if key.entry.kind == KeyKind::Canary { "canary_used" } else { "expose" };
+        let _ = self.0.try_send(Report { organization: key.project.organization, key: key.entry.id, action });
     }
 
     /// Reports a key that was presented, if it is a canary. Never waits.

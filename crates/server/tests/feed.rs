@@ -193,7 +193,7 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
                 let many: Vec<NewKey> = (0..20).map(|i| new_key(&store, &mut dice, 10_000 + n * 20 + i)).collect();
                 keys.extend(many.iter().map(|key| (key.id, project)));
                 let policy = Policy { permissions: vec!["imported".parse().unwrap()], ..Policy::default() };
-                Change::ImportKeys { project, keys: many, policy }
+                Change::ImportKeys { project, keys: many.into_iter().map(Into::into).collect(), policy }
             }
             9 | 10 if !keys.is_empty() => {
                 let (id, _) = keys[dice.throw(keys.len() as u64) as usize];

@@ -287,7 +287,7 @@ impl World {
                 let is_known = self.model.is_living(&text);
                 let key = self.key(&text, None);
                 let id = key.id;
-                let change = Change::ImportKeys { project: PROJECT, keys: vec![key], policy: Policy::default() };
+                let change = Change::ImportKeys { project: PROJECT, keys: vec![key.into()], policy: Policy::default() };
                 let duplicates = self.apply(change).await.unwrap().duplicates;
                 assert_eq!(duplicates.is_empty(), !is_known, "{text}");
                 if !is_known {

@@ -82,6 +82,7 @@ fn keys(installation: &Installation, first: u64, count: u64) -> Vec<NewKey> {
 }
 
 fn import(installation: &Installation, keys: Vec<NewKey>) {
+    let keys = keys.into_iter().map(Into::into).collect();
     let change = Change::ImportKeys { project: installation.project, keys, policy: Policy::default() };
     let applied = installation.store.catalog.apply(&installation.author, change);
     assert_eq!(installation.runtime.block_on(applied).unwrap().duplicates, [0_usize; 0]);

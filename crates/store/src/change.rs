@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, WebhookId};
-use keystile_core::key::{Environment, KeyNotice, KeyState};
+use keystile_core::key::{Environment, KeyDigest, KeyNotice, KeyState};
 use keystile_core::metadata::Tags;
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
@@ -13,7 +13,7 @@ use keystile_core::time::Timestamp;
 use keystile_core::webhook::{EventFilter, WebhookUrl};
 
 use crate::StoreError;
-use crate::records::{Document, NewKey, NewVersion, ProjectAbout, Suspension, WebhookState, Wish};
+use crate::records::{Document, ImportKey, NewKey, NewVersion, ProjectAbout, Suspension, WebhookState, Wish};
 use crate::secret::Sealed;
 
 /// Who acts.
@@ -132,8 +132,10 @@ pub enum Change {
     /// Brings a deleted key back as it was, unless its project is gone or its text was given to another key meanwhile.
     UndeleteKey { id: KeyId },
     /// Adds many keys with one policy to a project: one revision, one audit entry. Keys whose digest is known already
-    /// are left out and reported.
-    ImportKeys { project: ProjectId, keys: Vec<NewKey>, policy: Policy },
+    /// are left out and reported, and so are slow hashes whose lookup leads to as many as are tried.
+    ImportKeys { project: ProjectId, keys: Vec<ImportKey>, policy: Policy },
+    /// The text of a version that was known by its slow hash alone was presented: from now on it has a digest like others.
+    RehashKey { id: KeyId, version: u16, digest: KeyDigest, pepper_version: u32 },
     /// Makes a webhook. It tells of what happens after it.
     CreateWebhook { id: WebhookId, url: WebhookUrl, description: String, events: EventFilter, secret: Sealed },
     /// Changes a webhook.
@@ -158,6 +160,8 @@ pub struct Applied {
     pub revision: u64,
     /// Of an import: the places in the list of keys that were known already.
     pub duplicates: Vec<usize>,
+    /// Of an import: the places in the list of keys whose lookup leads to as many slow hashes as are tried.
+    pub ambiguous: Vec<usize>,
 }
 
 /// Why a change was not made. Nothing of it is kept.

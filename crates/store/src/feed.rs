@@ -4,14 +4,14 @@ use std::ops::RangeInclusive;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use keystile_core::id::KeyId;
-use keystile_core::key::KeyDigest;
+use keystile_core::key::{KeyDigest, Lookup, SlowHash};
 use keystile_core::metadata::Metadata;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
 use crate::catalog::{apis, projects};
-use crate::db::{Columns, Connection, Engine, damaged, sql, standing, word};
-use crate::records::{Api, FeedActivation, FeedKey, FeedProject, FeedVersion};
+use crate::db::{Columns, Connection, Engine, Row, damaged, sql, standing, word};
+use crate::records::{Api, FeedActivation, FeedKey, FeedProject, FeedSlow, FeedVersion};
 use crate::{Catalog, StoreError, Subject};
 
 /// Keys in one read. Large enough that the way to the connection's thread and back does not count.
@@ -158,6 +158,43 @@ impl Catalog {
         Ok(())
     }
 
+    /// The versions of keys that came with a slow hash, by the keys' numbers in order; of deleted keys none. With `all`
+    /// those too whose text was presented since.
+    pub async fn feed_slow_hashes(
+        &self,
+        numbers: RangeInclusive<u32>,
+        all: bool,
+        each: &mut (dyn FnMut(FeedSlow) + Send),
+    ) -> Result<(), StoreError> {
+        let (mut first, last) = (*numbers.start(), *numbers.end());
+        loop {
+            let mut query = sql("SELECT s.key, s.version, s.digest, s.lookup, s.hash FROM slow_hashes s \
+                 JOIN keys k ON k.number = s.key WHERE k.deleted_at IS NULL");
+            query.push(if all { "" } else { " AND s.lookup IS NOT NULL" });
+            query.push(" AND s.key >= ").push_bind(first).push(" AND s.key <= ").push_bind(last);
+            query.push(" ORDER BY s.key, s.version LIMIT ").push_bind(CHUNK);
+            let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
+            let mut told = 0;
+            for row in &rows {
+                let slow = slow(row)?;
+                // A chunk may end amid the versions of a key: then they come again with the next one.
+                told = slow.key;
+                each(slow);
+            }
+            if rows.len() < CHUNK as usize {
+                return Ok(());
+            }
+            first = if told == first { told.saturating_add(1) } else { told };
+        }
+    }
+
+    /// Whether there is a key that is found by its short token and the SHA-256 of the long one.
+    pub async fn has_keys_with_token(&self) -> Result<bool, StoreError> {
+        let any = sql("SELECT (SELECT count(*) FROM (SELECT 1 FROM keys WHERE algorithm = 4 LIMIT 1) AS k) + \
+             (SELECT count(*) FROM (SELECT 1 FROM key_versions WHERE algorithm = 4 LIMIT 1) AS v)");
+        Ok(any.fetch_number::<u32>(&mut self.0.base.read().await?).await? > 0)
+    }
+
     /// Keys and their former versions. In this order: a version that is missing would be a refused call, one that is
     /// still the latest as well is none.
     async fn keys_and_versions(&self, first: u32, last: u32) -> Result<(Vec<u8>, Vec<(u32, FeedVersion)>), StoreError> {
@@ -215,6 +252,14 @@ async fn activations(db: &mut Connection, project: Option<u32>) -> Result<Vec<(u
             Ok((project, FeedActivation { api: row.number()?, state: row.word()?, granted: row.json_if_any()? }))
         })
         .collect()
+}
+
+fn slow(row: &Row) -> Result<FeedSlow, StoreError> {
+    let mut row = Columns::of(row);
+    let (key, version, digest) = (row.number()?, row.number()?, KeyDigest::from_bytes(row.bytes()?));
+    let lookup = row.number_if_any::<i64>()?.map(|number| Lookup::from_number(number.cast_unsigned()));
+    let slow = lookup.zip(row.text_if_any()?).map(|(lookup, hash)| SlowHash { lookup, hash });
+    Ok(FeedSlow { key, version, digest, slow })
 }
 
 /// Takes apart what [`Catalog::packed_keys`] put together.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use keystile_core::api::ApiSettings;
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, WebhookId};
-use keystile_core::key::{Environment, KeyDigest, KeyKind, KeyState, Standing};
+use keystile_core::key::{DigestAlgorithm, Environment, KeyDigest, KeyKind, KeyState, SlowHash, Standing};
 use keystile_core::metadata::{Label, Labels, Metadata, Tags};
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
@@ -286,6 +286,37 @@ pub struct NewKey {
     pub expires_at: Option<Timestamp>,
     /// What its owner wrote on it.
     pub tags: Tags,
+}
+
+/// A key that is brought from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportKey {
+    /// The key.
+    pub key: NewKey,
+    /// What its digest is.
+    pub algorithm: DigestAlgorithm,
+    /// The slow hash for which its digest stands, if it does.
+    pub slow: Option<SlowHash>,
+}
+
+impl From<NewKey> for ImportKey {
+    /// One whose text is known, or the SHA-256 of it.
+    fn from(key: NewKey) -> Self {
+        Self { key, algorithm: DigestAlgorithm::HmacSha256OfSha256, slow: None }
+    }
+}
+
+/// A version of a key that came with a slow hash, as a snapshot holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedSlow {
+    /// The key's number.
+    pub key: u32,
+    /// Which version.
+    pub version: u16,
+    /// What stands, or stood, for the digest of its text.
+    pub digest: KeyDigest,
+    /// The hash; `None` since the text was presented.
+    pub slow: Option<SlowHash>,
 }
 
 /// A key as a snapshot holds it.

@@ -15,6 +15,12 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub enum DigestAlgorithm {
     /// HMAC-SHA-256 over SHA-256 of the text.
     HmacSha256OfSha256,
+    /// None yet: an Argon2 hash is kept beside the key.
+    Argon2,
+    /// None yet: a bcrypt hash is kept beside the key.
+    Bcrypt,
+    /// HMAC-SHA-256 over a short token and the SHA-256 of a long one.
+    HmacSha256OfPrefixed,
 }
 
 impl DigestAlgorithm {
@@ -22,6 +28,9 @@ impl DigestAlgorithm {
     pub const fn number(self) -> u8 {
         match self {
             Self::HmacSha256OfSha256 => 1,
+            Self::Argon2 => 2,
+            Self::Bcrypt => 3,
+            Self::HmacSha256OfPrefixed => 4,
         }
     }
 
@@ -29,6 +38,9 @@ impl DigestAlgorithm {
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             1 => Some(Self::HmacSha256OfSha256),
+            2 => Some(Self::Argon2),
+            3 => Some(Self::Bcrypt),
+            4 => Some(Self::HmacSha256OfPrefixed),
             _ => None,
         }
     }
@@ -70,6 +82,10 @@ impl TextHash {
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
+
+    pub(super) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 /// A versioned secret that keys every digest. It never prints itself; its schedule is prepared once, which
@@ -99,8 +115,14 @@ impl Pepper {
 
     /// The digest of a key of which only the SHA-256 is known.
     pub fn digest_of_hash(&self, hash: &TextHash) -> KeyDigest {
+        self.digest_of_parts(&[&hash.0])
+    }
+
+    pub(super) fn digest_of_parts(&self, parts: &[&[u8]]) -> KeyDigest {
         let mut mac = self.schedule.clone();
-        mac.update(&hash.0);
+        for part in parts {
+            mac.update(part);
+        }
         KeyDigest(mac.finalize().into_bytes().into())
     }
 }

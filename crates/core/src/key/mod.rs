@@ -1,12 +1,17 @@
 //! Keys: their text, what is stored of them, and the states they pass through.
 
 mod digest;
+mod foreign;
 mod notice;
 mod state;
 mod text;
 mod version;
 
 pub use digest::{DigestAlgorithm, KeyDigest, Pepper, PepperSecret, TextHash};
+pub use foreign::{
+    LOOKUP_CHARS, Lookup, MAX_BCRYPT_TEXT, MAX_CANDIDATES, NotAHash, ShortToken, SlowHash, hint_of_beginning,
+    is_lookup, slow_algorithm,
+};
 pub use notice::{KeyNotice, WARNING_DAYS};
 pub use state::{KeyState, Standing, StateError};
 pub use text::{

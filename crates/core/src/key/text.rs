@@ -222,6 +222,9 @@ pub fn marked_at(text: &[u8], mark: usize) -> Option<&str> {
 /// Bits that a text of this length over the alphabets it visibly uses could hold at most; the estimate that
 /// decides whether an imported key is too weak for a plain keyed digest (SECURITY.md K-7, floor 112 bits).
 pub fn estimated_bits(text: &str) -> u32 {
+    if let Some(bits) = uuid_bits(text) {
+        return bits;
+    }
     let bytes = text.as_bytes();
     let uses = |class: fn(&u8) -> bool| bytes.iter().any(class);
     let hex = bytes.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-');
@@ -241,9 +244,36 @@ pub fn estimated_bits(text: &str) -> u32 {
     }
     let distinct = seen.iter().filter(|seen| **seen).count();
     let characters = bytes.iter().filter(|b| !b"-_.".contains(b)).count();
-    // A text over few distinct characters holds no more than those allow, whatever the alphabet.
-    let symbols = distinct.min(alphabet).max(1);
+    // A text over few distinct characters holds no more than those allow, whatever the alphabet. In hexadecimal a few are
+    // missing by chance often enough to be expected (11 of 16 in one of 40 texts of 32).
+    let symbols = if alphabet == 16 && distinct > FEW_HEX { 16 } else { distinct.min(alphabet).max(1) };
     (characters as f64 * (symbols as f64).log2()) as u32
+}
+
+/// Different digits above which a hexadecimal text counts as random: of 32 random ones one in 80,000 has no more.
+const FEW_HEX: usize = 8;
+
+/// The chance in a UUID of the usual writing (RFC 9562), by its version; `None` for other texts, and for those of version 4
+/// that do not look random. Only version 4 is made of it: the others hold a time, a counter, a name.
+fn uuid_bits(text: &str) -> Option<u32> {
+    let bytes = text.as_bytes();
+    let is_uuid = bytes.len() == 36
+        && bytes.iter().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        });
+    let is_rfc = is_uuid && matches!(bytes[19].to_ascii_lowercase(), b'8' | b'9' | b'a' | b'b');
+    let digits = bytes.iter().filter(|byte| **byte != b'-').map(u8::to_ascii_lowercase);
+    let distinct = digits.collect::<std::collections::BTreeSet<u8>>().len();
+    match bytes.get(14).filter(|_| is_rfc)? {
+        // What is left of time, clock and node is known to whoever knows one other of the same machine.
+        b'1' | b'2' | b'6' => Some(14),
+        b'4' if distinct > FEW_HEX => Some(122),
+        b'7' => Some(74),
+        // A hash of a name: as guessable as the name is; or whatever somebody made up.
+        b'3' | b'5' | b'8' => Some(0),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -321,6 +351,35 @@ mod tests {
     #[test]
     fn poor_entropy_is_refused_not_used() {
         assert_eq!(KeyText::issue(&Prefix::default(), Environment::Live, &[255; ENTROPY_LEN]), Err(PoorEntropy));
+    }
+
+    #[test]
+    fn k07_a_uuid_is_as_strong_as_its_version_says() {
+        for (text, bits) in [
+            ("0f5b1c1e-8f5e-4a54-9a49-3a8d1cf2a117", 122),
+            ("0F5B1C1E-8F5E-4A54-9A49-3A8D1CF2A117", 122),
+            // Version 4 by its digit alone: it has seven different ones.
+            ("1b4e28ba-2b8e-41be-a1ba-2e8b1e4ab128", 96),
+            ("c232ab00-9414-11ec-b3c8-9f6bdeced846", 14),
+            ("1ec9414c-232a-6b00-b3c8-9f6bdeced846", 14),
+            ("5df41881-3aed-3515-88a7-2f4a814cf09e", 0),
+            ("2ed6657d-e927-568b-95e1-2665a8aea6a2", 0),
+            ("017f22e2-79b0-7cc3-98c4-dc0c0c07398f", 74),
+            ("2489e9ad-2ee2-8e00-8ec9-32d5f69181c0", 0),
+            ("00000000-0000-4000-8000-000000000001", 66),
+            ("00000000-0000-0000-0000-000000000000", 32),
+        ] {
+            assert!((bits..=bits + 8).contains(&estimated_bits(text)), "{text}: {}", estimated_bits(text));
+        }
+    }
+
+    #[test]
+    fn k07_random_hexadecimal_is_strong_even_if_digits_are_missing_by_chance() {
+        assert!(estimated_bits("1b4e28ba2b8ef1bea1ba2e8b1e4ab937") >= 112, "eleven different digits");
+        for text in ["deadbeefdeadbeefdeadbeefdeadbeef", "0123401234012340123401234012340a", "abcdefabcdefabcdefabcdef"]
+        {
+            assert!(estimated_bits(text) < 112, "{text}: {}", estimated_bits(text));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! Redirects are not followed: the key belongs to the server that was named, not to where it points.
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -100,6 +101,58 @@ impl Server {
         query: &[(&str, &str)],
         payload: &Payload<'_>,
     ) -> Result<Value, Fault> {
+        let answer = self.ask(what, method, path, query, payload, None)?;
+        self.understand(what, answer)
+    }
+
+    /// Posts lines that may be posted again under the same name: what they do is done once.
+    pub(super) fn send_once(
+        &self,
+        what: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        lines: &[u8],
+        name: &str,
+    ) -> Result<Value, Fault> {
+        let answer = self.ask(what, Method::POST, path, query, &Payload::Lines(lines), Some(name))?;
+        self.understand(what, answer)
+    }
+
+    /// Reads an answer of any length, a line at a time.
+    pub(super) fn lines(
+        &self,
+        what: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        each: &mut dyn FnMut(&str) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let answer = self.ask(what, Method::GET, path, query, &Payload::Nothing, None)?;
+        if answer.status().as_u16() != 200 {
+            return self.understand(what, answer).and(Err(not_ours(what)));
+        }
+        for line in BufReader::new(answer.into_body().into_reader()).lines() {
+            let broken = |error: std::io::Error| {
+                Fault::new(
+                    Exit::Network,
+                    format!("could not {what}"),
+                    format!("the answer broke off: {error}"),
+                    "what was written is not all; try again, and look at the server's log",
+                )
+            };
+            each(&line.map_err(broken)?)?;
+        }
+        Ok(())
+    }
+
+    fn ask(
+        &self,
+        what: &str,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        payload: &Payload<'_>,
+        once: Option<&str>,
+    ) -> Result<Response<ureq::Body>, Fault> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}{}", self.base, query_text(query)));
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {}", key.expose()));
@@ -113,6 +166,9 @@ impl Server {
             }
             Payload::Lines(lines) => (Some("application/x-ndjson"), Some(*lines)),
         };
+        if let Some(once) = once {
+            request = request.header("idempotency-key", once);
+        }
         if let Some(kind) = kind {
             request = request.header("content-type", kind);
         }
@@ -123,7 +179,7 @@ impl Server {
             Some(body) => self.agent.run(request.body(body).map_err(unsound)?),
             None => self.agent.run(request.body(()).map_err(unsound)?),
         };
-        self.understand(what, answer.map_err(|error| self.unreachable(what, &error))?)
+        answer.map_err(|error| self.unreachable(what, &error))
     }
 
     /// Reads a list page by page, at most `limit` items, until `each` has seen enough.

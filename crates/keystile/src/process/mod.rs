@@ -29,6 +29,7 @@ use keystile_server::enforce::file::SnapshotFile;
 use keystile_server::enforce::in_flight::Bound;
 use keystile_server::enforce::maker::Maker;
 use keystile_server::enforce::shadow;
+use keystile_server::enforce::slow::rehash;
 use keystile_server::enforce::watch::watch;
 use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
@@ -246,6 +247,7 @@ impl Process {
             clock: clock.clone(),
         };
         tokio::spawn(lifecycle.run(config.keys.round));
+        tokio::spawn(rehash::write_down(feed.clone(), store.catalog.clone(), clock.clone()));
 
         let ending = Ending::new();
         let addresses = listeners.addresses();

@@ -8,7 +8,7 @@ use keystile_core::api::is_publishable;
 use keystile_core::decide::{self, Readings, Step, Target, Weights, admit, reading, settle};
 use keystile_core::facts::Facts;
 use keystile_core::id::KeyId;
-use keystile_core::key::{KeyKind, Pepper, Presented};
+use keystile_core::key::{KeyKind, Pepper, Presented, ShortToken, TextHash};
 use keystile_core::permission::Rights;
 use keystile_core::restrict::{Rules, Said};
 
@@ -16,6 +16,7 @@ use super::counters::Counters;
 use super::keys::{KeyEntry, Opened};
 use super::news::News;
 use super::shadow::ShadowCounts;
+use super::slow::SlowKeys;
 use super::snapshot::{ApiView, PolicyView, ProjectView, Snapshot};
 use crate::countries::Countries;
 
@@ -96,6 +97,8 @@ pub struct Engine {
     pub countries: Countries,
     /// What restrictions would have refused if they were not in shadow.
     pub shadow: ShadowCounts,
+    /// Keys that are known by slow hashes.
+    pub slow: SlowKeys,
     /// Newest first: a digest is tried under each.
     peppers: ArcSwap<Vec<Pepper>>,
     /// Look-ups so far; K-3 is proven by it.
@@ -112,6 +115,7 @@ impl Engine {
             news: News::default(),
             countries: Countries::default(),
             shadow: ShadowCounts::default(),
+            slow: SlowKeys::default(),
             peppers: ArcSwap::from_pointee(peppers),
             #[cfg(test)]
             lookups: std::sync::atomic::AtomicU64::new(0),
@@ -124,6 +128,11 @@ impl Engine {
     /// If there is none, which opening a store rules out.
     pub fn pepper(&self) -> Pepper {
         self.peppers.load().first().expect("an opened store has a pepper").clone()
+    }
+
+    /// All of them, the newest first.
+    pub fn peppers(&self) -> Arc<Vec<Pepper>> {
+        self.peppers.load_full()
     }
 
     /// Decides a call and charges its limits.
@@ -170,7 +179,7 @@ impl Engine {
         if !self.news.is_usable(facts.at.ticks) {
             return false;
         }
-        let Some(key) = self.opened(known.text) else { return false };
+        let Some(key) = self.snapshot.keys.current(known.text).and_then(|text| self.opened(text)) else { return false };
         admit(&decide_key(&key), target(Door::Api(api), &key, facts), facts).is_ok()
     }
 
@@ -225,6 +234,7 @@ impl Engine {
             stand_in = u32::from_le_bytes(digest.as_bytes()[16..20].try_into().expect("four bytes"));
             self.snapshot.keys.find(&digest)
         });
+        let found = found.or_else(|| self.otherwise(text, &peppers));
         let records = self.snapshot.keys.len();
         let (text, known) = match found {
             Some(text) => (text, true),
@@ -233,6 +243,25 @@ impl Engine {
             None => (((u64::from(stand_in) * u64::from(records)) >> 32) as u32, false),
         };
         self.opened(text).map(|key| (key, known)).ok_or(Code::KeyUnknown)
+    }
+
+    /// The record of a text that is kept otherwise than by its digest: its slow hash was verified a while ago, or it has a
+    /// short token.
+    fn otherwise(&self, text: &str, peppers: &[Pepper]) -> Option<u32> {
+        let keys = &self.snapshot.keys;
+        let proven = || self.slow.proven(&peppers.first()?.digest(text));
+        if self.slow.is_any()
+            && let Some(placeholder) = proven()
+        {
+            return keys.find(&placeholder);
+        }
+        if !self.slow.has_tokens() {
+            return None;
+        }
+        let (tokens, long) = ShortToken::of_presented(text)?;
+        let long = TextHash::of(long);
+        let digests = peppers.iter().flat_map(|pepper| tokens.map(|token| pepper.digest_of_prefixed(token, &long)));
+        digests.filter_map(|digest| keys.find(&digest)).next()
     }
 
     /// The key that a record is, or is a version of, with all that belongs to it.

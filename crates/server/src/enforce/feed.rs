@@ -14,7 +14,7 @@ use keystile_core::api::OperationPermissions;
 use keystile_core::operation::OperationTable;
 use keystile_core::permission::PermissionQuery;
 use keystile_core::time::Timestamp;
-use keystile_store::records::{Api, FeedKey, FeedProject};
+use keystile_store::records::{Api, FeedKey, FeedProject, FeedSlow};
 use keystile_store::{Catalog, History, Store, StoreError, Subject};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -85,6 +85,12 @@ impl Feed {
             snapshot.labels.restore(&row);
         }
         let engine = Arc::new(Engine::new(snapshot, catalog.peppers().to_vec()));
+        let mut slow = Vec::new();
+        catalog.feed_slow_hashes(1..=u32::MAX, false, &mut |one| slow.push(one)).await?;
+        engine.slow.put(1..=u32::MAX, slow);
+        if catalog.has_keys_with_token().await? {
+            engine.slow.note_tokens();
+        }
         let mut state = State::default();
         for project in catalog.feed_projects().await? {
             engine.snapshot.projects.set(project.project.number, Some(Arc::new(project_view(&project))));
@@ -213,16 +219,23 @@ impl Feed {
             Subject::Keys(first, last) => {
                 self.read_policies(state).await?;
                 self.read_metadata(first..=last).await?;
-                let keys = &self.engine.snapshot.keys;
+                let (keys, slow) = (&self.engine.snapshot.keys, &self.engine.slow);
+                let mut hashes = Vec::new();
+                self.catalog.feed_slow_hashes(first..=last, true, &mut |one| hashes.push(one)).await?;
                 self.catalog
                     .feed_keys(first..=last, &mut |key| {
                         if key.deleted {
                             keys.remove(&key.digest, key.id);
                         } else {
-                            put(keys, &key);
+                            put(keys, &key, of_key(&hashes, key.number));
                         }
                     })
-                    .await
+                    .await?;
+                slow.put(first..=last, hashes);
+                if !slow.has_tokens() && self.catalog.has_keys_with_token().await? {
+                    slow.note_tokens();
+                }
+                Ok(())
             }
         }
     }
@@ -308,15 +321,34 @@ async fn load_keys(catalog: &Catalog) -> Result<Keys, StoreError> {
     catalog
         .feed_keys(1..=last, &mut |key| {
             if !key.deleted {
-                put(&keys, &key);
+                put(&keys, &key, &[]);
             }
         })
         .await?;
     Ok(keys)
 }
 
-fn put(keys: &Keys, key: &FeedKey) {
-    if key.former.is_empty() {
+/// What is told of one key, of what is told in the order of the keys' numbers.
+fn of_key(slow: &[FeedSlow], number: u32) -> &[FeedSlow] {
+    let first = slow.partition_point(|one| one.key < number);
+    let after = slow.partition_point(|one| one.key <= number);
+    &slow[first..after]
+}
+
+/// `slow` is what came with slow hashes: a text that was presented since then leads to the record that the hash had, so
+/// that its limits go on being counted, and what is done to the key reaches whoever is still led there.
+fn put(keys: &Keys, key: &FeedKey, slow: &[FeedSlow]) {
+    let ends = |version: u16| {
+        let former = key.former.iter().find(|former| former.version == version && version != key.version);
+        former.map(|former| Timestamp::from_secs(former.ends_at.as_secs()))
+    };
+    let is_presented = |one: &&FeedSlow| one.slow.is_none() && keys.find(&one.digest).is_some();
+    let stand_ins: Vec<Text> = slow
+        .iter()
+        .filter(is_presented)
+        .map(|one| Text { version: one.version, digest: one.digest, ends_at: ends(one.version) })
+        .collect();
+    if key.former.is_empty() && stand_ins.is_empty() {
         return keys.put(&entry(key));
     }
     let latest = Text { version: key.version, digest: key.digest, ends_at: None };
@@ -325,7 +357,7 @@ fn put(keys: &Keys, key: &FeedKey) {
         digest: former.digest,
         ends_at: Some(Timestamp::from_secs(former.ends_at.as_secs())),
     });
-    let texts: Vec<Text> = former.chain([latest]).collect();
+    let texts: Vec<Text> = stand_ins.into_iter().chain(former).chain([latest]).collect();
     keys.put_versions(&entry(key), &texts);
 }
 

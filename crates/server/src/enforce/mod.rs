@@ -2,8 +2,9 @@
 //! answered in the same way wherever it is presented.
 //!
 //! [`engine`] takes the text of a key and the facts of a call and gives a verdict. It reads [`snapshot`], which
-//! holds every key in memory ([`keys`], stored in an [`arena`]), and charges [`counters`]; [`shadow`] counts what would have been refused. [`operations`] tells calls
-//! apart for counting, [`header_limits`] and [`in_flight`] bound what one API takes. [`feed`] keeps the snapshot current from the catalogue,
+//! holds every key in memory ([`keys`], stored in an [`arena`]; what owners wrote on them is in [`written`]), and charges
+//! [`counters`]; [`shadow`] counts what would have been refused. [`operations`] tells calls
+//! apart for counting, [`header_limits`] and [`in_flight`] bound what one API takes. [`slow`] knows keys by the slow hashes of other systems. [`feed`] keeps the snapshot current from the catalogue,
 //! [`file`] saves it for the next start. [`news`] says whether it is current, which [`watch`] asks the catalogue, and
 //! [`maker`] which process changes it, by [`change`].
 //!
@@ -22,6 +23,7 @@ pub mod maker;
 pub mod news;
 pub mod operations;
 pub mod shadow;
+pub mod slow;
 pub mod snapshot;
 pub mod strangers;
 pub mod watch;

@@ -32,7 +32,7 @@ use super::lease::Lease;
 use super::onward::{Onward, below, host, id_header, is_verbatim, raw_target};
 use super::pauses::Pauses;
 use super::pool::Pool;
-use super::refusal::{LimitFields, Receipt, Refusal, Turned, refuse, unanswered};
+use super::refusal::{LimitFields, Receipt, Refusal, Turned, Unproven, refuse, unanswered};
 use super::source::{KeptSource, RequestSource};
 use super::strays;
 use super::tunnel::{self, Asked, Tunnel, Watch};
@@ -42,9 +42,11 @@ use super::wire::Exchange;
 use crate::enforce::engine::{Door, Engine, Verdict};
 use crate::enforce::in_flight::Share;
 use crate::enforce::operations::Label;
+use crate::enforce::slow::Proof;
 use crate::enforce::snapshot::{ApiView, PolicyView};
 use crate::exposure::Exposures;
 use crate::usage::{Pending, Recorder};
+use zeroize::Zeroizing;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// Why a key is exposed that stands where it should.
@@ -111,8 +113,21 @@ impl Worker {
         let mut cors = None;
         let (head, body) = request.into_parts();
         // Decided in one go, without waiting: what is kept while the upstream works is little, and copied with every call.
-        let mut going = match self.decide(caller, &head, body, &receipt, &mut pending, &mut cors) {
+        let mut body = Some(body);
+        let mut decided = self.decide(caller, &head, &mut body, &receipt, &mut pending, &mut cors);
+        if let Err(Turned::Unproven(unproven)) = decided {
+            // Boxed: a key is found out about once.
+            decided = match Box::pin(self.engine.prove(&unproven.text, pending.began().ticks)).await {
+                Proof::Fits => self.decide(caller, &head, &mut body, &receipt, &mut pending, &mut cors),
+                Proof::Fails => Err(unproven.refusal.into()),
+                Proof::Overloaded => Err(overloaded().into()),
+            };
+        }
+        let mut going = match decided {
             Ok(going) => going,
+            Err(Turned::Unproven(unproven)) => {
+                return self.finish(caller, cors, refuse(unproven.refusal, pending, receipt));
+            }
             Err(Turned::Refused(refusal)) => {
                 return self.finish(caller, cors, refuse(refusal, pending, receipt));
             }
@@ -212,11 +227,13 @@ impl Worker {
         &self,
         caller: &Rc<Caller>,
         parts: &request::Parts,
-        body: Incoming,
+        sent: &mut Option<Incoming>,
         receipt: &Receipt,
         pending: &mut Pending,
         cors: &mut Option<Box<HeaderMap>>,
     ) -> Result<Going, Turned> {
+        // Taken only if the call goes on.
+        let Some(body) = sent.as_ref() else { return Err(Code::RequestMalformed.into()) };
         if let Some(refused) = receipt.exchange.refused() {
             self.identify(&parts.headers, pending);
             return Err(Refusal::because(refused.code, refused.detail).into());
@@ -292,7 +309,18 @@ impl Worker {
             ..Facts::at(pending.began())
         };
         let verdict = match (api.access, key) {
-            (Access::Key, Some(text)) => Some(self.engine.check(&text, Door::Api(&api), &facts)),
+            (Access::Key, Some(text)) => {
+                let verdict = self.engine.check(&text, Door::Api(&api), &facts);
+                if verdict.key.is_none()
+                    && matches!(verdict.code, Code::KeyUnknown | Code::Stale)
+                    && self.engine.may_prove(&text)
+                {
+                    let refusal = Refusal::with_limits(verdict.code, LimitFields::of(&verdict, &api.anonymous));
+                    let text = Zeroizing::new(text.into_owned());
+                    return Err(Turned::Unproven(Box::new(Unproven { text, refusal })));
+                }
+                Some(verdict)
+            }
             (Access::Key, None) if api.open.find(method, path).is_none() => return Err(Code::KeyMissing.into()),
             (Access::Key, None) | (Access::Open, _) => admit_stranger(&api, client, &facts)?,
         };
@@ -320,6 +348,7 @@ impl Worker {
         let address = if client == caller.address { caller.forwarded_for.clone() } else { address_header(client) };
         // Over HTTP/1.1 the guard is patient for all of them; the streams of gRPC may rest as long as their answers may.
         let patience = (caller.speaks == Protocol::Http2 && !receipt.is_grpc).then_some(self.body_patience);
+        let Some(body) = sent.take() else { return Err(Code::RequestMalformed.into()) };
         let (body, tally) = Outgoing::new(body, bound, patience);
         let answer_rule = answer_rule(verdict.as_ref());
         let known = verdict.and_then(|verdict| verdict.key);
@@ -376,6 +405,7 @@ impl Worker {
             Ok(key) => match strays::in_fields(places, headers).find_map(|text| self.engine.identify(text)) {
                 None => Ok(key),
                 Some(stray) => {
+                    self.exposures.heed(Some(&stray));
                     pending.key(&stray);
                     Err(Code::KeyMisplaced.into())
                 }
@@ -386,7 +416,7 @@ impl Worker {
     /// Says whose key it is that others could read, to its owner and in the count.
     fn expose(&self, text: &str, pending: &mut Pending) {
         if let Some(key) = self.engine.identify(text) {
-            self.exposures.report(key.project.organization, key.entry.id);
+            self.exposures.report(&key);
             pending.key(&key);
         }
     }
@@ -404,14 +434,20 @@ impl Worker {
     }
 }
 
+fn overloaded() -> Refusal {
+    Refusal::with_limits(Code::Overloaded, LimitFields::again_in(OVERLOADED_RETRY_SECONDS))
+}
+
 /// Takes a place among the calls that the gateway bears at once, and among those that the API does.
 fn take_places(all: Option<&Rc<Share>>, api: &ApiView, pending: &mut Pending) -> Result<(), Refusal> {
-    let full = || Refusal::with_limits(Code::Overloaded, LimitFields::again_in(OVERLOADED_RETRY_SECONDS));
+    if pending.has_places() {
+        return Ok(());
+    }
     if let Some(all) = all {
-        pending.takes(all.enter().ok_or_else(full)?);
+        pending.takes(all.enter().ok_or_else(overloaded)?);
     }
     if let Some(most) = api.max_concurrent_calls {
-        pending.takes(api.in_flight.enter(most).ok_or_else(full)?);
+        pending.takes(api.in_flight.enter(most).ok_or_else(overloaded)?);
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use crate::enforce::strangers::AnonymousLimits;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem, RETRY_SECONDS};
 use crate::ratelimit;
 use crate::usage::Pending;
+use zeroize::Zeroizing;
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -44,6 +45,15 @@ pub(super) enum Turned {
     Refused(Refusal),
     /// A browser asked whether a page may call, and it may.
     Preflight,
+    /// Nobody is known by this text, but a slow hash may be of it: whose it is is to be found out.
+    Unproven(Box<Unproven>),
+}
+
+/// A text that may be a key.
+pub(super) struct Unproven {
+    pub(super) text: Zeroizing<String>,
+    /// The answer if it is none.
+    pub(super) refusal: Refusal,
 }
 
 impl<R: Into<Refusal>> From<R> for Turned {

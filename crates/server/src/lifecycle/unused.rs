@@ -43,8 +43,11 @@ impl Lifecycle {
         while let Some(above) = place {
             let unused = self.unused(api, ago(2 * i64::from(days)), Standing::Disabled, above).await?;
             for (due, since) in unused.keys {
-                // One that somebody else disabled is not this rule's to delete.
-                if self.catalog.was_told(due.number, &KeyNotice::Unused { since, days }).await? {
+                // One that somebody else disabled is not this rule's to delete; and whoever brought one back, or wrote on it, has
+                // as much time again.
+                let is_ours = self.catalog.was_told(due.number, &KeyNotice::Unused { since, days }).await?;
+                let key = self.catalog.key(due.organization, due.key).await?;
+                if is_ours && key.is_some_and(|key| key.updated_at <= ago(days.into())) {
                     self.change(due.organization, Change::DeleteKey { id: due.key }, now).await?;
                 }
             }

@@ -58,6 +58,14 @@ pub(super) enum Made {
     Before(String),
 }
 
+/// What became of a request to add keys.
+pub(super) enum Imported {
+    /// They were added, but for those named here.
+    Now(Applied),
+    /// The same request added them before, under this subject.
+    Before(String),
+}
+
 impl App {
     /// The time.
     pub(super) fn now(&self) -> Timestamp {
@@ -113,6 +121,16 @@ impl App {
         self.carry_out(author, change).await.map(|applied| applied.revision).map_err(Problem::from)
     }
 
+    /// Makes a change, unless what it changes was changed meanwhile; whether it was made.
+    pub(super) async fn apply_unless_stale(&self, asker: &Asker, change: Change) -> Result<bool, Problem> {
+        let author = Author { actor: asker.actor(), at: self.now(), idempotency: None };
+        match self.carry_out(author, change).await {
+            Ok(_) => Ok(true),
+            Err(NotMade::Refused(ApplyError::Stale)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Makes a change that makes something, once for all requests with the same idempotency key.
     pub(super) async fn create(
         &self,
@@ -130,10 +148,19 @@ impl App {
         }
     }
 
-    /// Adds keys; the places of those that were known already.
-    pub(super) async fn import(&self, asker: &Asker, change: Change) -> Result<Vec<usize>, Problem> {
-        let author = Author { actor: asker.actor(), at: self.now(), idempotency: None };
-        self.carry_out(author, change).await.map(|applied| applied.duplicates).map_err(Problem::from)
+    /// Adds keys, once for all requests with the same idempotency key.
+    pub(super) async fn import(
+        &self,
+        asker: &Asker,
+        change: Change,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Imported, Problem> {
+        let author = Author { actor: asker.actor(), at: self.now(), idempotency };
+        match self.carry_out(author, change).await {
+            Ok(applied) => Ok(Imported::Now(applied)),
+            Err(NotMade::Refused(ApplyError::Repeated { subject })) => Ok(Imported::Before(subject)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn carry_out(&self, author: Author, change: Change) -> Result<Applied, NotMade> {
@@ -157,12 +184,15 @@ pub(super) fn found<T>(looked_up: Result<Option<T>, StoreError>, noun: &'static 
     looked_up.map_err(|error| internal(&error))?.ok_or_else(|| not_found(noun))
 }
 
+/// Somebody else was faster.
+pub(super) fn stale() -> Problem {
+    conflict("It was changed by somebody else meanwhile; read it again and repeat your change.")
+}
+
 fn problem(error: ApplyError) -> Problem {
     match error {
         ApplyError::NotFound(noun) => not_found(noun),
-        ApplyError::Stale => {
-            conflict("It was changed by somebody else meanwhile; read it again and repeat your change.")
-        }
+        ApplyError::Stale => stale(),
         ApplyError::Exists(what) => conflict(what),
         ApplyError::Conflict(why) => conflict(why),
         ApplyError::KeyReused => {

@@ -2,6 +2,7 @@
 //! which come or go meanwhile are neither given twice nor left out.
 
 use data_encoding::BASE64URL_NOPAD;
+use keystile_core::metadata::Label;
 use keystile_store::records::Page;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -56,6 +57,12 @@ pub(super) fn page(limit: Option<u32>, cursor: Option<&str>) -> Result<Page, Pro
 pub(super) fn limit(asked: Option<u32>) -> Result<u32, Problem> {
     let limit = asked.unwrap_or(DEFAULT_LIMIT);
     if (1..=MAX_LIMIT).contains(&limit) { Ok(limit) } else { Err(invalid(format!("limit is 1 to {MAX_LIMIT}."))) }
+}
+
+/// The labels that rows must have, separated by commas.
+pub(super) fn labels(asked: Option<&str>) -> Result<Vec<Label>, Problem> {
+    let labels = asked.into_iter().flat_map(|text| text.split(',')).map(str::parse::<Label>);
+    labels.collect::<Result<Vec<_>, _>>().map_err(|error| invalid(format!("label: {error}.")))
 }
 
 /// The rows of a page as they are shown.

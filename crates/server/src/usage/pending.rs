@@ -151,6 +151,11 @@ impl Pending {
         self.places.push(place);
     }
 
+    /// Whether it has its places already.
+    pub fn has_places(&self) -> bool {
+        !self.places.is_empty()
+    }
+
     /// Its places, for whatever goes on after the call.
     pub fn places(&mut self) -> Places {
         std::mem::take(&mut self.places)

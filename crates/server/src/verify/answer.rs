@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use keystile_core::Code;
 use keystile_core::decide::Step;
 use keystile_core::id::{KeyId, OrganizationId, ProjectId, RequestId};
-use keystile_core::key::Environment;
+use keystile_core::key::{Environment, KeyKind};
 use keystile_core::metadata::Metadata;
 use keystile_core::permission::{Permission, PermissionQuery, Rights};
 use keystile_core::restrict::Said;
@@ -25,6 +25,7 @@ struct Answer<'a> {
     project_id: Option<ProjectId>,
     organization_id: Option<OrganizationId>,
     environment: Option<Environment>,
+    kind: Option<KeyKind>,
     /// What the key may do: at the API that is asked about, as far as its project was granted it there.
     permissions: Cow<'a, [Permission]>,
     /// What its owner wrote on it for programs.
@@ -98,6 +99,7 @@ pub(super) fn write(
         project_id: key.map(|key| key.project.id),
         organization_id: key.map(|key| key.project.organization),
         environment: key.map(|key| key.entry.environment),
+        kind: key.map(|key| key.entry.kind),
         permissions: granted.list(),
         metadata: key.map(|_| metadata.unwrap_or(&nothing)),
         missing_permissions: missing.map(|missing| missing.to_string()),

@@ -21,6 +21,7 @@ use keystile_core::permission::PermissionQuery;
 
 use crate::enforce::engine::{Door, Verdict};
 use crate::enforce::operations::Label;
+use crate::enforce::slow::Proof;
 use crate::enforce::snapshot::ApiView;
 use crate::gateway::Worker;
 use crate::gateway::credential::one_bearer;
@@ -126,11 +127,11 @@ async fn verify(
     let mut pending = Pending::new(worker.recorder.clone(), began);
     pending.is_question(id, address);
     pending.received(body.len() as u64);
-    let answer = judge(worker, &question, needs.as_ref(), api.as_deref(), &mut pending, id)?;
+    let answer = judge(worker, &question, needs.as_ref(), api.as_deref(), &mut pending, id).await?;
     Ok(answer)
 }
 
-fn judge(
+async fn judge(
     worker: &Worker,
     question: &Question<'_>,
     needs: Option<&PermissionQuery>,
@@ -159,8 +160,12 @@ fn judge(
     };
     let verdict = match code {
         Some(code) => Verdict { key: worker.engine.identify(&question.key), ..Verdict::without_key(code) },
-        None => worker.engine.check(&question.key, door, &facts),
+        None => check(worker, &question.key, door, &facts).await,
     };
+    if verdict.code == Code::Overloaded {
+        pending.finish(verdict.code, Code::Overloaded.status());
+        return Err(Problem::of(Code::Overloaded));
+    }
     if let Some(client) = facts.client {
         pending.asked_for(client);
     }
@@ -176,6 +181,20 @@ fn judge(
     pending.sent(body.len() as u64);
     pending.finish(verdict.code, 200);
     Ok(body)
+}
+
+/// The verdict on a key; of one that nobody is known by, after it was found out whether a slow hash is of it.
+async fn check(worker: &Worker, text: &str, door: Door<'_>, facts: &Facts<'_>) -> Verdict {
+    let verdict = worker.engine.check(text, door, facts);
+    let is_unknown = verdict.key.is_none() && matches!(verdict.code, Code::KeyUnknown | Code::Stale);
+    if !is_unknown || !worker.engine.may_prove(text) {
+        return verdict;
+    }
+    match Box::pin(worker.engine.prove(text, facts.at.ticks)).await {
+        Proof::Fits => worker.engine.check(text, door, facts),
+        Proof::Fails => verdict,
+        Proof::Overloaded => Verdict::without_key(Code::Overloaded),
+    }
 }
 
 fn may_ask(worker: &Worker, address: IpAddr, headers: &HeaderMap, facts: Facts<'_>) -> Result<(), Problem> {

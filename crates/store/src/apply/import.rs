@@ -6,15 +6,14 @@
 use std::collections::HashSet;
 
 use keystile_core::id::{KeyId, ProjectId};
-use keystile_core::key::DigestAlgorithm;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use serde_json::json;
 
-use super::{Done, Work, policy, version};
+use super::{Done, Work, policy, slow, version};
 use crate::catalog::projects;
 use crate::db::{Columns, Connection, signed, sql, to_json};
-use crate::records::{NewKey, Project};
+use crate::records::{ImportKey, Project};
 use crate::{ApplyError, StoreError, Subject};
 
 /// Keys in one statement. Beyond a few hundred more rows gain nothing, and a statement of one size is prepared once.
@@ -23,7 +22,7 @@ const CHUNK: usize = 500;
 pub(super) async fn import(
     mut work: Work<'_>,
     project: ProjectId,
-    keys: &[NewKey],
+    keys: &[ImportKey],
     policy: &Policy,
 ) -> Result<Done, ApplyError> {
     let project = projects::find(work.db, work.tenant.id, project).await?.ok_or(super::project::NO_SUCH)?;
@@ -36,19 +35,21 @@ pub(super) async fn import(
     let last_before = last_number(work.db).await?;
     // In the order of the digests' index: a statement then touches few of its pages, not as many as it has keys (105,000
     // keys a second instead of 76,000). Stable, so that of two keys of one text the first goes in.
-    let mut sorted: Vec<&NewKey> = keys.iter().collect();
-    sorted.sort_by_key(|key| *key.digest.as_bytes());
-    let any_former = sql("SELECT key FROM key_versions LIMIT 1").fetch_optional(&mut *work.db).await?.is_some();
-    if any_former {
+    let mut sorted: Vec<&ImportKey> = keys.iter().collect();
+    sorted.sort_by_key(|one| *one.key.digest.as_bytes());
+    let any_former = sql("SELECT key FROM key_versions UNION ALL SELECT key FROM slow_hashes LIMIT 1");
+    if any_former.fetch_optional(&mut *work.db).await?.is_some() {
         leave_out_former(work.db, &mut sorted).await?;
     }
+    let crowded: HashSet<KeyId> = slow::leave_out_crowded(work.db, &mut sorted, CHUNK).await?;
     let mut added = 0;
     for chunk in sorted.chunks(CHUNK) {
         added += insert(work.db, &shared, chunk).await?;
+        slow::insert(work.db, chunk).await?;
     }
     super::capacity::refuse_too_many(&mut work, &project).await?;
     let last = last_number(work.db).await?;
-    for key in keys.iter().filter(|key| !key.tags.is_empty()) {
+    for key in keys.iter().map(|key| &key.key).filter(|key| !key.tags.is_empty()) {
         // Few have any. Of one that was left out there is no row with this id.
         sql("UPDATE keys SET labels = ?, metadata = ? WHERE id = ?")
             .bind(to_json(&key.tags.labels)?)
@@ -58,15 +59,18 @@ pub(super) async fn import(
             .await?;
     }
 
-    let duplicates = if added == keys.len() as u64 {
+    let places = |of: &dyn Fn(&ImportKey) -> bool| -> Vec<usize> {
+        keys.iter().enumerate().filter(|(_, one)| of(one)).map(|(place, _)| place).collect()
+    };
+    let ambiguous = places(&|one| crowded.contains(&one.key.id));
+    let duplicates = if added + ambiguous.len() as u64 == keys.len() as u64 {
         Vec::new()
     } else {
         let rows = sql("SELECT id FROM keys WHERE number > ?").bind(last_before).fetch_all(&mut *work.db).await?;
         let ids: Result<HashSet<KeyId>, StoreError> =
             rows.iter().map(|row| Columns::of(row).id(KeyId::from_slice)).collect();
         let ids = ids?;
-        let is_left_out = |key: &NewKey| !ids.contains(&key.id);
-        keys.iter().enumerate().filter(|(_, key)| is_left_out(key)).map(|(place, _)| place).collect()
+        places(&|one| !ids.contains(&one.key.id) && !crowded.contains(&one.key.id))
     };
     let touched = if added == 0 {
         // Nothing for nodes to read, but the change has its revision and its entry like every other.
@@ -76,17 +80,17 @@ pub(super) async fn import(
     };
     let after = json!({ "imported": added, "known_already": duplicates.len(), "policy": policy });
     let done = Done::new("key.import", project.id, String::new(), after.to_string(), vec![touched]);
-    Ok(Done { duplicates, ..done })
+    Ok(Done { duplicates, ambiguous, ..done })
 }
 
 /// Leaves out the keys that are former versions of others: no index keeps them out.
-async fn leave_out_former(db: &mut Connection, keys: &mut Vec<&NewKey>) -> Result<(), StoreError> {
+async fn leave_out_former(db: &mut Connection, keys: &mut Vec<&ImportKey>) -> Result<(), StoreError> {
     let mut former = HashSet::new();
     for chunk in keys.chunks(CHUNK) {
-        let digests: Vec<&[u8; 32]> = chunk.iter().map(|key| key.digest.as_bytes()).collect();
+        let digests: Vec<&[u8; 32]> = chunk.iter().map(|one| one.key.digest.as_bytes()).collect();
         former.extend(version::known(db, &digests).await?);
     }
-    keys.retain(|key| !former.contains(key.digest.as_bytes()));
+    keys.retain(|one| !former.contains(one.key.digest.as_bytes()));
     Ok(())
 }
 
@@ -103,17 +107,17 @@ struct Shared<'a> {
 }
 
 /// Adds keys; returns how many were not known.
-async fn insert(db: &mut Connection, shared: &Shared<'_>, keys: &[&NewKey]) -> Result<u64, sqlx::Error> {
+async fn insert(db: &mut Connection, shared: &Shared<'_>, keys: &[&ImportKey]) -> Result<u64, sqlx::Error> {
     // What is common is bound once and joined to the rows, not repeated in each.
     let text = format!(
-        "WITH common (project, organization, environment, policy, algorithm, at, revision) AS (SELECT ?, ?, ?, ?, ?, ?, ?) \
+        "WITH common (project, organization, environment, policy, at, revision) AS (SELECT ?, ?, ?, ?, ?, ?) \
          INSERT INTO keys (id, project, organization, environment, kind, name, hint, policy, digest, algorithm, pepper, \
          expires_at, state, created_at, updated_at, revision) \
          SELECT new.column1, project, organization, environment, new.column2, new.column3, new.column4, policy, \
-         new.column5, algorithm, new.column6, new.column7, 'active', at, at, revision \
+         new.column5, new.column6, new.column7, new.column8, 'active', at, at, revision \
          FROM (VALUES {}) AS new, common WHERE true \
          ON CONFLICT (digest) WHERE deleted_at IS NULL DO NOTHING",
-        vec!["(?, ?, ?, ?, ?, ?, ?)"; keys.len()].join(", ")
+        vec!["(?, ?, ?, ?, ?, ?, ?, ?)"; keys.len()].join(", ")
     );
     let query = sql(text);
     let mut query = if keys.len() == CHUNK { query } else { query.seldom() }
@@ -121,16 +125,16 @@ async fn insert(db: &mut Connection, shared: &Shared<'_>, keys: &[&NewKey]) -> R
         .bind(shared.project.organization_number)
         .bind(shared.project.environment.as_str())
         .bind(shared.policy)
-        .bind(DigestAlgorithm::HmacSha256OfSha256.number())
         .bind(shared.at.as_micros())
         .bind(signed(shared.revision));
-    for key in keys {
+    for ImportKey { key, algorithm, .. } in keys {
         query = query
             .bind(key.id.to_bytes())
             .bind(key.kind.as_str())
             .bind(key.name.as_str())
             .bind(key.hint.as_str())
             .bind(&key.digest.as_bytes()[..])
+            .bind(algorithm.number())
             .bind(key.pepper_version)
             .bind(key.expires_at.map(Timestamp::as_micros));
     }

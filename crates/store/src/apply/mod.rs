@@ -17,8 +17,11 @@ mod organization;
 mod policy;
 mod project;
 mod secret;
+mod slow;
 mod version;
 mod webhook;
+
+pub(crate) use version::known as known_otherwise;
 
 use keystile_core::id::OrganizationId;
 use keystile_core::time::Timestamp;
@@ -68,6 +71,8 @@ struct Done {
     touched: Vec<Subject>,
     /// Of an import: the places that were known already.
     duplicates: Vec<usize>,
+    /// Of an import: the places whose lookup leads to too many.
+    ambiguous: Vec<usize>,
 }
 
 impl Done {
@@ -92,7 +97,7 @@ impl Done {
         touched: Vec<Subject>,
     ) -> Self {
         let (action, subject) = (action.into(), subject.to_string());
-        Self { action, subject, before, after, touched, duplicates: Vec::new() }
+        Self { action, subject, before, after, touched, duplicates: Vec::new(), ambiguous: Vec::new() }
     }
 }
 
@@ -124,7 +129,7 @@ impl Catalog {
         }
         transaction.commit().await?;
         self.0.seen.fetch_max(revision, std::sync::atomic::Ordering::SeqCst);
-        Ok(Applied { revision, duplicates: done.duplicates })
+        Ok(Applied { revision, duplicates: done.duplicates, ambiguous: done.ambiguous })
     }
 }
 
@@ -174,6 +179,9 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::OpenHandOver { lookup } => hand_over::open(work, lookup).await,
         Change::DeleteKey { id } => key::delete(work, id).await,
         Change::UndeleteKey { id } => key::undelete(work, id).await,
+        Change::RehashKey { id, version, digest, pepper_version } => {
+            slow::rehash(work, id, version, &digest, pepper_version).await
+        }
         Change::ImportKeys { project, keys, policy } => import::import(work, project, &keys, &policy).await,
         Change::CreateWebhook { id, url, description, events, secret } => {
             let to = webhook::Texts { url: &url, description: &description, events: &events };

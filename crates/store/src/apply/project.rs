@@ -65,22 +65,28 @@ pub(super) async fn update(work: Work<'_>, id: ProjectId, was: u64, about: &Proj
     Ok(Done::changed("project.update", id, [&before, &after], Subject::Project(before.number)))
 }
 
+/// Nobody saws off the branch: whoever is refused as well could not take it back.
+async fn refuse_own(work: &mut Work<'_>, id: ProjectId) -> Result<(), ApplyError> {
+    let Who::ManagementKey(own) = work.actor.who else { return Ok(()) };
+    if keys::find(work.db, work.tenant.id, own).await?.is_none_or(|key| key.project != id) {
+        return Ok(());
+    }
+    Err(ApplyError::Conflict(
+        "this project holds the management key that you use, which would be refused as well; use one of another project"
+            .to_owned(),
+    ))
+}
+
 pub(super) async fn suspend(
-    work: Work<'_>,
+    mut work: Work<'_>,
     id: ProjectId,
     was: u64,
     suspension: Option<Suspension>,
 ) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     refuse_stale(before.revision, was)?;
-    // Nobody saws off the branch: whoever is refused as well could not take it back.
-    if let (Some(_), Who::ManagementKey(own)) = (&suspension, work.actor.who)
-        && keys::find(work.db, work.tenant.id, own).await?.is_some_and(|key| key.project == id)
-    {
-        return Err(ApplyError::Conflict(
-            "this project holds the management key that you use, which would be refused as well; use one of another project"
-                .to_owned(),
-        ));
+    if suspension.is_some() {
+        refuse_own(&mut work, id).await?;
     }
     let action = if suspension.is_some() { "project.suspend" } else { "project.resume" };
     let (since, reason) = suspension.map_or((None, String::new()), |own| (Some(own.since.as_micros()), own.reason));
@@ -96,8 +102,9 @@ pub(super) async fn suspend(
     Ok(Done::changed(action, id, [&before, &after], Subject::Project(before.number)))
 }
 
-pub(super) async fn delete(work: Work<'_>, id: ProjectId) -> Result<Done, ApplyError> {
+pub(super) async fn delete(mut work: Work<'_>, id: ProjectId) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    refuse_own(&mut work, id).await?;
     let (at, revision) = (work.at.as_micros(), signed(work.revision));
     sql("UPDATE projects SET deleted_at = ?, revision = ? WHERE number = ?")
         .bind(at)

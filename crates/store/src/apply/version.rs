@@ -17,6 +17,8 @@ use crate::{ApplyError, StoreError, Subject};
 pub(super) const TAKEN: &str = "a text of this key belongs to another key by now";
 /// Former versions of keys that are not deleted.
 const LIVING: &str = "FROM key_versions v JOIN keys k ON k.number = v.key WHERE k.deleted_at IS NULL AND v.digest";
+/// The same of what came with a slow hash.
+const LIVING_SLOW: &str = "FROM slow_hashes v JOIN keys k ON k.number = v.key WHERE k.deleted_at IS NULL AND v.digest";
 
 pub(super) async fn rotate(
     work: Work<'_>,
@@ -105,14 +107,16 @@ pub(super) async fn refuse_known(db: &mut Connection, digest: &KeyDigest) -> Res
     }
 }
 
-/// Which of these digests are former versions of keys.
-pub(super) async fn known(db: &mut Connection, digests: &[&[u8; 32]]) -> Result<Vec<[u8; 32]>, StoreError> {
+/// Which of these digests are former versions of keys, or stood for slow hashes of keys.
+pub(crate) async fn known(db: &mut Connection, digests: &[&[u8; 32]]) -> Result<Vec<[u8; 32]>, StoreError> {
     let mut query = sql("SELECT v.digest ").seldom();
-    query.push(LIVING).push(" IN (");
-    for (place, digest) in digests.iter().enumerate() {
-        query.push(if place == 0 { "" } else { ", " }).push_bind(&digest[..]);
+    for (from, between) in [(LIVING, ""), (LIVING_SLOW, " UNION ALL SELECT v.digest ")] {
+        query.push(between).push(from).push(" IN (");
+        for (place, digest) in digests.iter().enumerate() {
+            query.push(if place == 0 { "" } else { ", " }).push_bind(&digest[..]);
+        }
+        query.push(")");
     }
-    query.push(")");
     query.fetch_all(db).await?.iter().map(|row| crate::db::Columns::of(row).bytes()).collect()
 }
 
@@ -120,10 +124,12 @@ pub(super) async fn known(db: &mut Connection, digests: &[&[u8; 32]]) -> Result<
 /// nobody's latest text is seen to by the index.)
 pub(super) async fn refuse_taken(db: &mut Connection, key: u32) -> Result<(), ApplyError> {
     let taken: u32 = sql("SELECT count(*) FROM (SELECT digest FROM keys WHERE number = ? \
-         UNION ALL SELECT digest FROM key_versions WHERE key = ?) AS own \
+         UNION ALL SELECT digest FROM key_versions WHERE key = ? \
+         UNION ALL SELECT digest FROM slow_hashes WHERE key = ?) AS own \
          WHERE EXISTS (SELECT 1 FROM keys k WHERE k.digest = own.digest AND k.deleted_at IS NULL) \
          OR EXISTS (SELECT 1 FROM key_versions v JOIN keys k ON k.number = v.key \
          WHERE v.digest = own.digest AND k.deleted_at IS NULL)")
+    .bind(key)
     .bind(key)
     .bind(key)
     .fetch_number(db)

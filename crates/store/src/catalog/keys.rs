@@ -1,12 +1,19 @@
 //! Keys, without their digests: those leave the store only through the feed.
 
+use std::collections::HashSet;
+
 use keystile_core::id::{KeyId, OrganizationId, ProjectId};
+use keystile_core::key::KeyDigest;
 use keystile_core::metadata::Tags;
 
 use super::{push_label, push_name, push_page};
+use crate::apply::known_otherwise;
 use crate::db::{Columns, Connection, Row, sql, standing_word};
 use crate::records::{FormerVersion, Key, KeyFilter, Page};
 use crate::{Catalog, StoreError};
+
+/// Ids or digests that are asked for in one statement.
+const ASKED_AT_ONCE: usize = 500;
 
 /// The columns that [`read`] takes.
 const SELECT: &str = "SELECT k.id, k.number, p.id, o.id, k.name, k.kind, k.environment, k.hint, c.document, \
@@ -136,6 +143,36 @@ impl Catalog {
                 })
             })
             .collect()
+    }
+
+    /// Which of these ids are those of keys, deleted ones too.
+    pub async fn known_ids(&self, ids: &[KeyId]) -> Result<HashSet<KeyId>, StoreError> {
+        let mut known = HashSet::new();
+        let mut db = self.0.base.read().await?;
+        for chunk in ids.chunks(ASKED_AT_ONCE) {
+            let mut query = sql("SELECT id FROM keys WHERE id IN ").seldom();
+            query.push_list(chunk.iter().map(|id| id.to_bytes()));
+            for row in query.fetch_all(&mut db).await? {
+                known.insert(Columns::of(&row).id(KeyId::from_slice)?);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Which of these digests an import would leave out, because they are those of keys that are not deleted, whosever.
+    pub async fn known_digests(&self, digests: &[KeyDigest]) -> Result<HashSet<[u8; 32]>, StoreError> {
+        let mut known = HashSet::new();
+        let mut db = self.0.base.read().await?;
+        for chunk in digests.chunks(ASKED_AT_ONCE) {
+            let mut query = sql("SELECT digest FROM keys WHERE deleted_at IS NULL AND digest IN ").seldom();
+            query.push_list(chunk.iter().map(|digest| *digest.as_bytes()));
+            for row in query.fetch_all(&mut db).await? {
+                known.insert(Columns::of(&row).bytes()?);
+            }
+            let chunk: Vec<&[u8; 32]> = chunk.iter().map(KeyDigest::as_bytes).collect();
+            known.extend(known_otherwise(&mut db, &chunk).await?);
+        }
+        Ok(known)
     }
 
     /// How many keys of an organization are not deleted.

@@ -128,7 +128,7 @@ impl Catalog {
 /// Keys that call APIs, of projects with an approved activation of this one.
 fn of_api(api: u32, until: Timestamp, standing: Standing) -> Sql<'static> {
     let mut query = keys("k.version", "coalesce(k.versioned_at, k.created_at)");
-    query.push(" JOIN activations a ON a.project = k.project WHERE k.deleted_at IS NULL AND k.kind <> 'management'");
+    query.push(" JOIN activations a ON a.project = k.project WHERE k.deleted_at IS NULL AND k.kind NOT IN ('management', 'canary')");
     query.push(" AND k.state = ").push_bind(standing_word(standing));
     query.push(" AND coalesce(k.versioned_at, k.created_at) <= ").push_bind(until.as_micros());
     query.push(" AND a.deleted_at IS NULL AND a.state = 'approved' AND a.api = ").push_bind(api);

@@ -172,6 +172,12 @@ pub(super) const CATALOG: &[Table] = &[
         columns: &[("key", Number), ("kind", Text), ("about", Number), ("at", Number)],
     },
     Table {
+        name: "slow_hashes",
+        keys: 2,
+        numbered: false,
+        columns: &[("key", Number), ("version", Number), ("digest", Bytes), ("lookup", Number), ("hash", Text)],
+    },
+    Table {
         name: "revisions",
         keys: 1,
         numbered: false,

@@ -15,7 +15,7 @@ async fn create(world: &World, project: ProjectId, text: &str) -> Result<Applied
 }
 
 async fn import(world: &World, project: ProjectId, texts: &[&str]) -> Result<Applied, ApplyError> {
-    let keys = texts.iter().map(|text| new_key(&world.catalog, text)).collect();
+    let keys = texts.iter().map(|text| new_key(&world.catalog, text).into()).collect();
     world.apply(Change::ImportKeys { project, keys, policy: Policy::default() }).await
 }
 

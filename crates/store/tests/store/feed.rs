@@ -159,7 +159,8 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
         }
         (10, _, _, Some(key), _) => Change::DeleteKey { id: key.id },
         (11, Some(project), ..) => {
-            let keys = (0..dice.below(600)).map(|_| new_key(catalog, &format!("{}", dice.below(5_000)))).collect();
+            let keys =
+                (0..dice.below(600)).map(|_| new_key(catalog, &format!("{}", dice.below(5_000))).into()).collect();
             Change::ImportKeys { project: project.id, keys, policy }
         }
         (12, Some(project), ..) => Change::UpdateProject {
@@ -202,7 +203,7 @@ async fn a_deleted_project_is_told_with_every_one_of_its_keys() {
 #[tokio::test]
 async fn ranges_of_keys_hold_what_was_asked_for_and_no_more() {
     everywhere(async |world| {
-        let keys = (0..10).map(|n| new_key(&world.catalog, &format!("range {n}"))).collect();
+        let keys = (0..10).map(|n| new_key(&world.catalog, &format!("range {n}")).into()).collect();
         let change = Change::ImportKeys { project: world.mine.project, keys, policy: Policy::default() };
         world.apply(change).await.unwrap();
         let last = world.catalog.last_key_number().await.unwrap();

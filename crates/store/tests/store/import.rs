@@ -2,7 +2,7 @@
 
 use keystile_core::key::TextHash;
 use keystile_core::policy::Policy;
-use keystile_store::records::{KeyFilter, NewKey};
+use keystile_store::records::{ImportKey, KeyFilter, NewKey};
 use keystile_store::{Change, Subject};
 
 use crate::world::{ALL, World, everywhere, new_key, policy};
@@ -12,6 +12,7 @@ fn keys(world: &World, texts: impl IntoIterator<Item = String>) -> Vec<NewKey> {
 }
 
 async fn import(world: &World, keys: Vec<NewKey>) -> Vec<usize> {
+    let keys = keys.into_iter().map(ImportKey::from).collect();
     let change = Change::ImportKeys { project: world.mine.project, keys, policy: policy("pets.read") };
     world.apply(change).await.unwrap().duplicates
 }
@@ -93,6 +94,7 @@ async fn an_import_that_fails_leaves_nothing() {
         let mut keys = keys(world, (0..700).map(|n| format!("half {n}")));
         // An id that is taken is no duplicate of a text: something is wrong with the caller's randomness.
         keys[650].id = world.mine.key;
+        let keys = keys.into_iter().map(ImportKey::from).collect();
         let change = Change::ImportKeys { project: world.mine.project, keys, policy: Policy::default() };
         let before = world.catalog.revision().await.unwrap();
         assert!(world.apply(change).await.is_err());

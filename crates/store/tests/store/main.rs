@@ -25,6 +25,7 @@ mod ledger;
 mod moving;
 mod notices;
 mod secrets;
+mod slow;
 mod tampering;
 mod tenancy;
 mod uses;

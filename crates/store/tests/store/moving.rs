@@ -9,11 +9,12 @@ use keystile_core::key::KeyNotice;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_store::copy::{Copied, CopyError};
 use keystile_store::hand_over::{Token, lookup_of};
-use keystile_store::records::NewKey;
+use keystile_store::records::{ImportKey, NewKey};
 use keystile_store::upkeep::{self, Kept};
 use keystile_store::{Change, GroupBy, LabelRow, OpenError, Store, UsageQuery};
 use tempfile::TempDir;
 
+use crate::slow::slow_key;
 use crate::versions::rotate;
 use crate::world::{ALL, ENGINES, Engine, NOW, World, bytes, create_webhook, new_key, policy, url};
 
@@ -28,7 +29,9 @@ fn kept(engine: Engine, folder: &Path) -> Kept {
 /// A world with something in every table that can have something.
 async fn full(engine: Engine) -> World {
     let world = World::new(engine).await;
-    let keys: Vec<NewKey> = (0..1_201).map(|n| new_key(&world.catalog, &format!("moved {n} \u{1f511}"))).collect();
+    let mut keys: Vec<ImportKey> =
+        (0..1_201).map(|n| new_key(&world.catalog, &format!("moved {n} \u{1f511}")).into()).collect();
+    keys.push(slow_key(&world, "moved_", "$2b$04$moved"));
     let change = Change::ImportKeys { project: world.mine.project, keys, policy: policy("pets.read") };
     world.apply(change).await.unwrap();
     let name: SecretName = "header:x-secret".parse().unwrap();
@@ -91,7 +94,7 @@ async fn an_installation_moves_between_engines_and_goes_on_there() {
         std::fs::copy(folder.path().join("root.key"), place.path().join("root.key")).unwrap();
         let tables = copy(&kept(one, folder.path()), &kept(other, place.path())).await.unwrap();
         let rows = |name: &str| tables.iter().find(|table| table.table == name).unwrap().rows;
-        assert_eq!((rows("keys"), rows("api_secrets"), rows("batches")), (1_204, 1, 1), "{one:?} to {other:?}");
+        assert_eq!((rows("keys"), rows("api_secrets"), rows("batches")), (1_205, 1, 1), "{one:?} to {other:?}");
         assert!(tables.iter().all(|table| table.rows > 0 || ["broken_batches", "idempotency"].contains(&table.table)));
 
         let Store { catalog, ledger } = other.open(place.path()).await.unwrap();
@@ -189,7 +192,7 @@ async fn status_counts_while_a_server_uses_it_and_migrate_waits_for_nobody() {
         let status = upkeep::status(&kept).await.unwrap();
         assert!(status.catalog.is_current() && status.usage.is_current());
         assert_eq!(status.revision, world.catalog.revision().await.unwrap());
-        assert!(status.rows.contains(&("keys", 1_203)) && status.rows.contains(&("APIs", 2)), "{:?}", status.rows);
+        assert!(status.rows.contains(&("keys", 1_204)) && status.rows.contains(&("APIs", 2)), "{:?}", status.rows);
         assert!(upkeep::migrate(&kept).await.is_err(), "it is in use");
         let _folder = world.close().await;
         assert!(upkeep::migrate(&kept).await.unwrap().unwrap().iter().all(|version| version.is_current()));

@@ -93,7 +93,7 @@ async fn z05_what_is_anothers_can_not_be_changed() {
             Change::RequestActivation { id: theirs.activation, was: link_was, wish: Wish::default() },
             Change::DeleteActivation { id: theirs.activation },
             Change::CreateKey { project: theirs.project, key: key.clone(), policy: Policy::default() },
-            Change::ImportKeys { project: theirs.project, keys: vec![key], policy: Policy::default() },
+            Change::ImportKeys { project: theirs.project, keys: vec![key.into()], policy: Policy::default() },
             Change::UpdateKey {
                 id: theirs.key,
                 was: key_was,

@@ -32,7 +32,7 @@ async fn told(world: &World, id: KeyId) -> FeedKey {
 }
 
 async fn import(world: &World, text: &str) -> Vec<usize> {
-    let keys = vec![new_key(&world.catalog, text)];
+    let keys = vec![new_key(&world.catalog, text).into()];
     let change = Change::ImportKeys { project: world.mine.project, keys, policy: Policy::default() };
     world.apply(change).await.unwrap().duplicates
 }

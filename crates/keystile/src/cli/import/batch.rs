@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 
 use super::super::fault::Fault;
 use super::Format;
-use super::lines::{Columns, Lines, MAX_LINE_BYTES, Next, Record, text};
+use super::lines::{Columns, Held, Lines, MAX_LINE_BYTES, Next, Record, text};
+use keystile_core::key::TextHash;
 
 /// Most keys of one request, by the contract of the API.
 const MAX_LINES: usize = 100_000;
@@ -14,8 +15,10 @@ const MAX_LINES: usize = 100_000;
 const MAX_LISTED: usize = 1_000;
 /// Longest body of one request: a quarter of what the server takes, so that memory stays small.
 const MAX_BYTES: usize = 16 << 20;
-/// What the longest line can become: each byte an escape of six, and the names of three fields.
-const MAX_LINE_AS_JSON: usize = 6 * MAX_LINE_BYTES + 64;
+/// The server keeps at most so many texts of one request under a slow hash.
+const MAX_STRETCHED: usize = 200;
+/// What the longest line can become: each byte an escape of six, and the names of four fields.
+const MAX_LINE_AS_JSON: usize = 6 * MAX_LINE_BYTES + 96;
 
 /// How large a batch may be.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +31,11 @@ impl Size {
     /// As large as the server takes; or so small that the server can list every refusal.
     pub(super) const fn of(complete_list: bool) -> Self {
         Self { lines: if complete_list { MAX_LISTED } else { MAX_LINES }, bytes: MAX_BYTES }
+    }
+
+    /// So small that the server can keep every text of it under a slow hash.
+    pub(super) const fn stretched() -> Self {
+        Self { lines: MAX_STRETCHED, bytes: MAX_BYTES }
     }
 }
 
@@ -74,6 +82,11 @@ impl Batch {
         self.lines.get(index).copied()
     }
 
+    /// The first line of the file that this batch sends.
+    pub(super) fn first_line(&self) -> u64 {
+        self.lines.first().copied().unwrap_or(0)
+    }
+
     fn last_line(&self) -> u64 {
         self.lines.last().copied().unwrap_or(0).max(self.refused.last().map_or(0, |refusal| refusal.line))
     }
@@ -100,7 +113,7 @@ enum Reading {
 pub(super) struct Preparer {
     lines: Lines,
     reading: Reading,
-    sha256: bool,
+    held: Held,
     size: Size,
     /// The first line was read to learn the format, and is still to be taken.
     pending: Option<Next>,
@@ -123,7 +136,7 @@ impl Preparer {
             }
         };
         let (reading, is_header) = detect(lines.line(), format)?;
-        let sha256 = match &reading {
+        let held = match &reading {
             Reading::Ndjson if sha256 => {
                 return Err(Fault::usage(
                     "--sha256 does not fit NDJSON",
@@ -131,11 +144,12 @@ impl Preparer {
                     "write {\"sha256\":\"…\"} in the file and leave --sha256 out",
                 ));
             }
-            Reading::Csv(columns) => sha256 || columns.sha256,
-            Reading::Text | Reading::Ndjson => sha256,
+            Reading::Csv(columns) if columns.held != Held::Key => columns.held,
+            _ if sha256 => Held::Sha256,
+            _ => Held::Key,
         };
         let pending = (!is_header).then_some(first);
-        Ok(Self { lines, reading, sha256, size, pending, bytes_told: 0 })
+        Ok(Self { lines, reading, held, size, pending, bytes_told: 0 })
     }
 
     /// How the file is read, for people.
@@ -146,7 +160,24 @@ impl Preparer {
             Reading::Csv(columns) => format!("CSV, leaving out the columns {}", columns.ignored.join(", ")),
             Reading::Ndjson => "NDJSON".to_owned(),
         };
-        if self.sha256 { what + ", as SHA-256" } else { what }
+        match self.held {
+            Held::Key => what,
+            Held::Sha256 => what + ", as SHA-256",
+            Held::Hash => what + ", as slow hashes",
+            Held::Tokens => what + ", as short tokens and SHA-256 of long ones",
+        }
+    }
+
+    /// Leaves out the lines up to this one.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub(super) fn skip_to(&mut self, line: u64) -> io::Result<()> {
+        if self.lines.number() <= line {
+            self.pending = None;
+            while self.lines.number() < line && self.lines.advance()? != Next::End {}
+        }
+        Ok(())
     }
 
     /// The next batch, in the memory of a used one if there is one; `None` at the end of the file.
@@ -204,20 +235,24 @@ impl Preparer {
         if record.key.is_empty() {
             return batch.refuse(number, "there is no key in the line");
         }
-        if self.sha256 && !(record.key.len() == 64 && record.key.bytes().all(|b| b.is_ascii_hexdigit())) {
-            return batch.refuse(number, "a SHA-256 is 64 hexadecimal digits");
+        if self.held == Held::Sha256 && TextHash::parse(record.key).is_none() {
+            return batch.refuse(number, "a SHA-256 is 64 hexadecimal digits, or base64 of its 32 bytes");
         }
-        write(&mut batch.body, &record, self.sha256);
+        write(&mut batch.body, &record, self.held);
         batch.lines.push(number);
     }
 }
 
-fn write(body: &mut Vec<u8>, record: &Record<'_>, sha256: bool) {
-    body.extend_from_slice(if sha256 { b"{\"sha256\":" } else { b"{\"key\":" });
-    let start = body.len();
+fn write(body: &mut Vec<u8>, record: &Record<'_>, held: Held) {
+    body.extend_from_slice(b"{\"");
+    body.extend_from_slice(held.name().as_bytes());
+    body.extend_from_slice(b"\":");
     write_text(body, record.key);
-    if sha256 {
-        body[start..].make_ascii_lowercase();
+    if let Some(finder) = held.finder().filter(|_| !record.finder.is_empty()) {
+        body.extend_from_slice(b",\"");
+        body.extend_from_slice(finder.as_bytes());
+        body.extend_from_slice(b"\":");
+        write_text(body, record.finder);
     }
     if !record.name.is_empty() {
         body.extend_from_slice(b",\"name\":");
@@ -258,7 +293,7 @@ fn detect(first: &[u8], format: Format) -> Result<(Reading, bool), Fault> {
         Format::Csv => match header {
             Some(columns) => Ok((Reading::Csv(columns), true)),
             None => wrong(
-                "its first line does not name a column `key` or `sha256`, or it names both",
+                "its first line does not name one column `key`, `sha256`, `hash` or `long_token_hash`",
                 "put a header such as `key,name,expires_at` at its beginning",
             ),
         },
@@ -269,7 +304,7 @@ fn detect(first: &[u8], format: Format) -> Result<(Reading, bool), Fault> {
         Format::Auto => match header {
             Some(columns) => Ok((Reading::Csv(columns), true)),
             None if text(line).key.contains([',', ';']) => wrong(
-                "it looks like CSV, but its first line does not name a column `key` or `sha256`",
+                "it looks like CSV, but its first line does not name a column `key`, `sha256`, `hash` or `long_token_hash`",
                 "put a header such as `key,name,expires_at` at its beginning, or give --format text if the keys have commas",
             ),
             None => Ok((Reading::Text, false)),

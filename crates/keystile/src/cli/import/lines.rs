@@ -98,6 +98,8 @@ fn skip_line(reader: &mut impl BufRead) -> io::Result<u64> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Record<'a> {
     pub(super) key: &'a str,
+    /// What finds a hash: the beginning of its key, or the short token.
+    pub(super) finder: &'a str,
     pub(super) name: &'a str,
     pub(super) expires_at: &'a str,
 }
@@ -106,15 +108,52 @@ pub(super) struct Record<'a> {
 pub(super) fn text(line: &str) -> Record<'_> {
     let line = line.trim();
     let (key, name) = line.split_once([' ', '\t']).unwrap_or((line, ""));
-    Record { key, name: name.trim(), expires_at: "" }
+    Record { key, finder: "", name: name.trim(), expires_at: "" }
+}
+
+/// What stands for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// Its text.
+    Key,
+    /// The SHA-256 of its text.
+    Sha256,
+    /// A slow hash of its text, and the beginning by which it is found.
+    Hash,
+    /// The SHA-256 of its long token, and its short token.
+    Tokens,
+}
+
+impl Held {
+    const ALL: [Self; 4] = [Self::Key, Self::Sha256, Self::Hash, Self::Tokens];
+
+    /// The name of what stands for it, in files and requests.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Sha256 => "sha256",
+            Self::Hash => "hash",
+            Self::Tokens => "long_token_hash",
+        }
+    }
+
+    /// The name of what finds it.
+    pub(super) const fn finder(self) -> Option<&'static str> {
+        match self {
+            Self::Key | Self::Sha256 => None,
+            Self::Hash => Some("lookup"),
+            Self::Tokens => Some("short_token"),
+        }
+    }
 }
 
 /// Which column of a table holds what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Columns {
     pub(super) separator: char,
-    pub(super) sha256: bool,
+    pub(super) held: Held,
     key: usize,
+    finder: Option<usize>,
     name: Option<usize>,
     expires_at: Option<usize>,
     /// Titles that mean nothing to us.
@@ -128,15 +167,14 @@ impl Columns {
         let titles: Vec<String> =
             fields(line, separator)?.into_iter().map(|title| title.trim().to_ascii_lowercase()).collect();
         let at = |wanted: &str| titles.iter().position(|title| title == wanted);
-        let (key, sha256) = match (at("key"), at("sha256")) {
-            (Some(key), None) => (key, false),
-            (None, Some(key)) => (key, true),
-            // Both or none: not a header that says which column the keys are in.
-            _ => return None,
-        };
-        let known = ["key", "sha256", "name", "expires_at"];
+        let mut named = Held::ALL.into_iter().filter_map(|held| Some((held, at(held.name())?)));
+        // Several or none: not a header that says which column the keys are in.
+        let (held, key) = named.next().filter(|_| named.next().is_none())?;
+        let finder = held.finder().and_then(at);
+        let known = [Some(held.name()), held.finder(), Some("name"), Some("expires_at")];
+        let known: Vec<&str> = known.into_iter().flatten().collect();
         let ignored = titles.iter().filter(|title| !known.contains(&title.as_str())).cloned().collect();
-        Some(Self { separator, sha256, key, name: at("name"), expires_at: at("expires_at"), ignored })
+        Some(Self { separator, held, key, finder, name: at("name"), expires_at: at("expires_at"), ignored })
     }
 
     /// The key of a line; `None` if its quotes are not closed or the key's column is not there. `store` keeps fields
@@ -149,6 +187,8 @@ impl Columns {
                 if n == self.key {
                     record.key = field.trim();
                     found = true;
+                } else if Some(n) == self.finder {
+                    record.finder = field.trim();
                 } else if Some(n) == self.name {
                     record.name = field.trim();
                 } else if Some(n) == self.expires_at {
@@ -161,7 +201,8 @@ impl Columns {
         let store: &'a Vec<String> = store;
         let field = |n: Option<usize>| n.and_then(|n| store.get(n)).map_or("", |field| field.trim());
         store.get(self.key)?;
-        Some(Record { key: field(Some(self.key)), name: field(self.name), expires_at: field(self.expires_at) })
+        let (name, expires_at) = (field(self.name), field(self.expires_at));
+        Some(Record { key: field(Some(self.key)), finder: field(self.finder), name, expires_at })
     }
 }
 

@@ -34,7 +34,7 @@ fn every_format_becomes_the_same_lines() {
     use Format::{Auto, Csv, Ndjson, Text};
     let (a, ab) = ("{\"key\":\"aaa\"}\n", "{\"key\":\"aaa\",\"name\":\"My app\"}\n{\"key\":\"bbb\"}\n");
     let full = "{\"key\":\"aaa\",\"name\":\"My app\",\"expires_at\":\"2027-01-01T00:00:00Z\"}\n";
-    let digest = format!("{{\"sha256\":\"{}\",\"name\":\"n\"}}\n", DIGEST.to_lowercase());
+    let digest = format!("{{\"sha256\":\"{DIGEST}\",\"name\":\"n\"}}\n");
     for (text, format, sha256, expected) in [
         ("aaa", Auto, false, a),
         ("\u{feff}aaa\r\n\r\n", Auto, false, a),
@@ -55,6 +55,19 @@ fn every_format_becomes_the_same_lines() {
         (&format!("{DIGEST} n\n"), Auto, true, &digest),
         (&format!("sha256,name\n{DIGEST},n\n"), Auto, false, &digest),
         (&format!("key,name\n{DIGEST},n\n"), Auto, true, &digest),
+        (
+            "name;hash;lookup\nn;$2b$x;sk_live\n",
+            Auto,
+            false,
+            "{\"hash\":\"$2b$x\",\"lookup\":\"sk_live\",\"name\":\"n\"}\n",
+        ),
+        ("hash\n$2b$x\n", Auto, false, "{\"hash\":\"$2b$x\"}\n"),
+        (
+            "short_token,long_token_hash\nab_cd,x\n",
+            Auto,
+            false,
+            "{\"long_token_hash\":\"x\",\"short_token\":\"ab_cd\"}\n",
+        ),
         ("", Auto, false, ""),
         ("\n\n", Auto, false, ""),
         ("key,name\n", Auto, false, ""),
@@ -262,4 +275,67 @@ fn an_answer_that_does_not_add_up_is_not_believed() {
         assert_eq!(ran.exit, Exit::Failure, "{ran:?}");
         assert!(ran.err.contains("not understood"), "{}", ran.err);
     }
+}
+
+/// A server that takes `done` batches and then is gone for a while.
+fn breaking(done: usize, back_after: usize) -> Stub {
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    Stub::new(move |seen: &Seen| {
+        if seen.method == "GET" {
+            return (200, json!({"id": project()}).to_string());
+        }
+        let place = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let lines = seen.body.split(|b| *b == b'\n').filter(|l| !l.is_empty()).count();
+        if place >= done && place < back_after {
+            return (503, json!({"code": "store_unavailable", "detail": "Gone."}).to_string());
+        }
+        (200, json!({"imported": lines, "refused": [], "refused_count": 0, "reasons": {}}).to_string())
+    })
+}
+
+fn names(stub: &Stub) -> Vec<String> {
+    let of =
+        |seen: Seen| seen.headers.lines().find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_owned));
+    stub.seen().into_iter().filter_map(of).collect()
+}
+
+#[test]
+fn an_import_that_broke_off_goes_on_where_it_was_under_the_same_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.txt");
+    std::fs::write(&file, (0..500).map(|n| format!("key-{n}\n")).collect::<String>()).unwrap();
+    let kept = folder.path().join("keys.txt.keystile-import");
+    let stub = breaking(1, 5);
+    let project = project();
+    let args = ["key", "import", "--project", &project, file.to_str().unwrap(), "--weak", "argon2id"];
+    let ran = Run::at(&stub).run(&args);
+    assert_eq!(ran.exit, Exit::Network, "{ran:?}");
+    assert!(ran.err.contains("up to line 200") && ran.err.contains("--resume"), "{}", ran.err);
+    let text = std::fs::read_to_string(&kept).unwrap();
+    assert!(text.contains("\"done_line\":200") && !text.contains("key-"), "{text}");
+
+    let other = [&args[..], &["--resume", "--expires-in-days", "5"]].concat();
+    assert_eq!(Run::at(&stub).run(&other).exit, Exit::Usage, "other options are another import");
+    let ran = Run::at(&stub).run(&[&args[..], &["--resume", "--json"]].concat());
+    assert_eq!(ran.exit, Exit::Ok, "{ran:?}");
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["imported"], 500, "all of it");
+    assert!(!kept.exists());
+    let names = names(&stub);
+    assert_eq!(names.len(), 1 + 4 + 2, "the second batch was tried four times, then once, then the third: {names:?}");
+    assert!(names[0].ends_with("-1") && names[6].ends_with("-401"), "{names:?}");
+    assert!(names[1..6].iter().all(|name| *name == names[1] && name.ends_with("-201")), "{names:?}");
+
+    let ran = Run::at(&stub).run(&[&args[..], &["--resume"]].concat());
+    assert_eq!(ran.exit, Exit::Usage, "there is nothing to go on with");
+    let ran = Run::at(&stub).run(&[&args[..], &["--from-line", "499", "--json"]].concat());
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["imported"], 2, "{ran:?}");
+}
+
+#[test]
+fn a_batch_that_did_not_get_through_is_sent_again() {
+    let stub = breaking(0, 2);
+    let ran = Run::at(&stub).with_input(b"a\nb\n").run(&["key", "import", "--project", &project(), "-"]);
+    assert_eq!((ran.exit, ran.out.as_str()), (Exit::Ok, "imported 2 keys in 1.0 s (2 keys/s)\n"));
+    let names = names(&stub);
+    assert!(names.len() == 3 && names.iter().all(|name| *name == names[0]), "{names:?}");
 }

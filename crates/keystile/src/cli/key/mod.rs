@@ -1,6 +1,7 @@
 //! `keystile key …`
 
 mod compromised;
+mod export;
 mod reveal;
 mod versions;
 
@@ -75,6 +76,8 @@ pub enum Verb {
     },
     /// Take over keys that exist already, in any format, by the million.
     Import(Box<import::Ask>),
+    /// Write all keys out, without their texts.
+    Export(export::Ask),
     /// Ask whether a key would be let through; the key is read from standard input.
     Verify(Box<verify::Ask>),
 }
@@ -263,6 +266,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
         Verb::EndVersion(former) => versions::end(&former, session),
         Verb::ExtendVersion(ask) => versions::extend(&ask, session),
         Verb::Import(ask) => import::run(*ask, session),
+        Verb::Export(ask) => export::run(&ask, session),
         // It needs no management key, so it never comes here; asked here it would still be answered.
         Verb::Verify(_) => Err(Fault::usage("verify needs no session", "it asks the verification API", "run it alone")),
     }

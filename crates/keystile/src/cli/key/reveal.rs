@@ -30,10 +30,10 @@ pub(super) fn reveal(object: &Value, done: &str, session: &mut Session<'_>) -> R
         ));
     }
     if !session.global.json {
-        let next = if field(object, "kind") == "management" {
-            "KEYSTILE_MANAGEMENT_KEY=… keystile api list".to_owned()
-        } else {
-            format!("curl -H \"Authorization: Bearer $KEY\" {}", gateway_of(session.server.base()))
+        let next = match field(object, "kind").as_str() {
+            "management" => "KEYSTILE_MANAGEMENT_KEY=… keystile api list".to_owned(),
+            "canary" => "put it where nobody honest looks for keys, and use it nowhere".to_owned(),
+            _ => format!("curl -H \"Authorization: Bearer $KEY\" {}", gateway_of(session.server.base())),
         };
         let expires = match away(object, "expires_at", session.now()) {
             never if never == "-" => "never".to_owned(),

@@ -34,8 +34,8 @@ pub struct Former {
     #[command(flatten)]
     which: Which,
     /// Which version: its number in `keystile key versions`.
-    #[arg(long = "version", value_name = "N")]
-    version: u16,
+    #[arg(value_name = "VERSION")]
+    number: u16,
 }
 
 /// How much longer a former version is good.
@@ -72,13 +72,13 @@ pub(super) fn list(which: &Which, session: &mut Session<'_>) -> Result<Exit, Fau
 }
 
 pub(super) fn end(former: &Former, session: &mut Session<'_>) -> Result<Exit, Fault> {
-    let (id, version) = (former.which.find(session)?, former.version);
+    let (id, version) = (former.which.find(session)?, former.number);
     session.confirm(&format!("End version {version} of the key {id}? Calls with its text are refused from now on."))?;
     session.act(KEY, &format!("{id}/versions/{version}"), "end", None)
 }
 
 pub(super) fn extend(ask: &Extend, session: &mut Session<'_>) -> Result<Exit, Fault> {
-    let (id, version) = (ask.former.which.find(session)?, ask.former.version);
+    let (id, version) = (ask.former.which.find(session)?, ask.former.number);
     let body = Value::Object(Fields(serde_json::Map::new()).with("overlap_seconds", ask.overlap).0);
     session.act(KEY, &format!("{id}/versions/{version}"), "extend", Some(body))
 }

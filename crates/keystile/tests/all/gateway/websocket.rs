@@ -320,3 +320,24 @@ fn k18_a_socket_of_a_page_lasts_as_long_as_its_page_may_use_the_key() {
     assert_eq!(stage.manage.patch(&format!("/v1/keys/{}", stage.key_id), &others).0, 200);
     assert!(client.until_closed().is_some(), "it ends with the right to it");
 }
+
+#[test]
+fn g19_k10_a_socket_ends_with_the_version_that_opened_it() {
+    for first in [true, false] {
+        let stage = Stage::new();
+        if !first {
+            assert_eq!(stage.manage.post(&format!("/v1/keys/{}/rotate", stage.key_id), &json!({})).0, 200);
+        }
+        stage.upstream.script([Step::Send(GRANTS.to_vec()), Step::UntilClosed]);
+        let mut client = stage.client();
+        client.write(stage.request("GET /open", &ASKS, b"")).expect("it is taken");
+        assert_eq!(client.answer().expect("there is an answer").status, 101);
+        let path = format!("/v1/keys/{}", stage.key_id);
+        if first {
+            assert_eq!(stage.manage.post(&format!("{path}/rotate"), &json!({ "overlap_seconds": 0 })).0, 200);
+        } else {
+            assert_eq!(stage.manage.post(&format!("{path}/versions/1/end"), &json!({})).0, 200);
+        }
+        assert!(client.until_closed().is_some(), "it ends with its version: {first}");
+    }
+}

@@ -101,3 +101,36 @@ fn k37_a_canary_is_answered_like_a_revoked_key_and_its_owner_is_told_once() {
         }
     }
 }
+
+#[test]
+fn k37_a_canary_that_is_shown_where_no_key_belongs_is_heard_as_well() {
+    let world = shared();
+    let caller = world.caller(&json!({}));
+    let kinds = |id: &str| {
+        let events = world.manage().get("/v1/events?limit=100").1;
+        let of_it = events["items"].as_array().unwrap().iter().filter(|event| event["subject"] == id);
+        of_it.map(|event| event["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for place in ["query", "cookie"] {
+        let (id, canary) = world.key(&caller.project, &json!({ "kind": "canary" }));
+        let path = format!("{}/x", caller.path);
+        let gateway = Api::new(world.installation.gateway, &caller.key);
+        let cookie = format!("session={canary}");
+        match place {
+            "query" => gateway.request("GET", &format!("{path}?api_key={canary}"), &[], b""),
+            _ => gateway.request("GET", &path, &[("cookie", &cookie)], b""),
+        };
+        eventually("it is heard", || kinds(&id).contains(&"key.canary_used".to_owned()));
+        assert!(!kinds(&id).contains(&"key.expose".to_owned()), "{place}");
+    }
+}
+
+#[test]
+fn a_service_that_asks_about_a_key_alone_learns_its_kind_and_takes_no_management_key() {
+    let world = shared();
+    let answer = world.verify(&json!({ "key": world.management_key() })).json();
+    assert_eq!((&answer["code"], &answer["kind"]), (&json!("key_kind_forbidden"), &json!("management")));
+    let caller = world.caller(&json!({}));
+    let answer = world.verify(&json!({ "key": caller.key })).json();
+    assert_eq!((&answer["code"], &answer["kind"]), (&json!("allowed"), &json!("secret")));
+}

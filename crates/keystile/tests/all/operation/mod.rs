@@ -31,6 +31,7 @@ mod restart;
 mod rotation;
 mod serve;
 mod store_away;
+mod takeover;
 mod upgrade;
 mod verify;
 mod webhooks;

@@ -351,3 +351,56 @@ fn raw_post(world: &World, path: &str, body: &str) -> keystile_testkit::raw::Ans
 fn raw(world: &World, method: &str, path: &str, body: &str) -> keystile_testkit::raw::Answer {
     world.manage().request(method, path, &[("content-type", "application/json")], body.as_bytes())
 }
+
+#[test]
+fn k14_nobody_brings_back_what_may_do_more() {
+    let world = shared();
+    let narrow = world.management_key_for(&["keys.write", "keys.read"]);
+    let fields = json!({ "kind": "management", "permissions": ["*"] });
+    let (powerful, _) = world.key(&world.installation.project_id, &fields);
+    let path = format!("/v1/keys/{powerful}");
+    let owner =
+        |action: &str| assert_eq!(world.manage().post(&format!("{path}/{action}"), &json!({})).0, 200, "{action}");
+    let tries = |action: &str| {
+        let answer = world.manage_as(&narrow).request("POST", &format!("{path}/{action}"), &[], b"");
+        problem(&answer, 403, "permission_missing");
+    };
+    owner("rotate");
+    tries("versions/1/extend");
+    owner("disable");
+    tries("enable");
+    assert_eq!(world.manage().delete(&path).0, 204);
+    tries("undelete");
+    owner("undelete");
+    owner("enable");
+    // To end it, the right to is enough.
+    assert_eq!(world.manage_as(&narrow).request("POST", &format!("{path}/revoke"), &[], b"").status, 200);
+}
+
+#[test]
+fn k10_a_revocation_comes_through_whatever_else_is_done_to_the_key() {
+    let world = shared();
+    for _ in 0..6 {
+        let caller = world.caller(&json!({}));
+        let (rotate, revoke) = (format!("/v1/keys/{}/rotate", caller.id), format!("/v1/keys/{}/revoke", caller.id));
+        std::thread::scope(|scope| {
+            let rotations: Vec<_> =
+                (0..3).map(|_| scope.spawn(|| world.manage().post(&rotate, &json!({})).0)).collect();
+            assert_eq!(world.manage().post(&revoke, &json!({})).0, 200);
+            for rotation in rotations {
+                assert!([200, 409].contains(&rotation.join().unwrap()));
+            }
+        });
+        assert_eq!(asked(world, &caller, &caller.key), "key_revoked");
+    }
+}
+
+#[test]
+fn the_project_of_ones_own_management_key_is_not_deleted_by_mistake() {
+    let world = World::start();
+    let keys = world.manage().get("/v1/keys?kind=management").1;
+    let project = keys["items"][0]["project_id"].as_str().unwrap();
+    let answer = world.manage().request("DELETE", &format!("/v1/projects/{project}"), &[], b"");
+    problem(&answer, 409, "conflict");
+    assert_eq!(world.manage().get("/v1/keys").0, 200);
+}

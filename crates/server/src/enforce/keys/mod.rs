@@ -127,6 +127,14 @@ impl Keys {
         Some(Opened { place: key, version: text.version, entry: KeyEntry { expires_at, ..entry } })
     }
 
+    /// The record that the text of the record in a place leads to now: another one, if the key was rotated for the first time
+    /// since it was found; `None` if the text belongs to another key.
+    pub fn current(&self, place: u32) -> Option<u32> {
+        let record = self.records.get(place)?;
+        let (_, now) = self.table.load().find(&self.records, &record.digest_words())?;
+        self.records.get(now).filter(|found| found.id() == record.id()).map(|_| now)
+    }
+
     /// The record in a place, unless its key was deleted.
     pub fn kept(&self, place: u32) -> Option<Kept> {
         let record = self.records.get(place)?;

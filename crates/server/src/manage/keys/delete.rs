@@ -5,6 +5,7 @@ use http::StatusCode;
 use keystile_core::id::KeyId;
 use keystile_store::Change;
 
+use super::state::may_bring_back;
 use super::view::KeyView;
 use crate::manage::app::{App, found};
 use crate::manage::caller::{Caller, WriteKeys};
@@ -39,6 +40,7 @@ pub(super) async fn undelete(
     if until.is_some_and(|until| until <= app.now()) {
         return Err(conflict("The key was deleted too long ago to be brought back; create a new one."));
     }
+    may_bring_back(&caller, &key)?;
     app.apply(&caller, Change::UndeleteKey { id }).await?;
     Ok(axum::Json(KeyView::from(app.key(&caller, id).await?)))
 }

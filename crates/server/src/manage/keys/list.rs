@@ -3,7 +3,6 @@
 use axum::extract::State;
 use keystile_core::id::ProjectId;
 use keystile_core::key::{KeyKind, Standing};
-use keystile_core::metadata::Label;
 use keystile_store::records::KeyFilter;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -12,8 +11,8 @@ use super::view::KeyView;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadKeys};
 use crate::manage::extract::Query;
-use crate::manage::list::{List, list as shown, page};
-use crate::manage::problem::{internal, invalid};
+use crate::manage::list::{List, labels, list as shown, page};
+use crate::manage::problem::internal;
 use crate::problem::Problem;
 
 /// Which keys.
@@ -52,8 +51,7 @@ pub(super) async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<axum::Json<List<KeyView>>, Problem> {
     let page = page(asked.limit, asked.cursor.as_deref())?;
-    let labels = asked.label.iter().flat_map(|text| text.split(',')).map(str::parse::<Label>);
-    let labels = labels.collect::<Result<Vec<_>, _>>().map_err(|error| invalid(format!("label: {error}.")))?;
+    let labels = labels(asked.label.as_deref())?;
     let filter = KeyFilter {
         project: asked.project_id,
         standing: asked.state,

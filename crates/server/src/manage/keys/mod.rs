@@ -5,6 +5,7 @@ mod compromised;
 mod create;
 mod delete;
 mod explain;
+mod export;
 mod get;
 mod hand_over;
 mod import;
@@ -29,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         OpenApiRouter::new().routes(routes!(import::import)).layer(DefaultBodyLimit::max(import::BODY_LIMIT_BYTES));
     OpenApiRouter::new()
         .routes(routes!(create::create, list::list))
+        .routes(routes!(export::export))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(delete::undelete))
         .routes(routes!(rotate::rotate))

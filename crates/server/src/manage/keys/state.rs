@@ -5,9 +5,11 @@ use keystile_core::id::KeyId;
 use keystile_core::key::{KeyState, StateError};
 use keystile_core::time::Timestamp;
 use keystile_store::Change;
+use keystile_store::records::Key;
 
+use super::policy::checked;
 use super::view::KeyView;
-use crate::manage::app::App;
+use crate::manage::app::{App, stale};
 use crate::manage::caller::{Asker, Caller, WriteKeys};
 use crate::manage::extract::{Id, Nothing};
 use crate::manage::problem::conflict;
@@ -48,18 +50,36 @@ pub(super) async fn enable(
     Id(id): Id<KeyId>,
     _: Nothing,
 ) -> Result<axum::Json<KeyView>, Problem> {
+    let key = app.key(&caller, id).await?;
+    may_bring_back(&caller, &key)?;
     change(&caller, &app, id, "enable", |state, _| state.enable()).await
 }
+
+/// Refuses to bring back into force what its maker could not have been given: to end a key needs no more than the right to.
+pub(super) fn may_bring_back(asker: &Asker, key: &Key) -> Result<(), Problem> {
+    checked(asker, key.kind, key.policy.clone(), key.expires_at).map(drop)
+}
+
+/// How often a change is tried anew that somebody else's came before.
+const TRIES: u32 = 4;
 
 async fn change(
     asker: &Asker,
     app: &App,
     id: KeyId,
     action: &'static str,
-    next: impl FnOnce(KeyState, Timestamp) -> Result<KeyState, StateError>,
+    next: impl Fn(KeyState, Timestamp) -> Result<KeyState, StateError>,
 ) -> Result<axum::Json<KeyView>, Problem> {
-    let key = app.key(asker, id).await?;
-    let state = next(key.state, app.now()).map_err(|error| conflict(format!("{error}.")))?;
-    app.apply(asker, Change::KeyState { id, was: key.revision, state, action }).await?;
-    Ok(axum::Json(KeyView::from(app.key(asker, id).await?)))
+    let mut tries = 0;
+    loop {
+        let key = app.key(asker, id).await?;
+        let state = next(key.state, app.now()).map_err(|error| conflict(format!("{error}.")))?;
+        tries += 1;
+        match app.apply_unless_stale(asker, Change::KeyState { id, was: key.revision, state, action }).await? {
+            // What was changed meanwhile is no reason not to end a key.
+            false if tries < TRIES => {}
+            false => return Err(stale()),
+            true => return Ok(axum::Json(KeyView::from(app.key(asker, id).await?))),
+        }
+    }
 }

@@ -9,6 +9,7 @@ use keystile_store::records::Key;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::state::may_bring_back;
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, ReadKeys, WriteKeys};
 use crate::manage::extract::{Id, Json, Nothing, Pair};
@@ -96,6 +97,7 @@ pub(super) async fn extend(
     if seconds == 0 {
         return Err(invalid("overlap_seconds is at least 1; to end the version now, use its `end`."));
     }
+    may_bring_back(&caller, &app.key(&caller, id).await?)?;
     end_in(&caller, &app, (id, &version), seconds, "extend_version").await
 }
 

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 
 /// Delete a project, with its keys and activations.
 #[utoipa::path(delete, operation_id = "deleteProject", path = "/v1/projects/{id}", tag = "Projects", params(("id" = String, Path)),
-    security(("management_key" = [])), responses((status = 204), (status = 401), (status = 404)))]
+    security(("management_key" = [])), responses((status = 204), (status = 401), (status = 404), (status = 409)))]
 pub(super) async fn delete(
     caller: Caller<WriteProjects>,
     State(app): State<App>,

@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 
-use keystile_core::metadata::Label;
 use keystile_store::records::ProjectFilter;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -11,8 +10,8 @@ use super::view::ProjectView;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadProjects};
 use crate::manage::extract::Query;
-use crate::manage::list::{List, list as shown, page};
-use crate::manage::problem::{internal, invalid};
+use crate::manage::list::{List, labels, list as shown, page};
+use crate::manage::problem::internal;
 use crate::problem::Problem;
 
 /// Which projects.
@@ -39,8 +38,7 @@ pub(super) async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<axum::Json<List<ProjectView>>, Problem> {
     let page = page(asked.limit, asked.cursor.as_deref())?;
-    let labels = asked.label.iter().flat_map(|text| text.split(',')).map(str::parse::<Label>);
-    let labels = labels.collect::<Result<Vec<_>, _>>().map_err(|error| invalid(format!("label: {error}.")))?;
+    let labels = labels(asked.label.as_deref())?;
     let filter = ProjectFilter { name: asked.name, labels };
     let rows = app.catalog.projects(caller.organization, &filter, page).await.map_err(|error| internal(&error))?;
     Ok(axum::Json(shown(rows, page, |project| project.number, ProjectView::from)))

@@ -50,7 +50,8 @@ impl Discretion {
     }
 
     fn is_key(&self, word: &str) -> bool {
-        word.len() >= MIN_KEY_TEXT && (word.contains(MARK) || self.engine.identify(word).is_some())
+        word.len() >= MIN_KEY_TEXT
+            && (word.contains(MARK) || self.engine.identify(word).is_some() || self.engine.may_prove(word))
     }
 }
 
