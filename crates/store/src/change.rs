@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::decide::ActivationState;
-use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, WebhookId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, RoleId, WebhookId};
 use keystile_core::key::{Environment, KeyNotice, KeyState};
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
+use keystile_core::role::RoleName;
 use keystile_core::time::Timestamp;
 use keystile_core::webhook::{EventFilter, WebhookUrl};
 
@@ -129,6 +130,12 @@ pub enum Change {
     /// Adds many keys with one policy to a project: one revision, one audit entry. Keys whose digest is known already
     /// are left out and reported.
     ImportKeys { project: ProjectId, keys: Vec<NewKey>, policy: Policy },
+    /// Makes a role.
+    CreateRole { id: RoleId, name: RoleName, description: String, permissions: Vec<Permission> },
+    /// Changes a role, and with it what the keys that have it may do.
+    UpdateRole { id: RoleId, was: u64, name: RoleName, description: String, permissions: Vec<Permission> },
+    /// Takes a role away. If keys have it: from them too, or [`ApplyError::Conflict`].
+    DeleteRole { id: RoleId, from_keys: bool },
     /// Makes a webhook. It tells of what happens after it.
     CreateWebhook { id: WebhookId, url: WebhookUrl, description: String, events: EventFilter, secret: Sealed },
     /// Changes a webhook.
@@ -195,4 +202,6 @@ pub enum Subject {
     Project(u32),
     /// Keys with the numbers from the first to the last.
     Keys(u32, u32),
+    /// A role, made, changed or deleted: the policies that name it mean something else now.
+    Role(u32),
 }

@@ -24,6 +24,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_4.sql"),
         include_str!("sqlite/schema/catalog_5.sql"),
         include_str!("sqlite/schema/catalog_6.sql"),
+        include_str!("sqlite/schema/catalog_7.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
@@ -32,6 +33,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("postgres/schema/catalog_4.sql"),
         include_str!("postgres/schema/catalog_5.sql"),
         include_str!("postgres/schema/catalog_6.sql"),
+        include_str!("postgres/schema/catalog_7.sql"),
     ],
 };
 /// Those of the ledger.

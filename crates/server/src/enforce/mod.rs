@@ -21,6 +21,7 @@ pub mod keys;
 pub mod maker;
 pub mod news;
 pub mod operations;
+mod roles;
 pub mod shadow;
 pub mod snapshot;
 pub mod strangers;

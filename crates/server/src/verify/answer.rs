@@ -8,6 +8,7 @@ use keystile_core::id::{KeyId, OrganizationId, ProjectId, RequestId};
 use keystile_core::key::Environment;
 use keystile_core::permission::{Permission, PermissionQuery, Rights};
 use keystile_core::restrict::Said;
+use keystile_core::role::RoleName;
 use keystile_core::time::Timestamp;
 use serde::Serialize;
 
@@ -26,6 +27,8 @@ struct Answer<'a> {
     environment: Option<Environment>,
     /// What the key may do: at the API that is asked about, as far as its project was granted it there.
     permissions: Cow<'a, [Permission]>,
+    /// The names of its roles; what they grant is among the permissions.
+    roles: &'a [RoleName],
     /// What it lacks, as a question like the one that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_permissions: Option<String>,
@@ -94,6 +97,7 @@ pub(super) fn write(
         organization_id: key.map(|key| key.project.organization),
         environment: key.map(|key| key.entry.environment),
         permissions: granted.list(),
+        roles: key.map_or(&[], |key| &key.policy.roles),
         missing_permissions: missing.map(|missing| missing.to_string()),
         limits: limits.collect(),
         expires_at: key.and_then(|key| key.entry.expires_at),

@@ -7,7 +7,11 @@ use keystile_core::id::{KeyId, ProjectId};
 use keystile_core::key::{
     KeyDigest, KeyKind, MIN_IMPORT_BITS, NotAKey, Pepper, Presented, TextHash, estimated_bits, hint,
 };
+use keystile_core::limit::LimitRule;
+use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
+use keystile_core::restrict::Restrictions;
+use keystile_core::role::RoleRef;
 use keystile_core::time::Timestamp;
 use keystile_store::Change;
 use keystile_store::records::NewKey;
@@ -21,6 +25,7 @@ use crate::manage::caller::{Asker, Caller, WriteKeys};
 use crate::manage::extract::{Query, body, spoken};
 use crate::manage::problem::{internal, invalid, unsupported};
 use crate::manage::projects::checked_name;
+use crate::manage::roles::ids_of;
 use crate::problem::Problem;
 
 /// Largest body: 100,000 lines of a long key with a name and an end.
@@ -43,8 +48,22 @@ pub(super) struct Asked {
     /// Days until they end. Imported keys do not end if nothing is said, unless an API of the project says otherwise:
     /// whoever holds them does not know of this.
     expires_in_days: Option<u32>,
-    /// Permissions, restrictions and rate limits of all of them, as JSON.
+    /// Permissions, roles (by id or name), restrictions and rate limits of all of them, as JSON.
     policy: Option<String>,
+}
+
+/// A policy as people say it: they may name roles, of which a policy holds the ids.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyAsked {
+    #[serde(default)]
+    permissions: Vec<Permission>,
+    #[serde(default)]
+    roles: Vec<RoleRef>,
+    #[serde(default)]
+    restrictions: Restrictions,
+    #[serde(default)]
+    rate_limits: Vec<LimitRule>,
 }
 
 /// A line: `key` or `sha256`, and what belongs to this key alone.
@@ -122,7 +141,7 @@ pub(super) async fn import(
     if !media_type.starts_with("application/x-ndjson") {
         return Err(unsupported("Send the keys as application/x-ndjson, a JSON object a line."));
     }
-    let policy = read_policy(&caller, asked.policy.as_deref())?;
+    let policy = read_policy(&app, &caller, asked.policy.as_deref()).await?;
     let (now, rules) = (app.now(), rules_of(&app, caller.organization, asked.project_id).await?);
     let end = match asked.expires_in_days {
         Some(days) => Some(end_in_days(days, now)?),
@@ -167,10 +186,19 @@ pub(super) async fn import(
     Ok(axum::Json(report))
 }
 
-fn read_policy(asker: &Asker, text: Option<&str>) -> Result<Policy, Problem> {
+async fn read_policy(app: &App, asker: &Asker, text: Option<&str>) -> Result<Policy, Problem> {
     let policy = match text {
         None => Policy::default(),
-        Some(text) => serde_json::from_str(text).map_err(|error| invalid(format!("policy can't be used: {error}.")))?,
+        Some(text) => {
+            let asked: PolicyAsked =
+                serde_json::from_str(text).map_err(|error| invalid(format!("policy can't be used: {error}.")))?;
+            Policy {
+                permissions: asked.permissions,
+                roles: ids_of(app, asker, &asked.roles).await?,
+                restrictions: asked.restrictions,
+                rate_limits: asked.rate_limits,
+            }
+        }
     };
     checked(asker, KeyKind::Secret, policy, None)
 }

@@ -10,7 +10,7 @@ use super::routes::{Things, document, routes};
 /// What is answered to anybody. Nothing else is.
 const OPEN: [&str; 6] = ["/", "/page.css", "/healthz", "/readyz", "/metrics", "/openapi.json"];
 /// Every right there is.
-const RIGHTS: [&str; 13] = [
+const RIGHTS: [&str; 15] = [
     "apis.read",
     "apis.write",
     "projects.read",
@@ -20,6 +20,8 @@ const RIGHTS: [&str; 13] = [
     "access.read",
     "keys.read",
     "keys.write",
+    "roles.read",
+    "roles.write",
     "usage.read",
     "webhooks.read",
     "webhooks.write",
