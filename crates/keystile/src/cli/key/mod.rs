@@ -153,6 +153,9 @@ pub struct Update {
     /// Take all permissions away.
     #[arg(long, conflicts_with = "permissions")]
     no_permissions: bool,
+    /// Take all roles away.
+    #[arg(long, conflicts_with = "roles")]
+    no_roles: bool,
     /// Let it be used from everywhere.
     #[arg(long, conflicts_with_all = ["networks", "deny_networks"])]
     no_networks: bool,
@@ -302,6 +305,7 @@ fn update(ask: Update, session: &mut Session<'_>) -> Result<Exit, Fault> {
         .with("name", ask.name)
         .with("expires_at", ends.or(ask.expiry.never_expires.then_some(Value::Null)))
         .with("permissions", ask.no_permissions.then(none))
+        .with("roles", ask.no_roles.then(none))
         .with("rate_limits", ask.no_rate_limits.then(none));
     session.update(KEY, &id, fields.0)
 }
