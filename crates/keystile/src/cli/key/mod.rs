@@ -1,6 +1,7 @@
 //! `keystile key …`
 
 mod compromised;
+mod permissions;
 mod reveal;
 mod versions;
 
@@ -61,6 +62,8 @@ pub enum Verb {
     Compromised(Box<compromised::Compromised>),
     /// Tell what was done with a key: calls, operations, addresses.
     Activity(compromised::Activity),
+    /// Tell what a key was granted, from where, and what of it was used; with --quiet what was not used.
+    Permissions(permissions::Permissions),
     /// Remove a key; for a while it can be brought back.
     Delete(Which),
     /// Bring a deleted key back as it was.
@@ -232,6 +235,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
         Verb::Undelete { key } => session.act(KEY, &key, "undelete", None),
         Verb::Compromised(ask) => compromised::compromised(*ask, session),
         Verb::Activity(ask) => compromised::activity(&ask, session),
+        Verb::Permissions(ask) => permissions::permissions(&ask, session),
         Verb::Rotate(ask) => versions::rotate(*ask, session),
         Verb::Versions(which) => versions::list(&which, session),
         Verb::EndVersion(former) => versions::end(&former, session),

@@ -222,3 +222,72 @@ fn the_command_line_makes_gives_and_takes_roles() {
     assert_eq!(asked("pets.write"), "permission_missing");
     assert_eq!(does(&["role", "show", &reader]).code, 5, "it is gone");
 }
+
+#[test]
+fn what_was_granted_is_told_with_what_of_it_was_used() {
+    let world = shared();
+    let manage = world.manage();
+    let ((reader, reader_name), (owner, owner_name)) =
+        (role(world, &["pets.read"]), role(world, &["pets.*", "shop.sell"]));
+    let caller = caller(world, &json!({ "permissions": ["pets.write", "pets.read"], "roles": [reader, owner] }));
+    let told = |query: &str| {
+        let (status, told) = manage.get(&format!("/v1/keys/{}/permissions{query}", caller.id));
+        assert_eq!(status, 200, "{told}");
+        told
+    };
+    let of = |told: &Value, permission: &str| -> Value {
+        let all = told["permissions"].as_array().unwrap();
+        all.iter().find(|one| one["permission"] == permission).unwrap_or_else(|| panic!("{permission}: {told}")).clone()
+    };
+    let nothing = told("");
+    assert_eq!((&nothing["complete"], &nothing["unknown"]), (&json!(true), &json!([])), "{nothing}");
+    assert_eq!(nothing["unused"], json!(["pets.*", "pets.read", "pets.write", "shop.sell"]));
+
+    // Two reads, one through verification; a write that is refused for another reason, and what needs nothing.
+    assert_eq!(world.call(&caller.key, "GET", &format!("{}/pets", caller.path)).status, 200);
+    let read = json!({ "method": "GET", "path": "/pets" });
+    assert_eq!(world.verify(&json!({ "key": caller.key, "api": caller.api, "operation": read })).code(), "allowed");
+    assert_eq!(world.call(&caller.key, "GET", &format!("{}/free", caller.path)).status, 200);
+    let used = told("");
+    let pets_read = of(&used, "pets.read");
+    assert_eq!((&pets_read["used"], &pets_read["calls"], &pets_read["own"]), (&json!(true), &json!(2), &json!(true)));
+    assert_eq!(pets_read["roles"], json!([{ "id": reader, "name": reader_name }]));
+    assert_eq!(pets_read["operations"][0]["operation"], "GET /pets");
+    assert_eq!(pets_read["operations"][0]["api_id"], json!(caller.api));
+    super::form::moment(pets_read["last_used_at"].as_str().unwrap());
+    let all_pets = of(&used, "pets.*");
+    assert_eq!((&all_pets["used"], &all_pets["own"]), (&json!(true), &json!(false)));
+    assert_eq!(all_pets["roles"], json!([{ "id": owner, "name": owner_name }]));
+    assert_eq!(used["unused"], json!(["pets.write", "shop.sell"]));
+    assert_eq!(of(&used, "pets.write")["used"], json!(false));
+    assert_eq!(told("?since=2026-01-01T00:00:00Z")["unused"], used["unused"]);
+
+    // Where somebody asks without naming the operation, nothing can be said to be unused.
+    let question = json!({ "key": caller.key, "api": caller.api, "permissions": "shop.sell" });
+    assert_eq!(world.verify(&question).code(), "allowed");
+    let unnamed = told("");
+    assert_eq!((&unnamed["complete"], &unnamed["unused"]), (&json!(false), &Value::Null), "{unnamed}");
+    assert!(unnamed["unknown"][0]["reason"].as_str().unwrap().contains("named no operation"), "{unnamed}");
+    assert_eq!((&of(&unnamed, "shop.sell")["used"], &of(&unnamed, "pets.read")["used"]), (&Value::Null, &json!(true)));
+}
+
+#[test]
+fn where_no_document_says_what_operations_need_nothing_is_called_unused() {
+    let world = shared();
+    let silent = world.caller(&json!({ "permissions": ["pets.read"] }));
+    assert_eq!(world.call(&silent.key, "GET", &silent.path).status, 200);
+    let (_, told) = world.manage().get(&format!("/v1/keys/{}/permissions", silent.id));
+    assert_eq!(
+        (&told["complete"], &told["unused"], &told["permissions"][0]["used"]),
+        (&json!(false), &Value::Null, &Value::Null)
+    );
+    assert_eq!(told["unknown"].as_array().unwrap().len(), 1, "{told}");
+    assert_eq!(told["unknown"][0]["api_id"], json!(silent.api));
+    assert!(told["unknown"][0]["reason"].as_str().unwrap().contains("operation_permissions"), "{told}");
+    let path = format!("/v1/keys/{}/permissions", silent.id);
+    assert_eq!(world.manage().get(&format!("{path}?since=2999-01-01T00:00:00Z")).0, 400);
+    let mut command = keystile(&["key", "permissions", &silent.id, "--since", "7d"]);
+    command.env("KEYSTILE_URL", world.admin_url()).env("KEYSTILE_MANAGEMENT_KEY", world.management_key());
+    let shown = run(&mut command);
+    assert!(shown.code == 0 && shown.out.contains("not known") && shown.err.contains("not all is known"), "{shown:?}");
+}
