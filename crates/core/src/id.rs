@@ -127,6 +127,8 @@ ids! {
     WebhookId = "whk_";
     /// A change that was made, as those are told who were not there.
     EventId = "evt_";
+    /// Permissions under a name.
+    RoleId = "rol_";
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub mod permission;
 pub mod policy;
 pub mod proxy;
 pub mod restrict;
+pub mod role;
 pub mod source;
 pub mod target;
 pub mod time;

@@ -188,6 +188,14 @@ impl PermissionQuery {
         Self::Any(Vec::new())
     }
 
+    /// All permissions that it speaks of.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Has(needed) => vec![needed],
+            Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::names).collect(),
+        }
+    }
+
     /// The part of the question that the granted permissions do not answer; `None` if they answer all of it.
     pub fn missing<'a>(&self, granted: impl Into<Rights<'a>>) -> Option<Self> {
         let granted = granted.into();

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::RoleId;
 use crate::limit::{LimitError, LimitRule};
 use crate::permission::{MAX_PERMISSIONS, Permission};
 use crate::restrict::{Restrictions, Rule};
+use crate::role::MAX_ROLES;
 
 /// What a key may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +15,9 @@ pub struct Policy {
     /// Granted rights.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permissions: Vec<Permission>,
+    /// Roles, whose permissions it has as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<RoleId>,
     /// Where and how the key may be used.
     #[serde(default, skip_serializing_if = "Restrictions::is_empty")]
     pub restrictions: Restrictions,
@@ -26,6 +31,8 @@ pub struct Policy {
 pub enum PolicyError {
     /// Too many permissions.
     Permissions,
+    /// Too many roles.
+    Roles,
     /// A restriction is to be in shadow that is not there.
     Shadow(Rule),
     /// The limits don't fit together.
@@ -38,6 +45,7 @@ impl std::fmt::Display for PolicyError {
             Self::Permissions => {
                 write!(f, "a key has at most {MAX_PERMISSIONS} permissions; use wildcards such as pets.*")
             }
+            Self::Roles => write!(f, "a key has at most {MAX_ROLES} roles; make one that grants what several do"),
             Self::Shadow(rule) => {
                 write!(f, "shadow names {rule}, which the key does not have; give it that restriction, or leave it out")
             }
@@ -49,7 +57,7 @@ impl std::fmt::Display for PolicyError {
 impl std::error::Error for PolicyError {}
 
 impl Policy {
-    /// Checks the whole and brings it to its one form: permissions sorted, none twice.
+    /// Checks the whole and brings it to its one form: permissions and roles sorted, none twice.
     ///
     /// # Errors
     /// [`PolicyError`] says which part is out of bounds.
@@ -58,6 +66,11 @@ impl Policy {
         self.permissions.dedup();
         if self.permissions.len() > MAX_PERMISSIONS {
             return Err(PolicyError::Permissions);
+        }
+        self.roles.sort();
+        self.roles.dedup();
+        if self.roles.len() > MAX_ROLES {
+            return Err(PolicyError::Roles);
         }
         if let Some(rule) = self.restrictions.shadow.iter().find(|rule| !self.restrictions.has(*rule)) {
             return Err(PolicyError::Shadow(rule));

@@ -10,7 +10,7 @@ use keystile_core::Code;
 use keystile_core::api::ApiSettings;
 use keystile_core::decide::ActivationState;
 use keystile_core::facts::Facts;
-use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RoleId};
 use keystile_core::key::{ENTROPY_LEN, Environment, KeyDigest, KeyKind, KeyState, KeyText, Prefix};
 use keystile_core::policy::Policy;
 use keystile_core::time::{Moment, Ticks, Timestamp};
@@ -64,7 +64,8 @@ fn known(feed: &Feed, projects: u32) -> BTreeMap<String, String> {
     let snapshot = &feed.engine().snapshot;
     let mut all = BTreeMap::new();
     for opened in snapshot.keys.texts() {
-        let policy = snapshot.policies.get(opened.entry.policy).as_ref().map(|view| view.policy.clone());
+        let policy =
+            snapshot.policies.get(opened.entry.policy).as_ref().map(|view| (view.policy.clone(), view.roles.clone()));
         // Of a key with versions, each text is what is looked up.
         let key = KeyEntry { digest: KeyDigest::from_bytes([0; 32]), ..opened.entry };
         all.insert(format!("key {} {}", key.number, opened.version), format!("{key:?} {policy:?}"));
@@ -107,7 +108,9 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
     let mut dice = Dice(7);
     let (mut projects, mut apis, mut keys) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..400 {
-        let change = match dice.throw(15) {
+        let roles = store.catalog.roles(OWNER, None, Page { before: None, limit: 5 }).await.unwrap();
+        let role = roles.get(dice.throw(5) as usize);
+        let change = match dice.throw(18) {
             0 => {
                 projects.push(ProjectId::from_entropy(dice.id()));
                 let (id, name) = (*projects.last().unwrap(), format!("project {n}"));
@@ -218,11 +221,29 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
                 keys.push((key.id, key.project));
                 Change::UndeleteKey { id: key.id }
             }
+            15 => Change::CreateRole {
+                id: RoleId::from_entropy(dice.id()),
+                name: format!("role-{n}").parse().unwrap(),
+                description: String::new(),
+                permissions: vec![format!("r{n}").parse().unwrap()],
+            },
+            16 => {
+                let Some(role) = role else { continue };
+                let permissions = vec![format!("changed{n}").parse().unwrap()];
+                let (id, was, name) = (role.id, role.revision, role.name.clone());
+                Change::UpdateRole { id, was, name, description: String::new(), permissions }
+            }
+            17 if dice.throw(3) == 0 => {
+                let Some(role) = role else { continue };
+                Change::DeleteRole { id: role.id, from_keys: true }
+            }
             _ if !projects.is_empty() => {
                 let project = projects[dice.throw(projects.len() as u64) as usize];
                 let key = new_key(&store, &mut dice, n);
                 keys.push((key.id, project));
-                let policy = Policy { permissions: vec![format!("p{}", n % 5).parse().unwrap()], ..Policy::default() };
+                let permissions = vec![format!("p{}", n % 5).parse().unwrap()];
+                let roles = role.into_iter().map(|role| role.id).collect();
+                let policy = Policy { permissions, roles, ..Policy::default() };
                 Change::CreateKey { project, key, policy }
             }
             _ => continue,

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use keystile_core::key::KeyState;
 
-use crate::records::{Activation, Api, AuditEntry, Key, Organization, Project, Webhook, WebhookState};
+use crate::records::{Activation, Api, AuditEntry, Key, Organization, Project, Role, Webhook, WebhookState};
 use crate::{Actor, RootKey, Who};
 
 /// The hash of an entry, or of the place before the first one.
@@ -132,6 +132,12 @@ impl Shown for Key {
             "state_since": since,
             "exposed_at": self.exposed_at,
         })
+    }
+}
+
+impl Shown for Role {
+    fn shown(&self) -> Value {
+        json!({ "name": self.name, "description": self.description, "permissions": self.permissions })
     }
 }
 

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::decide::ActivationState;
-use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, WebhookId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, RoleId, WebhookId};
 use keystile_core::key::{Environment, KeyDigest, KeyNotice, KeyState};
 use keystile_core::metadata::Tags;
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
+use keystile_core::role::RoleName;
 use keystile_core::time::Timestamp;
 use keystile_core::webhook::{EventFilter, WebhookUrl};
 
@@ -136,6 +137,12 @@ pub enum Change {
     ImportKeys { project: ProjectId, keys: Vec<ImportKey>, policy: Policy },
     /// The text of a version that was known by its slow hash alone was presented: from now on it has a digest like others.
     RehashKey { id: KeyId, version: u16, digest: KeyDigest, pepper_version: u32 },
+    /// Makes a role.
+    CreateRole { id: RoleId, name: RoleName, description: String, permissions: Vec<Permission> },
+    /// Changes a role, and with it what the keys that have it may do.
+    UpdateRole { id: RoleId, was: u64, name: RoleName, description: String, permissions: Vec<Permission> },
+    /// Takes a role away. If keys have it: from them too, or [`ApplyError::Conflict`].
+    DeleteRole { id: RoleId, from_keys: bool },
     /// Makes a webhook. It tells of what happens after it.
     CreateWebhook { id: WebhookId, url: WebhookUrl, description: String, events: EventFilter, secret: Sealed },
     /// Changes a webhook.
@@ -204,4 +211,6 @@ pub enum Subject {
     Project(u32),
     /// Keys with the numbers from the first to the last.
     Keys(u32, u32),
+    /// A role, made, changed or deleted: the policies that name it mean something else now.
+    Role(u32),
 }

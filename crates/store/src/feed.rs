@@ -9,9 +9,9 @@ use keystile_core::metadata::Metadata;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
-use crate::catalog::{apis, projects};
+use crate::catalog::{apis, projects, roles};
 use crate::db::{Columns, Connection, Engine, Row, damaged, sql, standing, word};
-use crate::records::{Api, FeedActivation, FeedKey, FeedProject, FeedSlow, FeedVersion};
+use crate::records::{Api, FeedActivation, FeedKey, FeedProject, FeedSlow, FeedVersion, Role};
 use crate::{Catalog, StoreError, Subject};
 
 /// Keys in one read. Large enough that the way to the connection's thread and back does not count.
@@ -38,6 +38,7 @@ impl Catalog {
                     "api" => Subject::Api(first),
                     "project" => Subject::Project(first),
                     "keys" => Subject::Keys(first, last),
+                    "role" => Subject::Role(first),
                     other => return Err(damaged(format_args!("the word {other:?}"))),
                 };
                 Ok((revision, subject))
@@ -119,6 +120,20 @@ impl Catalog {
                 Ok((row.number()?, row.json()?))
             })
             .collect()
+    }
+
+    /// Every role that is not deleted, by number.
+    pub async fn feed_roles(&self) -> Result<Vec<Role>, StoreError> {
+        let mut query = sql(roles::SELECT);
+        query.push(" ORDER BY r.number");
+        query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(roles::read).collect()
+    }
+
+    /// A role by number; `None` when it was deleted.
+    pub async fn feed_role(&self, number: u32) -> Result<Option<Role>, StoreError> {
+        let mut query = sql(roles::SELECT);
+        query.push(" AND r.number = ").push_bind(number);
+        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(roles::read).transpose()
     }
 
     /// The highest number of a key; 0 if there is none.

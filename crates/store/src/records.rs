@@ -7,11 +7,12 @@ use std::net::IpAddr;
 
 use keystile_core::api::ApiSettings;
 use keystile_core::decide::ActivationState;
-use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, WebhookId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, RoleId, WebhookId};
 use keystile_core::key::{DigestAlgorithm, Environment, KeyDigest, KeyKind, KeyState, SlowHash, Standing};
 use keystile_core::metadata::{Label, Labels, Metadata, Tags};
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
+use keystile_core::role::RoleName;
 use keystile_core::time::Timestamp;
 use keystile_core::webhook::{EventFilter, EventPattern, WebhookUrl};
 
@@ -499,6 +500,29 @@ pub struct ActivationFilter {
     pub api: Option<ApiId>,
     /// Only those that have come so far.
     pub state: Option<ActivationState>,
+}
+
+/// Permissions under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its id.
+    pub id: RoleId,
+    /// Its number.
+    pub number: u32,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// Its name; no other role of the organization has it.
+    pub name: RoleName,
+    /// What it is for.
+    pub description: String,
+    /// What keys that have it may do.
+    pub permissions: Vec<Permission>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// The revision of its last change.
+    pub revision: u64,
 }
 
 /// Where an organization is told of events, without the secret that deliveries are signed with.

@@ -25,6 +25,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_5.sql"),
         include_str!("sqlite/schema/catalog_6.sql"),
         include_str!("sqlite/schema/catalog_7.sql"),
+        include_str!("sqlite/schema/catalog_8.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
@@ -34,6 +35,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("postgres/schema/catalog_5.sql"),
         include_str!("postgres/schema/catalog_6.sql"),
         include_str!("postgres/schema/catalog_7.sql"),
+        include_str!("postgres/schema/catalog_8.sql"),
     ],
 };
 /// Those of the ledger.

@@ -17,6 +17,7 @@ mod import;
 mod key;
 mod policy;
 mod project;
+mod role;
 mod route;
 mod screen;
 mod secret;
@@ -114,6 +115,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: key::Verb,
     },
+    /// Roles: permissions under a name, which keys have by naming it.
+    Role {
+        /// What to do.
+        #[command(subcommand)]
+        verb: role::Verb,
+    },
     /// What would become of a call, and why.
     Route {
         /// What to do.
@@ -173,6 +180,7 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Project { verb } => project::run(verb, &mut session),
                 Command::Activation { verb } => activation::run(verb, &mut session),
                 Command::Key { verb } => key::run(verb, &mut session),
+                Command::Role { verb } => role::run(verb, &mut session),
                 Command::Route { verb } => route::run(verb, &mut session),
                 Command::Access(ask) => access::run(ask, &mut session),
                 Command::Usage(ask) => usage::run(ask, &mut session),

@@ -1,4 +1,4 @@
-//! What a key may do, as options: `--permission`, `--network`, `--country`, `--hours`, `--origin`, `--referrer`,
+//! What a key may do, as options: `--permission`, `--role`, `--network`, `--country`, `--hours`, `--origin`, `--referrer`,
 //! `--method`, `--path`, `--certificate`, `--request-type`, `--response-type`, `--max-body-bytes`, `--shadow`,
 //! `--rate-limit`.
 
@@ -7,6 +7,7 @@ use keystile_core::country::Country;
 use keystile_core::limit::LimitRule;
 use keystile_core::policy::Policy;
 use keystile_core::restrict::Rule;
+use keystile_core::role::RoleRef;
 use serde_json::{Map, Value, json};
 
 use super::fault::Fault;
@@ -20,6 +21,9 @@ pub(super) struct PolicyArgs {
     /// A right it has, such as pets.read or pets.*; repeat for several.
     #[arg(long = "permission", value_name = "PERMISSION")]
     permissions: Vec<String>,
+    /// A role whose rights it has as well, by id or name; repeat for several.
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<RoleRef>,
     /// A network it may be used from, such as 10.0.0.0/8 or one address; repeat for several.
     #[arg(long = "network", value_name = "CIDR")]
     networks: Vec<String>,
@@ -142,6 +146,11 @@ impl PolicyArgs {
         if !self.shadow.is_empty() {
             let restrictions = fields.entry("restrictions").or_insert_with(|| json!({}));
             restrictions["shadow"] = json!(self.shadow);
+        }
+        // Those too: only the server knows which roles their names stand for.
+        if !self.roles.is_empty() {
+            let names: Vec<String> = self.roles.iter().map(RoleRef::to_string).collect();
+            fields.insert("roles".to_owned(), json!(names));
         }
         Ok(fields)
     }

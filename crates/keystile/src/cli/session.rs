@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
 use std::str::FromStr;
 
-use keystile_core::id::{ApiId, KeyId, ProjectId};
+use keystile_core::id::{ApiId, KeyId, ProjectId, RoleId};
 use keystile_core::time::{Moment, Timestamp};
 use serde_json::{Map, Value};
 use ureq::http::Method;
@@ -41,6 +41,7 @@ pub(super) const API: Noun = Noun { one: "API", many: "APIs", path: "/v1/apis" }
 pub(super) const PROJECT: Noun = Noun { one: "project", many: "projects", path: "/v1/projects" };
 pub(super) const ACTIVATION: Noun = Noun { one: "activation", many: "activations", path: "/v1/activations" };
 pub(super) const KEY: Noun = Noun { one: "key", many: "keys", path: "/v1/keys" };
+pub(super) const ROLE: Noun = Noun { one: "role", many: "roles", path: "/v1/roles" };
 pub(super) const WEBHOOK: Noun = Noun { one: "webhook", many: "webhooks", path: "/v1/webhooks" };
 pub(super) const EVENT: Noun = Noun { one: "event", many: "events", path: "/v1/events" };
 
@@ -65,6 +66,11 @@ impl Session<'_> {
         let project = project.map(|id| id.to_string());
         let query: Vec<(&str, &str)> = project.as_deref().map(|id| ("project_id", id)).into_iter().collect();
         self.named(KEY, text, &query)
+    }
+
+    /// The role of this id or name.
+    pub(super) fn role(&self, text: &str) -> Result<RoleId, Fault> {
+        self.named(ROLE, text, &[])
     }
 
     /// An id if the text is one, else the id of the one object with exactly this name. What was revoked for good keeps its

@@ -23,7 +23,8 @@ use super::file::SnapshotFile;
 use super::keys::{KeyEntry, Keys, Text};
 use super::maker::Makers;
 use super::operations::{ApiLabels, Operations};
-use super::snapshot::{Alive, ApiView, PolicyView, ProjectView, Router, Snapshot, header_text};
+use super::roles::Roles;
+use super::snapshot::{Alive, ApiView, ProjectView, Router, Snapshot, header_text};
 use crate::openapi::ApiDocument;
 use crate::upstream::{Secrets, Upstream};
 
@@ -59,6 +60,8 @@ struct State {
     alive: HashMap<u32, Alive>,
     /// The highest policy number that was read.
     policies: u32,
+    /// What policies grant besides their own.
+    roles: Roles,
 }
 
 impl Feed {
@@ -104,6 +107,7 @@ impl Feed {
             makers: Makers::default(),
             state: Mutex::default(),
         };
+        state.roles.restore(feed.catalog.feed_roles().await?);
         feed.read_policies(&mut state).await?;
         feed.read_metadata(0..=u32::MAX).await?;
         for api in feed.catalog.feed_apis().await? {
@@ -216,6 +220,13 @@ impl Feed {
                 self.engine.snapshot.projects.set(number, view);
                 Ok(())
             }
+            Subject::Role(number) => {
+                let role = self.catalog.feed_role(number).await?;
+                for (policy, view) in state.roles.learn(number, role) {
+                    self.engine.snapshot.policies.set(policy, Some(Arc::new(view)));
+                }
+                Ok(())
+            }
             Subject::Keys(first, last) => {
                 self.read_policies(state).await?;
                 self.read_metadata(first..=last).await?;
@@ -247,8 +258,14 @@ impl Feed {
     }
 
     async fn read_policies(&self, state: &mut State) -> Result<(), StoreError> {
-        for (number, policy) in self.catalog.feed_policies(state.policies).await? {
-            self.engine.snapshot.policies.set(number, Some(Arc::new(PolicyView::new(policy))));
+        let policies = self.catalog.feed_policies(state.policies).await?;
+        // One may name a role that was made after the last revision that was read. What became of it since is told later.
+        if policies.iter().any(|(_, policy)| !state.roles.know(policy)) {
+            state.roles.restore(self.catalog.feed_roles().await?);
+        }
+        for (number, policy) in policies {
+            let view = state.roles.view(number, policy);
+            self.engine.snapshot.policies.set(number, Some(Arc::new(view)));
             state.policies = number;
         }
         Ok(())

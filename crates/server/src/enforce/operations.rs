@@ -225,6 +225,16 @@ impl Operations {
         }
     }
 
+    /// The label of each operation with what it asks of a key; `None` if nobody says what any of them does.
+    pub fn asking(&self) -> Option<impl Iterator<Item = (&Arc<str>, Option<&PermissionQuery>)>> {
+        match self {
+            Self::Documented { table, needs, .. } if !needs.is_empty() => {
+                Some(table.labels().zip(needs.iter().map(Option::as_ref)))
+            }
+            Self::Documented { .. } | Self::Segments(_) => None,
+        }
+    }
+
     /// Whether the API has a document, and a call is none of its operations.
     pub fn is_unknown(&self, method: Method, path: &str) -> bool {
         match self {

@@ -15,7 +15,9 @@ use keystile_core::id::{ApiId, OrganizationId, ProjectId};
 use keystile_core::key::Environment;
 use keystile_core::media::MediaTypes;
 use keystile_core::operation::OperationTable;
+use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
+use keystile_core::role::{RoleName, effective};
 use keystile_store::records::{Api, FeedActivation};
 
 use super::arena::Views;
@@ -60,8 +62,10 @@ impl ProjectView {
 
 /// A policy as a call needs it.
 pub struct PolicyView {
-    /// The rules.
+    /// The rules; among its permissions is what its roles grant.
     pub policy: Policy,
+    /// The names of its roles.
+    pub roles: Box<[RoleName]>,
     /// Tells these rate limits from others.
     pub fingerprint: u64,
     /// `RateLimit-Policy`, if there are limits.
@@ -75,7 +79,23 @@ impl PolicyView {
         let mut hasher = DefaultHasher::new();
         policy.rate_limits.hash(&mut hasher);
         let limits_header = crate::ratelimit::policy_field(&policy.rate_limits);
-        Self { fingerprint: hasher.finish(), limits_header, policy }
+        Self { fingerprint: hasher.finish(), limits_header, policy, roles: Box::default() }
+    }
+
+    /// Prepares a policy that has what these roles grant as well.
+    pub fn with_roles<'a>(
+        mut policy: Policy,
+        roles: impl IntoIterator<Item = (&'a RoleName, &'a [Permission])> + Clone,
+    ) -> Self {
+        let granted = roles.clone().into_iter().map(|(_, permissions)| permissions);
+        match effective(&policy.permissions, granted) {
+            Ok(permissions) => policy.permissions = permissions,
+            // Whoever changes keys and roles sees to it that they fit; the key's own are never in question.
+            Err(error) => tracing::error!(%error, "what roles grant is left out of a policy"),
+        }
+        let mut names: Vec<RoleName> = roles.into_iter().map(|(name, _)| name.clone()).collect();
+        names.sort();
+        Self { roles: names.into(), ..Self::new(policy) }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RequestId, WebhookId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RequestId, RoleId, WebhookId};
 use keystile_core::time::Timestamp;
-use keystile_store::records::{Activation, Api, Key, Project, Webhook};
+use keystile_store::records::{Activation, Api, Key, Project, Role, Webhook};
 use keystile_store::{Applied, ApplyError, Author, Catalog, Change, Idempotency, Ledger, StoreError};
 
 use super::caller::Asker;
@@ -101,6 +101,11 @@ impl App {
     /// A key of the asker's.
     pub(super) async fn key(&self, asker: &Asker, id: KeyId) -> Result<Key, Problem> {
         found(self.catalog.key(asker.organization, id).await, "key")
+    }
+
+    /// A role of the asker's.
+    pub(super) async fn role(&self, asker: &Asker, id: RoleId) -> Result<Role, Problem> {
+        found(self.catalog.role(asker.organization, id).await, "role")
     }
 
     /// A webhook of the asker's.

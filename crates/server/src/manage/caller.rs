@@ -63,6 +63,10 @@ rights! {
     ReadKeys = "keys.read";
     /// Issue, change, revoke and delete keys.
     WriteKeys = "keys.write";
+    /// See roles.
+    ReadRoles = "roles.read";
+    /// Make, change and delete roles: whoever may decides what the keys that have them may do.
+    WriteRoles = "roles.write";
     /// See usage.
     ReadUsage = "usage.read";
     /// See webhooks and their deliveries.

@@ -21,6 +21,7 @@ mod page;
 mod problem;
 mod projects;
 mod reason;
+mod roles;
 mod usage;
 mod webhooks;
 
@@ -130,6 +131,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(activations::routes())
         .merge(access::routes())
         .merge(keys::routes())
+        .merge(roles::routes())
         .merge(usage::routes())
         .merge(webhooks::routes())
         .merge(events::routes())

@@ -9,6 +9,7 @@ use keystile_core::key::{Environment, KeyKind};
 use keystile_core::metadata::Metadata;
 use keystile_core::permission::{Permission, PermissionQuery, Rights};
 use keystile_core::restrict::Said;
+use keystile_core::role::RoleName;
 use keystile_core::time::Timestamp;
 use serde::Serialize;
 
@@ -30,6 +31,8 @@ struct Answer<'a> {
     permissions: Cow<'a, [Permission]>,
     /// What its owner wrote on it for programs.
     metadata: Option<&'a Metadata>,
+    /// The names of its roles; what they grant is among the permissions.
+    roles: &'a [RoleName],
     /// What it lacks, as a question like the one that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_permissions: Option<String>,
@@ -102,6 +105,7 @@ pub(super) fn write(
         kind: key.map(|key| key.entry.kind),
         permissions: granted.list(),
         metadata: key.map(|_| metadata.unwrap_or(&nothing)),
+        roles: key.map_or(&[], |key| &key.policy.roles),
         missing_permissions: missing.map(|missing| missing.to_string()),
         limits: limits.collect(),
         expires_at: key.and_then(|key| key.entry.expires_at),

@@ -34,7 +34,7 @@ pub(super) async fn compromise(
     let mut touched = vec![Subject::Keys(before.number, before.number)];
     if let Some(key) = replacement {
         let project = projects::find(work.db, work.tenant.id, before.project).await?.ok_or(super::project::NO_SUCH)?;
-        let policy = policy::intern(work.db, &before.policy).await?;
+        let policy = policy::intern(work.db, work.tenant, &before.policy).await?;
         // The change's second revision is that of the second key.
         work.revision += 1;
         let number = insert(&mut work, &project, key, policy).await?;

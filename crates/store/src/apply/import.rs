@@ -27,7 +27,7 @@ pub(super) async fn import(
 ) -> Result<Done, ApplyError> {
     let project = projects::find(work.db, work.tenant.id, project).await?.ok_or(super::project::NO_SUCH)?;
     let shared = Shared {
-        policy: policy::intern(work.db, policy).await?,
+        policy: policy::intern(work.db, work.tenant, policy).await?,
         project: &project,
         at: work.at,
         revision: work.revision,

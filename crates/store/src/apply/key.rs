@@ -22,7 +22,7 @@ pub(super) async fn create(
     policy: &Policy,
 ) -> Result<Done, ApplyError> {
     let project = projects::find(work.db, work.tenant.id, project).await?.ok_or(super::project::NO_SUCH)?;
-    let policy = policy::intern(work.db, policy).await?;
+    let policy = policy::intern(work.db, work.tenant, policy).await?;
     let number = insert(&mut work, &project, key, policy).await?;
     let made = find(work.db, work.tenant.id, key.id).await?.ok_or(NO_SUCH)?;
     Ok(Done::made("key.create", key.id, &made, Subject::Keys(number, number)))
@@ -82,7 +82,7 @@ pub(super) async fn update(
 ) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     refuse_stale(before.revision, was)?;
-    let policy = policy::intern(work.db, policy).await?;
+    let policy = policy::intern(work.db, work.tenant, policy).await?;
     sql(
         "UPDATE keys SET name = ?, policy = ?, expires_at = ?, labels = ?, metadata = ?, updated_at = ?, revision = ? \
          WHERE number = ?",
@@ -155,7 +155,12 @@ pub(super) async fn undelete(mut work: Work<'_>, id: KeyId) -> Result<Done, Appl
     let before = find_deleted(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     let project = projects::find(work.db, work.tenant.id, before.project).await?.ok_or(super::project::NO_SUCH)?;
     version::refuse_taken(work.db, before.number).await?;
-    sql("UPDATE keys SET deleted_at = NULL, updated_at = ?, revision = ? WHERE number = ?")
+    // Roles may have gone meanwhile, and with them the keys that had them.
+    let mut policy = before.policy.clone();
+    policy.roles = policy::roles_of(work.db, work.tenant, &policy).await?.into_iter().map(|role| role.id).collect();
+    let policy = policy::intern(work.db, work.tenant, &policy).await?;
+    sql("UPDATE keys SET deleted_at = NULL, policy = ?, updated_at = ?, revision = ? WHERE number = ?")
+        .bind(policy)
         .bind(work.at.as_micros())
         .bind(signed(work.revision))
         .bind(before.number)

@@ -16,6 +16,7 @@ mod notice;
 mod organization;
 mod policy;
 mod project;
+mod role;
 mod secret;
 mod slow;
 mod version;
@@ -183,6 +184,15 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
             slow::rehash(work, id, version, &digest, pepper_version).await
         }
         Change::ImportKeys { project, keys, policy } => import::import(work, project, &keys, &policy).await,
+        Change::CreateRole { id, name, description, permissions } => {
+            let about = role::About { name: &name, description: &description, permissions: &permissions };
+            role::create(work, id, about).await
+        }
+        Change::UpdateRole { id, was, name, description, permissions } => {
+            let about = role::About { name: &name, description: &description, permissions: &permissions };
+            role::update(work, id, was, about).await
+        }
+        Change::DeleteRole { id, from_keys } => role::delete(work, id, from_keys).await,
         Change::CreateWebhook { id, url, description, events, secret } => {
             let to = webhook::Texts { url: &url, description: &description, events: &events };
             webhook::create(work, id, to, &secret).await

@@ -10,6 +10,7 @@ mod notices;
 mod numbers;
 pub(crate) mod organizations;
 pub(crate) mod projects;
+pub(crate) mod roles;
 mod secrets;
 pub(crate) mod webhooks;
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use keystile_core::decide::ActivationState;
-use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RoleId};
 use keystile_core::key::KeyState;
 use keystile_core::policy::Policy;
 use keystile_store::records::{
-    ActivationFilter, Api, FeedKey, FeedProject, KeyFilter, NewVersion, ProjectAbout, ProjectFilter, Suspension, Wish,
+    ActivationFilter, Api, FeedKey, FeedProject, KeyFilter, NewVersion, ProjectAbout, ProjectFilter, Role, Suspension,
+    Wish,
 };
 use keystile_store::{ApplyError, Catalog, Change, Subject};
 
@@ -20,6 +21,7 @@ struct Node {
     apis: BTreeMap<u32, Api>,
     projects: BTreeMap<u32, FeedProject>,
     policies: BTreeMap<u32, Policy>,
+    roles: BTreeMap<u32, Role>,
     keys: BTreeMap<u32, FeedKey>,
 }
 
@@ -31,6 +33,7 @@ impl Node {
             apis: catalog.feed_apis().await.unwrap().into_iter().map(|api| (api.number, api)).collect(),
             projects: catalog.feed_projects().await.unwrap().into_iter().map(|one| (one.project.number, one)).collect(),
             policies: catalog.feed_policies(0).await.unwrap().into_iter().collect(),
+            roles: catalog.feed_roles().await.unwrap().into_iter().map(|role| (role.number, role)).collect(),
             keys: BTreeMap::new(),
         };
         node.read_keys(catalog, 1, u32::MAX).await;
@@ -48,6 +51,9 @@ impl Node {
                 }
                 Subject::Project(number) => {
                     put(&mut self.projects, number, catalog.feed_project(number).await.unwrap());
+                }
+                Subject::Role(number) => {
+                    put(&mut self.roles, number, catalog.feed_role(number).await.unwrap());
                 }
                 Subject::Keys(first, last) => self.read_keys(catalog, first, last).await,
             }
@@ -114,10 +120,14 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
     let deleted = dice.pick(&deleted.iter().collect::<Vec<_>>());
     let link = dice.pick(&links.iter().collect::<Vec<_>>());
     let name = format!("name {}", dice.below(1_000));
+    let roles = catalog.roles(tenant.id, None, ALL).await.unwrap();
+    let role = dice.pick(&roles.iter().collect::<Vec<_>>());
+    let named = role.filter(|_| dice.below(2) == 0).map(|role| role.id);
     let policy = policy(["pets.read", "pets.write", "pets.*"][dice.below(3) as usize]);
+    let policy = Policy { roles: named.into_iter().collect(), ..policy };
     let state = ActivationState::ALL[dice.below(4) as usize];
     let granted = [None, Some(Vec::new()), Some(policy.permissions.clone())][dice.below(3) as usize].clone();
-    match (dice.below(17), project, api, key, link) {
+    match (dice.below(20), project, api, key, link) {
         (0, ..) => create_api(ApiId::from_entropy(bytes()), &name),
         (1, ..) => create_project(ProjectId::from_entropy(bytes()), &name),
         (2, Some(project), Some(api), ..) => Change::CreateActivation {
@@ -178,6 +188,15 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
             let (was, version, ends_at) = (key.revision, key.version - 1, NOW.plus_secs(dice.below(9) as i64));
             Change::EndKeyVersion { id: key.id, was, version, ends_at, action: "end_version" }
         }
+        (17, ..) => crate::roles::create(RoleId::from_entropy(bytes()), &name.replace(' ', "-"), &["pets.read"]),
+        (18, ..) if let Some(role) = role => Change::UpdateRole {
+            id: role.id,
+            was: role.revision,
+            name: role.name.clone(),
+            description: name,
+            permissions: policy.permissions,
+        },
+        (19, ..) if let Some(role) = role => Change::DeleteRole { id: role.id, from_keys: true },
         (16, ..) if let Some(key) = deleted => Change::UndeleteKey { id: key.id },
         (_, Some(project), ..) => {
             let key = new_key(catalog, &format!("single {}", KeyId::from_entropy(bytes())));

@@ -24,6 +24,7 @@ mod last_use;
 mod ledger;
 mod moving;
 mod notices;
+mod roles;
 mod secrets;
 mod slow;
 mod tampering;

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use keystile_core::api::SecretName;
 use keystile_core::code::Code;
-use keystile_core::id::WebhookId;
+use keystile_core::id::{RoleId, WebhookId};
 use keystile_core::key::KeyNotice;
+use keystile_core::policy::Policy;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_store::copy::{Copied, CopyError};
 use keystile_store::hand_over::{Token, lookup_of};
@@ -39,6 +40,11 @@ async fn full(engine: Engine) -> World {
     world.apply(Change::SetApiSecret { api: world.mine.api, name, sealed }).await.unwrap();
     let webhook = create_webhook(&world.catalog, WebhookId::from_entropy(bytes()), &["key.*"]);
     world.apply(webhook).await.unwrap();
+    let role = RoleId::from_entropy(bytes());
+    world.apply(crate::roles::create(role, "reader", &["pets.read"])).await.unwrap();
+    let policy = Policy { roles: vec![role], ..Policy::default() };
+    let key = new_key(&world.catalog, "with a role");
+    world.apply(Change::CreateKey { project: world.mine.project, key, policy }).await.unwrap();
     let gone = world.add_key("deleted").await;
     world.apply(Change::DeleteKey { id: gone }).await.unwrap();
     rotate(&world, world.mine.key, "the second text").await.unwrap();
@@ -94,7 +100,7 @@ async fn an_installation_moves_between_engines_and_goes_on_there() {
         std::fs::copy(folder.path().join("root.key"), place.path().join("root.key")).unwrap();
         let tables = copy(&kept(one, folder.path()), &kept(other, place.path())).await.unwrap();
         let rows = |name: &str| tables.iter().find(|table| table.table == name).unwrap().rows;
-        assert_eq!((rows("keys"), rows("api_secrets"), rows("batches")), (1_205, 1, 1), "{one:?} to {other:?}");
+        assert_eq!((rows("keys"), rows("api_secrets"), rows("batches")), (1_206, 1, 1), "{one:?} to {other:?}");
         assert!(tables.iter().all(|table| table.rows > 0 || ["broken_batches", "idempotency"].contains(&table.table)));
 
         let Store { catalog, ledger } = other.open(place.path()).await.unwrap();
@@ -109,7 +115,7 @@ async fn an_installation_moves_between_engines_and_goes_on_there() {
         assert_eq!((waiting.key, &**waiting.text), (revoked, &b"waits"[..]), "what waits for a link goes with it");
         let webhook = catalog.webhooks(organization, ALL).await.unwrap().remove(0);
         assert_eq!(&**catalog.webhook_secrets(&webhook, NOW).await.unwrap()[0], b"first secret");
-        assert_eq!(catalog.deliveries(&webhook, None, ALL).await.unwrap().len(), 6, "what waits goes with it");
+        assert_eq!(catalog.deliveries(&webhook, None, ALL).await.unwrap().len(), 7, "what waits goes with it");
         let query = UsageQuery {
             from: NOW,
             until: NOW.plus_secs(60),
@@ -192,7 +198,7 @@ async fn status_counts_while_a_server_uses_it_and_migrate_waits_for_nobody() {
         let status = upkeep::status(&kept).await.unwrap();
         assert!(status.catalog.is_current() && status.usage.is_current());
         assert_eq!(status.revision, world.catalog.revision().await.unwrap());
-        assert!(status.rows.contains(&("keys", 1_204)) && status.rows.contains(&("APIs", 2)), "{:?}", status.rows);
+        assert!(status.rows.contains(&("keys", 1_205)) && status.rows.contains(&("APIs", 2)), "{:?}", status.rows);
         assert!(upkeep::migrate(&kept).await.is_err(), "it is in use");
         let _folder = world.close().await;
         assert!(upkeep::migrate(&kept).await.unwrap().unwrap().iter().all(|version| version.is_current()));

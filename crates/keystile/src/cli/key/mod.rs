@@ -2,6 +2,7 @@
 
 mod compromised;
 mod export;
+mod permissions;
 mod reveal;
 mod versions;
 
@@ -67,6 +68,8 @@ pub enum Verb {
     Compromised(Box<compromised::Compromised>),
     /// Tell what was done with a key: calls, operations, addresses.
     Activity(compromised::Activity),
+    /// Tell what a key was granted, from where, and what of it was used; with --quiet what was not used.
+    Permissions(permissions::Permissions),
     /// Remove a key; for a while it can be brought back.
     Delete(Which),
     /// Bring a deleted key back as it was.
@@ -178,6 +181,9 @@ pub struct Update {
     /// Take all permissions away.
     #[arg(long, conflicts_with = "permissions")]
     no_permissions: bool,
+    /// Take all roles away.
+    #[arg(long, conflicts_with = "roles")]
+    no_roles: bool,
     /// Let it be used from everywhere.
     #[arg(long, conflicts_with_all = ["networks", "deny_networks"])]
     no_networks: bool,
@@ -261,6 +267,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
         Verb::Undelete { key } => session.act(KEY, &key, "undelete", None),
         Verb::Compromised(ask) => compromised::compromised(*ask, session),
         Verb::Activity(ask) => compromised::activity(&ask, session),
+        Verb::Permissions(ask) => permissions::permissions(&ask, session),
         Verb::Rotate(ask) => versions::rotate(*ask, session),
         Verb::Versions(which) => versions::list(&which, session),
         Verb::EndVersion(former) => versions::end(&former, session),
@@ -336,6 +343,7 @@ fn update(ask: Update, session: &mut Session<'_>) -> Result<Exit, Fault> {
         .with("name", ask.name)
         .with("expires_at", ends.or(ask.expiry.never_expires.then_some(Value::Null)))
         .with("permissions", ask.no_permissions.then(none))
+        .with("roles", ask.no_roles.then(none))
         .with("rate_limits", ask.no_rate_limits.then(none));
     let fields = fields.with("labels", ask.no_labels.then(none));
     session.update(KEY, &id, ask.tags.put(fields).0)

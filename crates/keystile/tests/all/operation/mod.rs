@@ -28,6 +28,7 @@ mod manage;
 mod process;
 mod ready;
 mod restart;
+mod roles;
 mod rotation;
 mod serve;
 mod store_away;

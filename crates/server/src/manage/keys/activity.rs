@@ -32,7 +32,7 @@ const MAX_ROWS: u32 = 20_000;
 pub(super) struct Asked {
     /// Since this moment; 30 days ago unless said otherwise. Addresses are kept by the day (UTC).
     #[param(value_type = Option<String>)]
-    since: Option<Timestamp>,
+    pub(super) since: Option<Timestamp>,
 }
 
 /// What was done with a key.

@@ -10,6 +10,7 @@ use keystile_core::metadata::{Labels, Metadata, Tags};
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::restrict::Restrictions;
+use keystile_core::role::RoleRef;
 use keystile_core::time::Timestamp;
 use keystile_store::Change;
 use keystile_store::records::{NewKey, NewVersion};
@@ -26,6 +27,7 @@ use crate::manage::caller::{Caller, WriteKeys};
 use crate::manage::extract::{Json, spoken};
 use crate::manage::problem::not_found;
 use crate::manage::projects::checked_name;
+use crate::manage::roles::ids_of;
 use crate::problem::Problem;
 
 /// A key to make. Only `project_id` and `name` are needed.
@@ -45,6 +47,10 @@ pub(super) struct KeyCreate {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     permissions: Vec<Permission>,
+    /// Roles whose permissions it has as well, by id or name. A management key takes none.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    roles: Vec<RoleRef>,
     /// Where and how it may be used.
     #[serde(default)]
     #[schema(value_type = Option<RestrictionsShape>)]
@@ -78,7 +84,7 @@ pub(super) struct KeyCreate {
 
 /// Make a key. Its text is in the answer, this one time.
 #[utoipa::path(post, operation_id = "createKey", path = "/v1/keys", tag = "Keys", request_body = KeyCreate, security(("management_key" = [])),
-    responses((status = 201, body = NewKeyView), (status = 400), (status = 401), (status = 403), (status = 404)))]
+    responses((status = 201, body = NewKeyView), (status = 400), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn create(
     caller: Caller<WriteKeys>,
     State(app): State<App>,
@@ -88,8 +94,12 @@ pub(super) async fn create(
     let hours = checked_hours(wanted.hand_over_hours)?;
     let project = app.project(&caller, wanted.project_id).await?;
     let kind = wanted.kind.unwrap_or(KeyKind::Secret);
-    let policy =
-        Policy { permissions: wanted.permissions, restrictions: wanted.restrictions, rate_limits: wanted.rate_limits };
+    let policy = Policy {
+        permissions: wanted.permissions,
+        roles: ids_of(&app, &caller, &wanted.roles).await?,
+        restrictions: wanted.restrictions,
+        rate_limits: wanted.rate_limits,
+    };
     let rules = rules_of(&app, caller.organization, wanted.project_id).await?;
     let now = app.now();
     let end = End { at: wanted.expires_at, in_days: wanted.expires_in_days };

@@ -11,6 +11,7 @@ mod hand_over;
 mod import;
 mod issue;
 mod list;
+mod permissions;
 pub(super) mod policy;
 mod rotate;
 mod rules;
@@ -36,6 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(rotate::rotate))
         .routes(routes!(compromised::compromised))
         .routes(routes!(activity::read))
+        .routes(routes!(permissions::read))
         .routes(routes!(versions::list))
         .routes(routes!(versions::end))
         .routes(routes!(versions::extend))

@@ -134,6 +134,13 @@ pub(super) fn checked(
 ) -> Result<Policy, Problem> {
     let policy = policy.checked().map_err(|error| invalid(format!("{error}.")))?;
     kind.checked(&policy.restrictions).map_err(|error| invalid(format!("{error}.")))?;
+    if kind == KeyKind::Management && !policy.roles.is_empty() {
+        // Else whoever may change roles could give it more than they have themselves (K-14).
+        return Err(invalid(
+            "A management key takes no roles, for a role that changes would change what it may do here; give it \
+             permissions of its own.",
+        ));
+    }
     match kind {
         KeyKind::Secret | KeyKind::Publishable | KeyKind::Canary => Ok(policy),
         KeyKind::Management => match asker.may_hand_down(&policy, expires_at) {

@@ -8,6 +8,7 @@ use keystile_core::metadata::{Labels, Metadata, Tags};
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::restrict::Restrictions;
+use keystile_core::role::RoleRef;
 use keystile_core::time::Timestamp;
 use keystile_store::Change;
 use serde::Deserialize;
@@ -21,6 +22,7 @@ use crate::manage::caller::{Caller, WriteKeys};
 use crate::manage::extract::{Id, Json, spoken};
 use crate::manage::problem::conflict;
 use crate::manage::projects::checked_name;
+use crate::manage::roles::ids_of;
 use crate::problem::Problem;
 
 /// What is to change of a key.
@@ -32,6 +34,9 @@ pub(super) struct KeyUpdate {
     /// What it may do; the whole list.
     #[schema(value_type = Option<Vec<String>>)]
     permissions: Option<Vec<Permission>>,
+    /// Roles whose permissions it has as well, by id or name; the whole list.
+    #[schema(value_type = Option<Vec<String>>)]
+    roles: Option<Vec<RoleRef>>,
     /// Where and how it may be used; all of it.
     #[schema(value_type = Option<RestrictionsShape>)]
     restrictions: Option<Restrictions>,
@@ -67,6 +72,10 @@ pub(super) async fn update(
     let wanted = body.value;
     let policy = Policy {
         permissions: wanted.permissions.unwrap_or(key.policy.permissions),
+        roles: match wanted.roles {
+            Some(roles) => ids_of(&app, &caller, &roles).await?,
+            None => key.policy.roles,
+        },
         restrictions: wanted.restrictions.unwrap_or(key.policy.restrictions),
         rate_limits: wanted.rate_limits.unwrap_or(key.policy.rate_limits),
     };

@@ -1,6 +1,6 @@
 //! A key as it is shown: everything but its secret.
 
-use keystile_core::id::{KeyId, ProjectId};
+use keystile_core::id::{KeyId, ProjectId, RoleId};
 use keystile_core::key::{Environment, KeyKind, KeyState, Standing};
 use keystile_core::limit::LimitRule;
 use keystile_core::metadata::{Labels, Metadata};
@@ -51,9 +51,12 @@ pub(in crate::manage) struct KeyView {
     /// When it ends; `null` if it does not.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// What it may do.
+    /// What it may do by itself.
     #[schema(value_type = Vec<String>)]
     permissions: Vec<Permission>,
+    /// The ids of its roles, whose permissions it has as well.
+    #[schema(value_type = Vec<String>)]
+    roles: Vec<RoleId>,
     /// Where and how it may be used.
     #[schema(value_type = RestrictionsShape)]
     restrictions: Restrictions,
@@ -130,6 +133,7 @@ impl From<Key> for KeyView {
             exposed_at: key.exposed_at,
             expires_at: key.expires_at,
             permissions: key.policy.permissions,
+            roles: key.policy.roles,
             restrictions: key.policy.restrictions,
             rate_limits: key.policy.rate_limits,
             labels: key.tags.labels,

@@ -11,7 +11,7 @@ use super::routes::{Things, document, routes};
 const OPEN: [&str; 8] =
     ["/", "/page.css", "/hand-over", "/hand-over.js", "/healthz", "/readyz", "/metrics", "/openapi.json"];
 /// Every right there is.
-const RIGHTS: [&str; 13] = [
+const RIGHTS: [&str; 15] = [
     "apis.read",
     "apis.write",
     "projects.read",
@@ -21,6 +21,8 @@ const RIGHTS: [&str; 13] = [
     "access.read",
     "keys.read",
     "keys.write",
+    "roles.read",
+    "roles.write",
     "usage.read",
     "webhooks.read",
     "webhooks.write",

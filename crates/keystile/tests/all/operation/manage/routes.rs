@@ -25,6 +25,7 @@ pub(super) struct Things {
     pub(super) project: String,
     activation: String,
     key: String,
+    role: String,
     webhook: String,
 }
 
@@ -65,7 +66,8 @@ impl Things {
         // With a former version.
         assert_eq!(world.manage().post(&format!("/v1/keys/{}/rotate", caller.id), &json!({})).0, 200);
         let webhook = id(&world.manage().create("/v1/webhooks", &quiet_webhook(world)));
-        Self { api: caller.api, project: caller.project, activation: caller.activation, key: caller.id, webhook }
+        let role = id(&world.manage().create("/v1/roles", &json!({ "name": name("role") })));
+        Self { api: caller.api, project: caller.project, activation: caller.activation, key: caller.id, role, webhook }
     }
 
     /// The id that belongs into a path, or one of another kind.
@@ -74,7 +76,8 @@ impl Things {
             (Some("apis"), true) | (Some("projects"), false) => &self.api,
             (Some("projects"), true) | (Some("activations"), false) => &self.project,
             (Some("activations"), true) | (Some("keys"), false) => &self.activation,
-            (Some("keys"), true) | (Some("apis" | "webhooks"), false) => &self.key,
+            (Some("keys"), true) | (Some("apis" | "roles" | "webhooks"), false) => &self.key,
+            (Some("roles"), true) => &self.role,
             (Some("webhooks"), true) => &self.webhook,
             (other, _) => panic!("no things of {other:?}; name them here"),
         }
@@ -134,6 +137,7 @@ impl Route {
                 let project = id(&world.manage().create("/v1/projects", &json!({ "name": name("sound") })));
                 json!({ "project_id": project, "api_id": things.api })
             }
+            ("POST", "/v1/roles") => json!({ "name": name("sound") }),
             ("POST", "/v1/webhooks") => quiet_webhook(world),
             ("POST", "/v1/webhooks/{id}/replay") => json!({ "since": "2027-01-31T12:00:00Z" }),
             ("PUT", "/v1/apis/{id}/secrets/{name}") => json!({ "value": "sound" }),

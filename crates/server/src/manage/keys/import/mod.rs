@@ -13,7 +13,11 @@ use axum::extract::{Request, State};
 use http::header::CONTENT_TYPE;
 use keystile_core::id::{KeyId, ProjectId};
 use keystile_core::key::{KeyKind, Lookup, MAX_CANDIDATES};
+use keystile_core::limit::LimitRule;
+use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
+use keystile_core::restrict::Restrictions;
+use keystile_core::role::RoleRef;
 use keystile_store::records::ImportKey;
 use keystile_store::{Change, Idempotency};
 use serde::Deserialize;
@@ -27,6 +31,7 @@ use crate::manage::app::{App, Imported};
 use crate::manage::caller::{Asker, Caller, WriteKeys};
 use crate::manage::extract::{Query, body};
 use crate::manage::problem::{internal, invalid, unsupported};
+use crate::manage::roles::ids_of;
 use crate::problem::Problem;
 use crate::world::random;
 use line::{Line, Read, Reader, Weak};
@@ -55,7 +60,7 @@ pub(super) struct Asked {
     /// Days until they end. Imported keys do not end if nothing is said, unless an API of the project says otherwise:
     /// whoever holds them does not know of this.
     expires_in_days: Option<u32>,
-    /// Permissions, restrictions and rate limits of all of them, as JSON.
+    /// Permissions, roles (by id or name), restrictions and rate limits of all of them, as JSON.
     policy: Option<String>,
     /// `argon2id`: texts that could be guessed (less than 112 bits of chance by our estimate) are taken over all the same
     /// and kept under Argon2id for good; at most 200 in a request. Without it they are refused.
@@ -89,7 +94,7 @@ pub(super) async fn import(
     if !media_type.starts_with("application/x-ndjson") {
         return Err(unsupported("Send the keys as application/x-ndjson, a JSON object a line."));
     }
-    let policy = read_policy(&caller, asked.policy.as_deref())?;
+    let policy = read_policy(&app, &caller, asked.policy.as_deref()).await?;
     let (now, rules) = (app.now(), rules_of(&app, caller.organization, asked.project_id).await?);
     let end = match asked.expires_in_days {
         Some(days) => Some(end_in_days(days, now)?),
@@ -153,10 +158,33 @@ pub(super) async fn import(
     Ok(axum::Json(report))
 }
 
-fn read_policy(asker: &Asker, text: Option<&str>) -> Result<Policy, Problem> {
+/// A policy as people say it: they may name roles, of which a policy holds the ids.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyAsked {
+    #[serde(default)]
+    permissions: Vec<Permission>,
+    #[serde(default)]
+    roles: Vec<RoleRef>,
+    #[serde(default)]
+    restrictions: Restrictions,
+    #[serde(default)]
+    rate_limits: Vec<LimitRule>,
+}
+
+async fn read_policy(app: &App, asker: &Asker, text: Option<&str>) -> Result<Policy, Problem> {
     let policy = match text {
         None => Policy::default(),
-        Some(text) => serde_json::from_str(text).map_err(|error| invalid(format!("policy can't be used: {error}.")))?,
+        Some(text) => {
+            let asked: PolicyAsked =
+                serde_json::from_str(text).map_err(|error| invalid(format!("policy can't be used: {error}.")))?;
+            Policy {
+                permissions: asked.permissions,
+                roles: ids_of(app, asker, &asked.roles).await?,
+                restrictions: asked.restrictions,
+                rate_limits: asked.rate_limits,
+            }
+        }
     };
     checked(asker, KeyKind::Secret, policy, None)
 }

@@ -1,0 +1,164 @@
+//! Changes of roles. Nodes make the policies that name a role anew when it changes; keys are touched only when it goes.
+
+use keystile_core::id::RoleId;
+use keystile_core::permission::Permission;
+use keystile_core::policy::Policy;
+use keystile_core::role::{self, RoleName};
+
+use super::{Done, Work, number_of, or_exists, policy, refuse_stale};
+use crate::catalog::roles::find;
+use crate::db::{Columns, signed, sql, to_json};
+use crate::records::Role;
+use crate::{ApplyError, StoreError, Subject};
+
+pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("role");
+
+/// Most roles of an organization: nodes hold all of them.
+const MAX_OF_ORGANIZATION: u32 = 1_000;
+/// Keys whose numbers are no further apart are told to nodes together: reading some more costs less than a revision each.
+const GAP: u32 = 1_000;
+
+const NAME_TAKEN: &str = "there is a role of this name already; change that one, or take another name";
+
+/// What is said of a role.
+pub(super) struct About<'a> {
+    pub(super) name: &'a RoleName,
+    pub(super) description: &'a str,
+    pub(super) permissions: &'a [Permission],
+}
+
+pub(super) async fn create(work: Work<'_>, id: RoleId, about: About<'_>) -> Result<Done, ApplyError> {
+    let others: u32 = sql("SELECT count(*) FROM roles WHERE organization = ? AND deleted_at IS NULL")
+        .bind(work.tenant.number)
+        .fetch_number(&mut *work.db)
+        .await?;
+    if others >= MAX_OF_ORGANIZATION {
+        return Err(ApplyError::Exists("there are as many roles as an organization can have; delete one first"));
+    }
+    let number =
+        sql("INSERT INTO roles (id, organization, name, description, permissions, created_at, updated_at, revision) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING number")
+        .bind(id.to_bytes())
+        .bind(work.tenant.number)
+        .bind(about.name.as_str())
+        .bind(about.description)
+        .bind(to_json(&about.permissions)?)
+        .bind(work.at.as_micros())
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .fetch_one(&mut *work.db)
+        .await
+        .map_err(or_exists(NAME_TAKEN))?;
+    let made = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::made("role.create", id, &made, Subject::Role(number_of(&number)?)))
+}
+
+pub(super) async fn update(mut work: Work<'_>, id: RoleId, was: u64, about: About<'_>) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    refuse_stale(before.revision, was)?;
+    sql("UPDATE roles SET name = ?, description = ?, permissions = ?, updated_at = ?, revision = ? WHERE number = ?")
+        .bind(about.name.as_str())
+        .bind(about.description)
+        .bind(to_json(&about.permissions)?)
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await
+        .map_err(or_exists(NAME_TAKEN))?;
+    if before.permissions != about.permissions {
+        refuse_too_many(&mut work, &before).await?;
+    }
+    let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::changed("role.update", id, [&before, &after], Subject::Role(before.number)))
+}
+
+/// Refuses what would give a key more permissions than one may have, now that the role is what it is to be.
+async fn refuse_too_many(work: &mut Work<'_>, role: &Role) -> Result<(), ApplyError> {
+    for (_, policy) in held_policies(work, role).await? {
+        let roles = policy::roles_of(work.db, work.tenant, &policy).await?;
+        let lists = roles.iter().map(|role| &*role.permissions);
+        if role::effective(&policy.permissions, lists).is_err() {
+            return Err(ApplyError::Conflict(format!(
+                "a key that has this role would have more than {} permissions in all; use wildcards such as pets.*",
+                keystile_core::permission::MAX_PERMISSIONS
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The policies that name a role and that keys have.
+async fn held_policies(work: &mut Work<'_>, role: &Role) -> Result<Vec<(u32, Policy)>, StoreError> {
+    let rows = sql("SELECT p.number, p.document FROM policy_roles r JOIN policies p ON p.number = r.policy \
+         WHERE r.role = ? AND EXISTS (SELECT 1 FROM keys k WHERE k.policy = p.number AND k.deleted_at IS NULL)")
+    .bind(role.number)
+    .fetch_all(&mut *work.db)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let mut row = Columns::of(row);
+            Ok((row.number()?, row.json()?))
+        })
+        .collect()
+}
+
+/// Takes a role away. Revoked keys are no reason to keep it, for nobody can change them.
+pub(super) async fn delete(mut work: Work<'_>, id: RoleId, from_keys: bool) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    let held: u64 = sql("SELECT count(*) FROM policy_roles r JOIN keys k ON k.policy = r.policy \
+         WHERE r.role = ? AND k.deleted_at IS NULL AND k.state != 'revoked'")
+    .bind(before.number)
+    .fetch_number(&mut *work.db)
+    .await?;
+    if held > 0 && !from_keys {
+        let keys = if held == 1 { "1 key has".to_owned() } else { format!("{held} keys have") };
+        return Err(ApplyError::Conflict(format!(
+            "{keys} this role; take it from them first, or say from_keys=true to take it from all of them"
+        )));
+    }
+    let mut numbers = Vec::new();
+    for (old, mut policy) in held_policies(&mut work, &before).await? {
+        policy.roles.retain(|role| *role != id);
+        let new = policy::intern(work.db, work.tenant, &policy).await?;
+        let moved: Vec<u32> =
+            sql("UPDATE keys SET policy = ?, updated_at = ?, revision = ? WHERE policy = ? AND deleted_at IS NULL \
+             RETURNING number")
+            .bind(new)
+            .bind(work.at.as_micros())
+            .bind(signed(work.revision))
+            .bind(old)
+            .fetch_numbers(&mut *work.db)
+            .await?;
+        numbers.extend(moved);
+    }
+    sql("UPDATE roles SET deleted_at = ?, revision = ? WHERE number = ?")
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
+    let touched = [Subject::Role(before.number)].into_iter().chain(ranges(numbers)).collect();
+    Ok(Done::deleted("role.delete", id, &before, touched))
+}
+
+/// Keys by their numbers, those that are near each other together.
+fn ranges(mut numbers: Vec<u32>) -> Vec<Subject> {
+    numbers.sort_unstable();
+    let near = numbers.chunk_by(|one, next| next - one <= GAP);
+    near.filter_map(|run| Some(Subject::Keys(*run.first()?, *run.last()?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_are_near_each_other_are_told_together() {
+        assert_eq!(ranges(Vec::new()), []);
+        assert_eq!(ranges(vec![7, 3, 1_003]), [Subject::Keys(3, 1_003)]);
+        assert_eq!(ranges(vec![1, 1_002, 1_001]), [Subject::Keys(1, 1_002)]);
+        assert_eq!(ranges(vec![1, 1_002, 9]), [Subject::Keys(1, 1_002)]);
+        assert_eq!(ranges(vec![2, 1_003, 1]), [Subject::Keys(1, 2), Subject::Keys(1_003, 1_003)]);
+    }
+}
