@@ -88,9 +88,7 @@ impl Feed {
             snapshot.labels.restore(&row);
         }
         let engine = Arc::new(Engine::new(snapshot, catalog.peppers().to_vec()));
-        let mut slow = Vec::new();
-        catalog.feed_slow_hashes(1..=u32::MAX, false, &mut |one| slow.push(one)).await?;
-        engine.slow.put(1..=u32::MAX, slow);
+        catalog.feed_slow_hashes(1..=u32::MAX, false, &mut |one| engine.slow.load(one)).await?;
         if catalog.has_keys_with_token().await? {
             engine.slow.note_tokens();
         }

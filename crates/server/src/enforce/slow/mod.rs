@@ -54,6 +54,12 @@ impl SlowKeys {
         self.has_tokens.store(true, Ordering::Relaxed);
     }
 
+    /// Adds one at a start, when nobody asks yet.
+    pub fn load(&self, slow: FeedSlow) {
+        self.is_any.store(true, Ordering::Relaxed);
+        self.table.write().put(slow);
+    }
+
     /// Puts what is known of the keys with these numbers in the place of what was. Only the feed calls this.
     pub fn put(&self, numbers: std::ops::RangeInclusive<u32>, slow: impl IntoIterator<Item = FeedSlow>) {
         let mut is_any_new = false;

@@ -42,6 +42,8 @@ impl Table {
         let candidate = Candidate { version, placeholder, lookup, hash: hash.hash.into() };
         let of_key = self.by_key.entry(slow.key).or_default();
         of_key.retain(|known| known.version != version);
+        // Nearly all have one: room for four would be most of the memory of a million.
+        of_key.reserve_exact(1);
         of_key.push(candidate);
         if self.by_lookup.insert((lookup, slow.key)) {
             *self.lengths.entry(lookup.chars()).or_default() += 1;
