@@ -12,6 +12,7 @@ mod activations;
 mod apis;
 mod app;
 mod caller;
+mod condition;
 mod events;
 mod extract;
 mod keys;

@@ -4,6 +4,7 @@
 
 mod bodies;
 mod changes;
+mod conditions;
 mod document;
 mod idempotency;
 mod lists;
