@@ -51,7 +51,8 @@ pub(super) async fn enable(
     change(&caller, &app, id, "enable", |state, _| state.enable()).await
 }
 
-async fn change(
+/// Puts a key into another state.
+pub(super) async fn change(
     asker: &Asker,
     app: &App,
     id: KeyId,

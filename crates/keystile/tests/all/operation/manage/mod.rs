@@ -3,6 +3,7 @@
 //! What holds for every route is generated from `/openapi.json`, so that a route that comes tomorrow is tested too.
 
 mod bodies;
+mod bulk;
 mod changes;
 mod conditions;
 mod document;
