@@ -7,7 +7,7 @@ use super::super::form::problem;
 use super::super::world::{World, id, name, shared};
 
 fn send(world: &World, method: &str, path: &str, fields: &[(&str, &str)], body: &Value) -> Answer {
-    let fields = [&[("content-type", "application/json")], fields].concat();
+    let fields = [&[("content-type", "application/json")][..], fields].concat();
     let body = if body.is_null() { String::new() } else { body.to_string() };
     world.manage().request(method, path, &fields, body.as_bytes())
 }
@@ -26,9 +26,10 @@ fn every_thing_says_its_state_and_changes_only_in_the_one_that_is_named() {
     let link = id(&world.manage().create("/v1/activations", &json!({ "project_id": project, "api_id": api })));
     let (key, _) = world.key(&other, &json!({}));
     for (path, actions) in [
+        // First: with its API or its project it goes too.
+        (format!("/v1/activations/{link}"), vec!["suspend", "approve"]),
         (format!("/v1/apis/{api}"), vec!["disable", "enable"]),
         (format!("/v1/projects/{project}"), vec!["suspend", "resume"]),
-        (format!("/v1/activations/{link}"), vec!["suspend", "approve"]),
         (format!("/v1/keys/{key}"), vec!["disable", "enable", "rotate"]),
     ] {
         let mut now = tag(&send(world, "GET", &path, &[], &Value::Null));
@@ -51,7 +52,7 @@ fn every_thing_says_its_state_and_changes_only_in_the_one_that_is_named() {
             let read = send(world, "GET", &path, &[("if-none-match", &before)], &Value::Null);
             assert_eq!((read.status, tag(&read)), (200, now.clone()), "{title}");
         }
-        for known in [&now, &format!("W/{now}"), &format!("\"0\", {now}"), "*"] {
+        for known in ["*", &now, &format!("W/{now}"), &format!("\"0\", {now}")] {
             let read = send(world, "GET", &path, &[("if-none-match", known)], &Value::Null);
             assert_eq!((read.status, read.body.len(), tag(&read)), (304, 0, now.clone()), "{path} {known}");
         }
