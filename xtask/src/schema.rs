@@ -64,6 +64,7 @@ pub(crate) fn main(options: &Options) -> io::Result<bool> {
     let folder = crate::target_folder()?.join("schema");
     let otherwise = "pip can't install schemathesis from the Python package index; see what it says";
     let python = crate::python::with(&folder.join(SCHEMATHESIS), SCHEMATHESIS, "schemathesis", otherwise)?;
+    let rules = crate::root().canonicalize()?.join("xtask/schema");
     let seed = options.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 1);
     let mut is_well = true;
     for phase in &options.phases {
@@ -73,8 +74,12 @@ pub(crate) fn main(options: &Options) -> io::Result<bool> {
         let key = text_of(&known["items"][0], "id")?;
         let project = text_of(&known["items"][0], "project_id")?;
         let status = Command::new(python.with_file_name("schemathesis"))
-            .current_dir(crate::root().join("xtask/schema"))
-            .args(["--config-file", "schemathesis.toml", "--no-color", "run"])
+            // What it leaves behind to replay failures is nobody's to commit.
+            .current_dir(&folder)
+            .env("PYTHONPATH", &rules)
+            .arg("--config-file")
+            .arg(rules.join("schemathesis.toml"))
+            .args(["--no-color", "run"])
             .arg(format!("{}/openapi.json", gateway.admin()))
             .args(["--header", &format!("Authorization: {}", gateway.authorization())])
             .args(["--checks", "all", "--phases", phase.name(), "--warnings", "off", "--continue-on-failure"])
