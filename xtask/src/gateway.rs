@@ -125,11 +125,17 @@ impl Gateway {
         Ok(())
     }
 
+    /// Where the management API is.
+    pub(crate) fn admin(&self) -> &str {
+        &self.admin
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.admin)
     }
 
-    fn authorization(&self) -> String {
+    /// What its requests say in `Authorization`.
+    pub(crate) fn authorization(&self) -> String {
         format!("Bearer {}", self.management_key)
     }
 

@@ -17,8 +17,10 @@ mod gateway;
 mod generate;
 mod hostile;
 mod overload;
+mod python;
 mod replay;
 mod say;
+mod schema;
 mod test;
 mod tidy;
 
@@ -40,6 +42,7 @@ enum Task {
     Overload(overload::Options),
     Test(test::Options),
     Hostile(hostile::Options),
+    Schema(schema::Options),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Task::Overload(options) => overload::main(&options),
         Task::Test(options) => test::main(&options),
         Task::Hostile(options) => hostile::main(&options),
+        Task::Schema(options) => schema::main(&options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -31,8 +31,7 @@ pub(crate) fn run(options: &Options, screen: &mut Screen) -> ExitCode {
         Document::Codes => codes(),
         Document::Settings => config::markdown(),
         Document::Openapi => {
-            let json = keystile_server::manage::document().to_pretty_json().unwrap_or_default();
-            format!("{json}\n")
+            format!("{:#}\n", keystile_server::manage::document())
         }
     };
     match screen.deliver(&text) {

@@ -14,6 +14,7 @@ use keystile_core::time::Timestamp;
 use keystile_core::webhook::{EventFilter, WebhookUrl};
 
 use crate::StoreError;
+use crate::condition::Thing;
 use crate::records::{Document, ImportKey, NewKey, NewVersion, ProjectAbout, Suspension, WebhookState, Wish};
 use crate::secret::Sealed;
 
@@ -161,10 +162,12 @@ pub enum Change {
 }
 
 /// What became of a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Applied {
-    /// The revision that holds it.
+    /// The revision that holds it, or would.
     pub revision: u64,
+    /// Of one that was only tried: its things as they would be.
+    pub preview: Vec<Thing>,
     /// Of an import: the places in the list of keys that were known already.
     pub duplicates: Vec<usize>,
     /// Of an import: the places in the list of keys whose lookup leads to as many slow hashes as are tried.
@@ -180,6 +183,9 @@ pub enum ApplyError {
     /// It was changed by somebody else since it was read.
     #[error("it was changed by somebody else meanwhile; read it again and repeat your change")]
     Stale,
+    /// It is in another state than the change was made for; see [`crate::Conditions`].
+    #[error("it is in another state than the change was made for")]
+    Unmet,
     /// It is there already.
     #[error("{0}")]
     Exists(&'static str),

@@ -11,6 +11,7 @@ mod apply;
 mod audit;
 mod catalog;
 pub mod change;
+mod condition;
 pub mod copy;
 mod db;
 pub mod deliveries;
@@ -34,6 +35,7 @@ use keystile_core::time::Timestamp;
 
 pub use catalog::{Catalog, Due};
 pub use change::{Actor, Applied, ApplyError, Author, Change, Idempotency, Subject, Who};
+pub use condition::{Conditions, Expected, Stated, Tag, Thing, ThingId};
 pub use ledger::{Ledger, Use};
 pub use records::History;
 pub use root::{RootKey, RootKeyError};

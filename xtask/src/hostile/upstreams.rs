@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::{clock, say, test};
+use crate::{clock, test};
 
 /// The release of h11 that is asked.
 const H11: &str = "h11==0.16.0";
@@ -139,26 +139,8 @@ fn nginx(scripts: &Path, folder: tempfile::TempDir) -> io::Result<Upstream> {
     Ok(upstream)
 }
 
-/// A Python that has h11: a virtual environment beside what cargo builds, made once.
+/// A Python that has h11.
 fn python() -> io::Result<PathBuf> {
-    let folder = crate::target_folder()?.join("hostile").join(H11);
-    let python = folder.join("bin/python");
-    let has_h11 = || Command::new(&python).args(["-c", "import h11"]).stderr(Stdio::null()).status();
-    if has_h11().is_ok_and(|status| status.success()) {
-        return Ok(python);
-    }
-    say::note(format_args!("installing {H11} into {}", folder.display()));
-    let run = |command: &mut Command, otherwise: &str| match command.stdout(Stdio::null()).status() {
-        Ok(status) if status.success() => Ok(()),
-        _ => Err(io::Error::other(otherwise.to_owned())),
-    };
-    run(
-        Command::new("python3").args(["-m", "venv"]).arg(&folder),
-        "python3 can't make a virtual environment; missing: venv (Debian: python3-venv)",
-    )?;
-    run(
-        Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", H11]),
-        "pip can't install h11 from the Python package index; leave it out with `--upstreams nginx,node`",
-    )?;
-    Ok(python)
+    let otherwise = "pip can't install h11 from the Python package index; leave it out with `--upstreams nginx,node`";
+    crate::python::with(&crate::target_folder()?.join("hostile").join(H11), H11, "h11", otherwise)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keystile_core::time::Ticks;
-use keystile_store::{Applied, ApplyError, Author, Change, StoreError};
+use keystile_store::{Applied, ApplyError, Author, Change, Conditions, StoreError};
 use tokio::task::JoinError;
 
 use super::feed::Feed;
@@ -29,6 +29,20 @@ impl Feed {
     /// # Errors
     /// [`NotMade`] says why nothing was changed.
     pub async fn make(self: &Arc<Self>, author: Author, change: Change, now: Ticks) -> Result<Applied, NotMade> {
+        self.make_if(Conditions::default(), author, change, now).await
+    }
+
+    /// The same on conditions.
+    ///
+    /// # Errors
+    /// [`NotMade`] says why nothing was changed.
+    pub async fn make_if(
+        self: &Arc<Self>,
+        conditions: Conditions,
+        author: Author,
+        change: Change,
+        now: Ticks,
+    ) -> Result<Applied, NotMade> {
         if !self.makers.are_here().await {
             return Err(NotMade::Elsewhere);
         }
@@ -41,7 +55,10 @@ impl Feed {
         let feed = self.clone();
         let task = tokio::spawn(async move {
             let changing = async {
-                let applied = feed.catalog().apply(&author, change).await?;
+                let applied = feed.catalog().apply_if(&conditions, &author, change).await?;
+                if conditions.dry_run {
+                    return Ok(applied);
+                }
                 feed.catch_up(applied.revision).await?;
                 feed.lead(applied.revision).await;
                 Ok(applied)

@@ -397,6 +397,11 @@ impl Worker {
                 self.expose(&text, pending);
             }
         }
+        if found.is_err() {
+            for text in strays::in_fields(places, headers).take(strays::MAX_READABLE) {
+                self.exposures.heed(self.engine.identify(text).as_ref());
+            }
+        }
         match found {
             Err(code) => Err(code.into()),
             Ok(Some(_)) if in_clear => Err(Refusal::because(Code::KeyExposed, KEY_IN_CLEAR)),

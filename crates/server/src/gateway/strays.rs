@@ -14,7 +14,7 @@ use super::headers::ends_here;
 use crate::enforce::snapshot::KeyPlace;
 
 /// Texts of one call that are looked at as keys which others could read.
-const MAX_READABLE: usize = 16;
+pub(super) const MAX_READABLE: usize = 16;
 
 static MARKS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MARK));
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RequestId, RoleId, WebhookId};
 use keystile_core::time::Timestamp;
 use keystile_store::records::{Activation, Api, Key, Project, Role, Webhook};
-use keystile_store::{Applied, ApplyError, Author, Catalog, Change, Idempotency, Ledger, StoreError};
+use keystile_store::{Applied, ApplyError, Author, Catalog, Change, Idempotency, Ledger, Stated, StoreError, ThingId};
 
 use super::caller::Asker;
 use super::extract::RequestHash;
-use super::problem::{conflict, elsewhere, internal, not_found};
+use super::problem::{conflict, elsewhere, internal, not_found, precondition_failed};
 use crate::enforce::change::NotMade;
 use crate::enforce::feed::Feed;
 use crate::exposure::Exposures;
@@ -54,7 +54,7 @@ pub struct App {
 pub(super) enum Made {
     /// It was made.
     Now,
-    /// The same request made it before; this is its id.
+    /// The same request made it before, or it would be made; this is its id. Its text is not shown.
     Before(String),
 }
 
@@ -85,22 +85,22 @@ impl App {
 
     /// An API of the asker's.
     pub(super) async fn api(&self, asker: &Asker, id: ApiId) -> Result<Api, Problem> {
-        found(self.catalog.api(asker.organization, id).await, "API")
+        self.one(asker, ThingId::Api(id), self.catalog.api(asker.organization, id), "API").await
     }
 
     /// A project of the asker's.
     pub(super) async fn project(&self, asker: &Asker, id: ProjectId) -> Result<Project, Problem> {
-        found(self.catalog.project(asker.organization, id).await, "project")
+        self.one(asker, ThingId::Project(id), self.catalog.project(asker.organization, id), "project").await
     }
 
     /// An activation of which one side is the asker's.
     pub(super) async fn activation(&self, asker: &Asker, id: ActivationId) -> Result<Activation, Problem> {
-        found(self.catalog.activation(asker.organization, id).await, "activation")
+        self.one(asker, ThingId::Activation(id), self.catalog.activation(asker.organization, id), "activation").await
     }
 
     /// A key of the asker's.
     pub(super) async fn key(&self, asker: &Asker, id: KeyId) -> Result<Key, Problem> {
-        found(self.catalog.key(asker.organization, id).await, "key")
+        self.one(asker, ThingId::Key(id), self.catalog.key(asker.organization, id), "key").await
     }
 
     /// A role of the asker's.
@@ -110,7 +110,23 @@ impl App {
 
     /// A webhook of the asker's.
     pub(super) async fn webhook(&self, asker: &Asker, id: WebhookId) -> Result<Webhook, Problem> {
-        found(self.catalog.webhook(asker.organization, id).await, "webhook")
+        self.one(asker, ThingId::Webhook(id), self.catalog.webhook(asker.organization, id), "webhook").await
+    }
+
+    /// A thing of the asker's, as it is or, where the request is only tried, as it would be.
+    async fn one<T: Stated>(
+        &self,
+        asker: &Asker,
+        id: ThingId,
+        look: impl Future<Output = Result<Option<T>, StoreError>>,
+        noun: &'static str,
+    ) -> Result<T, Problem> {
+        let thing = match asker.seen.preview(id).and_then(T::of) {
+            Some(thing) => thing,
+            None => found(look.await, noun)?,
+        };
+        asker.seen.note(id, self.catalog.tag(&thing));
+        Ok(thing)
     }
 
     /// For what is written without being a change: waits until it is known which process writes, and refuses if that is
@@ -122,14 +138,12 @@ impl App {
     /// Makes a change; when this returns it is durable and in force on this node. It is finished even if the client
     /// goes away meanwhile.
     pub(super) async fn apply(&self, asker: &Asker, change: Change) -> Result<u64, Problem> {
-        let author = Author { actor: asker.actor(), at: self.now(), idempotency: None };
-        self.carry_out(author, change).await.map(|applied| applied.revision).map_err(Problem::from)
+        self.carry_out(asker, None, change).await.map(|applied| applied.revision).map_err(Problem::from)
     }
 
     /// Makes a change, unless what it changes was changed meanwhile; whether it was made.
     pub(super) async fn apply_unless_stale(&self, asker: &Asker, change: Change) -> Result<bool, Problem> {
-        let author = Author { actor: asker.actor(), at: self.now(), idempotency: None };
-        match self.carry_out(author, change).await {
+        match self.carry_out(asker, None, change).await {
             Ok(_) => Ok(true),
             Err(NotMade::Refused(ApplyError::Stale)) => Ok(false),
             Err(error) => Err(error.into()),
@@ -144,9 +158,12 @@ impl App {
         subject: String,
         change: Change,
     ) -> Result<Made, Problem> {
-        let idempotency = asker.idempotency_key.map(|key| Idempotency { key, request: request.0, subject });
-        let author = Author { actor: asker.actor(), at: self.now(), idempotency };
-        match self.carry_out(author, change).await {
+        // Nothing is kept of what is only tried, neither a text nor that it was asked for.
+        let (dry_run, made) = (asker.conditions.dry_run, subject.clone());
+        let key = asker.idempotency_key.filter(|_| !dry_run);
+        let idempotency = key.map(|key| Idempotency { key, request: request.0, subject });
+        match self.carry_out(asker, idempotency, change).await {
+            Ok(_) if dry_run => Ok(Made::Before(made)),
             Ok(_) => Ok(Made::Now),
             Err(NotMade::Refused(ApplyError::Repeated { subject })) => Ok(Made::Before(subject)),
             Err(error) => Err(error.into()),
@@ -160,17 +177,25 @@ impl App {
         change: Change,
         idempotency: Option<Idempotency>,
     ) -> Result<Imported, Problem> {
-        let author = Author { actor: asker.actor(), at: self.now(), idempotency };
-        match self.carry_out(author, change).await {
+        match self.carry_out(asker, idempotency, change).await {
             Ok(applied) => Ok(Imported::Now(applied)),
             Err(NotMade::Refused(ApplyError::Repeated { subject })) => Ok(Imported::Before(subject)),
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn carry_out(&self, author: Author, change: Change) -> Result<Applied, NotMade> {
-        let made = self.feed.make(author, change, self.clock.ticks()).await;
+    async fn carry_out(
+        &self,
+        asker: &Asker,
+        idempotency: Option<Idempotency>,
+        change: Change,
+    ) -> Result<Applied, NotMade> {
+        let author = Author { actor: asker.actor(), at: self.now(), idempotency };
+        let mut made = self.feed.make_if(asker.conditions.clone(), author, change, self.clock.ticks()).await;
         self.webhooks.wake();
+        if let Ok(applied) = &mut made {
+            asker.seen.would_be(std::mem::take(&mut applied.preview));
+        }
         made
     }
 }
@@ -198,6 +223,7 @@ fn problem(error: ApplyError) -> Problem {
     match error {
         ApplyError::NotFound(noun) => not_found(noun),
         ApplyError::Stale => stale(),
+        ApplyError::Unmet => precondition_failed(),
         ApplyError::Exists(what) => conflict(what),
         ApplyError::Conflict(why) => conflict(why),
         ApplyError::KeyReused => {

@@ -11,10 +11,11 @@ use keystile_core::id::{KeyId, OrganizationId, RequestId};
 use keystile_core::permission::{Permission, PermissionQuery};
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
-use keystile_store::{Actor, Who};
+use keystile_store::{Actor, Conditions, Who};
 use sha2::{Digest, Sha256};
 
 use super::app::App;
+use super::condition::{Seen, conditions};
 use super::problem::invalid;
 use crate::enforce::engine::Door;
 use crate::gateway::credential::one_bearer;
@@ -95,6 +96,10 @@ pub(super) struct Asker {
     pub(super) request: RequestId,
     /// SHA-256 of `Idempotency-Key`, if one was sent.
     pub(super) idempotency_key: Option<[u8; 32]>,
+    /// On which conditions it is carried out.
+    pub(super) conditions: Conditions,
+    /// What it found, for whoever finishes the answer.
+    pub(super) seen: Seen,
 }
 
 impl Asker {
@@ -105,6 +110,14 @@ impl Asker {
             address: self.address,
             request: Some(self.request),
         }
+    }
+
+    /// Refuses to try what can only be done: what leaves this process can't be taken back.
+    pub(super) fn refuse_dry_run(&self) -> Result<(), Problem> {
+        if self.conditions.dry_run {
+            return Err(invalid("This can't be tried with dry_run: something would be sent. Leave it out."));
+        }
+        Ok(())
     }
 
     /// Whether another management key may have this policy and this end: no more than the asker's own, in rights, in
@@ -175,7 +188,12 @@ impl<R: Right> FromRequestParts<App> for Caller<R> {
             address,
             request,
             idempotency_key: idempotency_key(parts)?,
+            conditions: conditions(parts)?,
+            seen: parts.extensions.get::<Seen>().cloned().unwrap_or_default(),
         };
+        if asker.conditions.dry_run {
+            asker.seen.is_dry_run();
+        }
         Ok(Self { asker, right: PhantomData })
     }
 }
@@ -193,9 +211,12 @@ fn idempotency_key(parts: &Parts) -> Result<Option<[u8; 32]>, Problem> {
     let mut values = parts.headers.get_all("idempotency-key").iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) if (1..=MAX_IDEMPOTENCY_KEY).contains(&value.len()) => {
+        (Some(value), None)
+            if (1..=MAX_IDEMPOTENCY_KEY).contains(&value.len())
+                && value.as_bytes().iter().all(|byte| (b' '..=b'~').contains(byte)) =>
+        {
             Ok(Some(Sha256::digest(value.as_bytes()).into()))
         }
-        _ => Err(invalid(format!("Idempotency-Key is one text of 1 to {MAX_IDEMPOTENCY_KEY} characters."))),
+        _ => Err(invalid(format!("Idempotency-Key is one text of 1 to {MAX_IDEMPOTENCY_KEY} ASCII characters."))),
     }
 }

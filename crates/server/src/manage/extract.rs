@@ -5,14 +5,15 @@ use std::fmt;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
+use http::{Method, StatusCode, Uri};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::app::App;
+use super::condition::without_dry_run;
 use super::problem::{invalid, not_found, too_large, unsupported};
 use crate::problem::Problem;
 
@@ -57,7 +58,37 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err(invalid("The body is a JSON object."));
     }
-    serde_json::from_slice(bytes).map_err(|error| invalid(format!("The body can't be read: {error}.")))
+    let read = serde_json::from_slice(bytes).or_else(|error| match whole_numbers(bytes) {
+        Some(bytes) => serde_json::from_slice(&bytes),
+        None => Err(error),
+    });
+    read.map_err(|error| invalid(format!("The body can't be read: {error}.")))
+}
+
+/// The same JSON with `23.0` written as `23`, which is the same number, and an integer as JSON Schema has it; `None` if there
+/// is no such number in it.
+fn whole_numbers(json: &[u8]) -> Option<Vec<u8>> {
+    let mut written = Vec::with_capacity(json.len());
+    let (mut place, mut is_text) = (0, false);
+    while let Some(&byte) = json.get(place) {
+        let rest = &json[place + 1..];
+        if is_text && byte == b'\\' {
+            // What is escaped ends no text.
+            written.extend(json[place..].iter().take(2));
+            place += 2;
+            continue;
+        }
+        is_text ^= byte == b'"';
+        let zeros = rest.iter().take_while(|byte| **byte == b'0').count();
+        let is_over = rest.get(zeros).is_none_or(|next| !matches!(next, b'0'..=b'9' | b'e' | b'E'));
+        if !is_text && byte == b'.' && zeros > 0 && is_over {
+            place += 1 + zeros;
+        } else {
+            written.push(byte);
+            place += 1;
+        }
+    }
+    (written.len() < json.len()).then_some(written)
 }
 
 /// The fields of an object as they came, none of them twice.
@@ -123,7 +154,11 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        axum::extract::Query::try_from_uri(&parts.uri)
+        // Whoever reads has nothing to try; everybody else's `dry_run` is read by the caller.
+        let query = parts.uri.query().unwrap_or_default();
+        let said = if parts.method == Method::GET { query.to_owned() } else { without_dry_run(query) };
+        let uri = Uri::try_from(format!("/?{said}")).map_err(|_| invalid("The query can't be read."))?;
+        axum::extract::Query::try_from_uri(&uri)
             .map(|query| Self(query.0))
             .map_err(|error| invalid(format!("The query can't be read: {}.", error.body_text())))
     }
@@ -176,6 +211,26 @@ impl<T: DeserializeOwned> axum::extract::OptionalFromRequest<App> for Json<T> {
         } else {
             let bytes = body(request, app).await?;
             if bytes.is_empty() { Ok(None) } else { Err(unsupported("Send the body as application/json.")) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_integers_however_they_are_written() {
+        for (json, written) in [
+            (r#"{"a":23.0,"b":-1.00}"#, Some(r#"{"a":23,"b":-1}"#)),
+            (r#"[1.0]"#, Some("[1]")),
+            (r#"{"a":"1.0","b":"\\\"2.0"}"#, None),
+            (r#"{"a":1.05,"b":1.0e3,"c":10}"#, None),
+            ("1.", None),
+            ("", None),
+        ] {
+            let read = whole_numbers(json.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap());
+            assert_eq!(read.as_deref(), written, "{json}");
         }
     }
 }

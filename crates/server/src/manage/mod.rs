@@ -12,6 +12,8 @@ mod activations;
 mod apis;
 mod app;
 mod caller;
+mod condition;
+mod describe;
 mod events;
 mod extract;
 mod hand_over;
@@ -30,7 +32,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, License, OpenApi, OpenApiBuilder, RefOr, Response as Answer, Server};
+use utoipa::openapi::{InfoBuilder, License, OpenApiBuilder, Server};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use app::App;
@@ -41,9 +43,8 @@ const BODY_LIMIT_BYTES: usize = 1 << 20;
 
 /// The management API over an installation, with its page, health and document.
 pub fn router(app: App) -> Router {
-    let (router, mut document) = routes().split_for_parts();
-    describe_answers(&mut document);
-    let json = document.to_json().unwrap_or_default();
+    let (router, document) = routes().split_for_parts();
+    let json = describe::finished(&document).to_string();
     router
         .route("/openapi.json", get(move || async move { page::json(json) }))
         .route("/", get(page::front))
@@ -62,49 +63,8 @@ pub fn router(app: App) -> Router {
 }
 
 /// The OpenAPI 3.1 document of the management API.
-pub fn document() -> OpenApi {
-    let mut document = routes().into_openapi();
-    describe_answers(&mut document);
-    document
-}
-
-/// Says of every answer what it means, which is the same for all routes.
-fn describe_answers(document: &mut OpenApi) {
-    for item in document.paths.paths.values_mut() {
-        let changing = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten();
-        let operations = item.get.iter_mut().map(|get| (get, false)).chain(changing.map(|change| (change, true)));
-        for (operation, changes) in operations {
-            let answers = &mut operation.responses.responses;
-            answers.insert("503".to_owned(), RefOr::T(Answer::new("")));
-            if changes {
-                answers.insert("507".to_owned(), RefOr::T(Answer::new("")));
-            }
-            for (status, answer) in &mut operation.responses.responses {
-                if let RefOr::T(answer) = answer
-                    && answer.description.is_empty()
-                {
-                    answer.description = meaning(status).to_owned();
-                }
-            }
-        }
-    }
-}
-
-fn meaning(status: &str) -> &'static str {
-    match status {
-        "200" => "Done; what holds now.",
-        "201" => "Made.",
-        "204" => "Done.",
-        "400" => "The request makes no sense; `detail` says what is wrong (problem details, RFC 9457).",
-        "401" => "No management key, or one that is not in force.",
-        "403" => "The management key may not do this.",
-        "404" => "There is no such thing, or it is somebody else's.",
-        "409" => "It can't be done in the state in which things are.",
-        "413" => "The body is too long.",
-        "503" => "The store can't be reached; try again when `Retry-After` says.",
-        "507" => "The disk is full; try again when there is room.",
-        _ => "See `code` and `detail`.",
-    }
+pub fn document() -> serde_json::Value {
+    describe::finished(&routes().into_openapi())
 }
 
 fn routes() -> OpenApiRouter<App> {

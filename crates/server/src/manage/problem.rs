@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode};
 use keystile_store::{StoreError, StoreFault};
 
 use super::app::App;
+use super::condition::{Asked, Seen};
 use crate::gateway::headers::X_REQUEST_ID;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem, causes};
 
@@ -28,6 +29,19 @@ pub(super) fn not_found(noun: &'static str) -> Problem {
 pub(super) fn conflict(detail: impl Into<Cow<'static, str>>) -> Problem {
     let detail = detail.into();
     Problem { status: 409, code: "conflict", title: "Conflict", detail }
+}
+
+/// It is in another state than the request was made for.
+pub(super) fn precondition_failed() -> Problem {
+    Problem {
+        status: 412,
+        code: "precondition_failed",
+        title: "Precondition failed",
+        detail:
+            "It is not in the state that If-Match names: somebody changed it meanwhile, or it is not there. Read it \
+                 again, and send your change with the ETag of that answer."
+                .into(),
+    }
 }
 
 /// The body is longer than its route takes.
@@ -120,11 +134,15 @@ impl IntoResponse for Problem {
 pub(super) async fn finish(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = app.request_id();
     request.extensions_mut().insert(id);
+    let seen = Seen::default();
+    request.extensions_mut().insert(seen.clone());
+    let asked = Asked::of(request.method(), request.headers());
     let mut response = match request.extensions_mut().remove::<Problem>() {
         // The wire guard refused it: what hyper shows is a stand-in.
         Some(refused) => refused.into_response(),
         None => next.run(request).await,
     };
+    response = seen.finish(&asked, response).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         if problem.status == 401 {
             response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);

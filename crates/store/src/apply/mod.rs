@@ -19,6 +19,7 @@ mod project;
 mod role;
 mod secret;
 mod slow;
+mod thing;
 mod version;
 mod webhook;
 
@@ -28,9 +29,10 @@ use keystile_core::id::OrganizationId;
 use keystile_core::time::Timestamp;
 
 use crate::audit::Shown;
+use crate::condition::things;
 use crate::db::{Columns, Connection, Row, sql};
 use crate::records::KeyLimits;
-use crate::{Actor, Applied, ApplyError, Author, Catalog, Change, StoreError, Subject};
+use crate::{Actor, Applied, ApplyError, Author, Catalog, Change, Conditions, StoreError, Subject};
 
 impl From<sqlx::Error> for ApplyError {
     fn from(error: sqlx::Error) -> Self {
@@ -108,29 +110,64 @@ impl Catalog {
     /// # Errors
     /// [`ApplyError`] says why nothing was changed.
     pub async fn apply(&self, author: &Author, change: Change) -> Result<Applied, ApplyError> {
+        self.apply_if(&Conditions::default(), author, change).await
+    }
+
+    /// The same on conditions. They are looked at last, so that a change that could not be made in any case is answered as
+    /// it always is (RFC 9110 §13.2.1).
+    ///
+    /// # Errors
+    /// [`ApplyError`] says why nothing was changed.
+    pub async fn apply_if(
+        &self,
+        conditions: &Conditions,
+        author: &Author,
+        change: Change,
+    ) -> Result<Applied, ApplyError> {
+        let organization = author.actor.organization;
         let mut transaction = self.0.base.write().await?;
         let db = &mut *transaction;
         if let Some(request) = &author.idempotency {
-            idempotency::refuse_repeated(db, author.actor.organization, request, author.at).await?;
+            idempotency::refuse_repeated(db, organization, request, author.at).await?;
         }
+        let [about, besides] = things(&change);
+        let before = match about.filter(|_| conditions.expected.is_some()) {
+            Some(id) => thing::find(db, organization, id).await?.map(|thing| self.tag_of(&thing)),
+            None => None,
+        };
         let revision = journal::next_revision(db, &self.0).await?;
         // An organization is the tenant of its own making.
         let tenant = match &change {
             Change::CreateOrganization { id, name } => organization::insert(db, *id, name, author.at).await?,
-            _ => tenant(db, author.actor.organization).await?,
+            _ => tenant(db, organization).await?,
         };
         let key_limits = self.0.key_limits.get().copied().unwrap_or_default();
         let work = Work { db, tenant, at: author.at, revision, actor: author.actor, key_limits };
-        let done = make(work, change).await?;
+        let done = make(work, change).await.map_err(|error| match error {
+            // Whoever said in which state it must be is told that it is not.
+            ApplyError::Stale if conditions.expected.is_some() => ApplyError::Unmet,
+            error => error,
+        })?;
+        if !conditions.are_met(before) {
+            return Err(ApplyError::Unmet);
+        }
+        if conditions.dry_run {
+            let mut preview = Vec::new();
+            for id in [about, besides].into_iter().flatten() {
+                preview.extend(thing::find(db, organization, id).await?);
+            }
+            // Dropped without a commit, the transaction is taken back.
+            return Ok(Applied { revision, preview, duplicates: done.duplicates, ambiguous: done.ambiguous });
+        }
 
         let revision = journal::keep_revisions(db, revision, &done.touched).await?;
         journal::keep_entry(db, &self.0, author, tenant.id, &done).await?;
         if let Some(request) = &author.idempotency {
-            idempotency::keep(db, author.actor.organization, request, author.at).await?;
+            idempotency::keep(db, organization, request, author.at).await?;
         }
         transaction.commit().await?;
         self.0.seen.fetch_max(revision, std::sync::atomic::Ordering::SeqCst);
-        Ok(Applied { revision, duplicates: done.duplicates, ambiguous: done.ambiguous })
+        Ok(Applied { revision, preview: Vec::new(), duplicates: done.duplicates, ambiguous: done.ambiguous })
     }
 }
 

@@ -15,6 +15,7 @@ mod activations;
 mod audit;
 mod capacity;
 mod changes;
+mod conditions;
 mod crash;
 mod feed;
 mod files;

@@ -4,6 +4,7 @@ mod compromised;
 mod export;
 mod permissions;
 mod reveal;
+mod several;
 mod versions;
 
 use clap::{Args, Subcommand};
@@ -58,20 +59,20 @@ pub enum Verb {
     EndVersion(versions::Former),
     /// Let a former version of a key be good for longer.
     ExtendVersion(versions::Extend),
-    /// Switch a key off, for now.
-    Disable(Which),
-    /// Switch a key on again.
-    Enable(Which),
-    /// End a key for good; it stays listed.
-    Revoke(Which),
+    /// Switch keys off, for now.
+    Disable(several::Several),
+    /// Switch keys on again.
+    Enable(several::Several),
+    /// End keys for good; they stay listed.
+    Revoke(several::Several),
     /// End a key that others know, make the one that takes its place, and tell what was done with it.
     Compromised(Box<compromised::Compromised>),
     /// Tell what was done with a key: calls, operations, addresses.
     Activity(compromised::Activity),
     /// Tell what a key was granted, from where, and what of it was used; with --quiet what was not used.
     Permissions(permissions::Permissions),
-    /// Remove a key; for a while it can be brought back.
-    Delete(Which),
+    /// Remove keys; for a while they can be brought back.
+    Delete(several::Several),
     /// Bring a deleted key back as it was.
     Undelete {
         /// Its id: `keystile key list --deleted` shows it.
@@ -243,27 +244,10 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             session.show(KEY, &id)
         }
         Verb::Update(ask) => update(*ask, session),
-        Verb::Disable(which) => {
-            let id = which.find(session)?;
-            session.act(KEY, &id, "disable", None)
-        }
-        Verb::Enable(which) => {
-            let id = which.find(session)?;
-            session.act(KEY, &id, "enable", None)
-        }
-        Verb::Revoke(which) => {
-            let id = which.find(session)?;
-            session.confirm(&format!("Revoke the key {id}? Its calls are refused from now on, for good."))?;
-            session.act(KEY, &id, "revoke", None)
-        }
-        Verb::Delete(which) => {
-            let id = which.find(session)?;
-            session.confirm(&format!("Delete the key {id}? Its calls are refused from now on."))?;
-            let path = format!("{}/{id}", KEY.path);
-            session.server.send(&format!("delete the key {id}"), Method::DELETE, &path, &[], &Payload::Nothing)?;
-            session.screen.note(&format!("deleted {id}; bring it back with `keystile key undelete {id}`"));
-            Ok(Exit::Ok)
-        }
+        Verb::Disable(ask) => several::act(&ask, "disable", None, session),
+        Verb::Enable(ask) => several::act(&ask, "enable", None, session),
+        Verb::Revoke(ask) => several::act(&ask, "revoke", Some(("Revoke", "refused from now on, for good.")), session),
+        Verb::Delete(ask) => several::act(&ask, "delete", Some(("Delete", "refused from now on.")), session),
         Verb::Undelete { key } => session.act(KEY, &key, "undelete", None),
         Verb::Compromised(ask) => compromised::compromised(*ask, session),
         Verb::Activity(ask) => compromised::activity(&ask, session),

@@ -656,3 +656,27 @@ fn activations_are_granted_and_withdrawn() {
     assert_eq!(seen[5].line(), format!("POST /v1/activations/{act}/request"));
     assert_eq!(seen[5].json(), json!({"permissions": ["a.b"], "note": "For the shop"}));
 }
+
+#[test]
+fn several_keys_are_one_request_and_each_result_is_told() {
+    let keys = [key(), "key_0000000000000000000000".to_owned()];
+    let report = json!({
+        "items": [
+            { "id": keys[0], "status": 200 },
+            { "id": keys[1], "status": 404, "code": "not_found", "detail": "There is no such key." },
+        ],
+        "done": 1,
+        "refused": 1,
+    });
+    let text = report.to_string();
+    let stub = Stub::new(move |_| (200, text.clone()));
+    let ran = Run::at(&stub).run(&["key", "revoke", &keys[0], &keys[1], "--yes"]);
+    assert_eq!((ran.exit, ran.out.as_str()), (Exit::Findings, format!("{}\n", keys[0]).as_str()), "{}", ran.err);
+    assert!(ran.err.contains("not_found: There is no such key."), "{}", ran.err);
+    // What is only tried needs nobody's word.
+    Run::at(&stub).run(&["key", "delete", &keys[0], &keys[1], "--dry-run"]);
+    let seen = stub.seen();
+    assert_eq!(seen[0].line(), "POST /v1/keys/bulk");
+    assert_eq!(seen[0].json(), json!({ "action": "revoke", "ids": keys }));
+    assert_eq!(seen[1].line(), "POST /v1/keys/bulk?dry_run=true");
+}

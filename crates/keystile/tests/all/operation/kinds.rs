@@ -108,7 +108,7 @@ fn k37_a_canary_that_is_shown_where_no_key_belongs_is_heard_as_well() {
     let caller = world.caller(&json!({}));
     let kinds = |id: &str| {
         let events = world.manage().get("/v1/events?limit=100").1;
-        let of_it = events["items"].as_array().unwrap().iter().filter(|event| event["subject"] == id);
+        let of_it = events["items"].as_array().unwrap().iter().filter(|event| event["subject_id"] == id);
         of_it.map(|event| event["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     for place in ["query", "cookie"] {
@@ -120,7 +120,9 @@ fn k37_a_canary_that_is_shown_where_no_key_belongs_is_heard_as_well() {
             "query" => gateway.request("GET", &format!("{path}?api_key={canary}"), &[], b""),
             _ => gateway.request("GET", &path, &[("cookie", &cookie)], b""),
         };
-        eventually("it is heard", || kinds(&id).contains(&"key.canary_used".to_owned()));
+        eventually(&format!("the canary in the {place} is heard"), || {
+            kinds(&id).contains(&"key.canary_used".to_owned())
+        });
         assert!(!kinds(&id).contains(&"key.expose".to_owned()), "{place}");
     }
 }

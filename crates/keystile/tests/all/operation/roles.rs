@@ -19,7 +19,10 @@ fn caller(world: &World, fields: &Value) -> Caller {
     let needs = |permission: &str| json!({ "x-keystile-permission": permission });
     let paths = json!({ "/pets": { "get": needs("pets.read"), "post": needs("pets.write") }, "/free": { "get": {} } });
     let document = json!({ "openapi": "3.1.0", "info": { "title": "Pets", "version": "1" }, "paths": paths });
-    let changes = json!({ "openapi": document, "operation_permissions": "extension" });
+    let changes = json!({
+        "openapi": document, "operation_permissions": "extension", "unknown_operations": "refuse",
+        "strip_prefix": true,
+    });
     let (status, changed) = world.manage().patch(&format!("/v1/apis/{}", caller.api), &changes);
     assert_eq!(status, 200, "{changed}");
     caller

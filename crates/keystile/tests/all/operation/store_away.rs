@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::form::problem;
 use super::holder::Holder;
 use super::process::{Server, end, keystile, settings};
-use super::world::{BINARY, Caller, World, mistyped};
+use super::world::{BINARY, Caller, World, id, mistyped};
 
 /// A text that could be a key and is none.
 const UNKNOWN: &str = "0123456789abcdef0123456789abcdef";
@@ -240,7 +240,9 @@ fn r14_after_max_staleness_nobody_is_let_through_and_with_zero_at_once() {
         let mut command = keystile(&["serve", "--json", "--config", &settings(folder.path(), "")]);
         command.env("KEYSTILE_GATEWAY_MAX_STALENESS_SECONDS", seconds);
         let server = Server::start(command);
-        let key = server.said("management_key");
+        let project = id(&server.manage().create("/v1/projects", &json!({ "name": "asks" })));
+        let made = server.manage().create("/v1/keys", &json!({ "project_id": project, "name": "asks" }));
+        let key = &made["key"];
         let code = || {
             let question = json!({ "key": key }).to_string();
             let fields = [("content-type", "application/json"), ("authorization", "none")];

@@ -8,7 +8,7 @@ use keystile_store::Change;
 use super::state::may_bring_back;
 use super::view::KeyView;
 use crate::manage::app::{App, found};
-use crate::manage::caller::{Caller, WriteKeys};
+use crate::manage::caller::{Asker, Caller, WriteKeys};
 use crate::manage::extract::{Id, Nothing};
 use crate::manage::problem::conflict;
 use crate::problem::Problem;
@@ -35,12 +35,17 @@ pub(super) async fn undelete(
     Id(id): Id<KeyId>,
     _: Nothing,
 ) -> Result<axum::Json<KeyView>, Problem> {
-    let key = found(app.catalog.deleted_key(caller.organization, id).await, "deleted key")?;
+    Ok(axum::Json(brought_back(&caller, &app, id).await?))
+}
+
+/// Brings a deleted key back.
+pub(super) async fn brought_back(asker: &Asker, app: &App, id: KeyId) -> Result<KeyView, Problem> {
+    let key = found(app.catalog.deleted_key(asker.organization, id).await, "deleted key")?;
     let until = key.deleted_at.map(|at| at.plus_secs(app.undelete.as_secs().cast_signed()));
     if until.is_some_and(|until| until <= app.now()) {
         return Err(conflict("The key was deleted too long ago to be brought back; create a new one."));
     }
-    may_bring_back(&caller, &key)?;
-    app.apply(&caller, Change::UndeleteKey { id }).await?;
-    Ok(axum::Json(KeyView::from(app.key(&caller, id).await?)))
+    may_bring_back(asker, &key)?;
+    app.apply(asker, Change::UndeleteKey { id }).await?;
+    Ok(KeyView::from(app.key(asker, id).await?))
 }

@@ -1,6 +1,7 @@
 //! `/v1/keys`: what calls are made with.
 
 mod activity;
+mod bulk;
 mod compromised;
 mod create;
 mod delete;
@@ -45,5 +46,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(state::disable))
         .routes(routes!(state::enable))
         .routes(routes!(explain::explain))
+        .routes(routes!(bulk::bulk))
         .merge(import)
 }

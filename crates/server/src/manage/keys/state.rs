@@ -50,9 +50,7 @@ pub(super) async fn enable(
     Id(id): Id<KeyId>,
     _: Nothing,
 ) -> Result<axum::Json<KeyView>, Problem> {
-    let key = app.key(&caller, id).await?;
-    may_bring_back(&caller, &key)?;
-    change(&caller, &app, id, "enable", |state, _| state.enable()).await
+    enabled(&caller, &app, id).await
 }
 
 /// Refuses to bring back into force what its maker could not have been given: to end a key needs no more than the right to.
@@ -60,10 +58,17 @@ pub(super) fn may_bring_back(asker: &Asker, key: &Key) -> Result<(), Problem> {
     checked(asker, key.kind, key.policy.clone(), key.expires_at).map(drop)
 }
 
+/// Switches a key on again.
+pub(super) async fn enabled(asker: &Asker, app: &App, id: KeyId) -> Result<axum::Json<KeyView>, Problem> {
+    may_bring_back(asker, &app.key(asker, id).await?)?;
+    change(asker, app, id, "enable", |state, _| state.enable()).await
+}
+
 /// How often a change is tried anew that somebody else's came before.
 const TRIES: u32 = 4;
 
-async fn change(
+/// Puts a key into another state.
+pub(super) async fn change(
     asker: &Asker,
     app: &App,
     id: KeyId,

@@ -18,7 +18,7 @@ use super::policy::{RateLimitShape, RestrictionsShape, checked};
 use super::rules::{End, rules_of};
 use super::view::KeyView;
 use crate::manage::app::App;
-use crate::manage::caller::{Caller, WriteKeys};
+use crate::manage::caller::{Asker, Caller, WriteKeys};
 use crate::manage::extract::{Id, Json, spoken};
 use crate::manage::problem::conflict;
 use crate::manage::projects::checked_name;
@@ -26,7 +26,7 @@ use crate::manage::roles::ids_of;
 use crate::problem::Problem;
 
 /// What is to change of a key.
-#[derive(Deserialize, ToSchema)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyUpdate {
     /// Its name.
@@ -65,15 +65,19 @@ pub(super) async fn update(
     Id(id): Id<KeyId>,
     body: Json<KeyUpdate>,
 ) -> Result<axum::Json<KeyView>, Problem> {
-    let key = app.key(&caller, id).await?;
+    Ok(axum::Json(changed(&caller, &app, id, body.value).await?))
+}
+
+/// Changes a key.
+pub(super) async fn changed(asker: &Asker, app: &App, id: KeyId, wanted: KeyUpdate) -> Result<KeyView, Problem> {
+    let key = app.key(asker, id).await?;
     if key.state.standing() == Standing::Revoked {
         return Err(conflict("The key was revoked; it stays as it was. Create a new one."));
     }
-    let wanted = body.value;
     let policy = Policy {
         permissions: wanted.permissions.unwrap_or(key.policy.permissions),
         roles: match wanted.roles {
-            Some(roles) => ids_of(&app, &caller, &roles).await?,
+            Some(roles) => ids_of(app, asker, &roles).await?,
             None => key.policy.roles,
         },
         restrictions: wanted.restrictions.unwrap_or(key.policy.restrictions),
@@ -82,7 +86,7 @@ pub(super) async fn update(
     let expires_at = match wanted.expires_at {
         None => key.expires_at,
         said => {
-            let rules = rules_of(&app, caller.organization, key.project).await?;
+            let rules = rules_of(app, asker.organization, key.project).await?;
             let end = End { at: said, in_days: None };
             end.checked(&rules, key.kind, app.now())?.unwrap_or(key.expires_at)
         }
@@ -91,13 +95,13 @@ pub(super) async fn update(
         id,
         was: key.revision,
         name: wanted.name.map_or(Ok(key.name), checked_name)?,
-        policy: checked(&caller, key.kind, policy, expires_at)?,
+        policy: checked(asker, key.kind, policy, expires_at)?,
         expires_at,
         tags: Tags {
             labels: wanted.labels.unwrap_or(key.tags.labels),
             metadata: wanted.metadata.unwrap_or(key.tags.metadata),
         },
     };
-    app.apply(&caller, change).await?;
-    Ok(axum::Json(KeyView::from(app.key(&caller, id).await?)))
+    app.apply(asker, change).await?;
+    Ok(KeyView::from(app.key(asker, id).await?))
 }

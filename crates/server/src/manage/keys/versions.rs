@@ -122,7 +122,13 @@ async fn end_in(
     app.apply(asker, Change::EndKeyVersion { id, was: key.revision, version, ends_at, action }).await?;
     let key = app.key(asker, id).await?;
     let all = versions(app, &key).await?;
-    all.into_iter().find(|view| view.version == version).map(axum::Json).ok_or_else(|| not_found("version"))
+    let mut view = all.into_iter().find(|view| view.version == version).ok_or_else(|| not_found("version"))?;
+    if asker.conditions.dry_run {
+        // Former versions are no things of their own, so what was only tried is not read again.
+        view.ends_at = Some(ends_at);
+        view.state = if ends_at > app.now() { "overlap" } else { "ended" };
+    }
+    Ok(axum::Json(view))
 }
 
 async fn versions(app: &App, key: &Key) -> Result<Vec<VersionView>, Problem> {

@@ -46,6 +46,7 @@ pub(super) async fn one(
     Pair(id, event): Pair<WebhookId>,
     _: Nothing,
 ) -> Result<axum::Json<DeliveryView>, Problem> {
+    caller.refuse_dry_run()?;
     let webhook = app.webhook(&caller, id).await?;
     let installation = app.catalog.installation();
     let event = event.parse::<EventId>().map_err(|_| not_found("delivery"))?;
@@ -70,6 +71,7 @@ pub(super) async fn since(
     Id(id): Id<WebhookId>,
     body: Json<Replay>,
 ) -> Result<axum::Json<Replayed>, Problem> {
+    caller.refuse_dry_run()?;
     let webhook = app.webhook(&caller, id).await?;
     let installation = app.catalog.installation();
     let text = body.value.since.ok_or_else(|| invalid("since is missing; say from where on events are sent anew."))?;

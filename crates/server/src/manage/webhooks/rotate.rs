@@ -47,5 +47,5 @@ pub(super) async fn rotate(
     let old_until = app.now().plus_secs(i64::from(hours) * 3_600);
     app.apply(&caller, Change::RotateWebhookSecret { id, secret, old_until }).await?;
     let webhook = WebhookView::from(app.webhook(&caller, id).await?);
-    Ok(axum::Json(NewWebhookView { webhook, secret: Some(shown) }))
+    Ok(axum::Json(NewWebhookView { webhook, secret: Some(shown).filter(|_| !caller.conditions.dry_run) }))
 }

@@ -40,6 +40,7 @@ pub(super) async fn test(
     Id(id): Id<WebhookId>,
     _: Nothing,
 ) -> Result<axum::Json<TrialView>, Problem> {
+    caller.refuse_dry_run()?;
     let webhook = app.webhook(&caller, id).await?;
     let trial = app.webhooks.try_out(&webhook).await.map_err(|error| match &error {
         NotTried::Store(error) => internal(error),

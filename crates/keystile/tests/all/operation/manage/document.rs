@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
-use keystile_testkit::raw::Answer;
 use serde_json::Value;
 
 use super::super::world::shared;
 use super::routes::{Things, document, routes};
+
+/// A line a thing.
+const LINES: &str = "application/x-ndjson";
 
 #[test]
 fn every_reference_leads_to_something() {
@@ -44,7 +46,9 @@ fn every_operation_is_whole() {
         for (status, response) in responses {
             let content = &response["content"];
             assert!(
-                !status.starts_with('2') || status == "204" || content["application/json"]["schema"].is_object(),
+                !status.starts_with('2')
+                    || status == "204"
+                    || ["application/json", LINES].iter().any(|kind| content[kind]["schema"].is_object()),
                 "{title} {status}"
             );
         }
@@ -83,16 +87,18 @@ fn answers_are_as_the_document_says() {
     for route in routes(&document).iter().filter(|route| route.method == "GET") {
         let answer = route.ask(&world.manage(), &things);
         assert_eq!(answer.status, 200, "{}: {}", route.title(), answer.text());
-        check(&document, &route.operation, &answer, &route.title());
+        let content = &route.operation["responses"]["200"]["content"];
+        if content[LINES].is_object() {
+            for line in answer.text().lines() {
+                fits(&document, &content[LINES]["schema"], &serde_json::from_str(line).unwrap(), &route.title());
+            }
+        } else {
+            fits(&document, &content["application/json"]["schema"], &answer.json(), &route.title());
+        }
     }
 }
 
-/// Every field of the answer is in its schema, and what the schema requires is in the answer.
-fn check(document: &Value, operation: &Value, answer: &Answer, title: &str) {
-    let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];
-    fits(document, schema, &answer.json(), title);
-}
-
+/// Every field of the value is in its schema, and what the schema requires is in the value.
 fn fits(document: &Value, schema: &Value, value: &Value, place: &str) {
     if let Some(reference) = schema["$ref"].as_str() {
         return fits(document, document.pointer(&reference[1..]).unwrap(), value, place);

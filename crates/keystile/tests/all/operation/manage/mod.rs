@@ -3,7 +3,9 @@
 //! What holds for every route is generated from `/openapi.json`, so that a route that comes tomorrow is tested too.
 
 mod bodies;
+mod bulk;
 mod changes;
+mod conditions;
 mod document;
 mod idempotency;
 mod lists;

@@ -208,8 +208,8 @@ fn a_key_is_made_shown_once_changed_switched_revoked_and_removed() {
     let hint = format!("{}••••{}", &text[..12], &text[text.len() - 4..]);
     let mut expected = json!({
         "id": "key_…", "project_id": project, "name": "first", "kind": "secret", "environment": "live", "hint": hint,
-        "state": "active", "expires_at": "TIME", "permissions": [], "restrictions": {}, "rate_limits": [], "version": 1,
-        "labels": [], "metadata": {},
+        "state": "active", "expires_at": "TIME", "permissions": [], "roles": [], "restrictions": {},
+        "rate_limits": [], "version": 1, "labels": [], "metadata": {},
         "created_at": "TIME", "updated_at": "TIME",
     });
     assert_eq!(told(&made), expected);

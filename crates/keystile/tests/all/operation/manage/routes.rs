@@ -133,6 +133,7 @@ impl Route {
             ("POST", "/v1/apis") => json!({ "name": name("sound"), "upstream": world.echo, "path_prefix": "/sound" }),
             ("POST", "/v1/projects") => json!({ "name": name("sound") }),
             ("POST", "/v1/keys") => json!({ "project_id": things.project, "name": name("sound") }),
+            ("POST", "/v1/keys/bulk") => json!({ "action": "disable", "ids": [things.key] }),
             ("POST", "/v1/activations") => {
                 let project = id(&world.manage().create("/v1/projects", &json!({ "name": name("sound") })));
                 json!({ "project_id": project, "api_id": things.api })

@@ -66,9 +66,6 @@ pub(super) struct Asked {
     /// and kept under Argon2id for good; at most 200 in a request. Without it they are refused.
     #[param(value_type = Option<String>)]
     weak: Option<KeepWeak>,
-    /// Read, check and report, and change nothing.
-    #[serde(default)]
-    dry_run: bool,
 }
 
 /// What becomes of texts that could be guessed.
@@ -108,7 +105,8 @@ pub(super) async fn import(
     if text.lines().nth(MAX_LINES).is_some() {
         return Err(invalid(format!("One request takes {MAX_LINES} lines; send the rest in another.")));
     }
-    if asked.dry_run {
+    let dry_run = caller.conditions.dry_run;
+    if dry_run {
         // What would be said of the change itself.
         app.project(&caller, asked.project_id).await?;
     }
@@ -119,7 +117,7 @@ pub(super) async fn import(
         project: asked.project_id,
         policy,
         request: hash.finalize().into(),
-        report: ImportReport::of(asked.dry_run),
+        report: ImportReport::of(dry_run),
         batches: 0,
         waiting: Vec::new(),
         seen: HashSet::new(),

@@ -1,0 +1,244 @@
+//! The OpenAPI document, finished: what all routes have in common is said here once, and what a value must look like in
+//! `schemas.json`, so that what the document allows is what the API takes.
+//!
+//! `schemas.json` has four lists: `fields` for a name wherever an object has it, `query` for a name wherever a query has
+//! it, `operations` for those of one operation, `schemas` for one object. Each is merged into what the handlers' types say (RFC 7396).
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::OpenApi;
+
+/// What values must look like.
+const SCHEMAS: &str = include_str!("schemas.json");
+
+/// Requests that do something elsewhere or nothing at all: they can't be tried, and leave their thing as it is.
+const NO_CHANGE: [&str; 4] = ["explainKey", "testWebhook", "replayDelivery", "replayEvents"];
+/// Requests that can be sent again.
+const REPEATABLE: [&str; 8] = [
+    "createApi",
+    "createProject",
+    "createActivation",
+    "createKey",
+    "createWebhook",
+    "rotateKey",
+    "compromisedKey",
+    "requestActivation",
+];
+
+/// An id: a number below 2^128 in 22 digits of base 62, of which the first three are not just any.
+const ID_DIGITS: &str = "(?:[0-6][0-9A-Za-z]{2}|7[0-9A-Za-m][0-9A-Za-z]|7n[0-4])[0-9A-Za-z]{19}";
+/// Entity tags in a list (RFC 9110 §13.1.1).
+const TAGS: &str = r#"^(?:W/)?"[!#-~]+"(?:, ?(?:W/)?"[!#-~]+")*$"#;
+
+/// Finishes what was generated from the handlers.
+pub(super) fn finished(document: &OpenApi) -> Value {
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    let rules: Value = serde_json::from_str(SCHEMAS).unwrap_or_default();
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    for (path, item) in paths {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            finish_operation(path, method, operation, &rules);
+        }
+    }
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        finish_schemas(schemas, &rules);
+    }
+    document
+}
+
+fn finish_operation(path: &str, method: &str, operation: &mut Value, rules: &Value) {
+    let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+    let changes = method != "get";
+    let is_change = changes && !NO_CHANGE.contains(&id.as_str());
+    let of_one = path.contains("{id}");
+    let has_body = operation["requestBody"].is_object();
+    if !operation["parameters"].is_array() {
+        operation["parameters"] = json!([]);
+    }
+    let parameters = operation["parameters"].as_array_mut().into_iter().flatten();
+    for parameter in parameters {
+        let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+        match parameter["in"].as_str() {
+            Some("path") => merge(&mut parameter["schema"], &in_path(path, &name)),
+            _ => {
+                let schema = &mut parameter["schema"];
+                // A query has no null: what is not said is not there.
+                if let Some(kind) =
+                    schema["type"].as_array().and_then(|kinds| kinds.iter().find(|kind| **kind != "null"))
+                {
+                    schema["type"] = kind.clone();
+                }
+                merge(schema, &rules["query"][&name]);
+                merge(schema, &rules["operations"][&id][&name]);
+            }
+        }
+    }
+    let mut more = Vec::new();
+    if is_change {
+        more.push(json!({ "name": "dry_run", "in": "query", "schema": { "type": "boolean" }, "description":
+            "Whether it is only tried: all is checked and answered as it would be, and nothing is changed." }));
+    }
+    if is_change && of_one {
+        more.push(json!({ "name": "If-Match", "in": "header", "schema": tags(), "description":
+            "Only if it still is in the state of this ETag, or one of several; else the answer is 412." }));
+    }
+    if !changes && path.ends_with("/{id}") {
+        more.push(json!({ "name": "If-None-Match", "in": "header", "schema": tags(),
+            "description": "Only if it is no longer in the state of this ETag; else the answer is 304." }));
+    }
+    if REPEATABLE.contains(&id.as_str()) {
+        more.push(json!({ "name": "Idempotency-Key", "in": "header",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~](?:[ -~]*[!-~])?$" }, "description":
+            "A text of your choice: the same request with the same text is carried out once in a day, and answered again." }));
+    }
+    if let Some(parameters) = operation["parameters"].as_array_mut() {
+        parameters.extend(more);
+    }
+
+    let Some(answers) = operation["responses"].as_object_mut() else { return };
+    let always: &[&str] = &["400", "401", "403", "503"];
+    let changing: &[&str] = if changes { &["409", "413", "507"] } else { &[] };
+    let found: &[&str] = if of_one { &["404"] } else { &[] };
+    let read: &[&str] = if has_body { &["415"] } else { &[] };
+    let matched: &[&str] = if is_change { &["412"] } else { &[] };
+    let unchanged: &[&str] = if !changes && path.ends_with("/{id}") { &["304"] } else { &[] };
+    for status in [always, changing, found, read, matched, unchanged].concat() {
+        answers.entry(status).or_insert_with(|| json!({ "description": "" }));
+    }
+    for (status, answer) in answers.iter_mut() {
+        finish_answer(status, answer, of_one && path.matches('{').count() == 1);
+    }
+}
+
+fn finish_answer(status: &str, answer: &mut Value, of_one: bool) {
+    if answer["description"].as_str().is_none_or(str::is_empty) {
+        answer["description"] = meaning(status).into();
+    }
+    let text = json!({ "type": "string" });
+    let mut headers =
+        json!({ "X-Request-Id": { "description": "The request's id, as it stands in logs.", "schema": text } });
+    let is_thing = answer["content"]["application/json"]["schema"]["$ref"].is_string();
+    if (status.starts_with('2') && is_thing && of_one) || matches!(status, "201" | "304") {
+        headers["ETag"] =
+            json!({ "description": "The state that it is in, for If-Match and If-None-Match.", "schema": text });
+    }
+    match status {
+        "401" => headers["WWW-Authenticate"] = json!({ "description": "How to authenticate.", "schema": text }),
+        "503" | "507" => {
+            headers["Retry-After"] = json!({ "description": "Seconds after which it is worth trying again.", "schema": { "type": "integer" } });
+        }
+        _ => {}
+    }
+    if !status.starts_with('2') && status != "304" {
+        answer["content"] =
+            json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
+    }
+    answer["headers"] = headers;
+}
+
+fn tags() -> Value {
+    json!({ "anyOf": [{ "type": "string", "const": "*" }, { "type": "string", "pattern": TAGS }] })
+}
+
+/// What a part of a path looks like.
+fn in_path(path: &str, name: &str) -> Value {
+    let prefix = match (name, path.split('/').nth(2)) {
+        ("id", Some("apis")) => "api_",
+        ("id", Some("projects")) => "prj_",
+        ("id", Some("activations")) => "act_",
+        ("id", Some("keys")) => "key_",
+        ("id", Some("webhooks")) => "whk_",
+        ("delivery", _) => "evt_",
+        ("version", _) => return json!({ "pattern": "^[1-9][0-9]{0,3}$" }),
+        ("name", _) => return json!({ "pattern": "^(?:header:x-[a-z][a-z0-9-]{0,30}|client_certificate)$" }),
+        _ => return json!({}),
+    };
+    json!({ "pattern": format!("^{prefix}{ID_DIGITS}$") })
+}
+
+fn finish_schemas(schemas: &mut Map<String, Value>, rules: &Value) {
+    let names: Vec<String> = schemas.keys().cloned().collect();
+    for (name, schema) in schemas.iter_mut() {
+        let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+        for (field, property) in properties.into_iter().flatten() {
+            // Of what is no object of ours, the list's own rows are.
+            if let Some(row) =
+                name.strip_prefix("List_").filter(|row| field == "items" && names.iter().any(|n| n == row))
+            {
+                property["items"] = json!({ "$ref": format!("#/components/schemas/{row}") });
+            }
+            merge(property, &rules["fields"][field]);
+            if let Some(prefix) = id_prefix(name, field) {
+                property["pattern"] = format!("^{prefix}{ID_DIGITS}$").into();
+            }
+        }
+        merge(schema, &rules["schemas"][name]);
+    }
+    schemas.insert("Problem".to_owned(), rules["schemas"]["Problem"].clone());
+}
+
+fn id_prefix(schema: &str, field: &str) -> Option<&'static str> {
+    match (field, schema) {
+        ("api_id", _) | ("id", "Api") => Some("api_"),
+        ("project_id", _) | ("id", "Project") => Some("prj_"),
+        ("key_id", _) | ("id", "Key") => Some("key_"),
+        ("id", "Activation" | "Access") => Some("act_"),
+        ("id", "Webhook") => Some("whk_"),
+        ("organization_id", _) => Some("org_"),
+        _ => None,
+    }
+}
+
+/// Merges a patch (RFC 7396): `null` takes a member away.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else { return };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let Some(target) = target.as_object_mut() else { return };
+    for (name, value) in patch {
+        match value {
+            Value::Null => drop(target.remove(name)),
+            Value::Object(_) => merge(target.entry(name.as_str()).or_insert(Value::Null), value),
+            value => drop(target.insert(name.clone(), value.clone())),
+        }
+    }
+}
+
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "200" => "Done; what holds now.",
+        "201" => "Made.",
+        "204" => "Done.",
+        "304" => "It is still in that state.",
+        "400" => "The request makes no sense; `detail` says what is wrong (problem details, RFC 9457).",
+        "401" => "No management key, or one that is not in force.",
+        "403" => "The management key may not do this.",
+        "404" => "There is no such thing, or it is somebody else's.",
+        "409" => "It can't be done in the state in which things are.",
+        "412" => "It is not in the state that If-Match names.",
+        "413" => "The body is too long.",
+        "415" => "The body is of another media type.",
+        "503" => "The store can't be reached; try again when `Retry-After` says.",
+        "507" => "The disk is full; try again when there is room.",
+        _ => "See `code` and `detail`.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_is_about_something_that_there_is() {
+        let document = super::super::document();
+        let rules: Value = serde_json::from_str(SCHEMAS).unwrap();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        for name in rules["schemas"].as_object().unwrap().keys() {
+            assert!(schemas.contains_key(name), "{name}");
+        }
+        for field in rules["fields"].as_object().unwrap().keys() {
+            let known = schemas.values().any(|schema| schema["properties"][field].is_object());
+            assert!(known, "{field}");
+        }
+    }
+}
