@@ -24,8 +24,14 @@ show.addEventListener("click", async () => {
       body: JSON.stringify({ token }),
     });
     answer = await response.json();
-    if (!response.ok) {
+    if (response.status === 404) {
+      show.hidden = true;
       say("There is no key here", answer.detail);
+      return;
+    }
+    if (!response.ok) {
+      show.disabled = false;
+      say("That did not work", answer.detail);
       return;
     }
   } catch {
@@ -44,6 +50,12 @@ show.addEventListener("click", async () => {
 });
 
 copy.addEventListener("click", async () => {
-  await navigator.clipboard.writeText(key.textContent);
-  copy.textContent = "Copied";
+  try {
+    await navigator.clipboard.writeText(key.textContent);
+    copy.textContent = "Copied";
+  } catch {
+    // Browsers keep the clipboard from pages that come in clear.
+    getSelection().selectAllChildren(key);
+    copy.textContent = "Selected: copy it";
+  }
 });
