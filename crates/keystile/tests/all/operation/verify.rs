@@ -130,7 +130,7 @@ fn an_answer_says_whose_key_it_is_and_what_is_left() {
     let expected = json!({
         "allowed": true, "code": "allowed", "key_id": caller.id, "project_id": caller.project,
         "organization_id": project["organization_id"], "environment": "live", "kind": "secret", "permissions": ["a.b"],
-        "metadata": {},
+        "roles": [], "metadata": {},
         "limits": [{ "name": "per-hour", "limit": 10, "remaining": 9, "reset": null }],
         "expires_at": "2100-01-31T12:00:00Z", "request_id": null,
     });
@@ -139,7 +139,8 @@ fn an_answer_says_whose_key_it_is_and_what_is_left() {
     unknown["request_id"] = Value::Null;
     let nobody = json!({
         "allowed": false, "code": "key_unknown", "key_id": null, "project_id": null, "organization_id": null,
-        "environment": null, "kind": null, "permissions": [], "metadata": null, "limits": [], "expires_at": null, "request_id": null,
+        "environment": null, "kind": null, "permissions": [], "roles": [], "metadata": null, "limits": [], "expires_at": null,
+        "request_id": null,
     });
     assert_eq!(unknown, nobody);
 }
