@@ -48,8 +48,7 @@ impl Exposures {
     /// Reports a key that was presented, if it is a canary. Never waits.
     pub fn heed(&self, presented: Option<&Recognised>) {
         if let Some(key) = presented.filter(|key| key.entry.kind == KeyKind::Canary) {
-            let (organization, key) = (key.project.organization, key.entry.id);
-            let _ = self.0.try_send(Report { organization, key, action: "canary_used" });
+            self.report(key);
         }
     }
 }

@@ -3,10 +3,10 @@
 
 use std::fmt;
 
-use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, WebhookId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RoleId, WebhookId};
 use keystile_core::time::Timestamp;
 
-use crate::records::{Activation, Api, Key, Project, Webhook};
+use crate::records::{Activation, Api, Key, Project, Role, Webhook};
 use crate::{Catalog, Change};
 
 /// A state of a thing, told apart from all others that it ever has (RFC 9110 §8.8.3). It says nothing of how many changes
@@ -66,6 +66,8 @@ pub enum ThingId {
     Activation(ActivationId),
     /// A key.
     Key(KeyId),
+    /// A role.
+    Role(RoleId),
     /// A webhook.
     Webhook(WebhookId),
 }
@@ -134,6 +136,8 @@ things! {
     Activation, |_| None;
     /// A key.
     Key, |_| None;
+    /// A role.
+    Role, |_| None;
     /// A webhook: deliveries are no changes of it.
     Webhook, |webhook| webhook.failing_since;
 }
@@ -155,6 +159,7 @@ impl Catalog {
             Thing::Project(thing) => self.tag(&**thing),
             Thing::Activation(thing) => self.tag(&**thing),
             Thing::Key(thing) => self.tag(&**thing),
+            Thing::Role(thing) => self.tag(&**thing),
             Thing::Webhook(thing) => self.tag(&**thing),
         }
     }
@@ -167,6 +172,7 @@ impl fmt::Display for ThingId {
             Self::Project(id) => id.fmt(f),
             Self::Activation(id) => id.fmt(f),
             Self::Key(id) => id.fmt(f),
+            Self::Role(id) => id.fmt(f),
             Self::Webhook(id) => id.fmt(f),
         }
     }
@@ -175,12 +181,9 @@ impl fmt::Display for ThingId {
 /// The things that a change is about: the one of which a condition speaks, and another that it makes.
 pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
     let thing = match change {
-        Change::CreateOrganization { .. }
-        | Change::ImportKeys { .. }
-        | Change::OpenHandOver { .. }
-        | Change::CreateRole { .. }
-        | Change::UpdateRole { .. }
-        | Change::DeleteRole { .. } => return [None, None],
+        Change::CreateOrganization { .. } | Change::ImportKeys { .. } | Change::OpenHandOver { .. } => {
+            return [None, None];
+        }
         Change::CreateApi { id, .. }
         | Change::UpdateApi { id, .. }
         | Change::DeleteApi { id }
@@ -208,6 +211,9 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::RehashKey { id, .. }
         | Change::DeleteKey { id }
         | Change::UndeleteKey { id } => ThingId::Key(*id),
+        Change::CreateRole { id, .. } | Change::UpdateRole { id, .. } | Change::DeleteRole { id, .. } => {
+            ThingId::Role(*id)
+        }
         Change::CreateWebhook { id, .. }
         | Change::UpdateWebhook { id, .. }
         | Change::RotateWebhookSecret { id, .. }

@@ -90,8 +90,8 @@ impl Restrictions {
     /// # Errors
     /// The code of the first restriction that the call breaks.
     pub fn judge(&self, facts: &Facts<'_>) -> Result<(), Code> {
-        let refused = self.answers(facts).find(|said| !said.shadow && !said.code.is_allowed());
-        refused.map_or(Ok(()), |said| Err(said.code))
+        let enforced = Rule::ALL.iter().filter(|rule| !self.shadow.contains(**rule));
+        enforced.filter_map(|rule| self.ask(*rule, facts)).collect()
     }
 
     /// Those in shadow that would have refused a call.
@@ -99,7 +99,8 @@ impl Restrictions {
         if self.shadow.is_empty() {
             return Rules::NONE;
         }
-        self.answers(facts).filter(|said| said.shadow && !said.code.is_allowed()).map(|said| said.rule).collect()
+        let tried = Rule::ALL.iter().filter(|rule| self.shadow.contains(**rule));
+        tried.filter(|rule| self.ask(**rule, facts).is_some_and(|said| said.is_err())).copied().collect()
     }
 
     /// What each restriction that there is says of a call, each when it is asked for.

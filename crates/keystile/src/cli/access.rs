@@ -5,8 +5,7 @@ use serde_json::Value;
 
 use super::fault::{Exit, Fault};
 use super::session::Session;
-use super::table::{Column, away, field};
-use super::values::thousands;
+use super::table::{Column, away, field, number};
 
 /// Which lines of the overview.
 #[derive(Debug, Args)]
@@ -52,7 +51,3 @@ const COLUMNS: [Column; 10] = [
     }),
     Column { title: "CALLS, 30 DAYS", right: true, cell: |line, _| number(line, "calls_30_days") },
 ];
-
-fn number(line: &Value, name: &str) -> String {
-    thousands(line.get(name).and_then(Value::as_u64).unwrap_or(0))
-}

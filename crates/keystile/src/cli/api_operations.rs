@@ -2,13 +2,12 @@
 //! asks of keys; and what was called and is not in it.
 
 use clap::Args;
-use serde_json::Value;
 
 use super::fault::{Exit, Fault};
 use super::session::{API, Session};
-use super::table::{Column, away, field};
+use super::table::{Column, away, field, number};
 use super::usage::between;
-use super::values::{When, thousands, when};
+use super::values::{When, when};
 
 /// Of which API, and when.
 #[derive(Debug, Args)]
@@ -42,10 +41,6 @@ const DOCUMENTED: [Column; 3] = [
     Column::left("PATH", |operation, _| field(operation, "path")),
     Column::left("PERMISSION", |operation, _| field(operation, "permission")),
 ];
-
-fn number(operation: &Value, name: &str) -> String {
-    thousands(operation.get(name).and_then(Value::as_u64).unwrap_or(0))
-}
 
 const COLUMNS: [Column; 5] = [
     Column::left("METHOD", |operation, _| field(operation, "method")),

@@ -4,7 +4,7 @@ use keystile_core::time::Timestamp;
 use serde_json::Value;
 
 use super::screen::{Screen, harmless};
-use super::values::distance;
+use super::values::{distance, thousands};
 
 /// One column of a list.
 pub(super) struct Column {
@@ -66,6 +66,11 @@ impl Table {
 /// A field as text; a dash where there is nothing.
 pub(super) fn field(object: &Value, name: &str) -> String {
     plain(object.get(name).unwrap_or(&Value::Null))
+}
+
+/// A field that counts something; zero where there is nothing.
+pub(super) fn number(object: &Value, name: &str) -> String {
+    thousands(object.get(name).and_then(Value::as_u64).unwrap_or(0))
 }
 
 fn plain(value: &Value) -> String {

@@ -8,7 +8,7 @@ use keystile_core::api::is_publishable;
 use keystile_core::decide::{self, Readings, Step, Target, Weights, admit, reading, settle};
 use keystile_core::facts::Facts;
 use keystile_core::id::KeyId;
-use keystile_core::key::{KeyKind, Pepper, Presented, ShortToken, TextHash};
+use keystile_core::key::{KeyDigest, KeyKind, Pepper, Presented, ShortToken, TextHash};
 use keystile_core::permission::Rights;
 use keystile_core::restrict::{Rules, Said};
 
@@ -228,13 +228,14 @@ impl Engine {
         #[cfg(test)]
         self.lookups.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let peppers = self.peppers.load();
-        let mut stand_in = 0;
+        let (mut stand_in, mut newest) = (0, None);
         let found = peppers.iter().find_map(|pepper| {
             let digest = pepper.digest(text);
             stand_in = u32::from_le_bytes(digest.as_bytes()[16..20].try_into().expect("four bytes"));
+            newest.get_or_insert(digest);
             self.snapshot.keys.find(&digest)
         });
-        let found = found.or_else(|| self.otherwise(text, &peppers));
+        let found = found.or_else(|| self.otherwise(text, newest, &peppers));
         let records = self.snapshot.keys.len();
         let (text, known) = match found {
             Some(text) => (text, true),
@@ -246,12 +247,11 @@ impl Engine {
     }
 
     /// The record of a text that is kept otherwise than by its digest: its slow hash was verified a while ago, or it has a
-    /// short token.
-    fn otherwise(&self, text: &str, peppers: &[Pepper]) -> Option<u32> {
+    /// short token. `newest` is its digest under the newest pepper.
+    fn otherwise(&self, text: &str, newest: Option<KeyDigest>, peppers: &[Pepper]) -> Option<u32> {
         let keys = &self.snapshot.keys;
-        let proven = || self.slow.proven(&peppers.first()?.digest(text));
         if self.slow.is_any()
-            && let Some(placeholder) = proven()
+            && let Some(placeholder) = newest.and_then(|digest| self.slow.proven(&digest))
         {
             return keys.find(&placeholder);
         }

@@ -355,7 +355,7 @@ fn of_key(slow: &[FeedSlow], number: u32) -> &[FeedSlow] {
 fn put(keys: &Keys, key: &FeedKey, slow: &[FeedSlow]) {
     let ends = |version: u16| {
         let former = key.former.iter().find(|former| former.version == version && version != key.version);
-        former.map(|former| Timestamp::from_secs(former.ends_at.as_secs()))
+        former.map(|former| former.ends_at)
     };
     let is_presented = |one: &&FeedSlow| one.slow.is_none() && keys.find(&one.digest).is_some();
     let stand_ins: Vec<Text> = slow
@@ -370,7 +370,7 @@ fn put(keys: &Keys, key: &FeedKey, slow: &[FeedSlow]) {
     let former = key.former.iter().filter(|former| former.version != key.version).map(|former| Text {
         version: former.version,
         digest: former.digest,
-        ends_at: Some(Timestamp::from_secs(former.ends_at.as_secs())),
+        ends_at: Some(former.ends_at),
     });
     let texts: Vec<Text> = stand_ins.into_iter().chain(former).chain([latest]).collect();
     keys.put_versions(&entry(key), &texts);

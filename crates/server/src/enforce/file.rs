@@ -14,11 +14,10 @@ use std::path::{Path, PathBuf};
 use hmac::{Hmac, KeyInit, Mac};
 use keystile_core::id::KeyId;
 use keystile_core::key::KeyDigest;
-use keystile_core::time::Timestamp;
 use keystile_store::{Catalog, History};
 use sha2::Sha256;
 
-use super::keys::{Kept, KeyEntry, Keys, MAX_POLICIES, Text, flags, of_flags};
+use super::keys::{Kept, KeyEntry, Keys, MAX_POLICIES, Text, flags, moment, of_flags, seconds};
 
 const MAGIC: &[u8; 8] = b"KSTLSNP3";
 const HEAD_LEN: usize = 8 + 16 + 8 + 8 + 8 + 32;
@@ -184,7 +183,6 @@ fn moved_up(kept: Kept, gone: &[u32]) -> Kept {
 const VERSION_FLAG: u32 = 1 << 31;
 
 fn encode(kept: &Kept) -> [u8; ENTRY_LEN] {
-    let seconds = |end: Option<Timestamp>| end.map_or(0, |end| end.as_secs().clamp(1, i64::from(u32::MAX)) as u32);
     let (digest, id, words) = match kept {
         Kept::Key(entry) => {
             let words = [entry.number, entry.project, entry.policy, seconds(entry.expires_at), flags(entry)];
@@ -211,7 +209,7 @@ fn decode(bytes: &[u8]) -> Option<Kept> {
     let [number, project, policy, expires, bits] = std::array::from_fn(word);
     let digest = KeyDigest::from_bytes(bytes[..32].try_into().ok()?);
     let id = KeyId::from_slice(&bytes[32..48]).ok()?;
-    let ends_at = (expires != 0).then(|| Timestamp::from_secs(i64::from(expires)));
+    let ends_at = moment(expires);
     if bits == VERSION_FLAG {
         let text = Text { version: u16::try_from(number).ok()?, digest, ends_at };
         return Some(Kept::Version { id, key: project, text });
@@ -225,6 +223,7 @@ fn decode(bytes: &[u8]) -> Option<Kept> {
 mod tests {
     use super::*;
     use keystile_core::key::{Environment, KeyKind, Standing};
+    use keystile_core::time::Timestamp;
 
     fn entry(n: u32) -> KeyEntry {
         let mut digest = [0; 32];

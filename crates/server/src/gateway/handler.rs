@@ -397,7 +397,8 @@ impl Worker {
                 self.expose(&text, pending);
             }
         }
-        if found.is_err() {
+        // In clear they are among the readable ones.
+        if found.is_err() && !in_clear {
             for text in strays::in_fields(places, headers).take(strays::MAX_READABLE) {
                 self.exposures.heed(self.engine.identify(text).as_ref());
             }

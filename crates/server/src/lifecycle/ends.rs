@@ -4,11 +4,10 @@ use keystile_core::key::{KeyNotice, WARNING_DAYS};
 use keystile_core::time::Timestamp;
 use keystile_store::Due;
 
-use super::{BATCH, Lifecycle, Unfinished};
+use super::{BATCH, DAY_SECS, Lifecycle, Unfinished};
 
 /// For how long after an end it is still told, if the server was not there when it came.
-const LATE_SECS: i64 = 7 * 86_400;
-const DAY_SECS: i64 = 86_400;
+const LATE_SECS: i64 = 7 * DAY_SECS;
 
 impl Lifecycle {
     pub(super) async fn tell_of_ends(&self, now: Timestamp) -> Result<(), Unfinished> {

@@ -26,6 +26,7 @@ use crate::world::Clock;
 
 /// Keys in one question.
 const BATCH: u32 = 500;
+const DAY_SECS: i64 = 86_400;
 
 /// Sees to the life of keys.
 pub struct Lifecycle {

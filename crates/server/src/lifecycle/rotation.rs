@@ -5,9 +5,7 @@ use keystile_core::time::Timestamp;
 use keystile_store::Due;
 use keystile_store::records::Api;
 
-use super::{BATCH, Lifecycle, Unfinished};
-
-const DAY_SECS: i64 = 86_400;
+use super::{BATCH, DAY_SECS, Lifecycle, Unfinished};
 
 impl Lifecycle {
     pub(super) async fn remind_of_rotation(&self, api: &Api, now: Timestamp) -> Result<(), Unfinished> {

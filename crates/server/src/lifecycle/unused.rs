@@ -6,9 +6,7 @@ use keystile_core::time::Timestamp;
 use keystile_store::records::Api;
 use keystile_store::{Change, Due};
 
-use super::{BATCH, Lifecycle, Unfinished};
-
-const DAY_SECS: i64 = 86_400;
+use super::{BATCH, DAY_SECS, Lifecycle, Unfinished};
 
 /// Some of the keys of an API that are not used.
 struct Unused {
@@ -28,6 +26,10 @@ impl Lifecycle {
             let unused = self.unused(api, ago(days.into()), Standing::Active, above).await?;
             for (due, since) in unused.keys {
                 let notice = KeyNotice::Unused { since, days };
+                // Most were told of rounds ago: a question is cheaper than a change that comes to nothing.
+                if self.catalog.was_told(due.number, &notice).await? {
+                    continue;
+                }
                 let told = self.change(due.organization, Change::NoteKey { id: due.key, notice }, now).await?;
                 // Whoever enables it again after that wants it: it is not disabled twice for one silence.
                 if told && rule >= UnusedKeys::Disable {

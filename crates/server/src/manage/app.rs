@@ -105,7 +105,7 @@ impl App {
 
     /// A role of the asker's.
     pub(super) async fn role(&self, asker: &Asker, id: RoleId) -> Result<Role, Problem> {
-        found(self.catalog.role(asker.organization, id).await, "role")
+        self.one(asker, ThingId::Role(id), self.catalog.role(asker.organization, id), "role").await
     }
 
     /// A webhook of the asker's.

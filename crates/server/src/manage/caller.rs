@@ -120,12 +120,15 @@ impl Asker {
         Ok(())
     }
 
+    /// Refuses what needs this right besides the one of its route.
+    pub(super) fn needs<R: Right>(&self) -> Result<(), Problem> {
+        if self.policy.permissions.iter().any(|own| own.covers(R::NAME)) { Ok(()) } else { Err(lacks::<R>()) }
+    }
+
     /// Whether another management key may have this policy and this end: no more than the asker's own, in rights, in
     /// places and in time. Rights over this API are handed down, never made (K-14).
     pub(super) fn may_hand_down(&self, policy: &Policy, expires_at: Option<Timestamp>) -> Result<(), String> {
-        let covered = |wanted: &Permission| {
-            self.policy.permissions.iter().any(|own| own == wanted || own.covers(wanted.as_str()))
-        };
+        let covered = |wanted: &Permission| self.policy.permissions.iter().any(|own| own.contains(wanted));
         if let Some(beyond) = policy.permissions.iter().find(|wanted| !covered(wanted)) {
             return Err(format!("yours lacks {}", beyond.as_str()));
         }
@@ -170,8 +173,7 @@ impl<R: Right> FromRequestParts<App> for Caller<R> {
         let key = match (verdict.code, verdict.key) {
             (Code::Allowed, Some(key)) => key,
             (Code::PermissionMissing, _) => {
-                return Err(Problem::of(Code::PermissionMissing)
-                    .because(format!("This needs the permission {}; use a management key that has it.", R::NAME)));
+                return Err(lacks::<R>());
             }
             (Code::KeyKindForbidden, _) => {
                 return Err(Problem::of(Code::KeyKindForbidden)
@@ -196,6 +198,11 @@ impl<R: Right> FromRequestParts<App> for Caller<R> {
         }
         Ok(Self { asker, right: PhantomData })
     }
+}
+
+fn lacks<R: Right>() -> Problem {
+    Problem::of(Code::PermissionMissing)
+        .because(format!("This needs the permission {}; use a management key that has it.", R::NAME))
 }
 
 fn bearer(parts: &Parts) -> Result<&str, Problem> {

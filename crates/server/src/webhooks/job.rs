@@ -139,10 +139,13 @@ impl Webhooks {
         if self.catalog.make_deliveries(now).await? {
             self.wake();
         }
-        for webhook in self.catalog.due_webhooks(now).await? {
+        let mut due = self.catalog.due_webhooks(now).await?;
+        // Whoever has least under way comes first, or those who never answer would take every place that falls free.
+        due.sort_by_cached_key(|webhook| under_way.at(webhook.number));
+        for webhook in due {
             let at_it = under_way.at(webhook.number);
             if at_it >= EACH || under_way.busy.len() >= ALL {
-                continue;
+                break;
             }
             // Those that are busy are due as well.
             let due = self.catalog.due_deliveries(webhook.number, now, (EACH + at_it) as u32).await?;

@@ -269,3 +269,28 @@ fn or_exists(what: &'static str) -> impl Fn(sqlx::Error) -> ApplyError {
 fn number_of(row: &Row) -> Result<u32, StoreError> {
     Columns::of(row).number()
 }
+
+/// Keys whose numbers are no further apart are told to nodes together: reading a few in between is cheaper than a revision
+/// of its own.
+const MAX_GAP: u32 = 256;
+
+/// Keys by their numbers, those that are near each other together.
+fn ranges(mut numbers: Vec<u32>) -> Vec<Subject> {
+    numbers.sort_unstable();
+    let near = numbers.chunk_by(|one, next| next - one <= MAX_GAP);
+    near.filter_map(|run| Some(Subject::Keys(*run.first()?, *run.last()?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_are_near_each_other_are_told_together() {
+        assert_eq!(ranges(Vec::new()), []);
+        assert_eq!(ranges(vec![5]), [Subject::Keys(5, 5)]);
+        assert_eq!(ranges(vec![3, 2, 1_000, 1, 200]), [Subject::Keys(1, 200), Subject::Keys(1_000, 1_000)]);
+        assert_eq!(ranges(vec![258, 1]), [Subject::Keys(1, 1), Subject::Keys(258, 258)]);
+        assert_eq!(ranges(vec![257, 1]), [Subject::Keys(1, 257)]);
+    }
+}

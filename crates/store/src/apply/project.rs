@@ -3,7 +3,7 @@
 use keystile_core::id::ProjectId;
 use keystile_core::key::Environment;
 
-use super::{Done, Work, number_of, or_exists, refuse_stale};
+use super::{Done, Work, number_of, or_exists, ranges, refuse_stale};
 use crate::catalog::keys;
 use crate::catalog::projects::find;
 use crate::db::{signed, sql, to_json};
@@ -11,10 +11,6 @@ use crate::records::{ProjectAbout, Suspension};
 use crate::{ApplyError, Subject, Who};
 
 pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("project");
-
-/// Keys that are further apart than this are told to nodes as two ranges. Reading a few keys in between is cheaper than
-/// a revision of its own.
-const MAX_GAP: u32 = 256;
 
 pub(super) async fn create(
     work: Work<'_>,
@@ -128,30 +124,6 @@ pub(super) async fn delete(mut work: Work<'_>, id: ProjectId) -> Result<Done, Ap
         .bind(before.number)
         .execute(&mut *work.db)
         .await?;
-    let touched = [Subject::Project(before.number)].into_iter().chain(ranges(&keys)).collect();
+    let touched = [Subject::Project(before.number)].into_iter().chain(ranges(keys)).collect();
     Ok(Done::deleted("project.delete", id, &before, touched))
-}
-
-/// Numbers in order as ranges that hold them all.
-fn ranges(numbers: &[u32]) -> Vec<Subject> {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for number in numbers {
-        match ranges.last_mut() {
-            Some((_, last)) if *number - *last <= MAX_GAP => *last = *number,
-            _ => ranges.push((*number, *number)),
-        }
-    }
-    ranges.into_iter().map(|(first, last)| Subject::Keys(first, last)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_of_a_project_are_told_in_few_ranges() {
-        assert_eq!(ranges(&[]), []);
-        assert_eq!(ranges(&[5]), [Subject::Keys(5, 5)]);
-        assert_eq!(ranges(&[1, 2, 3, 200, 1_000]), [Subject::Keys(1, 200), Subject::Keys(1_000, 1_000)]);
-    }
 }

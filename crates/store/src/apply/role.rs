@@ -5,7 +5,7 @@ use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::role::{self, RoleName};
 
-use super::{Done, Work, number_of, or_exists, policy, refuse_stale};
+use super::{Done, Work, number_of, or_exists, policy, ranges, refuse_stale};
 use crate::catalog::roles::find;
 use crate::db::{Columns, signed, sql, to_json};
 use crate::records::Role;
@@ -15,8 +15,6 @@ pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("role");
 
 /// Most roles of an organization: nodes hold all of them.
 const MAX_OF_ORGANIZATION: u32 = 1_000;
-/// Keys whose numbers are no further apart are told to nodes together: reading some more costs less than a revision each.
-const GAP: u32 = 1_000;
 
 const NAME_TAKEN: &str = "there is a role of this name already; change that one, or take another name";
 
@@ -140,25 +138,4 @@ pub(super) async fn delete(mut work: Work<'_>, id: RoleId, from_keys: bool) -> R
         .await?;
     let touched = [Subject::Role(before.number)].into_iter().chain(ranges(numbers)).collect();
     Ok(Done::deleted("role.delete", id, &before, touched))
-}
-
-/// Keys by their numbers, those that are near each other together.
-fn ranges(mut numbers: Vec<u32>) -> Vec<Subject> {
-    numbers.sort_unstable();
-    let near = numbers.chunk_by(|one, next| next - one <= GAP);
-    near.filter_map(|run| Some(Subject::Keys(*run.first()?, *run.last()?))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_that_are_near_each_other_are_told_together() {
-        assert_eq!(ranges(Vec::new()), []);
-        assert_eq!(ranges(vec![7, 3, 1_003]), [Subject::Keys(3, 1_003)]);
-        assert_eq!(ranges(vec![1, 1_002, 1_001]), [Subject::Keys(1, 1_002)]);
-        assert_eq!(ranges(vec![1, 1_002, 9]), [Subject::Keys(1, 1_002)]);
-        assert_eq!(ranges(vec![2, 1_003, 1]), [Subject::Keys(1, 2), Subject::Keys(1_003, 1_003)]);
-    }
 }

@@ -3,7 +3,7 @@
 use keystile_core::id::OrganizationId;
 
 use crate::StoreError;
-use crate::catalog::{activations, apis, keys, projects, webhooks};
+use crate::catalog::{activations, apis, keys, projects, roles, webhooks};
 use crate::condition::{Thing, ThingId};
 use crate::db::Connection;
 
@@ -23,6 +23,7 @@ pub(super) async fn find(
             None => keys::find_deleted(db, organization, id).await?,
         }
         .map(Thing::from),
+        ThingId::Role(id) => roles::find(db, organization, id).await?.map(Thing::from),
         ThingId::Webhook(id) => webhooks::find(db, organization, id).await?.map(Thing::from),
     })
 }

@@ -7,8 +7,8 @@ use ureq::http::Method;
 use super::reveal::reveal;
 use super::{Exit, Fault, Fields, HandOver, KEY, Session, Which, field};
 use crate::cli::server::Payload;
-use crate::cli::table::away;
-use crate::cli::values::{When, thousands, when};
+use crate::cli::table::{away, number};
+use crate::cli::values::{When, when};
 
 /// Rows of each list that people are shown; `--json` has all.
 const SHOWN: usize = 10;
@@ -87,20 +87,20 @@ fn tell(activity: &Value, session: &mut Session<'_>) {
 
 fn lines(activity: &Value, session: &Session<'_>) -> String {
     let now = session.now();
-    let count = |of: &Value, name: &str| thousands(of.get(name).and_then(Value::as_u64).unwrap_or(0));
+
     let items = |name: &str| activity.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let mut text = format!(
         "since {}: {} calls let through, {} refused\n",
         field(activity, "since"),
-        count(activity, "allowed"),
-        count(activity, "refused")
+        number(activity, "allowed"),
+        number(activity, "refused")
     );
     for operation in items("operations").iter().take(SHOWN) {
-        let (allowed, refused) = (count(operation, "allowed"), count(operation, "refused"));
+        let (allowed, refused) = (number(operation, "allowed"), number(operation, "refused"));
         text += &format!("  {}: {allowed} let through, {refused} refused\n", field(operation, "operation"));
     }
     for address in items("addresses").iter().take(SHOWN) {
-        let (calls, refused) = (count(address, "calls"), count(address, "refused"));
+        let (calls, refused) = (number(address, "calls"), number(address, "refused"));
         let last = away(address, "last_at", now);
         text += &format!("  from {}: {calls} calls, {refused} refused, the last {last}\n", field(address, "address"));
     }

@@ -16,7 +16,7 @@ pub struct Ask {
     #[arg(long, value_parser = ["active", "disabled", "revoked"])]
     state: Option<String>,
     /// Only those of this kind.
-    #[arg(long, value_name = "secret|management")]
+    #[arg(long, value_name = "secret|publishable|management|canary")]
     kind: Option<KeyKind>,
     /// Those that were deleted and can be brought back.
     #[arg(long)]
@@ -36,7 +36,7 @@ pub(super) enum Format {
 }
 
 /// The columns of CSV, by the names that they have in JSON.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 21] = [
     "id",
     "project_id",
     "name",
@@ -48,12 +48,16 @@ const COLUMNS: [&str; 17] = [
     "exposed_at",
     "expires_at",
     "permissions",
+    "roles",
     "restrictions",
     "rate_limits",
+    "labels",
+    "metadata",
     "version",
     "rotated_at",
     "created_at",
     "updated_at",
+    "deleted_at",
 ];
 
 pub(super) fn run(ask: &Ask, session: &mut Session<'_>) -> Result<Exit, Fault> {
@@ -112,7 +116,7 @@ mod tests {
         let line = r#"{"id":"key_1","project_id":"prj_1","name":"=a, \"b\"","kind":"secret","hint":"••••abcd","expires_at":null,
             "permissions":["a.b","c"],"restrictions":{},"rate_limits":[],"version":2}"#;
         let row = row(line).unwrap();
-        assert_eq!(row, "key_1,prj_1,\"'=a, \"\"b\"\"\",secret,,••••abcd,,,,,\"[\"\"a.b\"\",\"\"c\"\"]\",,,2,,,");
+        assert_eq!(row, "key_1,prj_1,\"'=a, \"\"b\"\"\",secret,,••••abcd,,,,,\"[\"\"a.b\"\",\"\"c\"\"]\",,,,,,2,,,,");
         assert_eq!(row.matches(',').count() - 2, COLUMNS.len() - 1, "two stand inside of cells");
         assert!(super::row("no json").is_err());
     }

@@ -8,8 +8,8 @@ use ureq::http::Method;
 use super::reveal::reveal;
 use super::{Exit, Expiry, Fault, Fields, HandOver, KEY, Session, Which, away, field};
 use crate::cli::server::Payload;
-use crate::cli::table::Column;
-use crate::cli::values::{seconds_of, thousands};
+use crate::cli::table::{Column, number};
+use crate::cli::values::seconds_of;
 
 /// How a key is rotated.
 #[derive(Debug, Args)]
@@ -81,10 +81,6 @@ pub(super) fn extend(ask: &Extend, session: &mut Session<'_>) -> Result<Exit, Fa
     let (id, version) = (ask.former.which.find(session)?, ask.former.number);
     let body = Value::Object(Fields(serde_json::Map::new()).with("overlap_seconds", ask.overlap).0);
     session.act(KEY, &format!("{id}/versions/{version}"), "extend", Some(body))
-}
-
-fn number(version: &Value, name: &str) -> String {
-    thousands(version.get(name).and_then(Value::as_u64).unwrap_or(0))
 }
 
 const COLUMNS: [Column; 7] = [

@@ -24,7 +24,7 @@ use record::{Record, Version, digest_words};
 use table::Table;
 
 pub use record::MAX_POLICIES;
-pub(super) use record::{flags, of_flags};
+pub(super) use record::{flags, moment, of_flags, seconds};
 
 /// Slots of an empty table.
 const FIRST_SLOTS: usize = 1 << 10;

@@ -55,11 +55,11 @@ pub(super) fn digest_words(digest: &KeyDigest) -> [u64; 4] {
 }
 
 /// Whole seconds are kept; 0 stands for never.
-fn seconds(end: Option<Timestamp>) -> u32 {
+pub(in crate::enforce) fn seconds(end: Option<Timestamp>) -> u32 {
     end.map_or(0, |end| end.as_secs().clamp(1, i64::from(u32::MAX)) as u32)
 }
 
-fn moment(seconds: u32) -> Option<Timestamp> {
+pub(in crate::enforce) fn moment(seconds: u32) -> Option<Timestamp> {
     (seconds != 0).then(|| Timestamp::from_secs(i64::from(seconds)))
 }
 

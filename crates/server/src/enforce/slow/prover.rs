@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use keystile_core::key::KeyDigest;
 use keystile_core::time::Ticks;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -52,7 +52,8 @@ pub(super) struct Prover {
     jobs: OnceLock<Option<SyncSender<Job>>>,
     /// Who waits for what comes of which text.
     waiting: Mutex<HashMap<[u8; 32], Vec<oneshot::Sender<Proof>>>>,
-    pub(super) memory: Mutex<Memory>,
+    /// Read by calls, written by the threads.
+    pub(super) memory: RwLock<Memory>,
     pub(super) rehashes: Rehashes,
 }
 
@@ -65,7 +66,7 @@ impl Prover {
             // Another call presents the same text; whoever joins it asks for no work.
             Entry::Occupied(mut others) => others.get_mut().push(told),
             Entry::Vacant(first) => {
-                if !self.memory.lock().may_try(&job.candidates, at) {
+                if !self.memory.write().may_try(&job.candidates, at) {
                     return Proof::Fails;
                 }
                 let jobs = self.jobs.get_or_init(|| start(self).ok());
@@ -91,7 +92,7 @@ impl Prover {
                 tracing::error!("a slow hash could not be verified; the key that it belongs to can't be used");
                 None
             });
-            self.memory.lock().note(&job.digest, found.map(|candidate| candidate.placeholder));
+            self.memory.write().note(&job.digest, found.map(|candidate| candidate.placeholder));
             // A text of which all was known here can be guessed: it stays under its slow hash (K-7).
             if let Some(candidate) = found.filter(|candidate| candidate.lookup.chars() > 0) {
                 let (version, placeholder) = (candidate.version, candidate.placeholder);
@@ -129,7 +130,7 @@ impl Engine {
         let Some(pepper) = peppers.first() else { return Proof::Fails };
         let digest = pepper.digest(text);
         {
-            let memory = slow.prover.memory.lock();
+            let memory = slow.prover.memory.read();
             if memory.proven(&digest).is_some() {
                 return Proof::Fits;
             } else if memory.was_refused(&digest) {

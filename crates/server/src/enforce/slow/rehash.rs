@@ -65,7 +65,7 @@ pub async fn write_down(feed: Arc<Feed>, catalog: Catalog, clock: Arc<dyn Clock>
                 Some(rehash) => write(&feed, &catalog, &*clock, rehash).await,
                 None => return,
             },
-            _ = older.tick() => engine.slow.prover.memory.lock().grow_older(),
+            _ = older.tick() => engine.slow.prover.memory.write().grow_older(),
         }
     }
 }

@@ -13,12 +13,14 @@ const SCHEMAS: &str = include_str!("schemas.json");
 /// Requests that do something elsewhere or nothing at all: they can't be tried, and leave their thing as it is.
 const NO_CHANGE: [&str; 4] = ["explainKey", "testWebhook", "replayDelivery", "replayEvents"];
 /// Requests that can be sent again.
-const REPEATABLE: [&str; 8] = [
+const REPEATABLE: [&str; 10] = [
     "createApi",
     "createProject",
     "createActivation",
     "createKey",
+    "createRole",
     "createWebhook",
+    "rotateWebhookSecret",
     "rotateKey",
     "compromisedKey",
     "requestActivation",

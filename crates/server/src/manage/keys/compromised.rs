@@ -18,11 +18,9 @@ use super::view::{KeyView, NewKeyView};
 use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WriteKeys};
 use crate::manage::extract::{Id, Json, RequestHash};
-use crate::manage::problem::{invalid, not_found};
+use crate::manage::problem::not_found;
+use crate::manage::reason;
 use crate::problem::Problem;
-
-/// Longest reason.
-const MAX_REASON_CHARS: usize = 500;
 
 /// What is known of it. Nothing needs to be said.
 #[derive(Deserialize, ToSchema)]
@@ -72,9 +70,7 @@ pub(super) async fn compromised(
         Some(body) => (body.value, body.hash),
         None => (Compromised::default(), RequestHash::of("POST", &format!("/v1/keys/{id}/compromised"))),
     };
-    if wanted.reason.chars().count() > MAX_REASON_CHARS || wanted.reason.chars().any(char::is_control) {
-        return Err(invalid(format!("reason is one line of at most {MAX_REASON_CHARS} characters.")));
-    }
+    let reason = reason::checked(wanted.reason)?;
     let hours = checked_hours(wanted.hand_over_hours)?;
     let since = since(&app, wanted.since)?;
     let (text, replacement) = if wanted.replace {
@@ -90,7 +86,7 @@ pub(super) async fn compromised(
         (None, None)
     };
     let subject = replacement.as_ref().map_or(id, |key| key.id);
-    let change = Change::CompromiseKey { id, was: key.revision, replacement, reason: wanted.reason };
+    let change = Change::CompromiseKey { id, was: key.revision, replacement, reason };
     let (subject, text) = match app.create(&caller, hash, subject.to_string(), change).await? {
         Made::Now => match text {
             Some(text) => (subject, Some(show(&app, &caller, subject, &text, hours).await?)),

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::view::DeliveryView;
 use crate::manage::app::{App, found};
-use crate::manage::caller::{Caller, WriteWebhooks};
+use crate::manage::caller::{Caller, ReadEvents, WriteWebhooks};
 use crate::manage::extract::{Id, Json, Nothing, Pair};
 use crate::manage::problem::{internal, invalid, not_found};
 use crate::problem::Problem;
@@ -61,10 +61,10 @@ pub(super) async fn one(
     Ok(axum::Json(DeliveryView::of(&installation, delivery)))
 }
 
-/// Send all events since then to a webhook anew, oldest first.
+/// Send all events since then to a webhook anew, oldest first. It shows what happened before, so it needs `events.read` too.
 #[utoipa::path(post, operation_id = "replayEvents", path = "/v1/webhooks/{id}/replay", tag = "Webhooks", params(("id" = String, Path)),
     request_body = Replay, security(("management_key" = [])),
-    responses((status = 200, body = Replayed), (status = 400), (status = 401), (status = 404)))]
+    responses((status = 200, body = Replayed), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn since(
     caller: Caller<WriteWebhooks>,
     State(app): State<App>,
@@ -75,6 +75,7 @@ pub(super) async fn since(
     let webhook = app.webhook(&caller, id).await?;
     let installation = app.catalog.installation();
     let text = body.value.since.ok_or_else(|| invalid("since is missing; say from where on events are sent anew."))?;
+    caller.needs::<ReadEvents>()?;
     let event = text.parse::<EventId>().ok().and_then(|event| sequence_of(&installation, event));
     let first = match (event, text.parse::<Timestamp>()) {
         (Some(sequence), _) => sequence,

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use super::new_secret;
 use super::view::{NewWebhookView, WebhookView};
-use crate::manage::app::App;
+use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WriteWebhooks};
-use crate::manage::extract::{Id, Json};
+use crate::manage::extract::{Id, Json, RequestHash};
 use crate::manage::problem::invalid;
 use crate::problem::Problem;
 
@@ -39,13 +39,21 @@ pub(super) async fn rotate(
     body: Option<Json<Rotation>>,
 ) -> Result<axum::Json<NewWebhookView>, Problem> {
     app.webhook(&caller, id).await?;
-    let hours = body.and_then(|body| body.value.overlap_hours).unwrap_or(DEFAULT_OVERLAP_HOURS);
+    let (wanted, hash) = match body {
+        Some(body) => (body.value, body.hash),
+        None => (Rotation::default(), RequestHash::of("POST", &format!("/v1/webhooks/{id}/rotate_secret"))),
+    };
+    let hours = wanted.overlap_hours.unwrap_or(DEFAULT_OVERLAP_HOURS);
     if hours > MAX_OVERLAP_HOURS {
         return Err(invalid(format!("overlap_hours is 0 to {MAX_OVERLAP_HOURS}.")));
     }
     let (secret, shown) = new_secret(&app, id)?;
     let old_until = app.now().plus_secs(i64::from(hours) * 3_600);
-    app.apply(&caller, Change::RotateWebhookSecret { id, secret, old_until }).await?;
+    let change = Change::RotateWebhookSecret { id, secret, old_until };
+    let secret = match app.create(&caller, hash, id.to_string(), change).await? {
+        Made::Now => Some(shown),
+        Made::Before(_) => None,
+    };
     let webhook = WebhookView::from(app.webhook(&caller, id).await?);
-    Ok(axum::Json(NewWebhookView { webhook, secret: Some(shown).filter(|_| !caller.conditions.dry_run) }))
+    Ok(axum::Json(NewWebhookView { webhook, secret }))
 }
