@@ -5,7 +5,7 @@
 use divan::{AllocProfiler, Bencher, black_box};
 use keystile_core::facts::Facts;
 use keystile_core::restrict::Restrictions;
-use keystile_core::source::Source;
+use keystile_core::source::{Field, Source};
 use keystile_core::time::{Moment, Ticks, Timestamp};
 
 #[global_allocator]
@@ -29,6 +29,10 @@ impl Source for Page {
 
     fn country(&self) -> Option<keystile_core::country::Country> {
         "DE".parse().ok()
+    }
+
+    fn field(&self, _: &str) -> Field<'_> {
+        Field::Absent
     }
 }
 

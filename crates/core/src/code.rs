@@ -92,6 +92,10 @@ codes! {
     Suspended = 30, "suspended", 403, "Access suspended", "The project, or its access to this API, is suspended; ask the API's owner.";
     /// The API does not take keys of this environment.
     EnvironmentForbidden = 35, "environment_forbidden", 403, "Wrong environment", "This API does not take keys of this environment (live or test); use a key of a project of the other one.";
+    /// The app is not among those that may use the key.
+    AppForbidden = 36, "app_forbidden", 403, "App not allowed for this key", "The key may not be used by this app, or the call does not say which app makes it; call from one that its restrictions allow.";
+    /// A pattern of the key or of its project does not let the call pass.
+    PatternForbidden = 37, "pattern_forbidden", 403, "Call not allowed for this key", "A rule for calls of this kind does not let the key make this one; ask the owner of the key what it may do, where and when.";
 
     /// The API wants a client certificate and there was none.
     CertificateMissing = 31, "certificate_missing", 403, "A client certificate is needed", "This API is called with a client certificate (mutual TLS); configure your client with the one that its owner accepts.";

@@ -4,6 +4,8 @@
 //! `admit` asks whether the call may happen at all, and which limits it must pass. Whoever keeps the counters
 //! charges them, all or nothing. `settle` turns what the counters said into the answer.
 
+use std::sync::Arc;
+
 use arrayvec::ArrayVec;
 
 use crate::api::Environments;
@@ -14,9 +16,10 @@ use crate::id::OrganizationId;
 use crate::key::{Environment, KeyKind, Standing};
 use crate::limit::{LimitRule, MAX_RULES, Reading, Weighed};
 use crate::media::MediaTypes;
+use crate::pattern::Pattern;
 use crate::permission::{Permission, PermissionQuery, Rights};
 use crate::policy::Policy;
-use crate::restrict::Rules;
+use crate::restrict::{Rule, Rules};
 use crate::time::Timestamp;
 
 #[cfg(test)]
@@ -39,6 +42,8 @@ pub struct Key<'a> {
     pub suspended: bool,
     /// What it may do.
     pub policy: &'a Policy,
+    /// The patterns that were assigned to it and to its project.
+    pub patterns: &'a [Arc<Pattern>],
 }
 
 /// What is being called with it.
@@ -139,6 +144,8 @@ pub enum Step {
     Formats,
     /// Do its restrictions allow the call?
     Restrictions,
+    /// Do its patterns, and those of its project, let the call pass?
+    Patterns,
     /// Does it have the permissions?
     Permissions,
     /// Do its limits leave room?
@@ -157,7 +164,7 @@ pub struct Admission<'a> {
 }
 
 /// The questions that [`admit`] asks, in order.
-const QUESTIONS: [Step; 8] = [
+const QUESTIONS: [Step; 9] = [
     Step::State,
     Step::Expiry,
     Step::Kind,
@@ -165,6 +172,7 @@ const QUESTIONS: [Step; 8] = [
     Step::Environment,
     Step::Formats,
     Step::Restrictions,
+    Step::Patterns,
     Step::Permissions,
 ];
 
@@ -183,12 +191,15 @@ pub fn admit<'a>(key: &Key<'a>, target: Target<'_>, facts: &Facts<'_>) -> Result
     if !first.is_allowed() {
         return Err(first);
     }
-    let shadow = key.policy.restrictions.would_refuse(facts);
+    let mut shadow = key.policy.restrictions.would_refuse(facts);
+    if refuse(key.patterns, true, facts) {
+        shadow = shadow.and(Rule::Patterns);
+    }
     Ok(Admission { rules: &key.policy.rate_limits, cost: facts.cost, shadow })
 }
 
 /// Every question with its answer, up to the first no; what `explain` shows. Limits are not asked.
-pub fn trace(key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> ArrayVec<(Step, Code), 8> {
+pub fn trace(key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> ArrayVec<(Step, Code), 9> {
     let mut steps = ArrayVec::new();
     for step in QUESTIONS {
         let answer = judge(step, key, target, facts);
@@ -236,6 +247,12 @@ fn judge(step: Step, key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Co
             Target::Api { .. } | Target::Management | Target::KeyAlone => Code::Allowed,
         },
         Step::Restrictions => key.policy.restrictions.judge(facts).err().unwrap_or(Code::Allowed),
+        Step::Patterns => match target {
+            // They are about calls of APIs, and nobody is to shut himself out with them.
+            Target::Management => Code::Allowed,
+            Target::Api { .. } | Target::KeyAlone if refuse(key.patterns, false, facts) => Code::PatternForbidden,
+            Target::Api { .. } | Target::KeyAlone => Code::Allowed,
+        },
         Step::Permissions => {
             let (of_operation, bound) = match target {
                 Target::Api { needs, activation, .. } => (needs, activation.and_then(|link| link.permissions)),
@@ -247,6 +264,11 @@ fn judge(step: Step, key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Co
         }
         Step::Limits => Code::Allowed,
     }
+}
+
+/// Whether one of those that are in force, or of those in shadow, does not let the call pass.
+fn refuse(patterns: &[Arc<Pattern>], shadow: bool, facts: &Facts<'_>) -> bool {
+    patterns.iter().any(|pattern| pattern.filter.is_shadow() == shadow && !pattern.filter.passes(facts))
 }
 
 fn judge_activation(key: &Key<'_>, target: Target<'_>) -> Code {

@@ -129,6 +129,8 @@ ids! {
     EventId = "evt_";
     /// Permissions under a name.
     RoleId = "rol_";
+    /// A named filter.
+    PatternId = "pat_";
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::RoleId;
+use crate::id::{PatternId, RoleId};
 use crate::limit::{LimitError, LimitRule};
+use crate::pattern::MAX_PATTERNS;
 use crate::permission::{MAX_PERMISSIONS, Permission};
 use crate::restrict::{Restrictions, Rule};
 use crate::role::MAX_ROLES;
@@ -21,6 +22,9 @@ pub struct Policy {
     /// Where and how the key may be used.
     #[serde(default, skip_serializing_if = "Restrictions::is_empty")]
     pub restrictions: Restrictions,
+    /// Patterns that its calls must pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<PatternId>,
     /// How often.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rate_limits: Vec<LimitRule>,
@@ -33,6 +37,8 @@ pub enum PolicyError {
     Permissions,
     /// Too many roles.
     Roles,
+    /// Too many patterns.
+    Patterns,
     /// A restriction is to be in shadow that is not there.
     Shadow(Rule),
     /// The limits don't fit together.
@@ -46,6 +52,12 @@ impl std::fmt::Display for PolicyError {
                 write!(f, "a key has at most {MAX_PERMISSIONS} permissions; use wildcards such as pets.*")
             }
             Self::Roles => write!(f, "a key has at most {MAX_ROLES} roles; make one that grants what several do"),
+            Self::Patterns => {
+                write!(f, "a key has at most {MAX_PATTERNS} patterns; make one that says what several do")
+            }
+            Self::Shadow(Rule::Patterns) => {
+                f.write_str("patterns are tried out one by one; say `shadow` of the pattern, not of the key")
+            }
             Self::Shadow(rule) => {
                 write!(f, "shadow names {rule}, which the key does not have; give it that restriction, or leave it out")
             }
@@ -57,7 +69,7 @@ impl std::fmt::Display for PolicyError {
 impl std::error::Error for PolicyError {}
 
 impl Policy {
-    /// Checks the whole and brings it to its one form: permissions and roles sorted, none twice.
+    /// Checks the whole and brings it to its one form: permissions, roles and patterns sorted, none twice.
     ///
     /// # Errors
     /// [`PolicyError`] says which part is out of bounds.
@@ -71,6 +83,11 @@ impl Policy {
         self.roles.dedup();
         if self.roles.len() > MAX_ROLES {
             return Err(PolicyError::Roles);
+        }
+        self.patterns.sort();
+        self.patterns.dedup();
+        if self.patterns.len() > MAX_PATTERNS {
+            return Err(PolicyError::Patterns);
         }
         if let Some(rule) = self.restrictions.shadow.iter().find(|rule| !self.restrictions.has(*rule)) {
             return Err(PolicyError::Shadow(rule));

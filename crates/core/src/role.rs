@@ -1,104 +1,17 @@
 //! Roles: permissions under a name, which keys have by naming it. What a key may do is what it was granted itself and
 //! what its roles grant.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Deserializer, Serialize};
-
 use crate::id::RoleId;
+use crate::name::{Name, Ref};
 use crate::permission::{MAX_PERMISSIONS, Permission, PermissionError, checked};
 
 /// Most roles of one key: people give one or two, and a change of a role looks at each policy that names it.
 pub const MAX_ROLES: usize = 16;
-/// Longest name of a role: it is a word that people type.
-pub const MAX_ROLE_NAME_LEN: usize = 64;
-
 /// The name of a role, a word such as `reader`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct RoleName(String);
-
-impl RoleName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for RoleName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The text is no name of a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotARoleName;
-
-impl fmt::Display for NotARoleName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a role's name is a word of a-z, A-Z, 0-9, `_`, `-`, `.` and `:`, at most {MAX_ROLE_NAME_LEN} characters, that \
-             does not begin with {}",
-            RoleId::PREFIX
-        )
-    }
-}
-
-impl std::error::Error for NotARoleName {}
-
-impl FromStr for RoleName {
-    type Err = NotARoleName;
-
-    fn from_str(text: &str) -> Result<Self, NotARoleName> {
-        let is_word = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b));
-        // Wherever a role is named its id will do too, so no name looks like one.
-        let sound = (1..=MAX_ROLE_NAME_LEN).contains(&text.len()) && is_word && !text.starts_with(RoleId::PREFIX);
-        if sound { Ok(Self(text.to_owned())) } else { Err(NotARoleName) }
-    }
-}
-
-impl<'de> Deserialize<'de> for RoleName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+pub type RoleName = Name<RoleId>;
 
 /// A role as people say which one they mean.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RoleRef {
-    /// By its id.
-    Id(RoleId),
-    /// By its name.
-    Name(RoleName),
-}
-
-impl fmt::Display for RoleRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Id(id) => id.fmt(f),
-            Self::Name(name) => name.fmt(f),
-        }
-    }
-}
-
-impl FromStr for RoleRef {
-    type Err = NotARoleName;
-
-    fn from_str(text: &str) -> Result<Self, NotARoleName> {
-        text.parse().map(Self::Id).or_else(|_| text.parse().map(Self::Name))
-    }
-}
-
-impl<'de> Deserialize<'de> for RoleRef {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+pub type RoleRef = Ref<RoleId>;
 
 /// All that a key may do: its own permissions and those of its roles, sorted, none twice.
 ///
@@ -123,19 +36,6 @@ mod tests {
 
     fn list(texts: &[&str]) -> Vec<Permission> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
-    }
-
-    #[test]
-    fn a_role_is_named_by_a_word_or_by_its_id() {
-        let id = RoleId::from_entropy([7; 16]);
-        assert_eq!(id.to_string().parse(), Ok(RoleRef::Id(id)));
-        for name in ["reader", "Pets.Reader", "a", "team:ops-1", &"x".repeat(64)] {
-            assert_eq!(name.parse(), Ok(RoleRef::Name(RoleName(name.to_owned()))), "{name}");
-        }
-        for none in ["", " reader", "a b", "ä", "rol_", "rol_x", &id.to_string()[..25], &"x".repeat(65), "a/b", "a\n"]
-        {
-            assert!(none.parse::<RoleRef>().is_err(), "{none:?}");
-        }
     }
 
     #[test]

@@ -53,6 +53,7 @@ fn world(keys: u32) -> World {
         id_header: HeaderValue::from_static("prj"),
         name_header: HeaderValue::from_static("bench"),
         suspended: false,
+        patterns: Box::default(),
         activations: vec![FeedActivation { api: 1, state: ActivationState::Approved, granted: None }],
     };
     snapshot.projects.set(1, Some(Arc::new(project)));

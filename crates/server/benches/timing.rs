@@ -46,6 +46,7 @@ fn engine() -> Engine {
             organization,
             environment: Environment::Live,
             suspended: false,
+            patterns: Box::default(),
             id_header: HeaderValue::from_static("prj"),
             name_header: HeaderValue::from_static("timing"),
             activations,

@@ -27,6 +27,8 @@ pub struct Reports(mpsc::Receiver<Report>);
 struct Report {
     organization: OrganizationId,
     key: KeyId,
+    /// Which version of it; 0 if it was never rotated.
+    version: u16,
     /// The word for the audit.
     action: &'static str,
 }
@@ -42,7 +44,8 @@ impl Exposures {
     pub fn report(&self, key: &Recognised) {
         // Whoever uses a canary, however, is what its owner waits for.
         let action = if key.entry.kind == KeyKind::Canary { "canary_used" } else { "expose" };
-        let _ = self.0.try_send(Report { organization: key.project.organization, key: key.entry.id, action });
+        let (organization, version) = (key.project.organization, key.version);
+        let _ = self.0.try_send(Report { organization, key: key.entry.id, version, action });
     }
 
     /// Reports a key that was presented, if it is a canary. Never waits.
@@ -57,18 +60,18 @@ impl Reports {
     /// Writes down what is reported, until nobody reports any more.
     pub async fn write_down(mut self, catalog: Catalog, clock: std::sync::Arc<dyn Clock>) {
         let mut known = HashSet::new();
-        while let Some(Report { organization, key, action }) = self.0.recv().await {
-            if known.contains(&key) {
+        while let Some(Report { organization, key, version, action }) = self.0.recv().await {
+            if known.contains(&(key, version)) {
                 continue;
             }
             let actor = Actor { organization, who: Who::System("gateway"), address: None, request: None };
             let author = Author { actor, at: clock.now().wall, idempotency: None };
-            match catalog.apply(&author, Change::KeyExposed { id: key, action }).await {
+            match catalog.apply(&author, Change::KeyExposed { id: key, version, action }).await {
                 Ok(_) if action == "canary_used" => {
                     tracing::warn!(%key, "a canary was used: somebody looks for keys where it lies");
                 }
                 Ok(_) => tracing::warn!(%key, "a key was sent where others could read it; its owner should replace it"),
-                // Written down before, or deleted meanwhile.
+                // Written down before, deleted meanwhile, or a former version, which is on its way out.
                 Err(ApplyError::Exists(_) | ApplyError::NotFound(_)) => {}
                 Err(error) => {
                     tracing::error!(%key, %error, "that a key is exposed could not be written down");
@@ -78,7 +81,7 @@ impl Reports {
             if known.len() >= MAX_KNOWN {
                 known.clear();
             }
-            known.insert(key);
+            known.insert((key, version));
         }
     }
 }

@@ -221,6 +221,7 @@ impl Setup<'_> {
             hint: text.hint(),
             digest: pepper.digest(text.expose()),
             pepper_version: pepper.version(),
+            text: None,
             expires_at,
             tags: keystile_core::metadata::Tags::default(),
         };

@@ -93,6 +93,7 @@ fn new_key(store: &Store, dice: &mut Dice, n: u64) -> NewKey {
         hint: text(n).hint(),
         digest: pepper.digest(text(n).expose()),
         pepper_version: pepper.version(),
+        text: None,
         expires_at: n.is_multiple_of(3).then_some(AT),
         tags: keystile_core::metadata::Tags::default(),
     }
@@ -202,7 +203,12 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
                 let (id, _) = keys[dice.throw(keys.len() as u64) as usize];
                 let key = store.catalog.key(OWNER, id).await.unwrap().unwrap();
                 let made = new_key(&store, &mut dice, 1_000_000 + n);
-                let fresh = NewVersion { hint: made.hint, digest: made.digest, pepper_version: made.pepper_version };
+                let fresh = NewVersion {
+                    hint: made.hint,
+                    digest: made.digest,
+                    pepper_version: made.pepper_version,
+                    text: None,
+                };
                 let (was, former_ends_at) = (key.revision, AT.plus_secs(dice.throw(90) as i64));
                 Change::RotateKey { id, was, fresh, former_ends_at, expires_at: key.expires_at }
             }
@@ -215,7 +221,7 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
                 Change::EndKeyVersion { id, was, version, ends_at, action: "end_version" }
             }
             12 => {
-                let filter = KeyFilter { deleted: true, ..KeyFilter::default() };
+                let filter = KeyFilter { deleted_after: Some(Timestamp::from_secs(0)), ..KeyFilter::default() };
                 let deleted = store.catalog.keys(OWNER, filter, Page { before: None, limit: 100 }).await.unwrap();
                 let Some(key) = deleted.iter().find(|key| projects.contains(&key.project)) else { continue };
                 keys.push((key.id, key.project));

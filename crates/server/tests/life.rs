@@ -6,9 +6,10 @@ use keystile_core::Code;
 use keystile_core::api::ApiSettings;
 use keystile_core::decide::ActivationState;
 use keystile_core::facts::Facts;
-use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, PatternId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState, move_end, overlap_end};
-use keystile_core::metadata::{Labels, Metadata, Tags};
+use keystile_core::metadata::Tags;
+use keystile_core::pattern::Filter;
 use keystile_core::policy::Policy;
 use keystile_core::time::{Moment, Ticks, Timestamp};
 use keystile_server::enforce::engine::Door;
@@ -41,6 +42,10 @@ enum Action {
     SwitchApi { active: bool },
     Link { state: ActivationState },
     SuspendProject { suspended: bool },
+    Assign { key: usize, has: bool },
+    AssignProject { has: bool },
+    ChangePattern { passes: bool },
+    DropPattern,
     Pass { seconds: u32 },
     StartAnew { from_file: bool },
 }
@@ -60,10 +65,14 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (key.clone(), lives()).prop_map(|(key, lives)| Action::SetEnd { key, lives }),
         3 => key.clone().prop_map(|key| Action::Delete { key }),
         3 => key.clone().prop_map(|key| Action::Undelete { key }),
-        3 => (key, 0..4_usize).prop_map(|(key, text)| Action::ImportAgain { key, text }),
+        3 => (key.clone(), 0..4_usize).prop_map(|(key, text)| Action::ImportAgain { key, text }),
         1 => (0..4_u8).prop_map(|n| Action::SwitchApi { active: n != 0 }),
         1 => state.prop_map(|state| Action::Link { state }),
         1 => (0..4_u8).prop_map(|n| Action::SuspendProject { suspended: n == 0 }),
+        3 => (key.clone(), any::<bool>()).prop_map(|(key, has)| Action::Assign { key, has }),
+        1 => any::<bool>().prop_map(|has| Action::AssignProject { has }),
+        2 => any::<bool>().prop_map(|passes| Action::ChangePattern { passes }),
+        1 => Just(Action::DropPattern),
         4 => (1..60_u32).prop_map(|seconds| Action::Pass { seconds }),
         1 => any::<bool>().prop_map(|from_file| Action::StartAnew { from_file }),
     ]
@@ -78,6 +87,8 @@ struct ModelKey {
     ends: Option<Timestamp>,
     state: KeyState,
     deleted: bool,
+    /// Whether the pattern was assigned to it.
+    has_pattern: bool,
 }
 
 struct Model {
@@ -86,6 +97,9 @@ struct Model {
     active: bool,
     link: ActivationState,
     suspended: bool,
+    /// Whether the pattern was assigned to the project, and whether it lets a call pass.
+    project_has_pattern: bool,
+    pattern_passes: bool,
     made: u64,
 }
 
@@ -105,6 +119,9 @@ impl Model {
             KeyState::Active if self.suspended => Code::Suspended,
             KeyState::Active if !self.active => Code::ApiInactive,
             KeyState::Active => match self.link {
+                ActivationState::Approved if !self.pattern_passes && (key.has_pattern || self.project_has_pattern) => {
+                    Code::PatternForbidden
+                }
                 ActivationState::Approved => Code::Allowed,
                 ActivationState::Suspended => Code::Suspended,
                 ActivationState::Requested | ActivationState::Refused => Code::NotActivated,
@@ -121,6 +138,7 @@ struct World {
     folder: tempfile::TempDir,
     store: Store,
     feed: Feed,
+    pattern: PatternId,
     model: Model,
 }
 
@@ -134,26 +152,39 @@ impl World {
         let store = Store::open(folder.path(), &folder.path().join("root.key"), START, &mut fill).await.unwrap();
         let feed = Feed::start(&store, None).await.unwrap();
         let (active, link) = (true, ActivationState::Approved);
-        let model = Model { keys: Vec::new(), now: START, active, link, suspended: false, made: 0 };
-        let world = Self { folder, store, feed, model };
-        let about = ProjectAbout {
-            name: "project".to_owned(),
-            description: String::new(),
-            contact: String::new(),
-            max_keys: None,
-            labels: Labels::default(),
-            metadata: Metadata::default(),
+        let model = Model {
+            keys: Vec::new(),
+            now: START,
+            active,
+            link,
+            suspended: false,
+            project_has_pattern: false,
+            pattern_passes: false,
+            made: 0,
         };
+        let pattern = PatternId::from_entropy([5; 16]);
+        let world = Self { folder, store, feed, pattern, model };
+        let about = ProjectAbout { name: "project".to_owned(), ..ProjectAbout::default() };
         let settings = ApiSettings::new("http://127.0.0.1:9".parse().unwrap());
         for change in [
             Change::CreateOrganization { id: OWNER, name: "owner".to_owned() },
             Change::CreateApi { id: API, name: "api".to_owned(), settings, document: None },
             Change::CreateProject { id: PROJECT, about, environment: Environment::Live },
             Change::CreateActivation { id: LINK, project: PROJECT, api: API, wish: Wish::default() },
+            world.new_pattern(),
         ] {
             world.apply(change).await.unwrap();
         }
         world
+    }
+
+    fn new_pattern(&self) -> Change {
+        let (name, filter) = ("pattern".parse().unwrap(), filter(self.model.pattern_passes));
+        Change::CreatePattern { id: self.pattern, name, description: String::new(), filter }
+    }
+
+    fn policy(&self, has_pattern: bool) -> Policy {
+        Policy { patterns: has_pattern.then_some(self.pattern).into_iter().collect(), ..Policy::default() }
     }
 
     async fn apply(&self, change: Change) -> Result<Applied, ApplyError> {
@@ -171,19 +202,19 @@ impl World {
 
     fn version(&self, text: &str) -> NewVersion {
         let pepper = &self.store.catalog.peppers()[0];
-        NewVersion { hint: String::new(), digest: pepper.digest(text), pepper_version: pepper.version() }
+        NewVersion { hint: String::new(), digest: pepper.digest(text), pepper_version: pepper.version(), text: None }
     }
 
     fn key(&self, text: &str, ends: Option<Timestamp>) -> NewKey {
-        let NewVersion { hint, digest, pepper_version } = self.version(text);
+        let NewVersion { hint, digest, pepper_version, text } = self.version(text);
         let id = KeyId::from_entropy((self.model.keys.len() as u128 + 1).to_be_bytes());
         let (name, kind) = ("key".to_owned(), KeyKind::Secret);
-        NewKey { id, name, kind, hint, digest, pepper_version, expires_at: ends, tags: Tags::default() }
+        NewKey { id, name, kind, hint, digest, pepper_version, text, expires_at: ends, tags: Tags::default() }
     }
 
-    fn remember(&mut self, id: KeyId, text: String, ends: Option<Timestamp>) {
+    fn remember(&mut self, id: KeyId, text: String, ends: Option<Timestamp>, has_pattern: bool) {
         let texts = vec![(text, None)];
-        self.model.keys.push(ModelKey { id, texts, ends, state: KeyState::Active, deleted: false });
+        self.model.keys.push(ModelKey { id, texts, ends, state: KeyState::Active, deleted: false, has_pattern });
     }
 
     /// The key that a number means, if there is one that is not deleted.
@@ -214,7 +245,7 @@ impl World {
                 let key = self.key(&text, after(lives));
                 let id = key.id;
                 self.apply(Change::CreateKey { project: PROJECT, key, policy: Policy::default() }).await.unwrap();
-                self.remember(id, text, after(lives));
+                self.remember(id, text, after(lives), false);
             }
             Action::Rotate { key, overlap } => {
                 let Some((place, id)) = self.living(key) else { return };
@@ -250,13 +281,14 @@ impl World {
                 self.apply(change).await.unwrap();
                 self.model.keys[place].state = self.model.keys[place].state.revoke(now);
                 if let Some(other) = other {
-                    self.remember(other, text, None);
+                    self.remember(other, text, None, self.model.keys[place].has_pattern);
                 }
             }
             Action::SetEnd { key, lives } => {
                 let Some((place, id)) = self.living(key) else { return };
                 let was = self.revision(id).await;
-                let (name, policy, tags) = ("renamed".to_owned(), Policy::default(), Tags::default());
+                let policy = self.policy(self.model.keys[place].has_pattern);
+                let (name, tags) = ("renamed".to_owned(), Tags::default());
                 let expires_at = after(lives);
                 self.apply(Change::UpdateKey { id, was, name, policy, expires_at, tags }).await.unwrap();
                 self.model.keys[place].ends = expires_at;
@@ -291,7 +323,7 @@ impl World {
                 let duplicates = self.apply(change).await.unwrap().duplicates;
                 assert_eq!(duplicates.is_empty(), !is_known, "{text}");
                 if !is_known {
-                    self.remember(id, text, None);
+                    self.remember(id, text, None, false);
                 }
             }
             Action::SwitchApi { active } => {
@@ -313,6 +345,36 @@ impl World {
                 self.apply(Change::SuspendProject { id: PROJECT, was, suspension }).await.unwrap();
                 self.model.suspended = suspended;
             }
+            Action::Assign { key, has } => {
+                let Some((place, id)) = self.living(key) else { return };
+                let (was, policy, expires_at) =
+                    (self.revision(id).await, self.policy(has), self.model.keys[place].ends);
+                let (name, tags) = ("assigned".to_owned(), Tags::default());
+                self.apply(Change::UpdateKey { id, was, name, policy, expires_at, tags }).await.unwrap();
+                self.model.keys[place].has_pattern = has;
+            }
+            Action::AssignProject { has } => {
+                let was = self.store.catalog.project(OWNER, PROJECT).await.unwrap().unwrap().revision;
+                let patterns = self.policy(has).patterns;
+                let about = ProjectAbout { name: "project".to_owned(), patterns, ..ProjectAbout::default() };
+                self.apply(Change::UpdateProject { id: PROJECT, was, about }).await.unwrap();
+                self.model.project_has_pattern = has;
+            }
+            Action::ChangePattern { passes } => {
+                let was = self.store.catalog.pattern(OWNER, self.pattern).await.unwrap().unwrap();
+                let (id, name, filter) = (was.id, was.name, filter(passes));
+                let change = Change::UpdatePattern { id, was: was.revision, name, description: String::new(), filter };
+                self.apply(change).await.unwrap();
+                self.model.pattern_passes = passes;
+            }
+            Action::DropPattern => {
+                self.apply(Change::DeletePattern { id: self.pattern, unassign: true }).await.unwrap();
+                self.model.keys.iter_mut().for_each(|key| key.has_pattern = false);
+                self.model.project_has_pattern = false;
+                self.model.made += 1;
+                self.pattern = PatternId::from_entropy(u128::from(self.model.made).to_be_bytes());
+                self.apply(self.new_pattern()).await.unwrap();
+            }
             Action::Pass { seconds } => self.model.now = now.plus_secs(seconds.into()),
             Action::StartAnew { from_file } => {
                 let file = SnapshotFile::new(self.folder.path().join("snapshot"), &self.store.catalog);
@@ -329,7 +391,8 @@ impl World {
     fn check(&self, after: &Action) {
         let engine = self.feed.engine();
         let api = engine.snapshot.apis.get(1).clone().unwrap();
-        let facts = Facts::at(Moment { wall: self.model.now, ticks: Ticks::from_nanos(1 << 60) });
+        let at = Moment { wall: self.model.now, ticks: Ticks::from_nanos(1 << 60) };
+        let facts = Facts { path: Some("/pets"), ..Facts::at(at) };
         for text in self.model.keys.iter().flat_map(|key| key.texts.iter().map(|(text, _)| text)) {
             let verdict = engine.check(text, Door::Api(&api), &facts);
             assert_eq!(verdict.code, self.model.expected(text), "{text} after {after:?}");
@@ -340,6 +403,12 @@ impl World {
             }
         }
     }
+}
+
+/// One that lets the call pass, or does not.
+fn filter(passes: bool) -> Filter {
+    let list = if passes { "allow" } else { "deny" };
+    serde_json::from_str(&format!(r#"{{"{list}":[{{"paths":["/pets"]}}]}}"#)).unwrap()
 }
 
 proptest! {

@@ -74,6 +74,7 @@ fn keys(installation: &Installation, first: u64, count: u64) -> Vec<NewKey> {
             hint: "abcd••••wxyz".to_owned(),
             digest,
             pepper_version: 1,
+            text: None,
             expires_at: None,
             tags: keystile_core::metadata::Tags::default(),
         }

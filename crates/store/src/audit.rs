@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use keystile_core::key::KeyState;
 
-use crate::records::{Activation, Api, AuditEntry, Key, Organization, Project, Role, Webhook, WebhookState};
+use crate::records::{Activation, Api, AuditEntry, Key, Organization, Pattern, Project, Role, Webhook, WebhookState};
 use crate::{Actor, RootKey, Who};
 
 /// The hash of an entry, or of the place before the first one.
@@ -90,6 +90,7 @@ impl Shown for Project {
             "environment": self.environment,
             "suspended": self.suspension.as_ref().map(|own| json!({ "since": own.since, "reason": own.reason })),
             "max_keys": self.max_keys,
+            "patterns": self.patterns,
             "labels": self.labels,
             "metadata": self.metadata,
         })
@@ -131,6 +132,7 @@ impl Shown for Key {
             "state": state,
             "state_since": since,
             "exposed_at": self.exposed_at,
+            "recoverable": self.recoverable,
         })
     }
 }
@@ -138,6 +140,12 @@ impl Shown for Key {
 impl Shown for Role {
     fn shown(&self) -> Value {
         json!({ "name": self.name, "description": self.description, "permissions": self.permissions })
+    }
+}
+
+impl Shown for Pattern {
+    fn shown(&self) -> Value {
+        json!({ "name": self.name, "description": self.description, "filter": self.filter })
     }
 }
 

@@ -4,9 +4,12 @@ use std::net::IpAddr;
 
 use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::decide::ActivationState;
-use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, RoleId, WebhookId};
+use keystile_core::id::{
+    ActivationId, ApiId, KeyId, OrganizationId, PatternId, ProjectId, RequestId, RoleId, WebhookId,
+};
 use keystile_core::key::{Environment, KeyDigest, KeyNotice, KeyState};
 use keystile_core::metadata::Tags;
+use keystile_core::pattern::{Filter, PatternName};
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::role::RoleName;
@@ -117,8 +120,8 @@ pub enum Change {
     /// Ends a key that others know, and adds the one that takes its place, with the same project and policy.
     CompromiseKey { id: KeyId, was: u64, replacement: Option<NewKey>, reason: String },
     /// Notes that a key was sent where others could read it, or that a canary was used; [`ApplyError::Exists`] if that is known
-    /// already. `action` is the word for the audit: `expose`, `canary_used`.
-    KeyExposed { id: KeyId, action: &'static str },
+    /// already, or if it was another version than the latest (0: of a key that was never rotated). `action` is the word for the audit: `expose`, `canary_used`.
+    KeyExposed { id: KeyId, version: u16, action: &'static str },
     /// Gives a key another text. The one before is good until `former_ends_at`.
     RotateKey { id: KeyId, was: u64, fresh: NewVersion, former_ends_at: Timestamp, expires_at: Option<Timestamp> },
     /// Moves the end of a former version. `action` is the word for the audit: `end_version`, `extend_version`.
@@ -127,6 +130,8 @@ pub enum Change {
     NoteKey { id: KeyId, notice: KeyNotice },
     /// Lets a text of a key wait for whoever holds a link.
     HandOver { id: KeyId, lookup: [u8; 32], sealed: Sealed, ends_at: Timestamp },
+    /// Notes that the kept text of a key is shown; [`ApplyError::NotFound`] if none is kept.
+    RevealKey { id: KeyId },
     /// Opens a link, once; [`ApplyError::NotFound`] for whoever comes second.
     OpenHandOver { lookup: [u8; 32] },
     /// Takes a key away.
@@ -144,6 +149,12 @@ pub enum Change {
     UpdateRole { id: RoleId, was: u64, name: RoleName, description: String, permissions: Vec<Permission> },
     /// Takes a role away. If keys have it: from them too, or [`ApplyError::Conflict`].
     DeleteRole { id: RoleId, from_keys: bool },
+    /// Makes a pattern.
+    CreatePattern { id: PatternId, name: PatternName, description: String, filter: Filter },
+    /// Changes a pattern, and with it what the keys and projects that have it may do.
+    UpdatePattern { id: PatternId, was: u64, name: PatternName, description: String, filter: Filter },
+    /// Takes a pattern away. If keys or projects have it: from them too, or [`ApplyError::Conflict`].
+    DeletePattern { id: PatternId, unassign: bool },
     /// Makes a webhook. It tells of what happens after it.
     CreateWebhook { id: WebhookId, url: WebhookUrl, description: String, events: EventFilter, secret: Sealed },
     /// Changes a webhook.
@@ -219,4 +230,6 @@ pub enum Subject {
     Keys(u32, u32),
     /// A role, made, changed or deleted: the policies that name it mean something else now.
     Role(u32),
+    /// A pattern, made, changed or deleted.
+    Pattern(u32),
 }

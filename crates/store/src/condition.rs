@@ -3,10 +3,10 @@
 
 use std::fmt;
 
-use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RoleId, WebhookId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, PatternId, ProjectId, RoleId, WebhookId};
 use keystile_core::time::Timestamp;
 
-use crate::records::{Activation, Api, Key, Project, Role, Webhook};
+use crate::records::{Activation, Api, Key, Pattern, Project, Role, Webhook};
 use crate::{Catalog, Change};
 
 /// A state of a thing, told apart from all others that it ever has (RFC 9110 §8.8.3). It says nothing of how many changes
@@ -68,6 +68,8 @@ pub enum ThingId {
     Key(KeyId),
     /// A role.
     Role(RoleId),
+    /// A pattern.
+    Pattern(PatternId),
     /// A webhook.
     Webhook(WebhookId),
 }
@@ -138,6 +140,8 @@ things! {
     Key, |_| None;
     /// A role.
     Role, |_| None;
+    /// A pattern.
+    Pattern, |_| None;
     /// A webhook: deliveries are no changes of it.
     Webhook, |webhook| webhook.failing_since;
 }
@@ -160,6 +164,7 @@ impl Catalog {
             Thing::Activation(thing) => self.tag(&**thing),
             Thing::Key(thing) => self.tag(&**thing),
             Thing::Role(thing) => self.tag(&**thing),
+            Thing::Pattern(thing) => self.tag(&**thing),
             Thing::Webhook(thing) => self.tag(&**thing),
         }
     }
@@ -173,6 +178,7 @@ impl fmt::Display for ThingId {
             Self::Activation(id) => id.fmt(f),
             Self::Key(id) => id.fmt(f),
             Self::Role(id) => id.fmt(f),
+            Self::Pattern(id) => id.fmt(f),
             Self::Webhook(id) => id.fmt(f),
         }
     }
@@ -208,11 +214,15 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::EndKeyVersion { id, .. }
         | Change::NoteKey { id, .. }
         | Change::HandOver { id, .. }
+        | Change::RevealKey { id }
         | Change::RehashKey { id, .. }
         | Change::DeleteKey { id }
         | Change::UndeleteKey { id } => ThingId::Key(*id),
         Change::CreateRole { id, .. } | Change::UpdateRole { id, .. } | Change::DeleteRole { id, .. } => {
             ThingId::Role(*id)
+        }
+        Change::CreatePattern { id, .. } | Change::UpdatePattern { id, .. } | Change::DeletePattern { id, .. } => {
+            ThingId::Pattern(*id)
         }
         Change::CreateWebhook { id, .. }
         | Change::UpdateWebhook { id, .. }

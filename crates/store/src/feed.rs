@@ -9,9 +9,9 @@ use keystile_core::metadata::Metadata;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
-use crate::catalog::{apis, projects, roles};
+use crate::catalog::{apis, patterns, projects, roles};
 use crate::db::{Columns, Connection, Engine, Row, damaged, sql, standing, word};
-use crate::records::{Api, FeedActivation, FeedKey, FeedProject, FeedSlow, FeedVersion, Role};
+use crate::records::{Api, FeedActivation, FeedKey, FeedProject, FeedSlow, FeedVersion, Pattern, Role};
 use crate::{Catalog, StoreError, Subject};
 
 /// Keys in one read. Large enough that the way to the connection's thread and back does not count.
@@ -39,6 +39,7 @@ impl Catalog {
                     "project" => Subject::Project(first),
                     "keys" => Subject::Keys(first, last),
                     "role" => Subject::Role(first),
+                    "pattern" => Subject::Pattern(first),
                     other => return Err(damaged(format_args!("the word {other:?}"))),
                 };
                 Ok((revision, subject))
@@ -134,6 +135,20 @@ impl Catalog {
         let mut query = sql(roles::SELECT);
         query.push(" AND r.number = ").push_bind(number);
         query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(roles::read).transpose()
+    }
+
+    /// Every pattern that is not deleted, by number.
+    pub async fn feed_patterns(&self) -> Result<Vec<Pattern>, StoreError> {
+        let mut query = sql(patterns::SELECT);
+        query.push(" ORDER BY t.number");
+        query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(patterns::read).collect()
+    }
+
+    /// A pattern by number; `None` when it was deleted.
+    pub async fn feed_pattern(&self, number: u32) -> Result<Option<Pattern>, StoreError> {
+        let mut query = sql(patterns::SELECT);
+        query.push(" AND t.number = ").push_bind(number);
+        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(patterns::read).transpose()
     }
 
     /// The highest number of a key; 0 if there is none.

@@ -7,14 +7,19 @@ use std::net::IpAddr;
 
 use keystile_core::api::ApiSettings;
 use keystile_core::decide::ActivationState;
-use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RequestId, RoleId, WebhookId};
+use keystile_core::id::{
+    ActivationId, ApiId, KeyId, OrganizationId, PatternId, ProjectId, RequestId, RoleId, WebhookId,
+};
 use keystile_core::key::{DigestAlgorithm, Environment, KeyDigest, KeyKind, KeyState, SlowHash, Standing};
 use keystile_core::metadata::{Label, Labels, Metadata, Tags};
+use keystile_core::pattern::{Filter, PatternName};
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::role::RoleName;
 use keystile_core::time::Timestamp;
 use keystile_core::webhook::{EventFilter, EventPattern, WebhookUrl};
+
+use crate::secret::Sealed;
 
 /// An audit entry that stands for all before it: its place in the chain, and its hash, which covers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +115,8 @@ pub struct Project {
     pub suspension: Option<Suspension>,
     /// How many keys it may have, if its owner bounds that.
     pub max_keys: Option<u32>,
+    /// Patterns that all its calls must pass.
+    pub patterns: Vec<PatternId>,
     /// What it is found by.
     pub labels: Labels,
     /// What its owner wrote on it.
@@ -133,6 +140,8 @@ pub struct ProjectAbout {
     pub contact: String,
     /// How many keys it may have, if its owner bounds that.
     pub max_keys: Option<u32>,
+    /// Patterns that all its calls must pass.
+    pub patterns: Vec<PatternId>,
     /// What it is found by.
     pub labels: Labels,
     /// What its owner wrote on it.
@@ -226,6 +235,8 @@ pub struct Key {
     pub state: KeyState,
     /// When it was first sent where others could read it.
     pub exposed_at: Option<Timestamp>,
+    /// Whether its text is kept, sealed, and can be shown again.
+    pub recoverable: bool,
     /// What its owner wrote on it.
     pub tags: Tags,
     /// Its latest version, from 1.
@@ -266,6 +277,8 @@ pub struct NewVersion {
     pub digest: KeyDigest,
     /// The pepper of the digest.
     pub pepper_version: u32,
+    /// Its text, if it is to be had back.
+    pub text: Option<Sealed>,
 }
 
 /// A key as it is added: issued here, or brought from elsewhere.
@@ -283,6 +296,8 @@ pub struct NewKey {
     pub digest: KeyDigest,
     /// The pepper of the digest.
     pub pepper_version: u32,
+    /// Its text, if it is to be had back.
+    pub text: Option<Sealed>,
     /// When it ends, if it does.
     pub expires_at: Option<Timestamp>,
     /// What its owner wrote on it.
@@ -476,8 +491,8 @@ pub struct KeyFilter {
     pub kind: Option<KeyKind>,
     /// Only those of exactly this name.
     pub name: Option<String>,
-    /// Those that were deleted instead of those that are there.
-    pub deleted: bool,
+    /// Those that were deleted after this moment, instead of those that are there.
+    pub deleted_after: Option<Timestamp>,
     /// Only those with all of these labels.
     pub labels: Vec<Label>,
 }
@@ -517,6 +532,29 @@ pub struct Role {
     pub description: String,
     /// What keys that have it may do.
     pub permissions: Vec<Permission>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// The revision of its last change.
+    pub revision: u64,
+}
+
+/// A filter under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    /// Its id.
+    pub id: PatternId,
+    /// Its number.
+    pub number: u32,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// Its name; no other pattern of the organization has it.
+    pub name: PatternName,
+    /// What it is for.
+    pub description: String,
+    /// What it lets pass.
+    pub filter: Filter,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.

@@ -26,6 +26,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_6.sql"),
         include_str!("sqlite/schema/catalog_7.sql"),
         include_str!("sqlite/schema/catalog_8.sql"),
+        include_str!("sqlite/schema/catalog_9.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
@@ -36,6 +37,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("postgres/schema/catalog_6.sql"),
         include_str!("postgres/schema/catalog_7.sql"),
         include_str!("postgres/schema/catalog_8.sql"),
+        include_str!("postgres/schema/catalog_9.sql"),
     ],
 };
 /// Those of the ledger.

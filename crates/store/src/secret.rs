@@ -1,11 +1,13 @@
-//! Secrets that must be had back: what an upstream wants to see, what deliveries of a webhook are signed with. Each is
+//! Secrets that must be had back: what an upstream wants to see, what deliveries of a webhook are signed with, texts of keys
+//! whose owner wants that. Each is
 //! sealed under the root key and bound to its installation and its place, so that a row that is moved opens nothing.
 
 use keystile_core::api::SecretName;
-use keystile_core::id::{ApiId, WebhookId};
+use keystile_core::id::{ApiId, KeyId, OrganizationId, WebhookId};
 use keystile_core::time::Timestamp;
 use zeroize::Zeroizing;
 
+use crate::db::{Columns, damaged, sql};
 use crate::root::{NONCE_LEN, hex};
 use crate::{Catalog, StoreError};
 
@@ -49,9 +51,10 @@ impl Catalog {
         name: SecretName,
         sealed: &[u8],
     ) -> Result<OpenSecret, StoreError> {
-        let value = self.root().unseal(sealed, &self.place_of(api, &name)).ok_or_else(|| {
-            crate::db::damaged(format_args!("the secret {name} of {api}: it was altered, or belongs elsewhere"))
-        })?;
+        let value = self
+            .root()
+            .unseal(sealed, &self.place_of(api, &name))
+            .ok_or_else(|| damaged(format_args!("the secret {name} of {api}: it was altered, or belongs elsewhere")))?;
         Ok(OpenSecret { name, value })
     }
 
@@ -66,9 +69,42 @@ impl Catalog {
         webhook: WebhookId,
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        self.root().unseal(sealed, &self.place_of_webhook(webhook)).ok_or_else(|| {
-            crate::db::damaged(format_args!("the secret of {webhook}: it was altered, or belongs elsewhere"))
-        })
+        self.root()
+            .unseal(sealed, &self.place_of_webhook(webhook))
+            .ok_or_else(|| damaged(format_args!("the secret of {webhook}: it was altered, or belongs elsewhere")))
+    }
+
+    /// Seals the text of a key's version, to be had back. The nonce is random, and never used twice.
+    pub fn seal_key_text(&self, key: KeyId, version: u16, text: &str, nonce: [u8; NONCE_LEN]) -> Sealed {
+        Sealed(self.root().seal(text.as_bytes(), &self.place_of_key_text(key, version), nonce))
+    }
+
+    /// The kept text of a key of an organization, and the version whose it is; `None` if none is kept.
+    ///
+    /// # Errors
+    /// If the store fails, or the text was altered or moved from another key.
+    pub async fn key_text(
+        &self,
+        organization: OrganizationId,
+        key: KeyId,
+    ) -> Result<Option<(u16, Zeroizing<Vec<u8>>)>, StoreError> {
+        let row = sql("SELECT x.version, x.sealed FROM key_texts x JOIN keys k ON k.number = x.key \
+             JOIN organizations o ON o.number = k.organization WHERE k.id = ? AND o.id = ? AND k.deleted_at IS NULL")
+        .bind(key.to_bytes())
+        .bind(organization.to_bytes())
+        .fetch_optional(&mut self.0.base.read().await?)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let mut row = Columns::of(&row);
+        let version = row.number()?;
+        let text = self.root().unseal(row.blob()?, &self.place_of_key_text(key, version));
+        let text =
+            text.ok_or_else(|| damaged(format_args!("the text of {key}: it was altered, or belongs elsewhere")))?;
+        Ok(Some((version, text)))
+    }
+
+    fn place_of_key_text(&self, key: KeyId, version: u16) -> String {
+        format!("key_text|{}|{key}|{version}", hex(&self.installation()))
     }
 
     fn place_of_webhook(&self, webhook: WebhookId) -> String {

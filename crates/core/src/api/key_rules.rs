@@ -34,21 +34,32 @@ pub struct KeyRules {
     pub max_days: Option<u32>,
     /// Days after which a version is to be rotated.
     pub rotate_days: Option<u32>,
+    /// Whether texts of keys may be kept, so that they can be had back.
+    pub recoverable: bool,
 }
 
 impl KeyRules {
     /// The rules of these APIs together: the strictest of each. Prefix and usual life are the API's where there is one,
     /// and the general ones where there are several, which may differ.
     pub fn of<'a>(apis: impl IntoIterator<Item = &'a ApiSettings>) -> Self {
-        let mut rules = Self { prefix: Prefix::default(), days: DEFAULT_KEY_DAYS, max_days: None, rotate_days: None };
+        let mut rules = Self {
+            prefix: Prefix::default(),
+            days: DEFAULT_KEY_DAYS,
+            max_days: None,
+            rotate_days: None,
+            recoverable: false,
+        };
         let stricter = |one: Option<u32>, other: Option<u32>| match (one, other) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
         let mut apis = apis.into_iter().peekable();
-        let mut several = false;
+        let (mut several, mut is_first) = (false, true);
         while let Some(api) = apis.next() {
             several |= apis.peek().is_some();
+            // What one of them forbids is forbidden.
+            rules.recoverable = api.recoverable_keys && (rules.recoverable || is_first);
+            is_first = false;
             if !several {
                 (rules.prefix, rules.days) = (api.key_prefix.clone(), api.key_days);
             }

@@ -205,6 +205,9 @@ pub struct ApiSettings {
     /// What becomes of those.
     #[serde(default)]
     pub unused_keys: UnusedKeys,
+    /// Whether texts of keys that call it may be kept, so that they can be had back.
+    #[serde(default)]
+    pub recoverable_keys: bool,
     /// Longest request body.
     #[serde(default = "default_body_limit_bytes")]
     pub body_limit_bytes: u64,
@@ -294,6 +297,7 @@ impl ApiSettings {
             rotate_key_days: None,
             unused_key_days: None,
             unused_keys: UnusedKeys::default(),
+            recoverable_keys: false,
             body_limit_bytes: DEFAULT_BODY_LIMIT_BYTES,
             max_header_bytes: None,
             max_header_fields: None,

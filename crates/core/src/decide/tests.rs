@@ -37,6 +37,7 @@ fn key(policy: &Policy) -> Key<'_> {
         environment: Environment::Live,
         suspended: false,
         policy,
+        patterns: &[],
     }
 }
 
@@ -249,4 +250,66 @@ fn the_longest_wait_of_all_refusing_limits_is_told() {
     assert_eq!(settle(&[over(Some(3)), fits, over(Some(7))]).retry_nanos, Some(7));
     assert_eq!(settle(&[over(None), over(Some(7))]).retry_nanos, None);
     assert_eq!(settle(&[over(Some(7)), over(None)]).retry_nanos, None);
+}
+
+/// A pattern that allows reading alone.
+fn reading(shadow: bool) -> Arc<Pattern> {
+    let filter = format!(r#"{{"allow":[{{"methods":["GET"]}}],"shadow":{shadow}}}"#);
+    Arc::new(Pattern {
+        id: crate::id::PatternId::from_entropy([1; 16]),
+        name: "reading".parse().unwrap(),
+        filter: serde_json::from_str(&filter).unwrap(),
+    })
+}
+
+#[test]
+fn every_pattern_that_is_in_force_must_let_a_call_pass() {
+    use crate::method::Method;
+    for (patterns, method, expected) in [
+        (&[][..], Some(Method::Post), Code::Allowed),
+        (&[reading(false)], Some(Method::Get), Code::Allowed),
+        (&[reading(false)], Some(Method::Post), Code::PatternForbidden),
+        (&[reading(false)], None, Code::PatternForbidden),
+        (&[reading(true)], Some(Method::Post), Code::Allowed),
+        (&[reading(true), reading(false)], Some(Method::Post), Code::PatternForbidden),
+        (&[reading(false), reading(true)], Some(Method::Get), Code::Allowed),
+    ] {
+        let patterns: &'static [Arc<Pattern>] = patterns.to_vec().leak();
+        for (target, kind) in [(API, KeyKind::Secret), (Target::KeyAlone, KeyKind::Secret)] {
+            let asked = code(|key, of, facts| {
+                (key.patterns, key.kind, *of, facts.method) = (patterns, kind, target, method);
+            });
+            assert_eq!(asked, expected, "{patterns:?} {method:?} {target:?}");
+        }
+        let asked = code(|key, of, facts| {
+            (key.patterns, key.kind, *of, facts.method) = (patterns, KeyKind::Management, Target::Management, method);
+        });
+        assert_eq!(asked, Code::Allowed, "nobody is shut out of the management API by them");
+    }
+}
+
+#[test]
+fn a_pattern_in_shadow_is_told_and_refuses_nothing() {
+    use crate::method::Method;
+    let policy = Policy::default();
+    let patterns = [reading(true)];
+    let key = Key { patterns: &patterns, ..key(&policy) };
+    let facts = |method| Facts { method, ..Facts::at(Moment { wall: NOW, ticks: Ticks::from_nanos(1) }) };
+    assert_eq!(admit(&key, API, &facts(Some(Method::Get))).unwrap().shadow, Rules::NONE);
+    let told = admit(&key, API, &facts(Some(Method::Post))).unwrap().shadow;
+    assert_eq!(told.iter().collect::<Vec<_>>(), [Rule::Patterns]);
+    let patterns = [reading(false)];
+    let key = Key { patterns: &patterns, ..key };
+    assert_eq!(admit(&key, API, &facts(Some(Method::Get))).unwrap().shadow, Rules::NONE);
+}
+
+#[test]
+fn how_far_an_activation_has_come_is_written_as_it_is_read() {
+    use ActivationState::{Approved, Refused, Requested, Suspended};
+    for (state, word) in
+        [(Requested, "requested"), (Approved, "approved"), (Suspended, "suspended"), (Refused, "refused")]
+    {
+        assert_eq!((state.as_str(), word.parse()), (word, Ok(state)));
+    }
+    assert!("activated".parse::<ActivationState>().is_err());
 }

@@ -89,7 +89,7 @@ impl KeyKind {
     /// [`Unrestricted`]
     pub fn checked(self, restrictions: &Restrictions) -> Result<(), Unrestricted> {
         let binds = |rule| restrictions.has(rule) && !restrictions.shadow.contains(rule);
-        let is_bound = binds(Rule::Origins) || binds(Rule::Referrers);
+        let is_bound = binds(Rule::Origins) || binds(Rule::Referrers) || binds(Rule::Apps);
         if self != Self::Publishable || is_bound { Ok(()) } else { Err(Unrestricted) }
     }
 

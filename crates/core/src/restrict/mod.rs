@@ -3,6 +3,7 @@
 //! A restriction that is absent restricts nothing. One that is present is never empty: an empty list would read
 //! as "nobody" to one person and as "anybody" to the next, so it can't be written down.
 
+mod apps;
 mod certificates;
 mod countries;
 mod formats;
@@ -15,6 +16,7 @@ mod rule;
 mod tests;
 mod times;
 
+pub use apps::{Apps, AppsError};
 pub use certificates::{Certificates, CertificatesError, fingerprint};
 pub use countries::{Countries, NoCountries};
 pub use formats::{Formats, FormatsError};
@@ -50,6 +52,9 @@ pub struct Restrictions {
     /// Pages that may use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referrers: Option<Referrers>,
+    /// Apps that may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apps: Option<Apps>,
     /// Methods that may be called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub methods: Option<MethodSet>,
@@ -132,6 +137,10 @@ impl Restrictions {
                 let referrers = self.referrers.as_ref()?;
                 (facts.source.is_some_and(|source| referrers.admit(source)), Code::OriginForbidden)
             }
+            Rule::Apps => {
+                let apps = self.apps.as_ref()?;
+                (facts.source.is_some_and(|source| apps.admit(source)), Code::AppForbidden)
+            }
             Rule::Methods => {
                 let methods = self.methods?;
                 (facts.method.is_some_and(|method| methods.contains(method)), Code::OperationForbidden)
@@ -146,6 +155,7 @@ impl Restrictions {
                 (passes, Code::CertificateForbidden)
             }
             Rule::Formats => return Some(self.formats.as_ref()?.judge(facts.content)),
+            Rule::Patterns => return None,
         };
         Some(if passes { Ok(()) } else { Err(code) })
     }
@@ -158,10 +168,13 @@ impl Restrictions {
             Rule::Times => self.times.is_some(),
             Rule::Origins => self.origins.is_some(),
             Rule::Referrers => self.referrers.is_some(),
+            Rule::Apps => self.apps.is_some(),
             Rule::Methods => self.methods.is_some(),
             Rule::Paths => self.paths.is_some(),
             Rule::Certificates => self.certificates.is_some(),
             Rule::Formats => self.formats.is_some(),
+            // Those of a key stand beside its restrictions.
+            Rule::Patterns => false,
         }
     }
 
@@ -188,12 +201,14 @@ impl Restrictions {
             Rule::Times => both(self.times.as_ref(), outer.times.as_ref(), Times::is_within),
             Rule::Origins => both(self.origins.as_ref(), outer.origins.as_ref(), Origins::is_within),
             Rule::Referrers => both(self.referrers.as_ref(), outer.referrers.as_ref(), Referrers::is_within),
+            Rule::Apps => both(self.apps.as_ref(), outer.apps.as_ref(), Apps::is_within),
             Rule::Methods => both(self.methods.as_ref(), outer.methods.as_ref(), |own, outer| own.is_within(*outer)),
             Rule::Paths => both(self.paths.as_ref(), outer.paths.as_ref(), PathPatterns::is_within),
             Rule::Certificates => {
                 both(self.certificates.as_ref(), outer.certificates.as_ref(), Certificates::is_within)
             }
             Rule::Formats => both(self.formats.as_ref(), outer.formats.as_ref(), Formats::is_within),
+            Rule::Patterns => true,
         }
     }
 }

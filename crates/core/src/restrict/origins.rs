@@ -116,7 +116,7 @@ mod tests {
             (Some("null"), Some("https://app.example.com/"), false),
             (Some("https://evil.test"), Some("https://app.example.com/"), false),
         ] {
-            let call = Call { origin, referrer, country: None };
+            let call = Call { origin, referrer, ..Call::default() };
             assert_eq!(origins.admit(&call), admitted, "{call:?}");
         }
     }

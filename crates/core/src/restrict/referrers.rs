@@ -190,7 +190,7 @@ mod tests {
             ("https://*.example.com/shop*", None, Some("https://a.example.com/shopping"), true),
             ("https://*.example.com/shop*", None, Some("https://example.com/shopping"), false),
         ] {
-            let call = Call { origin, referrer, country: None };
+            let call = Call { origin, referrer, ..Call::default() };
             assert_eq!(referrers(&[pattern]).unwrap().admit(&call), admitted, "{pattern} {call:?}");
         }
     }

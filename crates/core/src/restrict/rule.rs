@@ -37,6 +37,8 @@ rules! {
     Origins = "origins",
     /// From which pages.
     Referrers = "referrers",
+    /// From which apps.
+    Apps = "apps",
     /// Which methods.
     Methods = "methods",
     /// Which paths.
@@ -45,6 +47,8 @@ rules! {
     Certificates = "certificates",
     /// What content.
     Formats = "formats",
+    /// Patterns, by that name together: each is tried out by itself.
+    Patterns = "patterns",
 }
 
 impl Rule {

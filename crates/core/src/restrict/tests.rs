@@ -10,15 +10,16 @@ use super::*;
 use crate::content::{Content, Sent};
 use crate::country::Country;
 use crate::method::Method;
-use crate::source::Source;
+use crate::source::{Field, Source};
 use crate::time::{Moment, Ticks, Timestamp};
 
 /// Where a call comes from, as a test says it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct From {
     pub(super) origin: Option<&'static str>,
     pub(super) referrer: Option<&'static str>,
     pub(super) country: Option<Country>,
+    pub(super) fields: Vec<(&'static str, &'static str)>,
 }
 
 impl Source for From {
@@ -32,6 +33,11 @@ impl Source for From {
 
     fn country(&self) -> Option<Country> {
         self.country
+    }
+
+    fn field(&self, name: &str) -> Field<'_> {
+        let mut values = self.fields.iter().filter(|(own, _)| *own == name).map(|(_, value)| value.as_bytes());
+        Field::of(values.next(), values.next().is_some())
     }
 }
 
@@ -91,6 +97,14 @@ const EACH: &[(&str, &[&str])] = &[
     ("referrers", &[r#"["https://app.a.test"]"#, r#"["https://app.a.test/x/*"]"#, r#"["https://*.a.test/x/y"]"#]),
     ("methods", &[r#"["GET"]"#, r#"["GET","POST"]"#, r#"["POST"]"#]),
     ("paths", &[r#"["/x/**"]"#, r#"["/x/*","/x"]"#, r#"["/x/7/**"]"#, r#"["/**"]"#]),
+    (
+        "apps",
+        &[
+            r#"{"ios":["com.a.app"]}"#,
+            r#"{"ios":["com.a.app","com.b.app"]}"#,
+            r#"{"ios":["com.b.app"],"android":[{"package":"com.a.app","certificate":"0101010101010101010101010101010101010101"}]}"#,
+        ],
+    ),
     (
         "certificates",
         &[
@@ -163,10 +177,13 @@ fn calls() -> impl Strategy<Value = Call> {
     const REFERRERS: &[&str] =
         &["https://app.a.test/x/y", "https://app.a.test/", "https://x.app.a.test/x/z", "https://b.test/x/y", ""];
     let country = some(&["DE", "AT", "FR", "US"]).prop_map(|code| code.and_then(Country::of));
-    let from = (some(ORIGINS), some(REFERRERS), country).prop_map(|(origin, referrer, country)| From {
+    let app = some(&["com.a.app", "com.b.app", "com.c.app"])
+        .prop_map(|bundle| bundle.map(|bundle| ("x-ios-bundle-identifier", bundle)));
+    let from = (some(ORIGINS), some(REFERRERS), country, app).prop_map(|(origin, referrer, country, app)| From {
         origin,
         referrer,
         country,
+        fields: app.into_iter().collect(),
     });
     let body = (
         some(&["application/json", "application/a+json", "application/xml", "text/xml"]),
@@ -241,10 +258,12 @@ proptest! {
             Rule::Times => outer.times = None,
             Rule::Origins => outer.origins = None,
             Rule::Referrers => outer.referrers = None,
+            Rule::Apps => outer.apps = None,
             Rule::Methods => outer.methods = None,
             Rule::Paths => outer.paths = None,
             Rule::Certificates => outer.certificates = None,
             Rule::Formats => outer.formats = None,
+            Rule::Patterns => {}
         }
         prop_assert!(own.is_within(&outer), "{own:?} in {outer:?}");
         for call in calls {
@@ -262,9 +281,11 @@ fn each_restriction_keeps_the_key_in_and_says_so_by_its_name() {
         Rule::Origins | Rule::Referrers => Code::OriginForbidden,
         Rule::Methods | Rule::Paths => Code::OperationForbidden,
         Rule::Certificates => Code::CertificateForbidden,
+        Rule::Apps => Code::AppForbidden,
         Rule::Formats => Code::FormatForbidden,
+        Rule::Patterns => Code::PatternForbidden,
     };
-    assert_eq!(EACH.len(), Rule::ALL.len());
+    assert_eq!(EACH.len(), Rule::ALL.len() - 1, "each but patterns, which are none");
     // In the night, in UTC, of nobody.
     let nothing = Facts::at(Moment { wall: Timestamp::from_secs(1), ticks: Ticks::from_nanos(1) });
     for (name, list) in EACH {

@@ -221,6 +221,9 @@ struct Settings {
     /// What becomes of unused keys.
     #[arg(long, value_name = "WHAT", value_parser = ["report", "disable", "delete"])]
     unused_keys: Option<String>,
+    /// Whether texts of keys of its projects may be kept, encrypted, so that they can be had back.
+    #[arg(long, value_name = "true|false")]
+    recoverable_keys: Option<bool>,
     /// Longest request body.
     #[arg(long, value_name = "N")]
     body_limit_bytes: Option<u64>,
@@ -302,6 +305,7 @@ impl Settings {
             .with("rotate_key_days", self.rotate_key_days.map(or_none))
             .with("unused_key_days", self.unused_key_days.map(or_none))
             .with("unused_keys", self.unused_keys)
+            .with("recoverable_keys", self.recoverable_keys)
             .with("body_limit_bytes", self.body_limit_bytes)
             .with("max_header_bytes", self.max_header_bytes.map(or_none))
             .with("max_header_fields", self.max_header_fields.map(or_none))

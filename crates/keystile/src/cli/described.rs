@@ -38,6 +38,28 @@ pub(super) struct ContentArgs {
     /// The Accept that it would have.
     #[arg(long, value_name = "TYPES", requires = "path")]
     accept: Option<String>,
+    /// A header field that the call would have, which patterns and apps may ask for, such as "x-client: mobile/2"; repeat for
+    /// several. Without any, nobody knows what they say.
+    #[arg(long = "header", value_name = "FIELD", requires = "path", value_parser = header)]
+    headers: Vec<(String, String)>,
+}
+
+/// `name: value`
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("write a header field as \"x-client: mobile/2\"")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Fields as the API reads them.
+fn headers(fields: &[(String, String)]) -> Option<Value> {
+    let mut object = Map::new();
+    for (name, value) in fields {
+        let values = object.entry(name.to_ascii_lowercase()).or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(values) = values {
+            values.push(value.as_str().into());
+        }
+    }
+    (!object.is_empty()).then_some(Value::Object(object))
 }
 
 impl ClientArgs {
@@ -62,6 +84,7 @@ impl ContentArgs {
             .with("content_type", self.content_type)
             .with("body_bytes", self.body_bytes)
             .with("accept", self.accept)
+            .with("headers", headers(&self.headers))
             .0;
         Value::Object(fields)
     }

@@ -10,11 +10,13 @@ mod activation;
 mod api;
 mod api_operations;
 mod api_secret;
+mod conditions;
 mod described;
 mod fault;
 mod hours;
 mod import;
 mod key;
+mod pattern;
 mod policy;
 mod project;
 mod role;
@@ -121,6 +123,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: role::Verb,
     },
+    /// Patterns: filters under a name, for calls of keys and projects.
+    Pattern {
+        /// What to do.
+        #[command(subcommand)]
+        verb: pattern::Verb,
+    },
     /// What would become of a call, and why.
     Route {
         /// What to do.
@@ -181,6 +189,7 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Activation { verb } => activation::run(verb, &mut session),
                 Command::Key { verb } => key::run(verb, &mut session),
                 Command::Role { verb } => role::run(verb, &mut session),
+                Command::Pattern { verb } => pattern::run(verb, &mut session),
                 Command::Route { verb } => route::run(verb, &mut session),
                 Command::Access(ask) => access::run(ask, &mut session),
                 Command::Usage(ask) => usage::run(ask, &mut session),

@@ -1,10 +1,11 @@
-//! What a key may do, as options: `--permission`, `--role`, `--network`, `--country`, `--hours`, `--origin`, `--referrer`,
-//! `--method`, `--path`, `--certificate`, `--request-type`, `--response-type`, `--max-body-bytes`, `--shadow`,
+//! What a key may do, as options: `--permission`, `--role`, `--pattern`, `--network`, `--country`, `--hours`, `--origin`, `--referrer`,
+//! `--ios-app`, `--android-app`, `--method`, `--path`, `--certificate`, `--request-type`, `--response-type`, `--max-body-bytes`, `--shadow`,
 //! `--rate-limit`.
 
 use clap::Args;
 use keystile_core::country::Country;
 use keystile_core::limit::LimitRule;
+use keystile_core::pattern::PatternRef;
 use keystile_core::policy::Policy;
 use keystile_core::restrict::Rule;
 use keystile_core::role::RoleRef;
@@ -24,6 +25,9 @@ pub(super) struct PolicyArgs {
     /// A role whose rights it has as well, by id or name; repeat for several.
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<RoleRef>,
+    /// A pattern that its calls must pass, by id or name; repeat for several.
+    #[arg(long = "pattern", value_name = "PATTERN")]
+    patterns: Vec<PatternRef>,
     /// A network it may be used from, such as 10.0.0.0/8 or one address; repeat for several.
     #[arg(long = "network", value_name = "CIDR")]
     networks: Vec<String>,
@@ -48,6 +52,13 @@ pub(super) struct PolicyArgs {
     /// Pages that may use it, such as https://app.example.com/shop/*; repeat for several.
     #[arg(long = "referrer", value_name = "PAGES")]
     referrers: Vec<String>,
+    /// An iOS app that may use it, by its bundle identifier; repeat for several.
+    #[arg(long = "ios-app", value_name = "BUNDLE")]
+    ios_apps: Vec<String>,
+    /// An Android app that may use it, by its package and the SHA-1 of the certificate that it is signed with, such as
+    /// com.example.app=da39a3ee…; repeat for several.
+    #[arg(long = "android-app", value_name = "PACKAGE=SHA1", value_parser = android_app)]
+    android_apps: Vec<Value>,
     /// A method it may call; repeat for several.
     #[arg(long = "method", value_name = "METHOD")]
     methods: Vec<String>,
@@ -73,6 +84,11 @@ pub(super) struct PolicyArgs {
     /// How often: 100/min, name=100/60s, or bucket:name=100/60s,burst=20; repeat for several.
     #[arg(long = "rate-limit", value_name = "LIMIT", value_parser = rate_limit)]
     rate_limits: Vec<LimitRule>,
+}
+
+fn android_app(text: &str) -> Result<Value, String> {
+    let (package, certificate) = text.split_once('=').ok_or("write PACKAGE=SHA1, such as com.example.app=da39a3ee…")?;
+    Ok(json!({ "package": package, "certificate": certificate }))
 }
 
 impl PolicyArgs {
@@ -106,6 +122,16 @@ impl PolicyArgs {
         }
         if !self.referrers.is_empty() {
             restrictions.insert("referrers".to_owned(), json!(self.referrers));
+        }
+        let mut apps = Map::new();
+        if !self.android_apps.is_empty() {
+            apps.insert("android".to_owned(), json!(self.android_apps));
+        }
+        if !self.ios_apps.is_empty() {
+            apps.insert("ios".to_owned(), json!(self.ios_apps));
+        }
+        if !apps.is_empty() {
+            restrictions.insert("apps".to_owned(), apps.into());
         }
         if !self.methods.is_empty() {
             let methods: Vec<String> = self.methods.iter().map(|method| method.to_uppercase()).collect();
@@ -151,6 +177,10 @@ impl PolicyArgs {
         if !self.roles.is_empty() {
             let names: Vec<String> = self.roles.iter().map(RoleRef::to_string).collect();
             fields.insert("roles".to_owned(), json!(names));
+        }
+        if !self.patterns.is_empty() {
+            let names: Vec<String> = self.patterns.iter().map(PatternRef::to_string).collect();
+            fields.insert("patterns".to_owned(), json!(names));
         }
         Ok(fields)
     }

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use keystile_core::key::Environment;
 use keystile_core::metadata::Label;
+use keystile_core::pattern::PatternRef;
 use serde_json::Value;
 
 use super::fault::{Exit, Fault};
@@ -74,6 +75,9 @@ pub struct Update {
     /// Take all labels off it.
     #[arg(long, conflicts_with = "labels")]
     no_labels: bool,
+    /// Let its calls pass no patterns but their keys'.
+    #[arg(long, conflicts_with = "patterns")]
+    no_patterns: bool,
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +91,9 @@ struct Texts {
     /// How many keys it may have that are not revoked. 0 for as many as the server lets a project have.
     #[arg(long, value_name = "N")]
     max_keys: Option<u32>,
+    /// A pattern that all its calls must pass, by id or name; repeat for several.
+    #[arg(long = "pattern", value_name = "PATTERN")]
+    patterns: Vec<PatternRef>,
     #[command(flatten)]
     tags: TagArgs,
 }
@@ -97,6 +104,8 @@ impl Texts {
             .with("description", self.description)
             .with("contact", self.contact)
             .with("max_keys", self.max_keys.map(|most| if most == 0 { Value::Null } else { most.into() }));
+        let patterns: Vec<String> = self.patterns.iter().map(PatternRef::to_string).collect();
+        let fields = fields.with_list("patterns", &patterns);
         self.tags.put(fields)
     }
 }
@@ -120,7 +129,9 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
         Verb::Update(ask) => {
             let id = session.project(&ask.project)?;
             let no_labels = ask.no_labels.then(|| Value::Array(Vec::new()));
-            session.update(PROJECT, &id, ask.texts.fields().with("labels", no_labels).with("name", ask.name).0)
+            let no_patterns = ask.no_patterns.then(|| Value::Array(Vec::new()));
+            let fields = ask.texts.fields().with("labels", no_labels).with("patterns", no_patterns);
+            session.update(PROJECT, &id, fields.with("name", ask.name).0)
         }
         Verb::Suspend { project, reason } => {
             let id = session.project(&project)?;

@@ -102,15 +102,17 @@ pub(super) fn refused(code: &str) -> String {
     format!("refused: {} {detail}\n", harmless(code)).replace(" \n", "\n")
 }
 
-/// The questions of a decision with their answers, and below one the restrictions with theirs.
+/// The questions of a decision with their answers, and below one the restrictions or patterns with theirs.
 pub(super) fn trace(answer: &Value) -> String {
     let items = |of: &Value, name: &str| of.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let mut text = String::new();
     for step in items(answer, "trace") {
         text.push_str(&format!("  {:14} {}\n", field(&step, "step"), field(&step, "code")));
-        for said in items(&step, "restrictions") {
-            let shadow = if said.get("shadow") == Some(&Value::Bool(true)) { " (in shadow)" } else { "" };
-            text.push_str(&format!("    {:12} {}{shadow}\n", field(&said, "rule"), field(&said, "code")));
+        for (list, name) in [("restrictions", "rule"), ("patterns", "name")] {
+            for said in items(&step, list) {
+                let shadow = if said.get("shadow") == Some(&Value::Bool(true)) { " (in shadow)" } else { "" };
+                text.push_str(&format!("    {:12} {}{shadow}\n", field(&said, name), field(&said, "code")));
+            }
         }
     }
     text

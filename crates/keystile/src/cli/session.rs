@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
 use std::str::FromStr;
 
-use keystile_core::id::{ApiId, KeyId, ProjectId, RoleId};
+use keystile_core::id::{ApiId, KeyId, PatternId, ProjectId, RoleId};
 use keystile_core::time::{Moment, Timestamp};
 use serde_json::{Map, Value};
 use ureq::http::Method;
@@ -42,6 +42,7 @@ pub(super) const PROJECT: Noun = Noun { one: "project", many: "projects", path: 
 pub(super) const ACTIVATION: Noun = Noun { one: "activation", many: "activations", path: "/v1/activations" };
 pub(super) const KEY: Noun = Noun { one: "key", many: "keys", path: "/v1/keys" };
 pub(super) const ROLE: Noun = Noun { one: "role", many: "roles", path: "/v1/roles" };
+pub(super) const PATTERN: Noun = Noun { one: "pattern", many: "patterns", path: "/v1/patterns" };
 pub(super) const WEBHOOK: Noun = Noun { one: "webhook", many: "webhooks", path: "/v1/webhooks" };
 pub(super) const EVENT: Noun = Noun { one: "event", many: "events", path: "/v1/events" };
 
@@ -71,6 +72,11 @@ impl Session<'_> {
     /// The role of this id or name.
     pub(super) fn role(&self, text: &str) -> Result<RoleId, Fault> {
         self.named(ROLE, text, &[])
+    }
+
+    /// The pattern of this id or name.
+    pub(super) fn pattern(&self, text: &str) -> Result<PatternId, Fault> {
+        self.named(PATTERN, text, &[])
     }
 
     /// An id if the text is one, else the id of the one object with exactly this name. What was revoked for good keeps its

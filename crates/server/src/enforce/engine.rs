@@ -9,6 +9,7 @@ use keystile_core::decide::{self, Readings, Step, Target, Weights, admit, readin
 use keystile_core::facts::Facts;
 use keystile_core::id::KeyId;
 use keystile_core::key::{KeyDigest, KeyKind, Pepper, Presented, ShortToken, TextHash};
+use keystile_core::pattern::{Pattern, PatternSaid};
 use keystile_core::permission::Rights;
 use keystile_core::restrict::{Rules, Said};
 
@@ -48,6 +49,13 @@ pub struct Recognised {
 }
 
 impl Recognised {
+    /// The patterns that its calls must pass, its own and its project's, as they are now. Most keys have none, and of none
+    /// nothing is allocated.
+    pub fn patterns(&self) -> Vec<Arc<Pattern>> {
+        let cells = self.policy.patterns.iter().chain(&self.project.patterns);
+        cells.map(|cell| cell.load_full()).collect()
+    }
+
     /// What the key may do at an API: its own permissions, as far as its project was granted them there; without an API,
     /// its own.
     pub fn rights(&self, api: Option<&ApiView>) -> Rights<'_> {
@@ -76,6 +84,8 @@ pub struct Explanation {
     pub steps: Vec<(Step, Code)>,
     /// What each of the key's restrictions said.
     pub restrictions: Vec<Said>,
+    /// What each of its patterns said, and of its project's.
+    pub patterns: Vec<PatternSaid>,
 }
 
 impl Verdict {
@@ -146,7 +156,8 @@ impl Engine {
             return Verdict::without_key(Code::Stale);
         }
         let mut weights = Weights::new();
-        let admitted = admit(&decide_key(&key), target(door, &key, facts), facts).map(|admission| {
+        let patterns = key.patterns();
+        let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), facts).map(|admission| {
             if known {
                 let (fingerprint, ticks) = (key.policy.fingerprint, facts.at.ticks);
                 self.counters.charge(key.place, &admission, fingerprint, ticks, &mut weights);
@@ -180,7 +191,7 @@ impl Engine {
             return false;
         }
         let Some(key) = self.snapshot.keys.current(known.text).and_then(|text| self.opened(text)) else { return false };
-        admit(&decide_key(&key), target(Door::Api(api), &key, facts), facts).is_ok()
+        admit(&decide_key(&key, &key.patterns()), target(Door::Api(api), &key, facts), facts).is_ok()
     }
 
     /// Says whose key it is, without deciding anything: for calls that are refused for another reason and still
@@ -193,7 +204,7 @@ impl Engine {
     pub fn explain(&self, text: &str, door: Door<'_>, facts: &Facts<'_>, verdict: &Verdict) -> Explanation {
         match self.identify(text) {
             Some(key) => explained(&key, door, facts, verdict.code),
-            None => Explanation { steps: Vec::new(), restrictions: Vec::new() },
+            None => Explanation { steps: Vec::new(), restrictions: Vec::new(), patterns: Vec::new() },
         }
     }
 
@@ -206,7 +217,8 @@ impl Engine {
     pub fn foresee(&self, key: Recognised, door: Door<'_>, facts: &Facts<'_>) -> (Verdict, Explanation) {
         let mut weights = Weights::new();
         let looking = Facts { cost: 0, ..facts.clone() };
-        let admitted = admit(&decide_key(&key), target(door, &key, facts), &looking).map(|admission| {
+        let patterns = key.patterns();
+        let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), &looking).map(|admission| {
             let (fingerprint, ticks) = (key.policy.fingerprint, facts.at.ticks);
             self.counters.charge(key.place, &admission, fingerprint, ticks, &mut weights);
             admission.shadow
@@ -277,14 +289,19 @@ impl Engine {
 
 /// `decided` is what came of it once the limits had been asked.
 fn explained(key: &Recognised, door: Door<'_>, facts: &Facts<'_>, decided: Code) -> Explanation {
-    let mut steps = decide::trace(&decide_key(key), target(door, key, facts), facts).to_vec();
+    let patterns = key.patterns();
+    let mut steps = decide::trace(&decide_key(key, &patterns), target(door, key, facts), facts).to_vec();
     if steps.last().is_some_and(|(_, code)| code.is_allowed()) {
         steps.push((Step::Limits, decided));
     }
-    Explanation { steps, restrictions: key.policy.policy.restrictions.answers(facts).collect() }
+    Explanation {
+        steps,
+        restrictions: key.policy.policy.restrictions.answers(facts).collect(),
+        patterns: patterns.iter().map(|pattern| pattern.say(facts)).collect(),
+    }
 }
 
-fn decide_key(key: &Recognised) -> decide::Key<'_> {
+fn decide_key<'a>(key: &'a Recognised, patterns: &'a [Arc<Pattern>]) -> decide::Key<'a> {
     decide::Key {
         standing: key.entry.standing,
         expires_at: key.entry.expires_at,
@@ -293,6 +310,7 @@ fn decide_key(key: &Recognised) -> decide::Key<'_> {
         environment: key.entry.environment,
         suspended: key.project.suspended,
         policy: &key.policy.policy,
+        patterns,
     }
 }
 
@@ -352,6 +370,7 @@ mod tests {
             id_header: HeaderValue::from_static("prj"),
             name_header: HeaderValue::from_static("p"),
             suspended: false,
+            patterns: Box::default(),
             activations: vec![FeedActivation { api: 1, state: ActivationState::Approved, granted: None }],
         };
         snapshot.projects.set(1, Some(Arc::new(project)));

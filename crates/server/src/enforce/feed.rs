@@ -23,8 +23,9 @@ use super::file::SnapshotFile;
 use super::keys::{KeyEntry, Keys, Text};
 use super::maker::Makers;
 use super::operations::{ApiLabels, Operations};
+use super::patterns::Patterns;
 use super::roles::Roles;
-use super::snapshot::{Alive, ApiView, ProjectView, Router, Snapshot, header_text};
+use super::snapshot::{Alive, ApiView, PolicyView, ProjectView, Router, Snapshot, header_text};
 use crate::openapi::ApiDocument;
 use crate::upstream::{Secrets, Upstream};
 
@@ -62,6 +63,16 @@ struct State {
     policies: u32,
     /// What policies grant besides their own.
     roles: Roles,
+    /// What calls of keys and projects must pass.
+    patterns: Patterns,
+}
+
+impl State {
+    /// A policy as a call needs it, with the patterns that it names.
+    fn with_patterns(&mut self, view: PolicyView) -> Arc<PolicyView> {
+        let patterns = self.patterns.cells(&view.policy.patterns);
+        Arc::new(PolicyView { patterns, ..view })
+    }
 }
 
 impl Feed {
@@ -93,8 +104,12 @@ impl Feed {
             engine.slow.note_tokens();
         }
         let mut state = State::default();
+        for pattern in catalog.feed_patterns().await? {
+            state.patterns.learn(pattern.number, Some(pattern));
+        }
         for project in catalog.feed_projects().await? {
-            engine.snapshot.projects.set(project.project.number, Some(Arc::new(project_view(&project))));
+            let view = Arc::new(project_view(&project, &mut state.patterns));
+            engine.snapshot.projects.set(project.project.number, Some(view));
         }
         let feed = Self {
             catalog,
@@ -214,15 +229,21 @@ impl Feed {
                 Ok(())
             }
             Subject::Project(number) => {
-                let view = self.catalog.feed_project(number).await?.map(|project| Arc::new(project_view(&project)));
-                self.engine.snapshot.projects.set(number, view);
+                let view =
+                    self.catalog.feed_project(number).await?.map(|project| project_view(&project, &mut state.patterns));
+                self.engine.snapshot.projects.set(number, view.map(Arc::new));
                 Ok(())
             }
             Subject::Role(number) => {
                 let role = self.catalog.feed_role(number).await?;
                 for (policy, view) in state.roles.learn(number, role) {
-                    self.engine.snapshot.policies.set(policy, Some(Arc::new(view)));
+                    self.engine.snapshot.policies.set(policy, Some(state.with_patterns(view)));
                 }
+                Ok(())
+            }
+            Subject::Pattern(number) => {
+                let pattern = self.catalog.feed_pattern(number).await?;
+                state.patterns.learn(number, pattern);
                 Ok(())
             }
             Subject::Keys(first, last) => {
@@ -263,7 +284,7 @@ impl Feed {
         }
         for (number, policy) in policies {
             let view = state.roles.view(number, policy);
-            self.engine.snapshot.policies.set(number, Some(Arc::new(view)));
+            self.engine.snapshot.policies.set(number, Some(state.with_patterns(view)));
             state.policies = number;
         }
         Ok(())
@@ -391,7 +412,7 @@ fn entry(key: &FeedKey) -> KeyEntry {
     }
 }
 
-fn project_view(feed: &FeedProject) -> ProjectView {
+fn project_view(feed: &FeedProject, patterns: &mut Patterns) -> ProjectView {
     let project = &feed.project;
     ProjectView {
         number: project.number,
@@ -402,6 +423,7 @@ fn project_view(feed: &FeedProject) -> ProjectView {
         suspended: project.suspension.is_some(),
         id_header: HeaderValue::try_from(project.id.to_string()).expect("ids are visible ASCII"),
         name_header: header_text(&project.name),
+        patterns: patterns.cells(&project.patterns),
         activations: feed.activations.clone(),
     }
 }

@@ -22,6 +22,7 @@ pub mod keys;
 pub mod maker;
 pub mod news;
 pub mod operations;
+mod patterns;
 mod roles;
 pub mod shadow;
 pub mod slow;

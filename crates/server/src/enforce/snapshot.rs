@@ -25,6 +25,7 @@ use super::header_limits::HeaderLimits;
 use super::in_flight::InFlight;
 use super::keys::Keys;
 use super::operations::{Labels, Operations};
+use super::patterns::Cell;
 use super::strangers::{AnonymousLimits, Strangers};
 use super::written::Written;
 use crate::gateway::cors::CorsView;
@@ -48,6 +49,8 @@ pub struct ProjectView {
     pub id_header: HeaderValue,
     /// Its name as the upstream gets it.
     pub name_header: HeaderValue,
+    /// The patterns that all its calls must pass.
+    pub patterns: Box<[Cell]>,
     /// The APIs it has to do with.
     pub activations: Vec<FeedActivation>,
 }
@@ -64,6 +67,8 @@ impl ProjectView {
 pub struct PolicyView {
     /// The rules; among its permissions is what its roles grant.
     pub policy: Policy,
+    /// The patterns that calls of its keys must pass.
+    pub patterns: Box<[Cell]>,
     /// The names of its roles.
     pub roles: Box<[RoleName]>,
     /// Tells these rate limits from others.
@@ -79,7 +84,7 @@ impl PolicyView {
         let mut hasher = DefaultHasher::new();
         policy.rate_limits.hash(&mut hasher);
         let limits_header = crate::ratelimit::policy_field(&policy.rate_limits);
-        Self { fingerprint: hasher.finish(), limits_header, policy, roles: Box::default() }
+        Self { fingerprint: hasher.finish(), limits_header, policy, patterns: Box::default(), roles: Box::default() }
     }
 
     /// Prepares a policy that has what these roles grant as well.

@@ -33,7 +33,7 @@ use super::onward::{Onward, below, host, id_header, is_verbatim, raw_target};
 use super::pauses::Pauses;
 use super::pool::Pool;
 use super::refusal::{LimitFields, Receipt, Refusal, Turned, Unproven, refuse, unanswered};
-use super::source::{KeptSource, RequestSource};
+use super::source::{RequestSource, kept};
 use super::strays;
 use super::tunnel::{self, Asked, Tunnel, Watch};
 use super::upgrade;
@@ -363,7 +363,7 @@ impl Worker {
                 api: api.number,
                 key: known,
                 caller: caller.clone(),
-                source: KeptSource::of(&parts.headers, client, self.engine.clone()),
+                headers: kept(&parts.headers, &api),
                 client,
                 method,
                 path: path.into(),

@@ -1,17 +1,16 @@
 //! Where a request comes from, looked for when a rule asks.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use http::header::{ORIGIN, REFERER};
+use http::header::{AUTHORIZATION, COOKIE, ORIGIN, PROXY_AUTHORIZATION, REFERER};
 use http::{HeaderMap, HeaderName};
 use keystile_core::country::Country;
-use keystile_core::source::Source;
+use keystile_core::source::{Field, Source};
 
 use crate::countries::Countries;
-use crate::enforce::engine::Engine;
+use crate::enforce::snapshot::{ApiView, KeyPlace};
 
-/// A request that is there.
+/// A request that is there, or what is kept of it.
 #[derive(Debug)]
 pub(crate) struct RequestSource<'a> {
     pub(crate) headers: &'a HeaderMap,
@@ -21,58 +20,46 @@ pub(crate) struct RequestSource<'a> {
 
 impl Source for RequestSource<'_> {
     fn origin(&self) -> Option<&[u8]> {
-        only(self.headers, ORIGIN)
+        self.only(ORIGIN)
     }
 
     fn referrer(&self) -> Option<&[u8]> {
-        only(self.headers, REFERER)
+        self.only(REFERER)
     }
 
     fn country(&self) -> Option<Country> {
         self.client.and_then(|client| self.countries.of(client))
     }
-}
 
-/// The value of a field. Of several nobody knows which is meant.
-fn only(headers: &HeaderMap, name: HeaderName) -> Option<&[u8]> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next()?;
-    Some(if values.next().is_some() { b"" } else { first.as_bytes() })
-}
-
-/// What is kept of it for what goes on after the request.
-pub(super) struct KeptSource {
-    origin: Option<Box<[u8]>>,
-    referrer: Option<Box<[u8]>>,
-    client: IpAddr,
-    engine: Arc<Engine>,
-}
-
-impl KeptSource {
-    pub(super) fn of(headers: &HeaderMap, client: IpAddr, engine: Arc<Engine>) -> Self {
-        let kept = |name| only(headers, name).map(Into::into);
-        Self { origin: kept(ORIGIN), referrer: kept(REFERER), client, engine }
+    fn field(&self, name: &str) -> Field<'_> {
+        let mut values = self.headers.get_all(name).iter();
+        Field::of(values.next().map(http::HeaderValue::as_bytes), values.next().is_some())
     }
 }
 
-impl std::fmt::Debug for KeptSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeptSource").field("client", &self.client).finish_non_exhaustive()
+impl RequestSource<'_> {
+    /// The value of a field. Of several nobody knows which is meant.
+    fn only(&self, name: HeaderName) -> Option<&[u8]> {
+        match self.field(name.as_str()) {
+            Field::Value(value) => Some(value),
+            Field::Several => Some(b""),
+            Field::Absent | Field::Unknown => None,
+        }
     }
 }
 
-impl Source for KeptSource {
-    fn origin(&self) -> Option<&[u8]> {
-        self.origin.as_deref()
+/// What is kept of a head for what goes on after the request: all but what may hold secrets.
+pub(super) fn kept(headers: &HeaderMap, api: &ApiView) -> HeaderMap {
+    let mut kept = headers.clone();
+    for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
+        kept.remove(name);
     }
-
-    fn referrer(&self) -> Option<&[u8]> {
-        self.referrer.as_deref()
+    for place in &api.key_places {
+        if let KeyPlace::Header(name) = place {
+            kept.remove(name);
+        }
     }
-
-    fn country(&self) -> Option<Country> {
-        self.engine.countries.of(self.client)
-    }
+    kept
 }
 
 #[cfg(test)]
@@ -83,11 +70,9 @@ mod tests {
     fn of_several_values_none_is_meant() {
         let countries = Countries::default();
         let of = |values: &[&'static str]| {
-            let headers: HeaderMap =
-                values.iter().map(|value| (ORIGIN, http::HeaderValue::from_static(value))).collect();
             let mut all = HeaderMap::new();
-            for (_, value) in &headers {
-                all.append(ORIGIN, value.clone());
+            for value in values {
+                all.append(ORIGIN, http::HeaderValue::from_static(value));
             }
             let source = RequestSource { headers: &all, client: None, countries: &countries };
             (source.origin().map(<[u8]>::to_vec), source.referrer().is_none(), source.country())

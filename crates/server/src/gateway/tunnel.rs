@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use keystile_core::api::{Access, UpgradeProtocol};
 use keystile_core::facts::Facts;
@@ -26,7 +26,7 @@ use super::ending::Ending;
 use super::forward::{Attempt, Fault, ForwardError, within};
 use super::lease::{Lease, Sender};
 use super::pool::Pool;
-use super::source::KeptSource;
+use super::source::RequestSource;
 use super::upgrade;
 use crate::enforce::engine::{Engine, Recognised};
 use crate::enforce::in_flight::Places;
@@ -117,7 +117,8 @@ pub(super) struct Watch {
     /// `None` where the API is open.
     pub(super) key: Option<Recognised>,
     pub(super) caller: Rc<Caller>,
-    pub(super) source: KeptSource,
+    /// Those of the request, without secrets.
+    pub(super) headers: HeaderMap,
     pub(super) client: std::net::IpAddr,
     pub(super) method: Method,
     pub(super) path: Box<str>,
@@ -138,13 +139,15 @@ impl Watch {
             let is_open = api.access == Access::Open || api.open.find(self.method, &self.path).is_some();
             return is_as_it_must_be && is_open;
         };
+        let (headers, countries) = (&self.headers, &self.engine.countries);
+        let source = RequestSource { headers, client: Some(self.client), countries };
         let facts = Facts {
             client: Some(self.client),
             certificate,
             method: Some(self.method),
             path: Some(&self.path),
             content: Some(&Unread),
-            source: Some(&self.source),
+            source: Some(&source),
             ..Facts::at(now)
         };
         is_as_it_must_be && self.engine.still_allows(key, &api, &facts)

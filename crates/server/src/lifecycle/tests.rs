@@ -66,6 +66,7 @@ impl World {
             description: String::new(),
             contact: String::new(),
             max_keys: None,
+            patterns: Vec::new(),
             labels: Labels::default(),
             metadata: Metadata::default(),
         };
@@ -95,6 +96,7 @@ impl World {
             hint: fresh.hint,
             digest: fresh.digest,
             pepper_version: fresh.pepper_version,
+            text: None,
             expires_at: days.map(|days| self.clock.now().wall.plus_secs(days * DAY)),
             tags: keystile_core::metadata::Tags::default(),
         };
@@ -104,7 +106,7 @@ impl World {
 
     fn version(&self, text: &str) -> NewVersion {
         let pepper = &self.store.catalog.peppers()[0];
-        NewVersion { hint: String::new(), digest: pepper.digest(text), pepper_version: pepper.version() }
+        NewVersion { hint: String::new(), digest: pepper.digest(text), pepper_version: pepper.version(), text: None }
     }
 
     async fn rotate(&self, id: KeyId, text: &str, overlap_days: i64) {

@@ -72,6 +72,7 @@ impl Lifecycle {
     async fn unused(&self, api: &Api, bound: Timestamp, standing: Standing, above: u32) -> Result<Unused, Unfinished> {
         let keys = self.catalog.keys_of_api(api.number, bound, standing, above, BATCH).await?;
         let numbers: Vec<u32> = keys.iter().map(|due| due.number).collect();
+        self.ledger.roll_up().await?;
         let used = self.ledger.last_used(&numbers).await?;
         let since = |due: &Due| used.get(&due.number).map_or(due.moment, |used| (*used).max(due.moment));
         let unused = keys.into_iter().map(|due| (due, since(&due))).filter(|(_, since)| *since <= bound);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RequestId, RoleId, WebhookId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, PatternId, ProjectId, RequestId, RoleId, WebhookId};
 use keystile_core::time::Timestamp;
-use keystile_store::records::{Activation, Api, Key, Project, Role, Webhook};
+use keystile_store::records::{Activation, Api, Key, Pattern, Project, Role, Webhook};
 use keystile_store::{Applied, ApplyError, Author, Catalog, Change, Idempotency, Ledger, Stated, StoreError, ThingId};
 
 use super::caller::Asker;
@@ -72,6 +72,11 @@ impl App {
         self.clock.now().wall
     }
 
+    /// Keys that were deleted after this moment can still be brought back.
+    pub(super) fn undeletable_since(&self) -> Timestamp {
+        self.now().plus_secs(-self.undelete.as_secs().cast_signed())
+    }
+
     /// Random bytes for an id.
     pub(super) fn id(&self) -> Result<[u8; 16], Problem> {
         random(&*self.entropy).map_err(|error| internal(&error))
@@ -106,6 +111,11 @@ impl App {
     /// A role of the asker's.
     pub(super) async fn role(&self, asker: &Asker, id: RoleId) -> Result<Role, Problem> {
         self.one(asker, ThingId::Role(id), self.catalog.role(asker.organization, id), "role").await
+    }
+
+    /// A pattern of the asker's.
+    pub(super) async fn pattern(&self, asker: &Asker, id: PatternId) -> Result<Pattern, Problem> {
+        self.one(asker, ThingId::Pattern(id), self.catalog.pattern(asker.organization, id), "pattern").await
     }
 
     /// A webhook of the asker's.

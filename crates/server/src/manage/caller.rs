@@ -64,10 +64,16 @@ rights! {
     ReadKeys = "keys.read";
     /// Issue, change, revoke and delete keys.
     WriteKeys = "keys.write";
+    /// Have the texts of keys back that can be: whoever may can make calls as all of them.
+    RevealKeys = "keys.reveal";
     /// See roles.
     ReadRoles = "roles.read";
     /// Make, change and delete roles: whoever may decides what the keys that have them may do.
     WriteRoles = "roles.write";
+    /// See patterns.
+    ReadPatterns = "patterns.read";
+    /// Make, change and delete patterns: whoever may decides what the keys and projects that have them may do.
+    WritePatterns = "patterns.write";
     /// See usage.
     ReadUsage = "usage.read";
     /// See webhooks and their deliveries.

@@ -62,7 +62,27 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         Some(bytes) => serde_json::from_slice(&bytes),
         None => Err(error),
     });
-    read.map_err(|error| invalid(format!("The body can't be read: {error}.")))
+    read.map_err(|error| invalid(format!("The body can't be read: {}.", in_json(&error.to_string()))))
+}
+
+/// A message of a reader in the words of JSON: it names types that nobody outside knows.
+fn in_json(message: &str) -> String {
+    let mut words = message.split(' ').peekable();
+    let mut said: Vec<&str> = Vec::new();
+    while let Some(word) = words.next() {
+        match word {
+            "struct" | "map" | "map," => said.push(if word.ends_with(',') { "an object," } else { "an object" }),
+            "sequence" => said.push("a list"),
+            "sequence," => said.push("a list,"),
+            "a" if words.peek() == Some(&"sequence") => {}
+            _ => said.push(word),
+        }
+        if word == "struct" {
+            // The name of the type.
+            words.next();
+        }
+    }
+    said.join(" ")
 }
 
 /// The same JSON with `23.0` written as `23`, which is the same number, and an integer as JSON Schema has it; `None` if there
@@ -194,6 +214,11 @@ impl<T: std::str::FromStr + Send> FromRequestParts<App> for Pair<T> {
     }
 }
 
+/// For fields that may be left out, and for which `null` says nothing: it is refused instead of passed over.
+pub(super) fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 /// For fields where `null` says something else than silence.
 pub(super) fn spoken<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
@@ -218,6 +243,24 @@ impl<T: DeserializeOwned> axum::extract::OptionalFromRequest<App> for Json<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_readers_say_is_said_in_the_words_of_json() {
+        for (message, said) in [
+            (
+                "invalid type: sequence, expected struct KeyCreate at line 1",
+                "invalid type: a list, expected an object at line 1",
+            ),
+            ("invalid type: map, expected a string at line 1", "invalid type: an object, expected a string at line 1"),
+            (
+                "invalid type: string \"x\", expected a sequence at line 1",
+                "invalid type: string \"x\", expected a list at line 1",
+            ),
+            ("unknown field `structure`, expected `name`", "unknown field `structure`, expected `name`"),
+        ] {
+            assert_eq!(in_json(message), said);
+        }
+    }
 
     #[test]
     fn whole_numbers_are_integers_however_they_are_written() {

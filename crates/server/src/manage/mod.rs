@@ -20,6 +20,7 @@ mod hand_over;
 mod keys;
 mod list;
 mod page;
+mod patterns;
 mod problem;
 mod projects;
 mod reason;
@@ -92,6 +93,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(access::routes())
         .merge(keys::routes())
         .merge(roles::routes())
+        .merge(patterns::routes())
         .merge(usage::routes())
         .merge(webhooks::routes())
         .merge(events::routes())

@@ -7,6 +7,7 @@ use keystile_core::decide::Step;
 use keystile_core::id::{KeyId, OrganizationId, ProjectId, RequestId};
 use keystile_core::key::{Environment, KeyKind};
 use keystile_core::metadata::Metadata;
+use keystile_core::pattern::PatternSaid;
 use keystile_core::permission::{Permission, PermissionQuery, Rights};
 use keystile_core::restrict::Said;
 use keystile_core::role::RoleName;
@@ -61,6 +62,9 @@ pub(crate) struct Answered<'a> {
     /// What each restriction said.
     #[serde(skip_serializing_if = "Option::is_none")]
     restrictions: Option<&'a [Said]>,
+    /// What each pattern said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patterns: Option<&'a [PatternSaid]>,
 }
 
 /// How a decision came about, question by question.
@@ -69,6 +73,7 @@ pub(crate) fn trace(explanation: &Explanation) -> Vec<Answered<'_>> {
         step: *step,
         code: *code,
         restrictions: (*step == Step::Restrictions).then_some(&*explanation.restrictions),
+        patterns: (*step == Step::Patterns).then_some(&*explanation.patterns),
     };
     explanation.steps.iter().map(answered).collect()
 }

@@ -9,8 +9,8 @@ use keystile_core::country::Country;
 use keystile_core::facts::Facts;
 use keystile_core::method::Method;
 use keystile_core::restrict::fingerprint;
-use keystile_core::source::Source;
-use keystile_core::target::CanonicalTarget;
+use keystile_core::source::{Field, Source};
+use keystile_core::target::{CanonicalTarget, TargetError};
 use keystile_core::time::Moment;
 
 use super::invalid;
@@ -39,6 +39,7 @@ impl<'a> Described<'a> {
         let target = operation.map(|operation| CanonicalTarget::parse(&operation.path)).transpose();
         let method = operation.map(|operation| operation.method.parse()).transpose();
         let (unsound, target, method) = match (target, method) {
+            (Err(TargetError::TooLong), _) => (Some(Code::TargetTooLong), None, None),
             (Err(_), _) => (Some(Code::RequestMalformed), None, None),
             (_, Err(_)) => (Some(Code::MethodNotAllowed), None, None),
             (Ok(target), Ok(method)) => (None, target, method),
@@ -64,7 +65,7 @@ impl<'a> Described<'a> {
 
     /// Where it comes from.
     pub(crate) fn source<'b>(&'b self, countries: &'b Countries) -> ToldSource<'b> {
-        ToldSource { client: self.client, countries }
+        ToldSource { operation: self.operation, client: self.client, countries }
     }
 
     /// What is known of it at this moment.
@@ -88,6 +89,7 @@ impl<'a> Described<'a> {
 /// Where a call comes from, as it was told. What the country is that nobody named, the address says.
 #[derive(Debug)]
 pub(crate) struct ToldSource<'a> {
+    operation: Option<&'a Operation<'a>>,
     client: Option<&'a Client<'a>>,
     countries: &'a Countries,
 }
@@ -104,5 +106,10 @@ impl Source for ToldSource<'_> {
     fn country(&self) -> Option<Country> {
         let client = self.client?;
         client.country.or_else(|| self.countries.of(client.ip?))
+    }
+
+    fn field(&self, name: &str) -> Field<'_> {
+        let headers = self.operation.and_then(|operation| operation.headers.as_ref());
+        headers.map_or(Field::Unknown, |headers| headers.field(name))
     }
 }

@@ -6,6 +6,7 @@
 pub(crate) mod answer;
 pub(crate) mod described;
 pub(crate) mod question;
+pub(crate) mod told_headers;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -7,6 +7,8 @@ use keystile_core::content::{Content, Sent};
 use keystile_core::country::Country;
 use serde::Deserialize;
 
+use super::told_headers::ToldHeaders;
+
 /// A question about a key. Unknown fields are refused: a condition that is not understood must not be passed over.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +55,9 @@ pub(crate) struct Operation<'a> {
     /// Its `Accept`; anything will do if nothing is said.
     #[serde(borrow, default)]
     pub(crate) accept: Option<Cow<'a, str>>,
+    /// Its header fields, as far as patterns and apps ask for them; without them nobody knows what they say.
+    #[serde(default)]
+    pub(crate) headers: Option<Cow<'a, ToldHeaders>>,
 }
 
 impl Content for Operation<'_> {

@@ -4,7 +4,7 @@ use keystile_core::id::KeyId;
 use serde_json::json;
 
 use super::key::{NO_SUCH, insert};
-use super::{Done, Work, policy, refuse_stale};
+use super::{Done, Work, policy, refuse_stale, text};
 use crate::audit::Shown;
 use crate::catalog::keys::find;
 use crate::catalog::projects;
@@ -31,6 +31,7 @@ pub(super) async fn compromise(
         .bind(before.number)
         .execute(&mut *work.db)
         .await?;
+    text::wipe(work.db, before.number).await?;
     let mut touched = vec![Subject::Keys(before.number, before.number)];
     if let Some(key) = replacement {
         let project = projects::find(work.db, work.tenant.id, before.project).await?.ok_or(super::project::NO_SUCH)?;

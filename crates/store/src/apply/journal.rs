@@ -25,6 +25,7 @@ pub(super) async fn keep_revisions(db: &mut Connection, first: u64, touched: &[S
             Subject::Project(number) => ("project", number, number),
             Subject::Keys(first, last) => ("keys", first, last),
             Subject::Role(number) => ("role", number, number),
+            Subject::Pattern(number) => ("pattern", number, number),
         };
         sql("INSERT INTO revisions (revision, subject, first, last) VALUES (?, ?, ?, ?)")
             .bind(signed(revision))

@@ -1,12 +1,12 @@
 //! Changes of keys, one at a time; many at once are in `import`.
 
 use keystile_core::id::{KeyId, ProjectId};
-use keystile_core::key::{DigestAlgorithm, KeyState};
+use keystile_core::key::{DigestAlgorithm, KeyState, Standing};
 use keystile_core::metadata::Tags;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
-use super::{Done, Work, number_of, or_exists, policy, refuse_stale, version};
+use super::{Done, Work, number_of, or_exists, policy, refuse_stale, text, version};
 use crate::catalog::keys::{find, find_deleted};
 use crate::catalog::projects;
 use crate::db::{signed, sql, state_columns, to_json};
@@ -62,6 +62,7 @@ pub(super) async fn insert(
     .await
     .map_err(or_exists("this key is known here already"))?;
     let number = number_of(&number)?;
+    text::keep(work.db, number, 1, key.text.as_ref()).await?;
     super::capacity::refuse_too_many(work, project).await?;
     Ok(number)
 }
@@ -110,6 +111,9 @@ pub(super) async fn change_state(
 ) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     refuse_stale(before.revision, was)?;
+    if state.standing() == Standing::Revoked {
+        text::wipe(work.db, before.number).await?;
+    }
     let (word, moment) = state_columns(state);
     sql("UPDATE keys SET state = ?, state_at = ?, updated_at = ?, revision = ? WHERE number = ?")
         .bind(word)
@@ -124,10 +128,13 @@ pub(super) async fn change_state(
     Ok(Done::changed(action, id, [&before, &after], Subject::Keys(before.number, before.number)))
 }
 
-pub(super) async fn expose(work: Work<'_>, id: KeyId, action: &'static str) -> Result<Done, ApplyError> {
+pub(super) async fn expose(work: Work<'_>, id: KeyId, version: u16, action: &'static str) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     if before.exposed_at.is_some() {
         return Err(ApplyError::Exists("this key is known to be exposed"));
+    }
+    if version.max(1) != before.version {
+        return Err(ApplyError::Exists("another version of this key is the latest by now"));
     }
     sql("UPDATE keys SET exposed_at = ?, updated_at = ?, revision = ? WHERE number = ?")
         .bind(work.at.as_micros())
@@ -142,6 +149,7 @@ pub(super) async fn expose(work: Work<'_>, id: KeyId, action: &'static str) -> R
 
 pub(super) async fn delete(work: Work<'_>, id: KeyId) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    text::wipe(work.db, before.number).await?;
     sql("UPDATE keys SET deleted_at = ?, revision = ? WHERE number = ?")
         .bind(work.at.as_micros())
         .bind(signed(work.revision))
@@ -155,9 +163,11 @@ pub(super) async fn undelete(mut work: Work<'_>, id: KeyId) -> Result<Done, Appl
     let before = find_deleted(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     let project = projects::find(work.db, work.tenant.id, before.project).await?.ok_or(super::project::NO_SUCH)?;
     version::refuse_taken(work.db, before.number).await?;
-    // Roles may have gone meanwhile, and with them the keys that had them.
+    // Roles and patterns may have gone meanwhile, and were taken from the keys that had them.
     let mut policy = before.policy.clone();
     policy.roles = policy::roles_of(work.db, work.tenant, &policy).await?.into_iter().map(|role| role.id).collect();
+    let patterns = policy::patterns_of(work.db, work.tenant, &policy).await?;
+    policy.patterns = patterns.into_iter().map(|pattern| pattern.id).collect();
     let policy = policy::intern(work.db, work.tenant, &policy).await?;
     sql("UPDATE keys SET deleted_at = NULL, policy = ?, updated_at = ?, revision = ? WHERE number = ?")
         .bind(policy)

@@ -14,11 +14,13 @@ mod journal;
 mod key;
 mod notice;
 mod organization;
+mod pattern;
 mod policy;
 mod project;
 mod role;
 mod secret;
 mod slow;
+mod text;
 mod thing;
 mod version;
 mod webhook;
@@ -205,7 +207,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::CompromiseKey { id, was, replacement, reason } => {
             compromise::compromise(work, id, was, replacement.as_ref(), &reason).await
         }
-        Change::KeyExposed { id, action } => key::expose(work, id, action).await,
+        Change::KeyExposed { id, version, action } => key::expose(work, id, version, action).await,
         Change::RotateKey { id, was, fresh, former_ends_at, expires_at } => {
             version::rotate(work, id, was, &fresh, former_ends_at, expires_at).await
         }
@@ -214,6 +216,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         }
         Change::NoteKey { id, notice } => notice::note(work, id, &notice).await,
         Change::HandOver { id, lookup, sealed, ends_at } => hand_over::offer(work, id, lookup, &sealed, ends_at).await,
+        Change::RevealKey { id } => text::reveal(work, id).await,
         Change::OpenHandOver { lookup } => hand_over::open(work, lookup).await,
         Change::DeleteKey { id } => key::delete(work, id).await,
         Change::UndeleteKey { id } => key::undelete(work, id).await,
@@ -230,6 +233,15 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
             role::update(work, id, was, about).await
         }
         Change::DeleteRole { id, from_keys } => role::delete(work, id, from_keys).await,
+        Change::CreatePattern { id, name, description, filter } => {
+            let about = pattern::About { name: &name, description: &description, filter: &filter };
+            pattern::create(work, id, about).await
+        }
+        Change::UpdatePattern { id, was, name, description, filter } => {
+            let about = pattern::About { name: &name, description: &description, filter: &filter };
+            pattern::update(work, id, was, about).await
+        }
+        Change::DeletePattern { id, unassign } => pattern::delete(work, id, unassign).await,
         Change::CreateWebhook { id, url, description, events, secret } => {
             let to = webhook::Texts { url: &url, description: &description, events: &events };
             webhook::create(work, id, to, &secret).await

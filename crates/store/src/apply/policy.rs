@@ -5,10 +5,10 @@ use keystile_core::policy::Policy;
 use keystile_core::role;
 use sha2::{Digest, Sha256};
 
-use super::Tenant;
-use crate::catalog::roles::find;
-use crate::db::{Connection, sql, to_json};
-use crate::records::Role;
+use super::{Tenant, Work};
+use crate::catalog::{patterns, roles};
+use crate::db::{Columns, Connection, signed, sql, to_json};
+use crate::records::{Pattern, Role};
 use crate::{ApplyError, StoreError};
 
 /// The number that the first policy can't have: nodes pack a policy's number into 24 bits beside other facts of a key.
@@ -21,7 +21,24 @@ const NUMBERS: u32 = 1 << 24;
 )]
 struct NoMorePolicies;
 
-/// The number of a policy, a new one if it was never seen. The roles that it names must be the tenant's.
+/// What policies name, and keys have by that.
+#[derive(Clone, Copy)]
+pub(super) enum Named {
+    Role,
+    Pattern,
+}
+
+impl Named {
+    /// The table that tells which policies name which, and its column beside `policy`.
+    const fn table(self) -> [&'static str; 2] {
+        match self {
+            Self::Role => ["policy_roles", "role"],
+            Self::Pattern => ["policy_patterns", "pattern"],
+        }
+    }
+}
+
+/// The number of a policy, a new one if it was never seen. What it names must be the tenant's.
 pub(super) async fn intern(db: &mut Connection, tenant: Tenant, policy: &Policy) -> Result<u32, ApplyError> {
     let roles = roles_of(db, tenant, policy).await?;
     if roles.len() < policy.roles.len() {
@@ -32,6 +49,10 @@ pub(super) async fn intern(db: &mut Connection, tenant: Tenant, policy: &Policy)
             "with those of its roles the key would have more than {MAX_PERMISSIONS} permissions; use wildcards such as pets.*"
         )));
     }
+    let patterns = patterns_of(db, tenant, policy).await?;
+    if patterns.len() < policy.patterns.len() {
+        return Err(super::pattern::NO_SUCH);
+    }
     let document = to_json(policy)?;
     let hash: [u8; 32] = Sha256::digest(document.as_bytes()).into();
     let known = sql("SELECT number FROM policies WHERE hash = ?").bind(hash).fetch_number_if_any(&mut *db).await?;
@@ -40,21 +61,89 @@ pub(super) async fn intern(db: &mut Connection, tenant: Tenant, policy: &Policy)
     }
     let added = sql("INSERT INTO policies (hash, document) VALUES (?, ?) RETURNING number");
     let number: u32 = added.bind(hash).bind(document).fetch_number(&mut *db).await?;
-    for role in &roles {
-        sql("INSERT INTO policy_roles (role, policy) VALUES (?, ?)")
-            .bind(role.number)
-            .bind(number)
-            .execute(&mut *db)
-            .await?;
+    let roles = roles.iter().map(|role| (Named::Role, role.number));
+    for (named, thing) in roles.chain(patterns.iter().map(|pattern| (Named::Pattern, pattern.number))) {
+        let [table, column] = named.table();
+        let mut query = sql("INSERT INTO ");
+        query.push(table).push(" (").push(column).push(", policy) VALUES (");
+        query.push_bind(thing).push(", ").push_bind(number).push(")");
+        query.execute(&mut *db).await?;
     }
     if number < NUMBERS { Ok(number) } else { Err(StoreError(Box::new(NoMorePolicies)).into()) }
 }
 
 /// The roles that a policy names, without those that are gone.
 pub(super) async fn roles_of(db: &mut Connection, tenant: Tenant, policy: &Policy) -> Result<Vec<Role>, StoreError> {
-    let mut roles = Vec::with_capacity(policy.roles.len());
+    let mut found = Vec::with_capacity(policy.roles.len());
     for id in &policy.roles {
-        roles.extend(find(&mut *db, tenant.id, *id).await?);
+        found.extend(roles::find(&mut *db, tenant.id, *id).await?);
     }
-    Ok(roles)
+    Ok(found)
+}
+
+/// The same of its patterns.
+pub(super) async fn patterns_of(
+    db: &mut Connection,
+    tenant: Tenant,
+    policy: &Policy,
+) -> Result<Vec<Pattern>, StoreError> {
+    let mut found = Vec::with_capacity(policy.patterns.len());
+    for id in &policy.patterns {
+        found.extend(patterns::find(&mut *db, tenant.id, *id).await?);
+    }
+    Ok(found)
+}
+
+/// How many keys have what policies name, besides revoked ones.
+pub(super) async fn held_by(db: &mut Connection, named: Named, number: u32) -> Result<u64, StoreError> {
+    let [table, column] = named.table();
+    let mut query = sql("SELECT count(*) FROM ");
+    query.push(table).push(" n JOIN keys k ON k.policy = n.policy WHERE n.").push(column).push(" = ").push_bind(number);
+    query.push(" AND k.deleted_at IS NULL AND k.state != 'revoked'");
+    query.fetch_number(db).await
+}
+
+/// The policies that name it and that keys have.
+pub(super) async fn held_policies(
+    db: &mut Connection,
+    named: Named,
+    number: u32,
+) -> Result<Vec<(u32, Policy)>, StoreError> {
+    let [table, column] = named.table();
+    let mut query = sql("SELECT p.number, p.document FROM ");
+    query.push(table).push(" n JOIN policies p ON p.number = n.policy WHERE n.").push(column).push(" = ");
+    query.push_bind(number);
+    query.push(" AND EXISTS (SELECT 1 FROM keys k WHERE k.policy = p.number AND k.deleted_at IS NULL)");
+    let rows = query.fetch_all(db).await?;
+    rows.iter()
+        .map(|row| {
+            let mut row = Columns::of(row);
+            Ok((row.number()?, row.json()?))
+        })
+        .collect()
+}
+
+/// Takes it from all keys that have it: their policies become what `without` makes of them. The numbers of the keys.
+pub(super) async fn take_away(
+    work: &mut Work<'_>,
+    named: Named,
+    number: u32,
+    without: impl Fn(&mut Policy),
+) -> Result<Vec<u32>, ApplyError> {
+    let mut numbers = Vec::new();
+    for (old, mut policy) in held_policies(work.db, named, number).await? {
+        without(&mut policy);
+        let new = intern(work.db, work.tenant, &policy).await?;
+        let moved: Vec<u32> =
+            sql("UPDATE keys SET policy = ?, updated_at = ?, revision = ? WHERE policy = ? AND deleted_at IS NULL \
+             RETURNING number")
+            .bind(new)
+            .bind(work.at.as_micros())
+            .bind(signed(work.revision))
+            .bind(old)
+            .fetch_numbers(&mut *work.db)
+            .await?;
+        numbers.extend(moved);
+    }
+    Ok(numbers)
 }

@@ -3,7 +3,7 @@
 use keystile_core::id::ProjectId;
 use keystile_core::key::Environment;
 
-use super::{Done, Work, number_of, or_exists, ranges, refuse_stale};
+use super::{Done, Work, number_of, or_exists, pattern, ranges, refuse_stale, text};
 use crate::catalog::keys;
 use crate::catalog::projects::find;
 use crate::db::{signed, sql, to_json};
@@ -18,9 +18,10 @@ pub(super) async fn create(
     about: &ProjectAbout,
     environment: Environment,
 ) -> Result<Done, ApplyError> {
+    pattern::refuse_unknown(work.db, work.tenant, &about.patterns).await?;
     let number = sql(
-        "INSERT INTO projects (id, organization, name, description, contact, max_keys, labels, metadata, environment, \
-         created_at, updated_at, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+        "INSERT INTO projects (id, organization, name, description, contact, max_keys, patterns, labels, metadata, environment, \
+         created_at, updated_at, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
     )
     .bind(id.to_bytes())
     .bind(work.tenant.number)
@@ -28,6 +29,7 @@ pub(super) async fn create(
     .bind(&about.description)
     .bind(&about.contact)
     .bind(about.max_keys.map(i64::from))
+    .bind(to_json(&about.patterns)?)
     .bind(to_json(&about.labels)?)
     .bind(to_json(&about.metadata)?)
     .bind(environment.as_str())
@@ -44,12 +46,14 @@ pub(super) async fn create(
 pub(super) async fn update(work: Work<'_>, id: ProjectId, was: u64, about: &ProjectAbout) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     refuse_stale(before.revision, was)?;
-    sql("UPDATE projects SET name = ?, description = ?, contact = ?, max_keys = ?, labels = ?, metadata = ?, \
+    pattern::refuse_unknown(work.db, work.tenant, &about.patterns).await?;
+    sql("UPDATE projects SET name = ?, description = ?, contact = ?, max_keys = ?, patterns = ?, labels = ?, metadata = ?, \
          updated_at = ?, revision = ? WHERE number = ?")
     .bind(&about.name)
     .bind(&about.description)
     .bind(&about.contact)
     .bind(about.max_keys.map(i64::from))
+    .bind(to_json(&about.patterns)?)
     .bind(to_json(&about.labels)?)
     .bind(to_json(&about.metadata)?)
     .bind(work.at.as_micros())
@@ -124,6 +128,7 @@ pub(super) async fn delete(mut work: Work<'_>, id: ProjectId) -> Result<Done, Ap
         .bind(before.number)
         .execute(&mut *work.db)
         .await?;
+    text::wipe_of_project(work.db, before.number).await?;
     let touched = [Subject::Project(before.number)].into_iter().chain(ranges(keys)).collect();
     Ok(Done::deleted("project.delete", id, &before, touched))
 }

@@ -2,14 +2,14 @@
 
 use keystile_core::id::RoleId;
 use keystile_core::permission::Permission;
-use keystile_core::policy::Policy;
 use keystile_core::role::{self, RoleName};
 
-use super::{Done, Work, number_of, or_exists, policy, ranges, refuse_stale};
+use super::policy::{Named, held_by, held_policies, roles_of, take_away};
+use super::{Done, Work, number_of, or_exists, ranges, refuse_stale};
 use crate::catalog::roles::find;
-use crate::db::{Columns, signed, sql, to_json};
+use crate::db::{signed, sql, to_json};
 use crate::records::Role;
-use crate::{ApplyError, StoreError, Subject};
+use crate::{ApplyError, Subject};
 
 pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("role");
 
@@ -73,8 +73,8 @@ pub(super) async fn update(mut work: Work<'_>, id: RoleId, was: u64, about: Abou
 
 /// Refuses what would give a key more permissions than one may have, now that the role is what it is to be.
 async fn refuse_too_many(work: &mut Work<'_>, role: &Role) -> Result<(), ApplyError> {
-    for (_, policy) in held_policies(work, role).await? {
-        let roles = policy::roles_of(work.db, work.tenant, &policy).await?;
+    for (_, policy) in held_policies(work.db, Named::Role, role.number).await? {
+        let roles = roles_of(work.db, work.tenant, &policy).await?;
         let lists = roles.iter().map(|role| &*role.permissions);
         if role::effective(&policy.permissions, lists).is_err() {
             return Err(ApplyError::Conflict(format!(
@@ -86,50 +86,18 @@ async fn refuse_too_many(work: &mut Work<'_>, role: &Role) -> Result<(), ApplyEr
     Ok(())
 }
 
-/// The policies that name a role and that keys have.
-async fn held_policies(work: &mut Work<'_>, role: &Role) -> Result<Vec<(u32, Policy)>, StoreError> {
-    let rows = sql("SELECT p.number, p.document FROM policy_roles r JOIN policies p ON p.number = r.policy \
-         WHERE r.role = ? AND EXISTS (SELECT 1 FROM keys k WHERE k.policy = p.number AND k.deleted_at IS NULL)")
-    .bind(role.number)
-    .fetch_all(&mut *work.db)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let mut row = Columns::of(row);
-            Ok((row.number()?, row.json()?))
-        })
-        .collect()
-}
-
 /// Takes a role away. Revoked keys are no reason to keep it, for nobody can change them.
 pub(super) async fn delete(mut work: Work<'_>, id: RoleId, from_keys: bool) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
-    let held: u64 = sql("SELECT count(*) FROM policy_roles r JOIN keys k ON k.policy = r.policy \
-         WHERE r.role = ? AND k.deleted_at IS NULL AND k.state != 'revoked'")
-    .bind(before.number)
-    .fetch_number(&mut *work.db)
-    .await?;
+    let held = held_by(work.db, Named::Role, before.number).await?;
     if held > 0 && !from_keys {
         let keys = if held == 1 { "1 key has".to_owned() } else { format!("{held} keys have") };
         return Err(ApplyError::Conflict(format!(
             "{keys} this role; take it from them first, or say from_keys=true to take it from all of them"
         )));
     }
-    let mut numbers = Vec::new();
-    for (old, mut policy) in held_policies(&mut work, &before).await? {
-        policy.roles.retain(|role| *role != id);
-        let new = policy::intern(work.db, work.tenant, &policy).await?;
-        let moved: Vec<u32> =
-            sql("UPDATE keys SET policy = ?, updated_at = ?, revision = ? WHERE policy = ? AND deleted_at IS NULL \
-             RETURNING number")
-            .bind(new)
-            .bind(work.at.as_micros())
-            .bind(signed(work.revision))
-            .bind(old)
-            .fetch_numbers(&mut *work.db)
-            .await?;
-        numbers.extend(moved);
-    }
+    let numbers =
+        take_away(&mut work, Named::Role, before.number, |policy| policy.roles.retain(|one| *one != id)).await?;
     sql("UPDATE roles SET deleted_at = ?, revision = ? WHERE number = ?")
         .bind(work.at.as_micros())
         .bind(signed(work.revision))

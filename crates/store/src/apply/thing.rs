@@ -3,7 +3,7 @@
 use keystile_core::id::OrganizationId;
 
 use crate::StoreError;
-use crate::catalog::{activations, apis, keys, projects, roles, webhooks};
+use crate::catalog::{activations, apis, keys, patterns, projects, roles, webhooks};
 use crate::condition::{Thing, ThingId};
 use crate::db::Connection;
 
@@ -24,6 +24,7 @@ pub(super) async fn find(
         }
         .map(Thing::from),
         ThingId::Role(id) => roles::find(db, organization, id).await?.map(Thing::from),
+        ThingId::Pattern(id) => patterns::find(db, organization, id).await?.map(Thing::from),
         ThingId::Webhook(id) => webhooks::find(db, organization, id).await?.map(Thing::from),
     })
 }

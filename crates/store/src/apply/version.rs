@@ -6,7 +6,7 @@ use keystile_core::time::Timestamp;
 use serde_json::json;
 
 use super::key::NO_SUCH;
-use super::{Done, Work, or_exists, refuse_stale};
+use super::{Done, Work, or_exists, refuse_stale, text};
 use crate::audit::Shown;
 use crate::catalog::keys::find;
 use crate::db::{Connection, signed, sql};
@@ -44,7 +44,7 @@ pub(super) async fn rotate(
     .execute(&mut *work.db)
     .await?;
     sql("UPDATE keys SET version = ?, versioned_at = ?, hint = ?, digest = ?, algorithm = ?, pepper = ?, expires_at = ?, \
-         updated_at = ?, revision = ? WHERE number = ?")
+         exposed_at = CASE WHEN kind = 'canary' THEN exposed_at END, updated_at = ?, revision = ? WHERE number = ?")
     .bind(u32::from(next))
     .bind(work.at.as_micros())
     .bind(&fresh.hint)
@@ -58,6 +58,7 @@ pub(super) async fn rotate(
     .execute(&mut *work.db)
     .await
     .map_err(or_exists("this text is known here already"))?;
+    text::keep(work.db, before.number, next, fresh.text.as_ref()).await?;
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     let mut shown = after.shown();
     shown["former_ends_at"] = json!(former_ends_at);

@@ -17,7 +17,7 @@ const ASKED_AT_ONCE: usize = 500;
 
 /// The columns that [`read`] takes.
 const SELECT: &str = "SELECT k.id, k.number, p.id, o.id, k.name, k.kind, k.environment, k.hint, c.document, \
-     k.expires_at, k.state, k.state_at, k.exposed_at, k.labels, k.metadata, k.version, coalesce(k.versioned_at, k.created_at), k.created_at, \
+     k.expires_at, k.state, k.state_at, k.exposed_at, (SELECT count(*) FROM key_texts x WHERE x.key = k.number), k.labels, k.metadata, k.version, coalesce(k.versioned_at, k.created_at), k.created_at, \
      k.updated_at, k.revision, k.deleted_at FROM keys k \
      JOIN projects p ON p.number = k.project JOIN organizations o ON o.number = k.organization \
      JOIN policies c ON c.number = k.policy WHERE k.deleted_at ";
@@ -40,6 +40,7 @@ fn read(row: &Row) -> Result<Key, StoreError> {
         expires_at: row.moment_if_any()?,
         state: row.key_state()?,
         exposed_at: row.moment_if_any()?,
+        recoverable: row.number::<u32>()? > 0,
         tags: Tags { labels: row.json()?, metadata: row.json()? },
         version: row.number()?,
         versioned_at: row.moment()?,
@@ -89,7 +90,10 @@ impl Catalog {
         page: Page,
     ) -> Result<Vec<Key>, StoreError> {
         let mut query = sql(SELECT);
-        query.push(if filter.deleted { DELETED } else { THERE });
+        match filter.deleted_after {
+            None => query.push(THERE),
+            Some(moment) => query.push("> ").push_bind(moment.as_micros()),
+        };
         // The organization is looked up first and compared as a number, so that its index gives the rows in order. With
         // a project, the project's index is the shorter one; the plus sign keeps SQLite from choosing the other.
         let organization_column = if filter.project.is_some() { " AND +k.organization" } else { " AND k.organization" };

@@ -9,6 +9,7 @@ pub(crate) mod keys;
 mod notices;
 mod numbers;
 pub(crate) mod organizations;
+pub(crate) mod patterns;
 pub(crate) mod projects;
 pub(crate) mod roles;
 mod secrets;

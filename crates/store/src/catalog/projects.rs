@@ -9,7 +9,7 @@ use crate::{Catalog, StoreError};
 
 /// The columns that [`read`] takes.
 pub(crate) const SELECT: &str = "SELECT p.id, p.number, o.id, o.number, p.name, p.description, p.contact, p.environment, \
-     p.suspended_at, p.suspended_reason, p.max_keys, p.labels, p.metadata, p.created_at, p.updated_at, p.revision FROM projects p JOIN organizations o ON o.number = p.organization \
+     p.suspended_at, p.suspended_reason, p.max_keys, p.patterns, p.labels, p.metadata, p.created_at, p.updated_at, p.revision FROM projects p JOIN organizations o ON o.number = p.organization \
      WHERE p.deleted_at IS NULL";
 
 pub(crate) fn read(row: &Row) -> Result<Project, StoreError> {
@@ -28,6 +28,7 @@ pub(crate) fn read(row: &Row) -> Result<Project, StoreError> {
             since.map(|since| Suspension { since, reason })
         },
         max_keys: row.number_if_any()?,
+        patterns: row.json()?,
         labels: row.json()?,
         metadata: row.json()?,
         created_at: row.moment()?,

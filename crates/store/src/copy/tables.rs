@@ -75,6 +75,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("max_keys", Number),
             ("labels", Text),
             ("metadata", Text),
+            ("patterns", Text),
         ],
     },
     Table {
@@ -122,6 +123,24 @@ pub(super) const CATALOG: &[Table] = &[
             ("deleted_at", Number),
         ],
     },
+    Table {
+        name: "patterns",
+        keys: 1,
+        numbered: true,
+        columns: &[
+            ("number", Number),
+            ("id", Bytes),
+            ("organization", Number),
+            ("name", Text),
+            ("description", Text),
+            ("filter", Text),
+            ("created_at", Number),
+            ("updated_at", Number),
+            ("revision", Number),
+            ("deleted_at", Number),
+        ],
+    },
+    Table { name: "policy_patterns", keys: 2, numbered: false, columns: &[("pattern", Number), ("policy", Number)] },
     Table { name: "policy_roles", keys: 2, numbered: false, columns: &[("role", Number), ("policy", Number)] },
     Table {
         name: "keys",
@@ -169,6 +188,12 @@ pub(super) const CATALOG: &[Table] = &[
             ("superseded_at", Number),
             ("ends_at", Number),
         ],
+    },
+    Table {
+        name: "key_texts",
+        keys: 1,
+        numbered: false,
+        columns: &[("key", Number), ("version", Number), ("sealed", Bytes)],
     },
     Table {
         name: "hand_overs",

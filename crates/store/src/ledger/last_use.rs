@@ -54,12 +54,11 @@ impl Ledger {
     }
 
     /// When each of these keys, by their numbers, was last used at an API: the start of that minute. Refused calls are
-    /// uses. Those that never were are not in it. Calls [`Ledger::roll_up`] first.
+    /// uses. Those that never were are not in it. What was not added up yet is not told: [`Ledger::roll_up`] does that.
     ///
     /// # Errors
-    /// If the file can't be read or written.
+    /// If the store fails.
     pub async fn last_used(&self, keys: &[u32]) -> Result<HashMap<u32, Timestamp>, StoreError> {
-        self.roll_up().await?;
         if keys.is_empty() {
             return Ok(HashMap::new());
         }

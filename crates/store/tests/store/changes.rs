@@ -419,14 +419,24 @@ async fn k12_that_a_key_is_exposed_is_noted_once() {
         let id = world.mine.key;
         let before = world.my_key(id).await;
         assert_eq!(before.exposed_at, None);
-        let applied = world.apply(Change::KeyExposed { id, action: "expose" }).await.unwrap();
+        let applied = world.apply(Change::KeyExposed { id, version: 0, action: "expose" }).await.unwrap();
         let after = world.my_key(id).await;
         assert_eq!((after.exposed_at, after.revision, after.state), (Some(NOW), applied.revision, KeyState::Active));
-        assert!(matches!(world.apply(Change::KeyExposed { id, action: "expose" }).await, Err(ApplyError::Exists(_))));
+        assert!(matches!(
+            world.apply(Change::KeyExposed { id, version: 0, action: "expose" }).await,
+            Err(ApplyError::Exists(_))
+        ));
         let entry = &world.catalog.audit(world.mine.id, None, 1).await.unwrap()[0];
         assert_eq!(entry.action, "key.expose");
+        // Its next text is nobody's; whoever still sends the one before is on the way out.
+        crate::versions::rotate(world, id, "another text").await.unwrap();
+        assert_eq!(world.my_key(id).await.exposed_at, None);
+        let former = Change::KeyExposed { id, version: 1, action: "expose" };
+        assert!(matches!(world.apply(former).await, Err(ApplyError::Exists(_))));
+        world.apply(Change::KeyExposed { id, version: 2, action: "expose" }).await.unwrap();
+        assert_eq!(world.my_key(id).await.exposed_at, Some(NOW));
         assert!(matches!(
-            world.apply(Change::KeyExposed { id: world.theirs.key, action: "expose" }).await,
+            world.apply(Change::KeyExposed { id: world.theirs.key, version: 0, action: "expose" }).await,
             Err(ApplyError::NotFound(_))
         ));
     })

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use keystile_core::decide::ActivationState;
-use keystile_core::id::{ActivationId, ApiId, KeyId, ProjectId, RoleId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, PatternId, ProjectId, RoleId};
 use keystile_core::key::KeyState;
 use keystile_core::policy::Policy;
+use keystile_core::time::Timestamp;
 use keystile_store::records::{
-    ActivationFilter, Api, FeedKey, FeedProject, KeyFilter, NewVersion, ProjectAbout, ProjectFilter, Role, Suspension,
-    Wish,
+    ActivationFilter, Api, FeedKey, FeedProject, KeyFilter, NewVersion, Pattern, ProjectAbout, ProjectFilter, Role,
+    Suspension, Wish,
 };
 use keystile_store::{ApplyError, Catalog, Change, Subject};
 
@@ -22,6 +23,7 @@ struct Node {
     projects: BTreeMap<u32, FeedProject>,
     policies: BTreeMap<u32, Policy>,
     roles: BTreeMap<u32, Role>,
+    patterns: BTreeMap<u32, Pattern>,
     keys: BTreeMap<u32, FeedKey>,
 }
 
@@ -34,6 +36,7 @@ impl Node {
             projects: catalog.feed_projects().await.unwrap().into_iter().map(|one| (one.project.number, one)).collect(),
             policies: catalog.feed_policies(0).await.unwrap().into_iter().collect(),
             roles: catalog.feed_roles().await.unwrap().into_iter().map(|role| (role.number, role)).collect(),
+            patterns: catalog.feed_patterns().await.unwrap().into_iter().map(|one| (one.number, one)).collect(),
             keys: BTreeMap::new(),
         };
         node.read_keys(catalog, 1, u32::MAX).await;
@@ -54,6 +57,9 @@ impl Node {
                 }
                 Subject::Role(number) => {
                     put(&mut self.roles, number, catalog.feed_role(number).await.unwrap());
+                }
+                Subject::Pattern(number) => {
+                    put(&mut self.patterns, number, catalog.feed_pattern(number).await.unwrap());
                 }
                 Subject::Keys(first, last) => self.read_keys(catalog, first, last).await,
             }
@@ -115,7 +121,7 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
     let project = dice.pick(&projects.iter().collect::<Vec<_>>());
     let api = dice.pick(&apis.iter().collect::<Vec<_>>());
     let key = dice.pick(&keys.iter().collect::<Vec<_>>());
-    let filter = KeyFilter { deleted: true, ..KeyFilter::default() };
+    let filter = KeyFilter { deleted_after: Some(Timestamp::from_secs(0)), ..KeyFilter::default() };
     let deleted = catalog.keys(tenant.id, filter, ALL).await.unwrap();
     let deleted = dice.pick(&deleted.iter().collect::<Vec<_>>());
     let link = dice.pick(&links.iter().collect::<Vec<_>>());
@@ -124,10 +130,14 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
     let role = dice.pick(&roles.iter().collect::<Vec<_>>());
     let named = role.filter(|_| dice.below(2) == 0).map(|role| role.id);
     let policy = policy(["pets.read", "pets.write", "pets.*"][dice.below(3) as usize]);
-    let policy = Policy { roles: named.into_iter().collect(), ..policy };
+    let patterns = catalog.patterns(tenant.id, None, ALL).await.unwrap();
+    let pattern = dice.pick(&patterns.iter().collect::<Vec<_>>());
+    let assigned: Vec<PatternId> =
+        pattern.filter(|_| dice.below(2) == 0).map(|pattern| pattern.id).into_iter().collect();
+    let policy = Policy { roles: named.into_iter().collect(), patterns: assigned.clone(), ..policy };
     let state = ActivationState::ALL[dice.below(4) as usize];
     let granted = [None, Some(Vec::new()), Some(policy.permissions.clone())][dice.below(3) as usize].clone();
-    match (dice.below(20), project, api, key, link) {
+    match (dice.below(23), project, api, key, link) {
         (0, ..) => create_api(ApiId::from_entropy(bytes()), &name),
         (1, ..) => create_project(ProjectId::from_entropy(bytes()), &name),
         (2, Some(project), Some(api), ..) => Change::CreateActivation {
@@ -176,11 +186,11 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
         (12, Some(project), ..) => Change::UpdateProject {
             id: project.id,
             was: project.revision,
-            about: ProjectAbout { name, ..ProjectAbout::default() },
+            about: ProjectAbout { name, patterns: assigned, ..ProjectAbout::default() },
         },
         (14, _, _, Some(key), _) => {
             let made = new_key(catalog, &format!("version {}", KeyId::from_entropy(bytes())));
-            let fresh = NewVersion { hint: name, digest: made.digest, pepper_version: made.pepper_version };
+            let fresh = NewVersion { hint: name, digest: made.digest, pepper_version: made.pepper_version, text: None };
             let was = key.revision;
             Change::RotateKey { id: key.id, was, fresh, former_ends_at: NOW.plus_secs(60), expires_at: key.expires_at }
         }
@@ -196,6 +206,15 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
             description: name,
             permissions: policy.permissions,
         },
+        (20, ..) => crate::patterns::create(PatternId::from_entropy(bytes()), &name.replace(' ', "-")),
+        (21, ..) if let Some(pattern) = pattern => Change::UpdatePattern {
+            id: pattern.id,
+            was: pattern.revision,
+            name: pattern.name.clone(),
+            description: name,
+            filter: pattern.filter.clone(),
+        },
+        (22, ..) if let Some(pattern) = pattern => Change::DeletePattern { id: pattern.id, unassign: true },
         (19, ..) if let Some(role) = role => Change::DeleteRole { id: role.id, from_keys: true },
         (16, ..) if let Some(key) = deleted => Change::UndeleteKey { id: key.id },
         (_, Some(project), ..) => {

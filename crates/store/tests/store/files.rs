@@ -195,7 +195,7 @@ async fn data_of_a_newer_version_is_left_alone() {
         sqlx::Connection::close(db).await.unwrap();
         let before = contents(&folder);
         let refused = try_open(folder.path()).await;
-        let known_steps = if file == "catalog.db" { 8 } else { 3 };
+        let known_steps = if file == "catalog.db" { 9 } else { 3 };
         assert!(
             matches!(refused, Err(OpenError::Newer { found: 1_000, known, .. }) if known == known_steps),
             "{refused:?}"
@@ -251,15 +251,15 @@ async fn data_of_an_older_version_is_brought_up_to_date() {
                     DROP INDEX keys_with_metadata; ALTER TABLE keys DROP COLUMN labels; \
                     ALTER TABLE keys DROP COLUMN metadata; ALTER TABLE keys DROP COLUMN versioned_at; ALTER TABLE keys DROP COLUMN version; \
                     ALTER TABLE keys DROP COLUMN exposed_at; DROP TABLE api_secrets; PRAGMA user_version = 1; \
-                    DROP INDEX keys_of_policy; DROP TABLE policy_roles; DROP TABLE roles; \
+                    DROP TABLE key_texts; DROP TABLE policy_patterns; DROP TABLE patterns; DROP INDEX keys_of_policy; DROP TABLE policy_roles; DROP TABLE roles; \
                     DROP TABLE webhook_deliveries; DROP TABLE webhooks; \
                     DROP INDEX activations_ever;"
         .to_owned();
     for (table, columns) in [
-        ("activations", &["wanted", "note", "granted", "judged_by", "judged_at"]),
-        ("projects", &["suspended_at", "suspended_reason", "max_keys", "labels", "metadata"]),
+        ("activations", &["wanted", "note", "granted", "judged_by", "judged_at"][..]),
+        ("projects", &["suspended_at", "suspended_reason", "max_keys", "labels", "metadata", "patterns"]),
     ] {
-        undo.extend(columns.map(|column| format!("ALTER TABLE {table} DROP COLUMN {column};")));
+        undo.extend(columns.iter().map(|column| format!("ALTER TABLE {table} DROP COLUMN {column};")));
     }
     sqlx::raw_sql(sqlx::AssertSqlSafe(undo)).execute(&mut db).await.unwrap();
     sqlx::Connection::close(db).await.unwrap();

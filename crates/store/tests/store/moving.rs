@@ -4,13 +4,13 @@ use std::path::Path;
 
 use keystile_core::api::SecretName;
 use keystile_core::code::Code;
-use keystile_core::id::{RoleId, WebhookId};
+use keystile_core::id::{PatternId, RoleId, WebhookId};
 use keystile_core::key::KeyNotice;
 use keystile_core::policy::Policy;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_store::copy::{Copied, CopyError};
 use keystile_store::hand_over::{Token, lookup_of};
-use keystile_store::records::{ImportKey, NewKey};
+use keystile_store::records::{ImportKey, KeyFilter, NewKey};
 use keystile_store::upkeep::{self, Kept};
 use keystile_store::{Change, GroupBy, LabelRow, OpenError, Store, UsageQuery};
 use tempfile::TempDir;
@@ -42,7 +42,10 @@ async fn full(engine: Engine) -> World {
     world.apply(webhook).await.unwrap();
     let role = RoleId::from_entropy(bytes());
     world.apply(crate::roles::create(role, "reader", &["pets.read"])).await.unwrap();
-    let policy = Policy { roles: vec![role], ..Policy::default() };
+    let pattern = PatternId::from_entropy(bytes());
+    world.apply(crate::patterns::create(pattern, "reading")).await.unwrap();
+    crate::texts::recoverable(&world, "can be had back").await;
+    let policy = Policy { roles: vec![role], patterns: vec![pattern], ..Policy::default() };
     let key = new_key(&world.catalog, "with a role");
     world.apply(Change::CreateKey { project: world.mine.project, key, policy }).await.unwrap();
     let gone = world.add_key("deleted").await;
@@ -100,7 +103,7 @@ async fn an_installation_moves_between_engines_and_goes_on_there() {
         std::fs::copy(folder.path().join("root.key"), place.path().join("root.key")).unwrap();
         let tables = copy(&kept(one, folder.path()), &kept(other, place.path())).await.unwrap();
         let rows = |name: &str| tables.iter().find(|table| table.table == name).unwrap().rows;
-        assert_eq!((rows("keys"), rows("api_secrets"), rows("batches")), (1_206, 1, 1), "{one:?} to {other:?}");
+        assert_eq!((rows("keys"), rows("api_secrets"), rows("batches")), (1_207, 1, 1), "{one:?} to {other:?}");
         assert!(tables.iter().all(|table| table.rows > 0 || ["broken_batches", "idempotency"].contains(&table.table)));
 
         let Store { catalog, ledger } = other.open(place.path()).await.unwrap();
@@ -113,9 +116,13 @@ async fn an_installation_moves_between_engines_and_goes_on_there() {
         assert_eq!(&*secrets[0].value, b"hidden", "the same root key opens it");
         let waiting = catalog.waiting_text(&Token::new([8; 32]), NOW).await.unwrap().unwrap();
         assert_eq!((waiting.key, &**waiting.text), (revoked, &b"waits"[..]), "what waits for a link goes with it");
+        let filter = KeyFilter { name: Some("can be had back".to_owned()), ..KeyFilter::default() };
+        let recoverable = catalog.keys(organization, filter, ALL).await.unwrap().remove(0).id;
+        let (version, text) = catalog.key_text(organization, recoverable).await.unwrap().unwrap();
+        assert_eq!((version, &text[..]), (1, &b"can be had back"[..]), "so does what can be had back");
         let webhook = catalog.webhooks(organization, ALL).await.unwrap().remove(0);
         assert_eq!(&**catalog.webhook_secrets(&webhook, NOW).await.unwrap()[0], b"first secret");
-        assert_eq!(catalog.deliveries(&webhook, None, ALL).await.unwrap().len(), 7, "what waits goes with it");
+        assert_eq!(catalog.deliveries(&webhook, None, ALL).await.unwrap().len(), 8, "what waits goes with it");
         let query = UsageQuery {
             from: NOW,
             until: NOW.plus_secs(60),
@@ -198,7 +205,7 @@ async fn status_counts_while_a_server_uses_it_and_migrate_waits_for_nobody() {
         let status = upkeep::status(&kept).await.unwrap();
         assert!(status.catalog.is_current() && status.usage.is_current());
         assert_eq!(status.revision, world.catalog.revision().await.unwrap());
-        assert!(status.rows.contains(&("keys", 1_205)) && status.rows.contains(&("APIs", 2)), "{:?}", status.rows);
+        assert!(status.rows.contains(&("keys", 1_206)) && status.rows.contains(&("APIs", 2)), "{:?}", status.rows);
         assert!(upkeep::migrate(&kept).await.is_err(), "it is in use");
         let _folder = world.close().await;
         assert!(upkeep::migrate(&kept).await.unwrap().unwrap().iter().all(|version| version.is_current()));

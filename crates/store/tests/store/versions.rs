@@ -18,8 +18,12 @@ fn at(secs: i64) -> Timestamp {
 pub async fn rotate(world: &World, id: KeyId, text: &str) -> Result<Applied, ApplyError> {
     let key = world.my_key(id).await;
     let made = new_key(&world.catalog, text);
-    let fresh =
-        NewVersion { hint: format!("hint of {text}"), digest: made.digest, pepper_version: made.pepper_version };
+    let fresh = NewVersion {
+        hint: format!("hint of {text}"),
+        digest: made.digest,
+        pepper_version: made.pepper_version,
+        text: None,
+    };
     let expires_at = Some(at(1_000));
     world.apply(Change::RotateKey { id, was: key.revision, fresh, former_ends_at: at(60), expires_at }).await
 }
@@ -140,7 +144,7 @@ async fn a_deleted_key_comes_back_as_it_was_with_its_versions() {
         let deleted = world.catalog.deleted_key(world.mine.id, id).await.unwrap().unwrap();
         assert_eq!(deleted.deleted_at, Some(NOW));
         assert_eq!(world.catalog.deleted_key(world.theirs.id, id).await.unwrap(), None);
-        let filter = KeyFilter { deleted: true, ..KeyFilter::default() };
+        let filter = KeyFilter { deleted_after: Some(Timestamp::from_secs(0)), ..KeyFilter::default() };
         assert_eq!(world.catalog.keys(world.mine.id, filter, ALL).await.unwrap(), [deleted]);
         let other = world.apply_as_other(Change::UndeleteKey { id }).await;
         assert!(matches!(other, Err(ApplyError::NotFound(_))), "another's key");

@@ -207,6 +207,7 @@ pub fn new_key(catalog: &Catalog, text: &str) -> NewKey {
         hint: "ks_…".to_owned(),
         digest: pepper.digest(text),
         pepper_version: pepper.version(),
+        text: None,
         expires_at: None,
         tags: keystile_core::metadata::Tags::default(),
     }

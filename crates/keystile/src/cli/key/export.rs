@@ -36,7 +36,7 @@ pub(super) enum Format {
 }
 
 /// The columns of CSV, by the names that they have in JSON.
-const COLUMNS: [&str; 21] = [
+const COLUMNS: [&str; 24] = [
     "id",
     "project_id",
     "name",
@@ -49,12 +49,15 @@ const COLUMNS: [&str; 21] = [
     "expires_at",
     "permissions",
     "roles",
+    "patterns",
     "restrictions",
     "rate_limits",
     "labels",
     "metadata",
+    "recoverable",
     "version",
     "rotated_at",
+    "last_used_at",
     "created_at",
     "updated_at",
     "deleted_at",
@@ -116,7 +119,10 @@ mod tests {
         let line = r#"{"id":"key_1","project_id":"prj_1","name":"=a, \"b\"","kind":"secret","hint":"••••abcd","expires_at":null,
             "permissions":["a.b","c"],"restrictions":{},"rate_limits":[],"version":2}"#;
         let row = row(line).unwrap();
-        assert_eq!(row, "key_1,prj_1,\"'=a, \"\"b\"\"\",secret,,••••abcd,,,,,\"[\"\"a.b\"\",\"\"c\"\"]\",,,,,,2,,,,");
+        assert_eq!(
+            row,
+            "key_1,prj_1,\"'=a, \"\"b\"\"\",secret,,••••abcd,,,,,\"[\"\"a.b\"\",\"\"c\"\"]\",,,,,,,,2,,,,,"
+        );
         assert_eq!(row.matches(',').count() - 2, COLUMNS.len() - 1, "two stand inside of cells");
         assert!(super::row("no json").is_err());
     }

@@ -71,6 +71,8 @@ pub enum Verb {
     Activity(compromised::Activity),
     /// Tell what a key was granted, from where, and what of it was used; with --quiet what was not used.
     Permissions(permissions::Permissions),
+    /// Print the text of a key once more, if it was made with --recoverable. It is written down that it was shown.
+    Reveal(Which),
     /// Remove keys; for a while they can be brought back.
     Delete(several::Several),
     /// Bring a deleted key back as it was.
@@ -119,6 +121,9 @@ pub struct Create {
     /// What its text begins with.
     #[arg(long)]
     prefix: Option<Prefix>,
+    /// Keep its text, encrypted, so that it can be had back; the APIs that its project may call must allow that.
+    #[arg(long)]
+    recoverable: bool,
     #[command(flatten)]
     hand_over: HandOver,
     #[command(flatten)]
@@ -185,6 +190,9 @@ pub struct Update {
     /// Take all roles away.
     #[arg(long, conflicts_with = "roles")]
     no_roles: bool,
+    /// Let its calls pass no patterns but its project's.
+    #[arg(long, conflicts_with = "patterns")]
+    no_patterns: bool,
     /// Let it be used from everywhere.
     #[arg(long, conflicts_with_all = ["networks", "deny_networks"])]
     no_networks: bool,
@@ -200,6 +208,9 @@ pub struct Update {
     /// Let it be used from every page.
     #[arg(long, conflicts_with = "referrers")]
     no_referrers: bool,
+    /// Let it be used by every app.
+    #[arg(long, conflicts_with_all = ["ios_apps", "android_apps"])]
+    no_apps: bool,
     /// Let it call every method.
     #[arg(long, conflicts_with = "methods")]
     no_methods: bool,
@@ -252,6 +263,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
         Verb::Compromised(ask) => compromised::compromised(*ask, session),
         Verb::Activity(ask) => compromised::activity(&ask, session),
         Verb::Permissions(ask) => permissions::permissions(&ask, session),
+        Verb::Reveal(which) => reveal::again(&which, session),
         Verb::Rotate(ask) => versions::rotate(*ask, session),
         Verb::Versions(which) => versions::list(&which, session),
         Verb::EndVersion(former) => versions::end(&former, session),
@@ -271,7 +283,9 @@ fn create(ask: Create, session: &mut Session<'_>) -> Result<Exit, Fault> {
         .with("name", Some(ask.name))
         .with("kind", ask.kind.map(KeyKind::as_str))
         .with("prefix", ask.prefix.map(|prefix| prefix.as_str().to_owned()));
-    let fields = fields.with("hand_over_hours", ask.hand_over.hand_over_hours);
+    let fields = fields
+        .with("hand_over_hours", ask.hand_over.hand_over_hours)
+        .with("recoverable", ask.recoverable.then_some(true));
     let body = Value::Object(ask.tags.put(ask.expiry.put(fields)).0);
     let object = session.server.send("create the key", Method::POST, KEY.path, &[], &Payload::Json(&body))?;
     reveal(&object, "was created", session)
@@ -287,6 +301,7 @@ fn update(ask: Update, session: &mut Session<'_>) -> Result<Exit, Fault> {
         ("times", ask.no_hours),
         ("origins", ask.no_origins),
         ("referrers", ask.no_referrers),
+        ("apps", ask.no_apps),
         ("methods", ask.no_methods),
         ("paths", ask.no_paths),
         ("certificates", ask.no_certificates),
@@ -328,6 +343,7 @@ fn update(ask: Update, session: &mut Session<'_>) -> Result<Exit, Fault> {
         .with("expires_at", ends.or(ask.expiry.never_expires.then_some(Value::Null)))
         .with("permissions", ask.no_permissions.then(none))
         .with("roles", ask.no_roles.then(none))
+        .with("patterns", ask.no_patterns.then(none))
         .with("rate_limits", ask.no_rate_limits.then(none));
     let fields = fields.with("labels", ask.no_labels.then(none));
     session.update(KEY, &id, ask.tags.put(fields).0)

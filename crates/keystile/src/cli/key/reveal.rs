@@ -1,11 +1,14 @@
 //! Shows the text of a key, this one time: alone on standard output, and about it on standard error.
 
 use serde_json::Value;
+use ureq::http::Method;
 use zeroize::Zeroizing;
 
-use super::{DEFAULT_SERVER, Exit, Fault, Session, away, field};
+use super::{DEFAULT_SERVER, Exit, Fault, KEY, Session, Which, away, field};
+use crate::cli::server::Payload;
 
 const PRINTED: &str = "printed above, this one time; keep it where secrets are kept";
+const KEPT: &str = "printed above; `keystile key reveal` shows it again";
 const GIVEN_BY_LINK: &str = "behind the link above, which opens once";
 const SEND: &str = "send the link to whom the key is for, and to nobody else";
 
@@ -41,11 +44,13 @@ pub(super) fn reveal(object: &Value, done: &str, session: &mut Session<'_>) -> R
         };
         let version = field(object, "version");
         let key = if version == "1" { id } else { format!("{id}, version {version}") };
+        let is_kept = object.get("recoverable") == Some(&Value::Bool(true));
+        let printed = if is_kept { KEPT } else { PRINTED };
         session.screen.note(&boxed(&[
             ("key", &key),
             ("project", &field(object, "project_id")),
             ("expires", &expires),
-            ("text", if link.is_some() { GIVEN_BY_LINK } else { PRINTED }),
+            ("text", if link.is_some() { GIVEN_BY_LINK } else { printed }),
             ("next", if link.is_some() { SEND } else { &next }),
         ]));
     }
@@ -63,4 +68,19 @@ fn boxed(lines: &[(&str, &str)]) -> String {
     let edge = "─".repeat(width + 2);
     let middle: String = texts.iter().map(|text| format!("│ {text:width$} │\n")).collect();
     format!("╭{edge}╮\n{middle}╰{edge}╯")
+}
+
+/// The kept text of a key, once more.
+pub(super) fn again(which: &Which, session: &mut Session<'_>) -> Result<Exit, Fault> {
+    let id = which.find(session)?;
+    let path = format!("{}/{id}/reveal", KEY.path);
+    let what = format!("show the text of the key {id}");
+    let object = session.server.send(&what, Method::POST, &path, &[], &Payload::Nothing)?;
+    let text = object.get("key").and_then(Value::as_str).unwrap_or_default();
+    let shown = if session.global.json { object.to_string() } else { text.to_owned() };
+    session.screen.deliver(&Zeroizing::new(format!("{shown}\n"))).map_err(|error| {
+        Fault::new(Exit::Failure, format!("could not {what}"), error.to_string(), "free the output and ask again")
+    })?;
+    session.screen.note(&format!("version {} of {id}; that it was shown is written down", field(&object, "version")));
+    Ok(Exit::Ok)
 }

@@ -23,6 +23,9 @@ pub struct Rotate {
     hand_over: HandOver,
     #[command(flatten)]
     expiry: Expiry,
+    /// Whether the new text can be had back; as it was, unless given.
+    #[arg(long, value_name = "true|false")]
+    recoverable: Option<bool>,
     /// What the new text begins with; what the one before does, unless given.
     #[arg(long)]
     prefix: Option<keystile_core::key::Prefix>,
@@ -58,6 +61,7 @@ pub(super) fn rotate(ask: Rotate, session: &mut Session<'_>) -> Result<Exit, Fau
     let fields = Fields(serde_json::Map::new())
         .with("overlap_seconds", ask.overlap)
         .with("hand_over_hours", ask.hand_over.hand_over_hours)
+        .with("recoverable", ask.recoverable)
         .with("prefix", ask.prefix.map(|prefix| prefix.as_str().to_owned()));
     let body = Value::Object(ask.expiry.put(fields).0);
     let path = format!("{}/{id}/rotate", KEY.path);

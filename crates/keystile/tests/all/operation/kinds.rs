@@ -67,6 +67,34 @@ fn k18_a_publishable_key_is_bound_to_pages_and_calls_only_what_is_open_to_it() {
 }
 
 #[test]
+fn k18_a_publishable_key_is_bound_to_apps_too() {
+    let world = shared();
+    let caller = world.caller(&json!({}));
+    let open = json!({ "publishable_operations": [format!("GET {}/catalog/**", caller.path)] });
+    assert_eq!(world.manage().patch(&format!("/v1/apis/{}", caller.api), &open).0, 200);
+    let sha1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+    let apps =
+        json!({ "ios": ["com.example.app"], "android": [{ "package": "com.example.app", "certificate": sha1 }] });
+    let (_, key) = world.key(&caller.project, &json!({ "kind": "publishable", "restrictions": { "apps": apps } }));
+    for (fields, code) in [
+        (&[("x-ios-bundle-identifier", "com.example.app")][..], "allowed"),
+        (&[("x-ios-bundle-identifier", "com.example.other")], "app_forbidden"),
+        (&[("x-android-package", "com.example.app"), ("x-android-cert", sha1)], "allowed"),
+        (&[("x-android-package", "com.example.app")], "app_forbidden"),
+        (&[], "app_forbidden"),
+    ] {
+        let path = format!("{}/catalog/1", caller.path);
+        let answer = Api::new(world.installation.gateway, &key).request("GET", &path, fields, b"");
+        let called = if answer.status == 200 { "allowed".to_owned() } else { answer.code() };
+        let headers: serde_json::Map<String, Value> =
+            fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let operation = json!({ "method": "GET", "path": path, "headers": headers });
+        let verified = world.verify(&json!({ "key": key, "api": caller.api, "operation": operation })).code();
+        assert_eq!((called.as_str(), verified.as_str()), (code, code), "{fields:?}");
+    }
+}
+
+#[test]
 fn k37_a_canary_is_answered_like_a_revoked_key_and_its_owner_is_told_once() {
     let world = shared();
     let caller = world.caller(&json!({}));

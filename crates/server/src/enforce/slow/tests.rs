@@ -28,6 +28,7 @@ fn engine() -> Engine {
     let snapshot = Snapshot::with_capacity(0);
     let project = ProjectView {
         suspended: false,
+        patterns: Box::default(),
         number: 1,
         owner: 1,
         id: ProjectId::from_entropy([1; 16]),

@@ -91,6 +91,9 @@ pub(super) struct ApiInput {
     /// What becomes of unused keys: `report` (if nothing is said) says so in an event, `disable` disables them as well,
     /// `delete` also deletes them when they were not used for as long again.
     unused_keys: Option<String>,
+    /// Whether texts of keys of its projects may be kept, encrypted, so that they can be had back; `false` unless said
+    /// otherwise. Every copy of the data together with the root key then holds keys that open the API.
+    recoverable_keys: Option<bool>,
     /// Longest request body; 10 MiB unless said otherwise.
     body_limit_bytes: Option<u64>,
     /// Most bytes of the header fields of a call, each counted as its name, its value and 4 more, 1 to 32768; longer ones

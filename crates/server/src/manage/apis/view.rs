@@ -113,6 +113,8 @@ pub(in crate::manage) struct ApiView {
     /// What becomes of unused keys: `report`, `disable` or `delete`.
     #[schema(value_type = String, example = "report")]
     unused_keys: UnusedKeys,
+    /// Whether texts of keys of its projects may be kept, encrypted, so that they can be had back.
+    recoverable_keys: bool,
     /// Longest request body.
     body_limit_bytes: u64,
     /// Most bytes of the header fields of a call; absent for what the server takes.
@@ -208,6 +210,7 @@ impl From<Api> for ApiView {
             rotate_key_days: settings.rotate_key_days,
             unused_key_days: settings.unused_key_days,
             unused_keys: settings.unused_keys,
+            recoverable_keys: settings.recoverable_keys,
             body_limit_bytes: settings.body_limit_bytes,
             max_header_bytes: settings.max_header_bytes,
             max_header_fields: settings.max_header_fields,

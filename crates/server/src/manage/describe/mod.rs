@@ -11,20 +11,24 @@ use utoipa::openapi::OpenApi;
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// Requests that do something elsewhere or nothing at all: they can't be tried, and leave their thing as it is.
-const NO_CHANGE: [&str; 4] = ["explainKey", "testWebhook", "replayDelivery", "replayEvents"];
+const NO_CHANGE: [&str; 5] = ["revealKey", "explainKey", "testWebhook", "replayDelivery", "replayEvents"];
 /// Requests that can be sent again.
-const REPEATABLE: [&str; 10] = [
+const REPEATABLE: [&str; 11] = [
     "createApi",
     "createProject",
     "createActivation",
     "createKey",
     "createRole",
+    "createPattern",
     "createWebhook",
     "rotateWebhookSecret",
     "rotateKey",
     "compromisedKey",
     "requestActivation",
 ];
+
+/// What a change can take away with `null`.
+const NULLABLE: [&str; 2] = ["expires_at", "max_keys"];
 
 /// An id: a number below 2^128 in 22 digits of base 62, of which the first three are not just any.
 const ID_DIGITS: &str = "(?:[0-6][0-9A-Za-z]{2}|7[0-9A-Za-m][0-9A-Za-z]|7n[0-4])[0-9A-Za-z]{19}";
@@ -149,6 +153,8 @@ fn in_path(path: &str, name: &str) -> Value {
         ("id", Some("activations")) => "act_",
         ("id", Some("keys")) => "key_",
         ("id", Some("webhooks")) => "whk_",
+        ("id", Some("roles")) => "rol_",
+        ("id", Some("patterns")) => "pat_",
         ("delivery", _) => "evt_",
         ("version", _) => return json!({ "pattern": "^[1-9][0-9]{0,3}$" }),
         ("name", _) => return json!({ "pattern": "^(?:header:x-[a-z][a-z0-9-]{0,30}|client_certificate)$" }),
@@ -174,8 +180,32 @@ fn finish_schemas(schemas: &mut Map<String, Value>, rules: &Value) {
             }
         }
         merge(schema, &rules["schemas"][name]);
+        if name.ends_with("Update") {
+            let properties = schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten();
+            for (_, property) in properties.filter(|(field, _)| !NULLABLE.contains(&field.as_str())) {
+                leave_out_null(property);
+            }
+        }
     }
     schemas.insert("Problem".to_owned(), rules["schemas"]["Problem"].clone());
+}
+
+/// What is left out of a change stays as it is, and `null` says nothing.
+fn leave_out_null(schema: &mut Value) {
+    let is_null = |value: &Value| value.is_null() || value == "null" || value["type"] == "null";
+    for list in ["type", "oneOf", "enum"] {
+        if let Some(values) = schema.get_mut(list).and_then(Value::as_array_mut) {
+            values.retain(|value| !is_null(value));
+        }
+    }
+    if let Some([kind]) = schema["type"].as_array().map(Vec::as_slice) {
+        schema["type"] = kind.clone();
+    }
+    if let Some([one]) = schema["oneOf"].as_array().map(Vec::as_slice) {
+        let one = one.clone();
+        merge(schema, &one);
+        merge(schema, &json!({ "oneOf": null }));
+    }
 }
 
 fn id_prefix(schema: &str, field: &str) -> Option<&'static str> {

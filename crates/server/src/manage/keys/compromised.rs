@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use keystile_core::id::KeyId;
+use keystile_core::key::Standing;
 use keystile_core::time::Timestamp;
 use keystile_store::Change;
 use keystile_store::records::{NewKey, NewVersion};
@@ -16,14 +17,14 @@ use super::rotate::renewed_end;
 use super::rules::rules_of;
 use super::view::{KeyView, NewKeyView};
 use crate::manage::app::{App, Made};
-use crate::manage::caller::{Caller, WriteKeys};
+use crate::manage::caller::{Caller, ReadKeys, WriteKeys};
 use crate::manage::extract::{Id, Json, RequestHash};
 use crate::manage::problem::not_found;
 use crate::manage::reason;
 use crate::problem::Problem;
 
 /// What is known of it. Nothing needs to be said.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Compromised {
     /// Since when others may have used it: what was done with it since then is in the answer; 30 days ago unless said
@@ -32,16 +33,11 @@ pub(super) struct Compromised {
     since: Option<Timestamp>,
     /// What happened, for the audit.
     reason: String,
-    /// Whether another key takes its place, with the same name, project and rights; `true` unless said otherwise.
-    replace: bool,
+    /// Whether another key takes its place, with the same name, project and rights; if nothing is said, unless it was
+    /// revoked before.
+    replace: Option<bool>,
     /// Put the other key's text behind a link, in place of the answer: for so many hours, 1 to 168.
     hand_over_hours: Option<u32>,
-}
-
-impl Default for Compromised {
-    fn default() -> Self {
-        Self { since: None, reason: String::new(), replace: true, hand_over_hours: None }
-    }
 }
 
 /// What was done about a key that others know.
@@ -51,8 +47,9 @@ pub(super) struct CompromisedView {
     key: KeyView,
     /// The key that takes its place, with its text, this one time; `null` if none was wanted.
     replacement: Option<NewKeyView>,
-    /// What was done with the key.
-    activity: KeyActivity,
+    /// What was done with the key; absent if you may not see keys (`keys.read`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activity: Option<KeyActivity>,
 }
 
 /// End a key that others know, make the one that takes its place, and tell everything that was done with it.
@@ -73,15 +70,19 @@ pub(super) async fn compromised(
     let reason = reason::checked(wanted.reason)?;
     let hours = checked_hours(wanted.hand_over_hours)?;
     let since = since(&app, wanted.since)?;
-    let (text, replacement) = if wanted.replace {
+    // Of one that was ended before, the next click makes no further key.
+    let replace = wanted.replace.unwrap_or(key.state.standing() != Standing::Revoked);
+    let (text, replacement) = if replace {
         let rules = rules_of(&app, caller.organization, key.project).await?;
         let expires_at = renewed_end(&caller, &key, &rules, app.now());
         // Ending a key needs no more than the right to; being given another does.
         checked(&caller, key.kind, key.policy.clone(), expires_at)?;
         let prefix = prefix_of(&key.hint, key.environment).unwrap_or(rules.prefix);
-        let (text, NewVersion { hint, digest, pepper_version }) = issue(&app, &prefix, key.environment)?;
         let (id, name, kind) = (KeyId::from_entropy(app.id()?), key.name.clone(), key.kind);
-        (Some(text), Some(NewKey { id, name, kind, hint, digest, pepper_version, expires_at, tags: key.tags.clone() }))
+        let keep = (key.recoverable && rules.recoverable).then_some((id, 1));
+        let (shown, NewVersion { hint, digest, pepper_version, text }) = issue(&app, &prefix, key.environment, keep)?;
+        let tags = key.tags.clone();
+        (Some(shown), Some(NewKey { id, name, kind, hint, digest, pepper_version, text, expires_at, tags }))
     } else {
         (None, None)
     };
@@ -97,6 +98,9 @@ pub(super) async fn compromised(
     let replacement =
         if subject == id { None } else { Some(NewKeyView::new(KeyView::from(app.key(&caller, subject).await?), text)) };
     let key = app.key(&caller, id).await?;
-    let activity = activity(&app, &key, since).await?;
+    let activity = match caller.needs::<ReadKeys>() {
+        Ok(()) => Some(activity(&app, &key, since).await?),
+        Err(_) => None,
+    };
     Ok(axum::Json(CompromisedView { key: KeyView::from(key), replacement, activity }))
 }

@@ -7,6 +7,7 @@ use keystile_core::id::{KeyId, ProjectId};
 use keystile_core::key::{KeyKind, Prefix};
 use keystile_core::limit::LimitRule;
 use keystile_core::metadata::{Labels, Metadata, Tags};
+use keystile_core::pattern::PatternRef;
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::restrict::Restrictions;
@@ -18,7 +19,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::hand_over::{checked_hours, show};
-use super::issue::issue;
+use super::issue::{issue, keep_text};
 use super::policy::{RateLimitShape, RestrictionsShape, checked};
 use super::rules::{End, end_in_days, rules_of};
 use super::view::{KeyView, NewKeyView};
@@ -27,7 +28,7 @@ use crate::manage::caller::{Caller, WriteKeys};
 use crate::manage::extract::{Json, spoken};
 use crate::manage::problem::not_found;
 use crate::manage::projects::checked_name;
-use crate::manage::roles::ids_of;
+use crate::manage::{patterns, roles};
 use crate::problem::Problem;
 
 /// A key to make. Only `project_id` and `name` are needed.
@@ -39,7 +40,7 @@ pub(super) struct KeyCreate {
     project_id: ProjectId,
     /// Its name.
     name: String,
-    /// `secret` (if nothing is said), `publishable` (for pages and apps; needs `restrictions.origins` or `referrers`),
+    /// `secret` (if nothing is said), `publishable` (for pages and apps; needs `restrictions.origins`, `referrers` or `apps`),
     /// `management`, or `canary` (nobody honest uses it; whoever does is told of).
     #[schema(value_type = Option<String>)]
     kind: Option<KeyKind>,
@@ -51,6 +52,10 @@ pub(super) struct KeyCreate {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     roles: Vec<RoleRef>,
+    /// Patterns that its calls must pass, by id or name. A management key takes none.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    patterns: Vec<PatternRef>,
     /// Where and how it may be used.
     #[serde(default)]
     #[schema(value_type = Option<RestrictionsShape>)]
@@ -77,6 +82,11 @@ pub(super) struct KeyCreate {
     /// Put its text behind a link that whoever opens it first gets it from, in place of the answer: for so many hours, 1 to
     /// 168.
     hand_over_hours: Option<u32>,
+    /// Keep its text, encrypted, so that it can be had back with `reveal` by whoever may do `keys.reveal`. Only where all
+    /// APIs that its project may call allow that (`recoverable_keys`).
+    #[serde(default)]
+    #[schema(required = false)]
+    recoverable: bool,
     /// What its text begins with; if nothing is said, what the project's API says, or `ks`.
     #[schema(value_type = Option<String>)]
     prefix: Option<Prefix>,
@@ -96,7 +106,8 @@ pub(super) async fn create(
     let kind = wanted.kind.unwrap_or(KeyKind::Secret);
     let policy = Policy {
         permissions: wanted.permissions,
-        roles: ids_of(&app, &caller, &wanted.roles).await?,
+        roles: roles::ids_of(&app, &caller, &wanted.roles).await?,
+        patterns: patterns::ids_of(&app, &caller, &wanted.patterns).await?,
         restrictions: wanted.restrictions,
         rate_limits: wanted.rate_limits,
     };
@@ -115,14 +126,16 @@ pub(super) async fn create(
         }
     };
     let policy = checked(&caller, kind, policy, expires_at)?;
-    let (text, NewVersion { hint, digest, pepper_version }) =
-        issue(&app, &wanted.prefix.unwrap_or(rules.prefix), project.environment)?;
     let id = KeyId::from_entropy(app.id()?);
+    let keep = keep_text(wanted.recoverable, kind, &rules)?.then_some((id, 1));
+    let (shown, NewVersion { hint, digest, pepper_version, text }) =
+        issue(&app, &wanted.prefix.unwrap_or(rules.prefix), project.environment, keep)?;
     let tags = Tags { labels: wanted.labels, metadata: wanted.metadata };
-    let key = NewKey { id, name: checked_name(wanted.name)?, kind, hint, digest, pepper_version, expires_at, tags };
+    let key =
+        NewKey { id, name: checked_name(wanted.name)?, kind, hint, digest, pepper_version, text, expires_at, tags };
     let change = Change::CreateKey { project: wanted.project_id, key, policy };
     let (id, shown) = match app.create(&caller, body.hash, id.to_string(), change).await? {
-        Made::Now => (id, Some(show(&app, &caller, id, &text, hours).await?)),
+        Made::Now => (id, Some(show(&app, &caller, id, &shown, hours).await?)),
         Made::Before(subject) => (subject.parse().map_err(|_| not_found("key"))?, None),
     };
     let key_object = KeyView::from(app.key(&caller, id).await?);

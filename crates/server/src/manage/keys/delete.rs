@@ -41,8 +41,7 @@ pub(super) async fn undelete(
 /// Brings a deleted key back.
 pub(super) async fn brought_back(asker: &Asker, app: &App, id: KeyId) -> Result<KeyView, Problem> {
     let key = found(app.catalog.deleted_key(asker.organization, id).await, "deleted key")?;
-    let until = key.deleted_at.map(|at| at.plus_secs(app.undelete.as_secs().cast_signed()));
-    if until.is_some_and(|until| until <= app.now()) {
+    if key.deleted_at.is_some_and(|at| at <= app.undeletable_since()) {
         return Err(conflict("The key was deleted too long ago to be brought back; create a new one."));
     }
     may_bring_back(asker, &key)?;

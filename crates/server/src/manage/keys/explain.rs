@@ -10,6 +10,7 @@ use keystile_core::country::Country;
 use keystile_core::decide::Step;
 use keystile_core::facts::Facts;
 use keystile_core::id::{ApiId, KeyId};
+use keystile_core::pattern::PatternSaid;
 use keystile_core::permission::PermissionQuery;
 use keystile_core::restrict::{Rules, Said};
 use keystile_core::time::{Moment, Timestamp};
@@ -26,6 +27,7 @@ use crate::manage::problem::{internal, invalid, not_found};
 use crate::problem::Problem;
 use crate::verify::described::Described;
 use crate::verify::question::{Client, Operation};
+use crate::verify::told_headers::ToldHeaders;
 
 /// A call that nobody makes. What is not said is not known.
 #[derive(Deserialize, ToSchema)]
@@ -64,6 +66,9 @@ struct OperationShape {
     body_bytes: Option<u64>,
     /// Its `Accept`; anything will do if nothing is said.
     accept: Option<String>,
+    /// Its header fields, which patterns and apps may ask for: an object of names, each with a text or a list of texts.
+    #[schema(value_type = Option<Object>)]
+    headers: Option<ToldHeaders>,
 }
 
 /// The client of a call.
@@ -116,7 +121,7 @@ pub(super) struct ExplanationView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Answered)]
 struct AnsweredView {
-    /// `state`, `expiry`, `kind`, `activation`, `formats`, `restrictions`, `permissions`, `limits`.
+    /// `state`, `expiry`, `kind`, `activation`, `environment`, `formats`, `restrictions`, `patterns`, `permissions`, `limits`.
     #[schema(value_type = String, example = "restrictions")]
     step: Step,
     /// `allowed`, or the code of the no.
@@ -126,6 +131,10 @@ struct AnsweredView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<SaidShape>>)]
     restrictions: Option<Vec<Said>>,
+    /// At `patterns`: what each pattern of the key and of its project said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<PatternSaidShape>>)]
+    patterns: Option<Vec<PatternSaid>>,
 }
 
 /// What one restriction says.
@@ -135,6 +144,21 @@ struct AnsweredView {
 struct SaidShape {
     /// Its name, such as `networks`.
     rule: String,
+    /// `allowed`, or the code with which it refuses.
+    code: String,
+    /// Whether it is only tried out.
+    shadow: bool,
+}
+
+/// What one pattern says.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PatternAnswer)]
+#[allow(dead_code, reason = "the core's own type writes it; this is its shape in the OpenAPI document")]
+struct PatternSaidShape {
+    /// Its id.
+    id: String,
+    /// Its name.
+    name: String,
     /// `allowed`, or the code with which it refuses.
     code: String,
     /// Whether it is only tried out.
@@ -218,11 +242,12 @@ fn explained(
             // The gateway asks that last.
             let code = if verdict.code.is_allowed() && is_unknown { Code::OperationUnknown } else { verdict.code };
             let shadow = if code.is_allowed() { verdict.shadow } else { Rules::NONE };
-            let mut restrictions = Some(explanation.restrictions);
+            let (mut restrictions, mut patterns) = (Some(explanation.restrictions), Some(explanation.patterns));
             let steps = explanation.steps.into_iter().map(|(step, code)| AnsweredView {
                 step,
                 code,
                 restrictions: if step == Step::Restrictions { restrictions.take() } else { None },
+                patterns: if step == Step::Patterns { patterns.take() } else { None },
             });
             (code, shadow, missing.filter(|_| code == Code::PermissionMissing), steps.collect())
         }
@@ -263,6 +288,7 @@ impl OperationShape {
             content_type: borrowed(&self.content_type),
             body_bytes: self.body_bytes,
             accept: borrowed(&self.accept),
+            headers: self.headers.as_ref().map(Cow::Borrowed),
         }
     }
 }

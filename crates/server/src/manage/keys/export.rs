@@ -9,12 +9,12 @@ use http::header::CONTENT_TYPE;
 use hyper::body::Bytes;
 use keystile_core::id::{OrganizationId, ProjectId};
 use keystile_core::key::{KeyKind, Standing};
-use keystile_store::Catalog;
 use keystile_store::records::{KeyFilter, Page};
+use keystile_store::{Catalog, Ledger};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::view::KeyView;
+use super::view::{KeyView, with_use};
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadKeys};
 use crate::manage::extract::Query;
@@ -63,10 +63,11 @@ pub(super) async fn export(
         standing: asked.state,
         kind: asked.kind,
         name: asked.name,
-        deleted: asked.deleted,
+        deleted_after: asked.deleted.then(|| app.undeletable_since()),
         labels: labels(asked.label.as_deref())?,
     };
-    let rest = Rest { catalog: app.catalog, organization: caller.organization, filter, before: None };
+    let rest =
+        Rest { catalog: app.catalog, ledger: app.ledger, organization: caller.organization, filter, before: None };
     // The first page before anything is answered: what is wrong with the store is a problem, and no broken answer.
     let first = rest.page().await.map_err(|error| internal(&error))?;
     let pages = stream::try_unfold(first, async |next| {
@@ -87,6 +88,7 @@ pub(super) async fn export(
 /// What is still to be sent.
 struct Rest {
     catalog: Catalog,
+    ledger: Ledger,
     organization: OrganizationId,
     filter: KeyFilter,
     before: Option<u32>,
@@ -102,9 +104,9 @@ impl Rest {
         let Some(last) = keys.last().map(|key| key.number) else { return Ok(None) };
         let is_full = keys.len() == PAGE as usize;
         let mut lines = Vec::with_capacity(keys.len() * 512);
-        for key in keys {
+        for key in with_use(&self.ledger, keys).await? {
             // Writing to memory can't fail.
-            let _ = serde_json::to_writer(&mut lines, &KeyView::from(key));
+            let _ = serde_json::to_writer(&mut lines, &key);
             lines.push(b'\n');
         }
         Ok(Some((lines.into(), is_full.then_some(Self { before: Some(last), ..self }))))

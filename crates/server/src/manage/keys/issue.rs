@@ -1,19 +1,50 @@
 //! Making the text of a key, or of a further version of one.
 
-use keystile_core::key::{Environment, KeyText, Prefix};
+use keystile_core::api::KeyRules;
+use keystile_core::id::KeyId;
+use keystile_core::key::{Environment, KeyKind, KeyText, Prefix};
 use keystile_store::records::NewVersion;
 
 use crate::manage::app::App;
-use crate::manage::problem::internal;
+use crate::manage::problem::{internal, invalid};
 use crate::problem::Problem;
 use crate::world::random;
 
-/// A fresh text, and what is stored of it.
-pub(super) fn issue(app: &App, prefix: &Prefix, environment: Environment) -> Result<(KeyText, NewVersion), Problem> {
+/// Whether the text of a key is kept, so that it can be had back: if that is wanted, and its owner allows it.
+pub(super) fn keep_text(wanted: bool, kind: KeyKind, rules: &KeyRules) -> Result<bool, Problem> {
+    if wanted && kind == KeyKind::Management {
+        return Err(invalid(
+            "The text of a management key is never kept; leave recoverable out, and rotate it if it is lost.",
+        ));
+    }
+    if wanted && !rules.recoverable {
+        return Err(invalid(
+            "Texts of keys are kept only where every API that the project may call allows it, and there is one; set \
+             recoverable_keys of the API, or leave recoverable out.",
+        ));
+    }
+    Ok(wanted)
+}
+
+/// A fresh text, and what is stored of it. `keep` is the key and the version whose text it becomes, if it is to be had back.
+pub(super) fn issue(
+    app: &App,
+    prefix: &Prefix,
+    environment: Environment,
+    keep: Option<(KeyId, u16)>,
+) -> Result<(KeyText, NewVersion), Problem> {
     let entropy = random(&*app.entropy).map_err(|error| internal(&error))?;
     let text = KeyText::issue(prefix, environment, &entropy).map_err(|error| internal(&error))?;
     let pepper = app.feed.engine().pepper();
-    let kept = NewVersion { hint: text.hint(), digest: pepper.digest(text.expose()), pepper_version: pepper.version() };
+    let sealed = match keep {
+        Some((key, version)) => {
+            let nonce = random(&*app.entropy).map_err(|error| internal(&error))?;
+            Some(app.catalog.seal_key_text(key, version, text.expose(), nonce))
+        }
+        None => None,
+    };
+    let digest = pepper.digest(text.expose());
+    let kept = NewVersion { hint: text.hint(), digest, pepper_version: pepper.version(), text: sealed };
     Ok((text, kept))
 }
 

@@ -7,7 +7,7 @@ use keystile_store::records::KeyFilter;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::view::KeyView;
+use super::view::{KeyView, with_use};
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadKeys};
 use crate::manage::extract::Query;
@@ -57,9 +57,11 @@ pub(super) async fn list(
         standing: asked.state,
         kind: asked.kind,
         name: asked.name,
-        deleted: asked.deleted,
+        deleted_after: asked.deleted.then(|| app.undeletable_since()),
         labels,
     };
     let rows = app.catalog.keys(caller.organization, filter, page).await.map_err(|error| internal(&error))?;
-    Ok(axum::Json(shown(rows, page, |key| key.number, KeyView::from)))
+    let List { items, next_cursor } = shown(rows, page, |key| key.number, |key| key);
+    let items = with_use(&app.ledger, items).await.map_err(|error| internal(&error))?;
+    Ok(axum::Json(List { items, next_cursor }))
 }

@@ -14,6 +14,7 @@ mod issue;
 mod list;
 mod permissions;
 pub(super) mod policy;
+mod reveal;
 mod rotate;
 mod rules;
 mod state;
@@ -36,6 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(delete::undelete))
         .routes(routes!(rotate::rotate))
+        .routes(routes!(reveal::reveal))
         .routes(routes!(compromised::compromised))
         .routes(routes!(activity::read))
         .routes(routes!(permissions::read))

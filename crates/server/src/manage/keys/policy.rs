@@ -2,6 +2,7 @@
 
 use keystile_core::key::KeyKind;
 use keystile_core::policy::Policy;
+use keystile_core::restrict::Rule;
 use keystile_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -46,6 +47,8 @@ pub(super) struct RestrictionsShape {
     origins: Option<Vec<String>>,
     /// Pages that may use it, such as `https://app.example.com` or `https://app.example.com/shop/*`: by `Referer`.
     referrers: Option<Vec<String>>,
+    /// Apps that may use it, by the header fields in which they say which one they are.
+    apps: Option<AppsShape>,
     /// Methods that it may call.
     methods: Option<Vec<String>>,
     /// Paths that it may call, such as `/pets/{id}` or `/pets/**`.
@@ -64,7 +67,7 @@ pub(super) struct RestrictionsShape {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Countries)]
 #[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
-struct CountriesShape {
+pub(in crate::manage) struct CountriesShape {
     /// Only from these.
     allow: Option<Vec<String>>,
     /// Not from these.
@@ -75,7 +78,7 @@ struct CountriesShape {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Times)]
 #[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
-struct TimesShape {
+pub(in crate::manage) struct TimesShape {
     /// A name of the IANA database, or UTC.
     #[schema(example = "Europe/Berlin")]
     time_zone: String,
@@ -98,6 +101,30 @@ struct WindowShape {
     until: String,
 }
 
+/// Apps by what they are called in their stores; at least one.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Apps)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+struct AppsShape {
+    /// Android apps: calls say `X-Android-Package` and `X-Android-Cert`.
+    android: Option<Vec<AndroidAppShape>>,
+    /// Bundle identifiers of iOS apps: calls say `X-Ios-Bundle-Identifier`.
+    #[schema(example = json!(["com.example.app"]))]
+    ios: Option<Vec<String>>,
+}
+
+/// An Android app.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = AndroidApp)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+struct AndroidAppShape {
+    /// Its package.
+    #[schema(example = "com.example.app")]
+    package: String,
+    /// SHA-1 of the certificate that it is signed with, in hexadecimal.
+    certificate: String,
+}
+
 /// Content that a key may send and receive; at least one of the three. Types are written as `application/json`,
 /// `application/*`, `application/*+json` or `*/*`.
 #[derive(Deserialize, ToSchema)]
@@ -118,12 +145,15 @@ struct FormatsShape {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Networks)]
 #[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
-struct NetworksShape {
+pub(in crate::manage) struct NetworksShape {
     /// Only from these.
     allow: Option<Vec<String>>,
     /// Not from these.
     deny: Option<Vec<String>>,
 }
+
+/// The restrictions by which requests to the management API are judged.
+const HOLD_HERE: [Rule; 5] = [Rule::Networks, Rule::Countries, Rule::Times, Rule::Origins, Rule::Referrers];
 
 /// A policy that this caller may give to a key of this kind with this end.
 pub(super) fn checked(
@@ -140,6 +170,18 @@ pub(super) fn checked(
             "A management key takes no roles, for a role that changes would change what it may do here; give it \
              permissions of its own.",
         ));
+    }
+    if kind == KeyKind::Management && !policy.patterns.is_empty() {
+        return Err(invalid("A management key takes no patterns: they are about calls of APIs."));
+    }
+    if let Some(rule) = Rule::ALL
+        .iter()
+        .find(|rule| kind == KeyKind::Management && policy.restrictions.has(**rule) && !HOLD_HERE.contains(rule))
+    {
+        return Err(invalid(format!(
+            "A management key can't be restricted in {rule}, for requests to the management API are not judged by that; \
+             restrict its networks, countries or times, and give it narrower permissions."
+        )));
     }
     match kind {
         KeyKind::Secret | KeyKind::Publishable | KeyKind::Canary => Ok(policy),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::hand_over::{checked_hours, show};
-use super::issue::{issue, prefix_of};
+use super::issue::{issue, keep_text, prefix_of};
 use super::policy::checked;
 use super::rules::{End, rules_of};
 use super::view::{KeyView, NewKeyView};
@@ -38,6 +38,8 @@ pub(super) struct KeyRotate {
     /// Put the new text behind a link that whoever opens it first gets it from, in place of the answer: for so many hours, 1
     /// to 168.
     hand_over_hours: Option<u32>,
+    /// Whether the new text can be had back; if nothing is said, as it was.
+    recoverable: Option<bool>,
     /// What the new text begins with; if nothing is said, what the one before does.
     #[schema(value_type = Option<String>)]
     prefix: Option<Prefix>,
@@ -75,8 +77,12 @@ pub(super) async fn rotate(
     let overlap = overlap_end(now, overlap).map_err(|error| invalid(format!("overlap_seconds: {error}.")))?;
     // What has ended, or would have, is not brought back by the key's new end.
     let former_ends_at = key.expires_at.map_or(overlap, |end| end.min(overlap));
+    let keep = match wanted.recoverable {
+        Some(wanted) => keep_text(wanted, key.kind, &rules)?,
+        None => key.recoverable && rules.recoverable,
+    };
     let prefix = wanted.prefix.or_else(|| prefix_of(&key.hint, key.environment)).unwrap_or(rules.prefix);
-    let (text, fresh) = issue(&app, &prefix, key.environment)?;
+    let (text, fresh) = issue(&app, &prefix, key.environment, keep.then_some((id, key.version.saturating_add(1))))?;
     let change = Change::RotateKey { id, was: key.revision, fresh, former_ends_at, expires_at };
     let shown = match app.create(&caller, hash, id.to_string(), change).await? {
         Made::Now => Some(show(&app, &caller, id, &text, hours).await?),

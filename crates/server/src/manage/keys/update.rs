@@ -5,6 +5,7 @@ use keystile_core::id::KeyId;
 use keystile_core::key::Standing;
 use keystile_core::limit::LimitRule;
 use keystile_core::metadata::{Labels, Metadata, Tags};
+use keystile_core::pattern::PatternRef;
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::restrict::Restrictions;
@@ -19,10 +20,10 @@ use super::rules::{End, rules_of};
 use super::view::KeyView;
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, WriteKeys};
-use crate::manage::extract::{Id, Json, spoken};
+use crate::manage::extract::{Id, Json, said, spoken};
 use crate::manage::problem::conflict;
 use crate::manage::projects::checked_name;
-use crate::manage::roles::ids_of;
+use crate::manage::{patterns, roles};
 use crate::problem::Problem;
 
 /// What is to change of a key.
@@ -30,23 +31,34 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyUpdate {
     /// Its name.
+    #[serde(default, deserialize_with = "said")]
     name: Option<String>,
     /// What it may do; the whole list.
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<Vec<String>>)]
     permissions: Option<Vec<Permission>>,
     /// Roles whose permissions it has as well, by id or name; the whole list.
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<Vec<String>>)]
     roles: Option<Vec<RoleRef>>,
+    /// Patterns that its calls must pass, by id or name; the whole list.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<Vec<String>>)]
+    patterns: Option<Vec<PatternRef>>,
     /// Where and how it may be used; all of it.
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<RestrictionsShape>)]
     restrictions: Option<Restrictions>,
     /// How often it may call; the whole list. What was counted under other limits is forgotten.
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<Vec<RateLimitShape>>)]
     rate_limits: Option<Vec<LimitRule>>,
     /// What it is found by; the whole list.
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<Vec<String>>)]
     labels: Option<Labels>,
     /// What your programs want to know of it; all of it.
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<Object>)]
     metadata: Option<Metadata>,
     /// When it ends; `null` for never.
@@ -77,8 +89,12 @@ pub(super) async fn changed(asker: &Asker, app: &App, id: KeyId, wanted: KeyUpda
     let policy = Policy {
         permissions: wanted.permissions.unwrap_or(key.policy.permissions),
         roles: match wanted.roles {
-            Some(roles) => ids_of(app, asker, &roles).await?,
+            Some(named) => roles::ids_of(app, asker, &named).await?,
             None => key.policy.roles,
+        },
+        patterns: match wanted.patterns {
+            Some(named) => patterns::ids_of(app, asker, &named).await?,
+            None => key.policy.patterns,
         },
         restrictions: wanted.restrictions.unwrap_or(key.policy.restrictions),
         rate_limits: wanted.rate_limits.unwrap_or(key.policy.rate_limits),

@@ -9,6 +9,7 @@ use keystile_store::records::Key;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::rules::rules_of;
 use super::state::may_bring_back;
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, ReadKeys, WriteKeys};
@@ -119,6 +120,16 @@ async fn end_in(
         OverlapError::Ended { .. } => conflict(format!("{error}.")),
         OverlapError::TooLong => invalid(format!("overlap_seconds: {error}.")),
     })?;
+    // No version lives longer than a key may.
+    let rules = rules_of(app, asker.organization, key.project).await?;
+    let longest = rules.latest_end(former.created_at).filter(|_| seconds > 0);
+    if longest.is_some_and(|longest| longest <= app.now()) {
+        return Err(conflict(
+            "The version has lived as long as a key may (max_key_days of an API that the key's project may call); it \
+             can't be extended.",
+        ));
+    }
+    let ends_at = longest.map_or(ends_at, |longest| longest.min(ends_at));
     app.apply(asker, Change::EndKeyVersion { id, was: key.revision, version, ends_at, action }).await?;
     let key = app.key(asker, id).await?;
     let all = versions(app, &key).await?;

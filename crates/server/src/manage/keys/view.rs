@@ -1,6 +1,6 @@
 //! A key as it is shown: everything but its secret.
 
-use keystile_core::id::{KeyId, ProjectId, RoleId};
+use keystile_core::id::{KeyId, PatternId, ProjectId, RoleId};
 use keystile_core::key::{Environment, KeyKind, KeyState, Standing};
 use keystile_core::limit::LimitRule;
 use keystile_core::metadata::{Labels, Metadata};
@@ -8,6 +8,7 @@ use keystile_core::permission::Permission;
 use keystile_core::restrict::Restrictions;
 use keystile_core::time::Timestamp;
 use keystile_store::records::Key;
+use keystile_store::{Ledger, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -57,6 +58,9 @@ pub(in crate::manage) struct KeyView {
     /// The ids of its roles, whose permissions it has as well.
     #[schema(value_type = Vec<String>)]
     roles: Vec<RoleId>,
+    /// The ids of the patterns that its calls must pass, besides those of its project.
+    #[schema(value_type = Vec<String>)]
+    patterns: Vec<PatternId>,
     /// Where and how it may be used.
     #[schema(value_type = RestrictionsShape)]
     restrictions: Restrictions,
@@ -69,6 +73,8 @@ pub(in crate::manage) struct KeyView {
     /// What your programs want to know of it.
     #[schema(value_type = Object)]
     metadata: Metadata,
+    /// Whether its text can be had back.
+    recoverable: bool,
     /// Its latest version, from 1: each rotation makes another.
     version: u16,
     /// When it was last rotated; absent if it never was.
@@ -79,12 +85,25 @@ pub(in crate::manage) struct KeyView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     deleted_at: Option<Timestamp>,
+    /// When it was last sent with a call, to the minute and as of the last one; only in lists and exports, absent
+    /// if it never was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Timestamp>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     /// When it was last changed.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+}
+
+/// Keys as lists show them, with what is known of their use.
+pub(super) async fn with_use(ledger: &Ledger, keys: Vec<Key>) -> Result<Vec<KeyView>, StoreError> {
+    let numbers: Vec<u32> = keys.iter().map(|key| key.number).collect();
+    let used = ledger.last_used(&numbers).await?;
+    let view = |key: Key| KeyView { last_used_at: used.get(&key.number).copied(), ..KeyView::from(key) };
+    Ok(keys.into_iter().map(view).collect())
 }
 
 /// A key that was just made, with its text: this one time.
@@ -134,13 +153,16 @@ impl From<Key> for KeyView {
             expires_at: key.expires_at,
             permissions: key.policy.permissions,
             roles: key.policy.roles,
+            patterns: key.policy.patterns,
             restrictions: key.policy.restrictions,
             rate_limits: key.policy.rate_limits,
             labels: key.tags.labels,
             metadata: key.tags.metadata,
+            recoverable: key.recoverable,
             version: key.version,
             rotated_at: (key.version > 1).then_some(key.versioned_at),
             deleted_at: key.deleted_at,
+            last_used_at: None,
             created_at: key.created_at,
             updated_at: key.updated_at,
         }

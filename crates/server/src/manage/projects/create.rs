@@ -6,13 +6,14 @@ use http::StatusCode;
 use keystile_core::id::ProjectId;
 use keystile_core::key::Environment;
 use keystile_core::metadata::{Labels, Metadata};
+use keystile_core::pattern::PatternRef;
 use keystile_store::Change;
 use keystile_store::records::ProjectAbout;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::view::ProjectView;
-use super::{checked_name, checked_text};
+use super::{checked_name, checked_patterns, checked_text};
 use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WriteProjects};
 use crate::manage::extract::Json;
@@ -37,6 +38,10 @@ pub(super) struct ProjectCreate {
     /// How many keys it may have that are not revoked; without it as many as the server lets a project have. Of the two
     /// bounds the narrower one holds.
     max_keys: Option<u32>,
+    /// Patterns that all its calls must pass, by id or name.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    patterns: Vec<PatternRef>,
     /// Words that it is found by, at most 32.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
@@ -63,6 +68,7 @@ pub(super) async fn create(
         description: checked_text("description", wanted.description)?,
         contact: checked_text("contact", wanted.contact)?,
         max_keys: wanted.max_keys,
+        patterns: checked_patterns(&app, &caller, &wanted.patterns).await?,
         labels: wanted.labels,
         metadata: wanted.metadata,
     };

@@ -8,10 +8,14 @@ mod suspend;
 mod update;
 mod view;
 
+use keystile_core::id::PatternId;
+use keystile_core::pattern::{MAX_PATTERNS, PatternRef};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::app::App;
+use super::caller::Asker;
+use super::patterns;
 use super::problem::invalid;
 use crate::problem::Problem;
 
@@ -40,6 +44,19 @@ pub(super) fn checked_name(name: String) -> Result<String, Problem> {
             "name is 1 to {MAX_NAME_CHARS} characters without control characters, invisible ones or spaces at its ends."
         )))
     }
+}
+
+/// The patterns that are meant, none twice and no more than a project may have.
+async fn checked_patterns(app: &App, asker: &Asker, named: &[PatternRef]) -> Result<Vec<PatternId>, Problem> {
+    let mut ids = patterns::ids_of(app, asker, named).await?;
+    ids.sort();
+    ids.dedup();
+    if ids.len() > MAX_PATTERNS {
+        return Err(invalid(format!(
+            "A project has at most {MAX_PATTERNS} patterns; make one that says what several do."
+        )));
+    }
+    Ok(ids)
 }
 
 /// Characters that nobody sees, and that make two names look alike or one read backwards (Unicode UAX #9, UTS #39).

@@ -1,6 +1,6 @@
 //! A project as it is shown.
 
-use keystile_core::id::{OrganizationId, ProjectId};
+use keystile_core::id::{OrganizationId, PatternId, ProjectId};
 use keystile_core::key::Environment;
 use keystile_core::metadata::{Labels, Metadata};
 use keystile_core::time::Timestamp;
@@ -37,6 +37,9 @@ pub(in crate::manage) struct ProjectView {
     suspended_reason: String,
     /// How many keys it may have that are not revoked; `null` for as many as the server lets a project have.
     max_keys: Option<u32>,
+    /// The ids of the patterns that all its calls must pass.
+    #[schema(value_type = Vec<String>)]
+    patterns: Vec<PatternId>,
     /// Words that it is found by.
     #[schema(value_type = Vec<String>)]
     labels: Labels,
@@ -64,6 +67,7 @@ impl From<Project> for ProjectView {
             suspended_at: project.suspension.as_ref().map(|own| own.since),
             suspended_reason: project.suspension.map(|own| own.reason).unwrap_or_default(),
             max_keys: project.max_keys,
+            patterns: project.patterns,
             labels: project.labels,
             metadata: project.metadata,
             created_at: project.created_at,

@@ -12,7 +12,7 @@ use super::checked;
 use super::view::RoleView;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WriteRoles};
-use crate::manage::extract::{Id, Json};
+use crate::manage::extract::{Id, Json, said};
 use crate::manage::projects::checked_text;
 use crate::problem::Problem;
 
@@ -21,11 +21,14 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub(super) struct RoleUpdate {
     /// Its name. Keys that have it keep it.
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>)]
     name: Option<RoleName>,
     /// What it is for.
+    #[serde(default, deserialize_with = "said")]
     description: Option<String>,
     /// What keys that have it may do; the whole list. It holds for all of them from the next call on.
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<Vec<String>>)]
     permissions: Option<Vec<Permission>>,
 }

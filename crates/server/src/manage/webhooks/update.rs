@@ -12,7 +12,7 @@ use super::reachable;
 use super::view::WebhookView;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WriteWebhooks};
-use crate::manage::extract::{Id, Json};
+use crate::manage::extract::{Id, Json, said};
 use crate::manage::projects::checked_text;
 use crate::problem::Problem;
 
@@ -21,14 +21,18 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub(super) struct WebhookUpdate {
     /// Where it leads.
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>)]
     url: Option<WebhookUrl>,
     /// What it is for.
+    #[serde(default, deserialize_with = "said")]
     description: Option<String>,
     /// Of which types of events it tells; an empty list for all.
+    #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<Vec<String>>)]
     events: Option<EventFilter>,
     /// Whether anything is sent. What happens while it is off is sent once it is on again.
+    #[serde(default, deserialize_with = "said")]
     active: Option<bool>,
 }
 

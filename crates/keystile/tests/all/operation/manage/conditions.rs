@@ -32,6 +32,8 @@ fn every_thing_says_its_state_and_changes_only_in_the_one_that_is_named() {
     let link = id(&world.manage().create("/v1/activations", &json!({ "project_id": project, "api_id": api })));
     let (key, _) = world.key(&other, &json!({}));
     let role = id(&world.manage().create("/v1/roles", &json!({ "name": name("role") })));
+    let reading = |name: String| json!({ "name": name, "allow": [{ "methods": ["GET"] }] });
+    let pattern = id(&world.manage().create("/v1/patterns", &reading(name("pattern"))));
     for (path, actions) in [
         // First: with its API or its project it goes too.
         (format!("/v1/activations/{link}"), vec!["suspend", "approve"]),
@@ -39,6 +41,7 @@ fn every_thing_says_its_state_and_changes_only_in_the_one_that_is_named() {
         (format!("/v1/projects/{project}"), vec!["suspend", "resume"]),
         (format!("/v1/keys/{key}"), vec!["disable", "enable", "rotate"]),
         (format!("/v1/roles/{role}"), vec![]),
+        (format!("/v1/patterns/{pattern}"), vec![]),
     ] {
         let mut now = tag(&send(world, "GET", &path, &[], &Value::Null));
         let changes = actions.iter().map(|action| ("POST", format!("{path}/{action}"), json!({})));
@@ -92,6 +95,9 @@ fn what_is_only_tried_is_answered_as_it_would_be_and_leaves_nothing_behind() {
     let caller = world.caller(&json!({}));
     let role = world.manage().create("/v1/roles", &json!({ "name": name("role") }));
     let roles = format!("/v1/roles/{}", id(&role));
+    let pattern =
+        world.manage().create("/v1/patterns", &json!({ "name": name("pattern"), "allow": [{ "paths": ["/**"] }] }));
+    let patterns = format!("/v1/patterns/{}", id(&pattern));
     let events = || {
         let page = world.manage().get(&format!("/v1/events?subject_id={key}")).1;
         page["items"].as_array().unwrap().len()
@@ -111,6 +117,9 @@ fn what_is_only_tried_is_answered_as_it_would_be_and_leaves_nothing_behind() {
         ("POST", "/v1/roles".to_owned(), json!({ "name": name("tried") }), 201),
         ("PATCH", roles.clone(), json!({ "description": "another" }), 200),
         ("DELETE", roles.clone(), Value::Null, 204),
+        ("POST", "/v1/patterns".to_owned(), json!({ "name": name("tried"), "deny": [{ "methods": ["GET"] }] }), 201),
+        ("PATCH", patterns.clone(), json!({ "description": "another", "shadow": true }), 200),
+        ("DELETE", patterns.clone(), Value::Null, 204),
     ] {
         let title = format!("{method} {path}");
         let answer = send(world, method, &format!("{path}?dry_run=true"), &[("idempotency-key", "tried")], &body);
@@ -136,6 +145,7 @@ fn what_is_only_tried_is_answered_as_it_would_be_and_leaves_nothing_behind() {
     assert_eq!(world.manage().get(&format!("/v1/keys/{key}")).1, known);
     assert_eq!(world.manage().get(&keys).1["items"].as_array().unwrap().len(), 1, "no key was made");
     assert_eq!(world.manage().get(&roles), (200, role));
+    assert_eq!(world.manage().get(&patterns), (200, pattern));
     assert_eq!(events(), before, "nothing was told");
     assert_eq!(world.verify(&json!({ "key": text })).code(), "allowed");
     assert_eq!(world.call(&caller.key, "GET", &caller.path).status, 200);

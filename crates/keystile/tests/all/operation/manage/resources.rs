@@ -20,7 +20,7 @@ fn an_api_is_made_read_changed_switched_and_removed() {
         "key_locations": ["bearer", "header:x-api-key"], "key_prefix": "ks",
         "key_days": 90, "body_limit_bytes": 10_485_760, "upstream_timeout_seconds": 60, "document": null,
         "open_operations": [], "publishable_operations": [], "anonymous_rate_limits": [], "unknown_operations": "pass",
-        "operation_permissions": "off", "shared_caching": false, "unused_keys": "report",
+        "operation_permissions": "off", "shared_caching": false, "unused_keys": "report", "recoverable_keys": false,
         "client_addresses": "whole",
         "targets": [], "upstream_protocol": "http1", "upgrades": ["websocket"], "breaker_failures": 5, "idle_timeout_seconds": 300,
         "created_at": "TIME", "updated_at": "TIME",
@@ -46,7 +46,7 @@ fn an_api_is_made_read_changed_switched_and_removed() {
     });
     let more = json!({
         "publishable_operations": ["GET /pets/**"], "client_addresses": "truncated", "max_key_days": 30,
-        "rotate_key_days": 20, "unused_key_days": 10, "unused_keys": "delete",
+        "rotate_key_days": 20, "unused_key_days": 10, "unused_keys": "delete", "recoverable_keys": true,
     });
     settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let (status, changed) = manage.patch(&path, &settings);
@@ -113,7 +113,7 @@ fn a_project_is_made_read_changed_and_removed_with_all_that_is_its_own() {
     let mut expected = json!({
         "id": "prj_…", "organization_id": organization, "name": name, "description": "", "contact": "",
         "environment": "live", "state": "active", "suspended_at": null, "suspended_reason": "", "max_keys": null,
-        "labels": [], "metadata": {}, "created_at": "TIME", "updated_at": "TIME",
+        "patterns": [], "labels": [], "metadata": {}, "created_at": "TIME", "updated_at": "TIME",
     });
     assert_eq!(told(&made), expected);
     let path = format!("/v1/projects/{}", id(&made));
@@ -208,8 +208,8 @@ fn a_key_is_made_shown_once_changed_switched_revoked_and_removed() {
     let hint = format!("{}••••{}", &text[..12], &text[text.len() - 4..]);
     let mut expected = json!({
         "id": "key_…", "project_id": project, "name": "first", "kind": "secret", "environment": "live", "hint": hint,
-        "state": "active", "expires_at": "TIME", "permissions": [], "roles": [], "restrictions": {},
-        "rate_limits": [], "version": 1, "labels": [], "metadata": {},
+        "state": "active", "expires_at": "TIME", "permissions": [], "roles": [], "patterns": [],
+        "restrictions": {}, "rate_limits": [], "recoverable": false, "version": 1, "labels": [], "metadata": {},
         "created_at": "TIME", "updated_at": "TIME",
     });
     assert_eq!(told(&made), expected);

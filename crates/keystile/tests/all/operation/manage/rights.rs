@@ -11,7 +11,7 @@ use super::routes::{Things, document, routes};
 const OPEN: [&str; 8] =
     ["/", "/page.css", "/hand-over", "/hand-over.js", "/healthz", "/readyz", "/metrics", "/openapi.json"];
 /// Every right there is.
-const RIGHTS: [&str; 15] = [
+const RIGHTS: [&str; 18] = [
     "apis.read",
     "apis.write",
     "projects.read",
@@ -21,8 +21,11 @@ const RIGHTS: [&str; 15] = [
     "access.read",
     "keys.read",
     "keys.write",
+    "keys.reveal",
     "roles.read",
     "roles.write",
+    "patterns.read",
+    "patterns.write",
     "usage.read",
     "webhooks.read",
     "webhooks.write",
@@ -243,7 +246,7 @@ fn k14_a_restricted_management_key_makes_narrower_ones_and_no_wider_ones() {
     let day = |from: &str, until: &str| json!({ "time_zone": "UTC", "windows": [{ "from": from, "until": until }] });
     let own = json!({
         "networks": { "allow": ["127.0.0.0/8", "10.0.0.0/8"] }, "times": day("00:00", "24:00"),
-        "methods": ["GET", "POST", "PATCH"], "shadow": ["methods"],
+        "referrers": ["https://app.example.com"], "shadow": ["referrers"],
     });
     let fields = json!({ "kind": "management", "permissions": ["keys.*"], "restrictions": own });
     let bounded = world.manage_as(&world.key(project, &fields).1);
@@ -279,6 +282,23 @@ fn k14_a_restricted_management_key_makes_narrower_ones_and_no_wider_ones() {
         let (status, problem) = with(wider.clone());
         assert_eq!((status, &problem["code"]), (403, &json!("permission_missing")), "{wider}: {problem}");
         assert!(problem["detail"].as_str().unwrap().contains(rule), "{problem}");
+    }
+}
+
+#[test]
+fn a_management_key_takes_no_restriction_by_which_this_api_does_not_judge() {
+    let world = shared();
+    for (name, value) in [
+        ("methods", json!(["GET"])),
+        ("paths", json!(["/v1/**"])),
+        ("formats", json!({ "max_body_bytes": 10 })),
+        ("certificates", json!(["01".repeat(32)])),
+        ("apps", json!({ "ios": ["com.example.app"] })),
+    ] {
+        let wish = json!({ "project_id": world.installation.project_id, "name": "m", "kind": "management",
+            "restrictions": { name: value } });
+        let (status, told) = world.manage().post("/v1/keys", &wish);
+        assert!(status == 400 && told["detail"].as_str().unwrap().contains(&format!("restricted in {name}")), "{told}");
     }
 }
 

@@ -4,7 +4,7 @@ use keystile_testkit::Api;
 use keystile_testkit::raw::Answer;
 use serde_json::{Value, json};
 
-use super::super::world::{World, id, name};
+use super::super::world::{Caller, World, id, name};
 
 /// The methods that a document can list.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -26,6 +26,7 @@ pub(super) struct Things {
     activation: String,
     key: String,
     role: String,
+    pattern: String,
     webhook: String,
 }
 
@@ -54,6 +55,11 @@ pub(super) fn routes(document: &Value) -> Vec<Route> {
     routes
 }
 
+/// A pattern that allows reading.
+fn reading() -> Value {
+    json!({ "name": name("pattern"), "allow": [{ "methods": ["GET"] }] })
+}
+
 /// A webhook that has nothing to tell.
 fn quiet_webhook(world: &World) -> Value {
     json!({ "url": world.echo, "events": ["never.happens"] })
@@ -67,7 +73,9 @@ impl Things {
         assert_eq!(world.manage().post(&format!("/v1/keys/{}/rotate", caller.id), &json!({})).0, 200);
         let webhook = id(&world.manage().create("/v1/webhooks", &quiet_webhook(world)));
         let role = id(&world.manage().create("/v1/roles", &json!({ "name": name("role") })));
-        Self { api: caller.api, project: caller.project, activation: caller.activation, key: caller.id, role, webhook }
+        let pattern = id(&world.manage().create("/v1/patterns", &reading()));
+        let Caller { api, project, activation, id: key, .. } = caller;
+        Self { api, project, activation, key, role, pattern, webhook }
     }
 
     /// The id that belongs into a path, or one of another kind.
@@ -76,8 +84,9 @@ impl Things {
             (Some("apis"), true) | (Some("projects"), false) => &self.api,
             (Some("projects"), true) | (Some("activations"), false) => &self.project,
             (Some("activations"), true) | (Some("keys"), false) => &self.activation,
-            (Some("keys"), true) | (Some("apis" | "roles" | "webhooks"), false) => &self.key,
+            (Some("keys"), true) | (Some("apis" | "roles" | "patterns" | "webhooks"), false) => &self.key,
             (Some("roles"), true) => &self.role,
+            (Some("patterns"), true) => &self.pattern,
             (Some("webhooks"), true) => &self.webhook,
             (other, _) => panic!("no things of {other:?}; name them here"),
         }
@@ -113,6 +122,9 @@ impl Route {
             Some("unknown_operations") => "usage",
             _ => self.template.split('/').nth(2).expect("routes begin with /v1/…"),
         };
+        if self.template.ends_with("/reveal") {
+            return "keys.reveal".to_owned();
+        }
         let looks = self.method == "GET" || self.template.ends_with("/explain");
         format!("{noun}.{}", if looks { "read" } else { "write" })
     }
@@ -138,6 +150,7 @@ impl Route {
                 let project = id(&world.manage().create("/v1/projects", &json!({ "name": name("sound") })));
                 json!({ "project_id": project, "api_id": things.api })
             }
+            ("POST", "/v1/patterns") => reading(),
             ("POST", "/v1/roles") => json!({ "name": name("sound") }),
             ("POST", "/v1/webhooks") => quiet_webhook(world),
             ("POST", "/v1/webhooks/{id}/replay") => json!({ "since": "2027-01-31T12:00:00Z" }),

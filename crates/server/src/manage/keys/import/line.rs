@@ -160,7 +160,11 @@ impl Reader {
     fn key(&self, held: Held, Own { name, expires_at, tags }: Own) -> ImportKey {
         let Held { digest, hint, algorithm, slow, .. } = held;
         let (id, kind, pepper_version) = (KeyId::from_entropy([0; 16]), KeyKind::Secret, self.pepper.version());
-        ImportKey { key: NewKey { id, name, kind, hint, digest, pepper_version, expires_at, tags }, algorithm, slow }
+        ImportKey {
+            key: NewKey { id, name, kind, hint, digest, pepper_version, text: None, expires_at, tags },
+            algorithm,
+            slow,
+        }
     }
 
     /// The inner refusal is of a text that could be guessed.

@@ -14,6 +14,7 @@ use http::header::CONTENT_TYPE;
 use keystile_core::id::{KeyId, ProjectId};
 use keystile_core::key::{KeyKind, Lookup, MAX_CANDIDATES};
 use keystile_core::limit::LimitRule;
+use keystile_core::pattern::PatternRef;
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::restrict::Restrictions;
@@ -31,7 +32,7 @@ use crate::manage::app::{App, Imported};
 use crate::manage::caller::{Asker, Caller, WriteKeys};
 use crate::manage::extract::{Query, body};
 use crate::manage::problem::{internal, invalid, unsupported};
-use crate::manage::roles::ids_of;
+use crate::manage::{patterns, roles};
 use crate::problem::Problem;
 use crate::world::random;
 use line::{Line, Read, Reader, Weak};
@@ -60,7 +61,7 @@ pub(super) struct Asked {
     /// Days until they end. Imported keys do not end if nothing is said, unless an API of the project says otherwise:
     /// whoever holds them does not know of this.
     expires_in_days: Option<u32>,
-    /// Permissions, roles (by id or name), restrictions and rate limits of all of them, as JSON.
+    /// Permissions, roles and patterns (by id or name), restrictions and rate limits of all of them, as JSON.
     policy: Option<String>,
     /// `argon2id`: texts that could be guessed (less than 112 bits of chance by our estimate) are taken over all the same
     /// and kept under Argon2id for good; at most 200 in a request. Without it they are refused.
@@ -156,7 +157,7 @@ pub(super) async fn import(
     Ok(axum::Json(report))
 }
 
-/// A policy as people say it: they may name roles, of which a policy holds the ids.
+/// A policy as people say it: they may name roles and patterns, of which a policy holds the ids.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PolicyAsked {
@@ -164,6 +165,8 @@ struct PolicyAsked {
     permissions: Vec<Permission>,
     #[serde(default)]
     roles: Vec<RoleRef>,
+    #[serde(default)]
+    patterns: Vec<PatternRef>,
     #[serde(default)]
     restrictions: Restrictions,
     #[serde(default)]
@@ -178,7 +181,8 @@ async fn read_policy(app: &App, asker: &Asker, text: Option<&str>) -> Result<Pol
                 serde_json::from_str(text).map_err(|error| invalid(format!("policy can't be used: {error}.")))?;
             Policy {
                 permissions: asked.permissions,
-                roles: ids_of(app, asker, &asked.roles).await?,
+                roles: roles::ids_of(app, asker, &asked.roles).await?,
+                patterns: patterns::ids_of(app, asker, &asked.patterns).await?,
                 restrictions: asked.restrictions,
                 rate_limits: asked.rate_limits,
             }
