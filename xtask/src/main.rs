@@ -17,6 +17,7 @@ mod gateway;
 mod generate;
 mod hostile;
 mod overload;
+mod pages;
 mod python;
 mod replay;
 mod say;
@@ -43,6 +44,7 @@ enum Task {
     Test(test::Options),
     Hostile(hostile::Options),
     Schema(schema::Options),
+    Pages(pages::Options),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Task::Overload(options) => overload::main(&options),
         Task::Test(options) => test::main(&options),
         Task::Hostile(options) => hostile::main(&options),
+        Task::Pages(options) => pages::main(&options),
         Task::Schema(options) => schema::main(&options),
     };
     match outcome {

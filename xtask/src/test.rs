@@ -1,5 +1,5 @@
 //! `cargo xtask test`: the one command that tests everything: what the tests need is installed or named, then the
-//! workspace's tests run, then the replays and a short run of hostile requests.
+//! workspace's tests run, then the replays, a short run of hostile requests, and the pages in a browser.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use clap::Args;
 
 use crate::hostile::Kind;
+use crate::pages;
 use crate::say;
 
 /// A program that tests start, or the file of a library, and Debian's package of it.
@@ -44,6 +45,9 @@ pub(crate) struct Options {
     /// Leave the hostile requests out.
     #[arg(long)]
     no_hostile: bool,
+    /// Leave the pages in a browser out.
+    #[arg(long)]
+    no_pages: bool,
 }
 
 /// Runs all tests; `false` if one failed.
@@ -60,6 +64,9 @@ pub(crate) fn main(options: &Options) -> io::Result<bool> {
     if !options.no_hostile {
         tasks.push(HOSTILE.map(OsString::from).to_vec());
     }
+    if !options.no_pages {
+        tasks.push(vec!["pages".into()]);
+    }
     let (mut passed, mut failed) = (counts.passed, counts.failed);
     for arguments in tasks {
         say::note(format_args!("{}", arguments.join(" ".as_ref()).display()));
@@ -74,6 +81,11 @@ fn programs(options: &Options) -> io::Result<()> {
     let mut missing: Vec<(&str, &str)> = PROGRAMS.into_iter().filter(|(program, _)| !is_installed(program)).collect();
     if !options.no_hostile {
         missing.extend(Kind::ALL.into_iter().flat_map(Kind::missing));
+        missing.sort_unstable();
+        missing.dedup();
+    }
+    if !options.no_pages {
+        missing.extend(pages::missing());
         missing.sort_unstable();
         missing.dedup();
     }

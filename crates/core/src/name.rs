@@ -142,9 +142,14 @@ mod tests {
     fn a_thing_is_named_by_a_word_or_by_its_id() {
         let id = RoleId::from_entropy([7; 16]);
         assert_eq!(id.to_string().parse(), Ok(Ref::Id(id)));
+        assert_eq!(Ref::Id(id).to_string(), id.to_string());
         let other = PatternId::from_entropy([7; 16]).to_string();
         for name in ["reader", "Pets.Reader", "a", "team:ops-1", &"x".repeat(64), &other] {
-            assert_eq!(name.parse(), Ok(Ref::<RoleId>::Name(Name(name.to_owned(), PhantomData))), "{name}");
+            let read: Ref<RoleId> = name.parse().unwrap();
+            assert_eq!(read, Ref::Name(Name(name.to_owned(), PhantomData)), "{name}");
+            assert_eq!(read.to_string(), name);
+            let Ref::Name(read) = read else { panic!("{name} is no id") };
+            assert_eq!((read.as_str(), read.to_string().as_str()), (name, name));
         }
         for none in ["", " reader", "a b", "ä", "rol_", "rol_x", &id.to_string()[..25], &"x".repeat(65), "a/b", "a\n"]
         {

@@ -313,3 +313,42 @@ fn how_far_an_activation_has_come_is_written_as_it_is_read() {
     }
     assert!("activated".parse::<ActivationState>().is_err());
 }
+
+#[test]
+fn an_api_that_is_off_takes_no_keys_and_one_that_is_on_takes_the_bodies_that_it_names() {
+    use std::borrow::Cow;
+
+    use crate::content::{Content, Sent};
+
+    #[derive(Debug)]
+    struct Body(&'static str);
+
+    impl Content for Body {
+        fn sent(&self) -> Sent<'_> {
+            Sent::Body { content_type: Some(self.0.as_bytes().into()), bytes: Some(1) }
+        }
+
+        fn accept(&self) -> Option<Cow<'_, [u8]>> {
+            None
+        }
+    }
+
+    for (is_on, expected) in [(true, Code::Allowed), (false, Code::ApiInactive)] {
+        let asked = code(|_, target, _| {
+            let Target::Api { active, .. } = target else { return };
+            *active = is_on;
+        });
+        assert_eq!(asked, expected);
+    }
+    let json: &'static MediaTypes = Box::leak(Box::new(serde_json::from_str(r#"["application/json"]"#).unwrap()));
+    for (body, expected) in
+        [(&Body("application/json"), Code::Allowed), (&Body("text/plain"), Code::MediaTypeUnsupported)]
+    {
+        let asked = code(|_, target, facts| {
+            facts.content = Some(body);
+            let Target::Api { request_types, .. } = target else { return };
+            *request_types = Some(json);
+        });
+        assert_eq!(asked, expected, "{body:?}");
+    }
+}

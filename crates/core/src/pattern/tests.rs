@@ -209,7 +209,9 @@ proptest! {
             return Ok(());
         };
         let again = serde_json::from_str(&serde_json::to_string(&filter).unwrap()).unwrap();
-        prop_assert_eq!(filter, again);
+        prop_assert_eq!(&filter, &again);
+        let parts = Filter::new(filter.allow().to_vec(), filter.deny().to_vec(), filter.is_shadow());
+        prop_assert_eq!(parts, Ok(filter));
     }
 
     #[test]

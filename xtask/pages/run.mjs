@@ -1,0 +1,89 @@
+// Looks at the pages in Chromium: what people do with them, and axe in each state, light and wide, dark and narrow. What it
+// saw is in pictures beside what cargo builds. Run by `cargo xtask pages`, which says where everything is.
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+import { front } from "./front.mjs";
+import { handOver } from "./hand_over.mjs";
+
+const { KEYSTILE_MODULES, KEYSTILE_CHROMIUM, KEYSTILE_PICTURES, KEYSTILE_ADMIN, KEYSTILE_AUTHORIZATION, KEYSTILE_GATEWAY } =
+  process.env;
+const require = createRequire(join(KEYSTILE_MODULES, "index.js"));
+const { chromium } = require("playwright-core");
+const axe = readFileSync(require.resolve("axe-core"), "utf8");
+
+const LOOKS = [
+  { name: "light", colorScheme: "light", viewport: { width: 1100, height: 700 } },
+  { name: "dark", colorScheme: "dark", viewport: { width: 390, height: 844 } },
+];
+
+const faults = [];
+let seen = 0;
+
+/** What a page's room gets. */
+class Look {
+  constructor(browser, look) {
+    this.browser = browser;
+    this.look = look;
+    this.admin = KEYSTILE_ADMIN;
+    this.gateway = KEYSTILE_GATEWAY;
+  }
+
+  /** A page with the server's own content policy in force. Whatever it complains of is a fault. */
+  async page() {
+    const context = await this.browser.newContext({ ...this.look, name: undefined });
+    const page = await context.newPage();
+    page.on("console", (message) => {
+      // A refusal that the page expects is an error to the browser.
+      if (message.type() === "error" && !/status of 40\d/.test(message.text())) this.fault(`the console says: ${message.text()}`);
+    });
+    page.on("pageerror", (error) => this.fault(`an error: ${error}`));
+    return page;
+  }
+
+  /** Asks the management API. */
+  async ask(method, path, body) {
+    const headers = { authorization: KEYSTILE_AUTHORIZATION, "content-type": "application/json" };
+    const answer = await fetch(KEYSTILE_ADMIN + path, { method, headers, body: body && JSON.stringify(body) });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+    return text ? JSON.parse(text) : undefined;
+  }
+
+  /** Takes a picture of a state and lets axe judge it. axe is put in through the debugger, which no content policy stops. */
+  async judge(page, state) {
+    await page.screenshot({ path: join(KEYSTILE_PICTURES, `${this.look.name}-${state}.png`), fullPage: true });
+    const session = await page.context().newCDPSession(page);
+    await session.send("Runtime.evaluate", { expression: axe });
+    const run = { expression: "axe.run().then((found) => JSON.stringify(found.violations))", awaitPromise: true, returnByValue: true };
+    const { result } = await session.send("Runtime.evaluate", run);
+    for (const violation of JSON.parse(result.value)) {
+      this.fault(`${state}: axe: ${violation.id}: ${violation.help} at ${violation.nodes.map((node) => node.target).join(", ")}`);
+    }
+    const overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+    this.holds(overflow <= 0, `${state}: nothing is wider than the window`);
+    seen += 1;
+  }
+
+  holds(condition, promise) {
+    if (!condition) this.fault(`not so: ${promise}`);
+  }
+
+  fault(what) {
+    faults.push(`${this.look.name}: ${what}`);
+  }
+}
+
+mkdirSync(KEYSTILE_PICTURES, { recursive: true });
+const browser = await chromium.launch({ executablePath: KEYSTILE_CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
+try {
+  for (const look of LOOKS) {
+    for (const room of [front, handOver]) await room(new Look(browser, look));
+  }
+} finally {
+  await browser.close();
+}
+for (const fault of faults) console.error(fault);
+console.log(`${seen} states seen, ${faults.length} faults`);
+process.exitCode = faults.length === 0 && seen > 0 ? 0 : 1;
