@@ -32,6 +32,7 @@ export async function handOver(look) {
   const call = await fetch(`${look.gateway}/anything`, { headers: { authorization: `Bearer ${key}` } });
   look.holds(call.status !== 401, `the key is one: ${call.status}`);
 
+  look.refused.add("/hand-over");
   await page.goto("about:blank");
   await page.goto(link);
   await page.click("#show");

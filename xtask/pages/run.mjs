@@ -28,6 +28,8 @@ class Look {
     this.look = look;
     this.admin = KEYSTILE_ADMIN;
     this.gateway = KEYSTILE_GATEWAY;
+    /** Paths that the room expects to be refused. */
+    this.refused = new Set();
   }
 
   /** A page with the server's own content policy in force. Whatever it complains of is a fault. */
@@ -35,8 +37,13 @@ class Look {
     const context = await this.browser.newContext({ ...this.look, name: undefined });
     const page = await context.newPage();
     page.on("console", (message) => {
-      // A refusal that the page expects is an error to the browser.
-      if (message.type() === "error" && !/status of 40\d/.test(message.text())) this.fault(`the console says: ${message.text()}`);
+      // Of what is refused the browser says so too; below it is judged by what was asked for.
+      const isRefusal = message.text().startsWith("Failed to load resource");
+      if (message.type() === "error" && !isRefusal) this.fault(`the console says: ${message.text()}`);
+    });
+    page.on("response", (response) => {
+      const path = new URL(response.url()).pathname;
+      if (response.status() >= 400 && !this.refused.has(path)) this.fault(`${path} is answered with ${response.status()}`);
     });
     page.on("pageerror", (error) => this.fault(`an error: ${error}`));
     return page;

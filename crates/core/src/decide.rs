@@ -192,7 +192,7 @@ pub fn admit<'a>(key: &Key<'a>, target: Target<'_>, facts: &Facts<'_>) -> Result
         return Err(first);
     }
     let mut shadow = key.policy.restrictions.would_refuse(facts);
-    if refuse(key.patterns, true, facts) {
+    if asks_patterns(target) && refuse(key.patterns, true, facts) {
         shadow = shadow.and(Rule::Patterns);
     }
     Ok(Admission { rules: &key.policy.rate_limits, cost: facts.cost, shadow })
@@ -247,12 +247,8 @@ fn judge(step: Step, key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Co
             Target::Api { .. } | Target::Management | Target::KeyAlone => Code::Allowed,
         },
         Step::Restrictions => key.policy.restrictions.judge(facts).err().unwrap_or(Code::Allowed),
-        Step::Patterns => match target {
-            // They are about calls of APIs, and nobody is to shut himself out with them.
-            Target::Management => Code::Allowed,
-            Target::Api { .. } | Target::KeyAlone if refuse(key.patterns, false, facts) => Code::PatternForbidden,
-            Target::Api { .. } | Target::KeyAlone => Code::Allowed,
-        },
+        Step::Patterns if asks_patterns(target) && refuse(key.patterns, false, facts) => Code::PatternForbidden,
+        Step::Patterns => Code::Allowed,
         Step::Permissions => {
             let (of_operation, bound) = match target {
                 Target::Api { needs, activation, .. } => (needs, activation.and_then(|link| link.permissions)),
@@ -263,6 +259,14 @@ fn judge(step: Step, key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Co
             if has(facts.needs) & has(of_operation) { Code::Allowed } else { Code::PermissionMissing }
         }
         Step::Limits => Code::Allowed,
+    }
+}
+
+/// Patterns are about calls of APIs, and nobody is to shut himself out of the management API with them.
+const fn asks_patterns(target: Target<'_>) -> bool {
+    match target {
+        Target::Api { .. } | Target::KeyAlone => true,
+        Target::Management => false,
     }
 }
 

@@ -130,8 +130,8 @@ pub enum Change {
     NoteKey { id: KeyId, notice: KeyNotice },
     /// Lets a text of a key wait for whoever holds a link.
     HandOver { id: KeyId, lookup: [u8; 32], sealed: Sealed, ends_at: Timestamp },
-    /// Notes that the kept text of a key is shown; [`ApplyError::NotFound`] if none is kept.
-    RevealKey { id: KeyId },
+    /// Notes that the kept text of a key's version, its latest, is shown; [`ApplyError::Exists`] if none is kept.
+    RevealKey { id: KeyId, version: u16 },
     /// Opens a link, once; [`ApplyError::NotFound`] for whoever comes second.
     OpenHandOver { lookup: [u8; 32] },
     /// Takes a key away.

@@ -214,7 +214,7 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::EndKeyVersion { id, .. }
         | Change::NoteKey { id, .. }
         | Change::HandOver { id, .. }
-        | Change::RevealKey { id }
+        | Change::RevealKey { id, .. }
         | Change::RehashKey { id, .. }
         | Change::DeleteKey { id }
         | Change::UndeleteKey { id } => ThingId::Key(*id),

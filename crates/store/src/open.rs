@@ -29,9 +29,9 @@ const CATALOG_FILE: &str = "catalog.db";
 const USAGE_FILE: &str = "usage.db";
 /// An import touches pages of the digests' index at random, so the catalogue's writer gets 64 MiB of cache and 128 MiB of
 /// WAL. Small changes never fill either.
-const CATALOG_SIZES: Sizes = Sizes { cache_kib: 64 << 10, checkpoint_pages: 32_768 };
+const CATALOG_SIZES: Sizes = Sizes { cache_kib: 64 << 10, checkpoint_pages: 32_768, wipes: true };
 /// Batches and counts go to the ends of their tables: 4 MiB of cache and 16 MiB of WAL.
-const USAGE_SIZES: Sizes = Sizes { cache_kib: 4 << 10, checkpoint_pages: 4_096 };
+const USAGE_SIZES: Sizes = Sizes { cache_kib: 4 << 10, checkpoint_pages: 4_096, wipes: false };
 /// Opens the installation in a folder.
 pub(crate) async fn in_folder(
     folder: &Path,

@@ -76,7 +76,7 @@ pub struct Unrestricted;
 
 impl fmt::Display for Unrestricted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a publishable key needs restrictions.origins or restrictions.referrers, not in shadow: everybody can read it")
+        f.write_str("a publishable key needs restrictions.origins, restrictions.referrers or restrictions.apps, not in shadow: everybody can read it")
     }
 }
 

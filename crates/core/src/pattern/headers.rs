@@ -12,8 +12,9 @@ const MAX_FIELDS: usize = 8;
 const MAX_VALUES: usize = 32;
 /// Longest name of a field, and longest value.
 const MAX_LEN: usize = 256;
-/// Fields that hold secrets: what a pattern says of them would be read by whoever may read patterns.
-const SECRET: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "x-api-key"];
+/// Fields that hold secrets: what a pattern says of them would be read by whoever may read patterns, and what is kept of a
+/// head leaves them out.
+pub const SECRET_FIELDS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "x-api-key"];
 
 /// Fields, each with the values that it may have; at least one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,8 +77,8 @@ impl fmt::Display for HeadersError {
 impl std::error::Error for HeadersError {}
 
 impl Headers {
-    /// Whether a call has all of them; `None` if that hangs on something that is not known of it. A field that comes
-    /// several times says nothing that can be relied on: of those who read it each takes another one.
+    /// Whether a call has all of them; `None` if that hangs on something that is not known of it. What a field says that comes
+    /// several times is not known: of those who read it each takes another one.
     pub(super) fn are_met(&self, source: &dyn Source) -> Option<bool> {
         let mut met = Some(true);
         for header in &self.0 {
@@ -137,7 +138,7 @@ impl TryFrom<Parts> for Header {
             return Err(HeadersError::Name(parts.name));
         }
         let name = parts.name.to_ascii_lowercase();
-        if SECRET.contains(&name.as_str()) {
+        if SECRET_FIELDS.contains(&name.as_str()) {
             return Err(HeadersError::Secret(name));
         }
         let is_sound =

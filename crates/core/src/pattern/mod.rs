@@ -10,7 +10,7 @@ mod headers;
 mod tests;
 
 pub use conditions::{Conditions, NoConditions};
-pub use headers::{Headers, HeadersError};
+pub use headers::{Headers, HeadersError, SECRET_FIELDS};
 
 use std::fmt;
 

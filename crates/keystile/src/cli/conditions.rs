@@ -161,7 +161,7 @@ mod tests {
             ("", "at least one of methods"),
             ("GET", "`GET` says nothing"),
             ("verb=GET", "`verb` is no condition"),
-            ("method=FETCH", "FETCH"),
+            ("method=FETCH", "a method here is one of"),
             ("hours=08:00-18:00", "hours need zone"),
             ("zone=UTC", "zone needs hours"),
             ("country=XX", "XX"),

@@ -35,6 +35,12 @@ impl Patterns {
         let Some(id) = pattern.as_ref().map(|pattern| pattern.id).or_else(|| self.ids.get(&number).copied()) else {
             return;
         };
+        if pattern.is_none() && self.cells.get(&id).is_none_or(|cell| Arc::strong_count(cell) == 1) {
+            // Nobody names it, and its number is never used again.
+            self.cells.remove(&id);
+            self.ids.remove(&number);
+            return;
+        }
         self.ids.insert(number, id);
         let now =
             pattern.map_or_else(|| closed(id), |pattern| Pattern { id, name: pattern.name, filter: pattern.filter });
@@ -89,6 +95,9 @@ mod tests {
             assert_eq!(lets_get_pass(&named[0]), passes);
         }
         patterns.learn(7, None);
-        assert_eq!(patterns.cells.len(), 1, "what nobody named and nobody knows leaves nothing");
+        patterns.learn(2, Some(pattern(2, "GET")));
+        assert_eq!(patterns.cells.len(), 2);
+        patterns.learn(2, None);
+        assert_eq!((patterns.cells.len(), patterns.ids.len()), (1, 1), "what nobody names leaves nothing");
     }
 }

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use http::header::{AUTHORIZATION, COOKIE, ORIGIN, PROXY_AUTHORIZATION, REFERER};
+use http::header::{ORIGIN, REFERER};
 use http::{HeaderMap, HeaderName};
 use keystile_core::country::Country;
+use keystile_core::pattern::SECRET_FIELDS;
 use keystile_core::source::{Field, Source};
 
 use crate::countries::Countries;
@@ -51,7 +52,7 @@ impl RequestSource<'_> {
 /// What is kept of a head for what goes on after the request: all but what may hold secrets.
 pub(super) fn kept(headers: &HeaderMap, api: &ApiView) -> HeaderMap {
     let mut kept = headers.clone();
-    for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
+    for name in SECRET_FIELDS {
         kept.remove(name);
     }
     for place in &api.key_places {

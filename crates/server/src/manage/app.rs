@@ -73,7 +73,7 @@ impl App {
     }
 
     /// Keys that were deleted after this moment can still be brought back.
-    pub(super) fn undeletable_since(&self) -> Timestamp {
+    pub(super) fn brought_back_after(&self) -> Timestamp {
         self.now().plus_secs(-self.undelete.as_secs().cast_signed())
     }
 

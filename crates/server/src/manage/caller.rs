@@ -121,7 +121,9 @@ impl Asker {
     /// Refuses to try what can only be done: what leaves this process can't be taken back.
     pub(super) fn refuse_dry_run(&self) -> Result<(), Problem> {
         if self.conditions.dry_run {
-            return Err(invalid("This can't be tried with dry_run: something would be sent. Leave it out."));
+            return Err(invalid(
+                "This can't be tried with dry_run: what leaves the server can't be taken back. Leave it out.",
+            ));
         }
         Ok(())
     }

@@ -65,24 +65,24 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     read.map_err(|error| invalid(format!("The body can't be read: {}.", in_json(&error.to_string()))))
 }
 
-/// A message of a reader in the words of JSON: it names types that nobody outside knows.
+/// A message of a reader in the words of JSON: it names types that nobody outside knows. What it quotes is left as it is.
 fn in_json(message: &str) -> String {
-    let mut words = message.split(' ').peekable();
-    let mut said: Vec<&str> = Vec::new();
-    while let Some(word) = words.next() {
-        match word {
-            "struct" | "map" | "map," => said.push(if word.ends_with(',') { "an object," } else { "an object" }),
-            "sequence" => said.push("a list"),
-            "sequence," => said.push("a list,"),
-            "a" if words.peek() == Some(&"sequence") => {}
-            _ => said.push(word),
-        }
-        if word == "struct" {
-            // The name of the type.
-            words.next();
-        }
-    }
-    said.join(" ")
+    let said =
+        [("invalid type: map,", "invalid type: an object,"), ("invalid type: sequence,", "invalid type: a list,")];
+    let found = said.iter().find_map(|(own, json)| Some(format!("{json}{}", message.strip_prefix(own)?)));
+    let message = found.unwrap_or_else(|| message.to_owned());
+    let Some((before, wanted)) = message.rsplit_once(", expected ") else { return message };
+    let wanted = if let Some(rest) = wanted.strip_prefix("struct ") {
+        // The name of the type.
+        format!("an object{}", rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'))
+    } else if let Some(rest) = wanted.strip_prefix("a map") {
+        format!("an object{rest}")
+    } else if let Some(rest) = wanted.strip_prefix("a sequence") {
+        format!("a list{rest}")
+    } else {
+        wanted.to_owned()
+    };
+    format!("{before}, expected {wanted}")
 }
 
 /// The same JSON with `23.0` written as `23`, which is the same number, and an integer as JSON Schema has it; `None` if there
@@ -255,6 +255,11 @@ mod tests {
             (
                 "invalid type: string \"x\", expected a sequence at line 1",
                 "invalid type: string \"x\", expected a list at line 1",
+            ),
+            ("invalid type: null, expected a map at line 1", "invalid type: null, expected an object at line 1"),
+            (
+                "invalid type: string \"a sequence, struct Foo\", expected a map",
+                "invalid type: string \"a sequence, struct Foo\", expected an object",
             ),
             ("unknown field `structure`, expected `name`", "unknown field `structure`, expected `name`"),
         ] {

@@ -45,7 +45,7 @@ show.addEventListener("click", async () => {
   copy.hidden = false;
   key.textContent = answer.key;
   const end = answer.expires_at ? ` It ends at ${new Date(answer.expires_at).toLocaleString()}.` : "";
-  say(answer.name, `This is the only time that it is shown. Keep it where secrets are kept.${end}`);
+  say(answer.name, `This link shows it once. Keep it where secrets are kept.${end}`);
   key.focus();
 });
 

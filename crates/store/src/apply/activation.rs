@@ -6,12 +6,12 @@ use keystile_core::id::{ActivationId, ApiId, OrganizationId, ProjectId};
 use keystile_core::key::Environment;
 use keystile_core::permission::Permission;
 
-use super::{Done, Work, or_exists, refuse_stale};
+use super::{Done, Work, or_exists, refuse_stale, text};
 use crate::audit::actor_text;
 use crate::catalog::activations::find;
 use crate::db::{Columns, Connection, signed, sql, to_json};
 use crate::records::{Activation, Wish};
-use crate::{ApplyError, Subject};
+use crate::{ApplyError, StoreError, Subject};
 
 const NO_SUCH: ApplyError = ApplyError::NotFound("activation");
 
@@ -28,6 +28,11 @@ struct Pair {
     api: u32,
     api_owner: u32,
     settings: ApiSettings,
+}
+
+/// Texts of keys that open an API are kept only where its owner wants that.
+async fn wipe_texts(db: &mut Connection, pair: &Pair) -> Result<(), StoreError> {
+    if pair.settings.recoverable_keys { Ok(()) } else { text::wipe_of_project(db, pair.project).await }
 }
 
 pub(super) async fn create(
@@ -70,6 +75,9 @@ pub(super) async fn create(
     .execute(&mut *work.db)
     .await
     .map_err(or_exists("this project is linked to this API already"))?;
+    if state == ActivationState::Approved {
+        wipe_texts(work.db, &pair).await?;
+    }
     let activation = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     Ok(Done::made("activation.create", id, &activation, Subject::Project(pair.project)))
 }
@@ -114,6 +122,7 @@ pub(super) async fn update(
     let pair = pair(work.db, before.project, before.api).await?;
     if state == ActivationState::Approved {
         refuse_environment(&pair.settings, pair.environment)?;
+        wipe_texts(work.db, &pair).await?;
     }
     sql("UPDATE activations SET state = ?, reason = ?, granted = ?, judged_by = ?, judged_at = ?, updated_at = ?, \
          revision = ? WHERE number = ?")

@@ -3,7 +3,7 @@
 use keystile_core::api::ApiSettings;
 use keystile_core::id::ApiId;
 
-use super::{Done, Work, number_of, or_exists, refuse_stale};
+use super::{Done, Work, number_of, or_exists, refuse_stale, text};
 use crate::catalog::apis::find;
 use crate::db::{Columns, Connection, signed, sql, to_json};
 use crate::records::{Api, Document};
@@ -79,6 +79,9 @@ pub(super) async fn update(work: Work<'_>, id: ApiId, was: u64, to: Update<'_>) 
         .bind(before.number)
         .execute(&mut *work.db)
         .await?;
+    if before.settings.recoverable_keys && !to.settings.recoverable_keys {
+        text::wipe_of_api(work.db, before.number).await?;
+    }
     if let Some(document) = to.document {
         sql("UPDATE apis SET document = ?, operations = ? WHERE number = ?")
             .bind(document.as_ref().map(|document| to_json(&document.info)).transpose()?)

@@ -1,7 +1,7 @@
 //! Changes of keys, one at a time; many at once are in `import`.
 
 use keystile_core::id::{KeyId, ProjectId};
-use keystile_core::key::{DigestAlgorithm, KeyState, Standing};
+use keystile_core::key::{DigestAlgorithm, KeyKind, KeyState, Standing};
 use keystile_core::metadata::Tags;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
@@ -133,7 +133,8 @@ pub(super) async fn expose(work: Work<'_>, id: KeyId, version: u16, action: &'st
     if before.exposed_at.is_some() {
         return Err(ApplyError::Exists("this key is known to be exposed"));
     }
-    if version.max(1) != before.version {
+    // Of a canary every text is listened for.
+    if before.kind != KeyKind::Canary && version.max(1) != before.version {
         return Err(ApplyError::Exists("another version of this key is the latest by now"));
     }
     sql("UPDATE keys SET exposed_at = ?, updated_at = ?, revision = ? WHERE number = ?")
@@ -163,11 +164,16 @@ pub(super) async fn undelete(mut work: Work<'_>, id: KeyId) -> Result<Done, Appl
     let before = find_deleted(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     let project = projects::find(work.db, work.tenant.id, before.project).await?.ok_or(super::project::NO_SUCH)?;
     version::refuse_taken(work.db, before.number).await?;
-    // Roles and patterns may have gone meanwhile, and were taken from the keys that had them.
+    // Roles may have gone meanwhile, and with them what they granted. Without a pattern it would be allowed more.
     let mut policy = before.policy.clone();
     policy.roles = policy::roles_of(work.db, work.tenant, &policy).await?.into_iter().map(|role| role.id).collect();
-    let patterns = policy::patterns_of(work.db, work.tenant, &policy).await?;
-    policy.patterns = patterns.into_iter().map(|pattern| pattern.id).collect();
+    if policy::patterns_of(work.db, work.tenant, &policy).await?.len() < policy.patterns.len() {
+        return Err(ApplyError::Conflict(
+            "a pattern that this key must pass was deleted meanwhile, and without it the key would be allowed more; \
+             create a new key"
+                .to_owned(),
+        ));
+    }
     let policy = policy::intern(work.db, work.tenant, &policy).await?;
     sql("UPDATE keys SET deleted_at = NULL, policy = ?, updated_at = ?, revision = ? WHERE number = ?")
         .bind(policy)

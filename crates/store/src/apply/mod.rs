@@ -216,7 +216,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         }
         Change::NoteKey { id, notice } => notice::note(work, id, &notice).await,
         Change::HandOver { id, lookup, sealed, ends_at } => hand_over::offer(work, id, lookup, &sealed, ends_at).await,
-        Change::RevealKey { id } => text::reveal(work, id).await,
+        Change::RevealKey { id, version } => text::reveal(work, id, version).await,
         Change::OpenHandOver { lookup } => hand_over::open(work, lookup).await,
         Change::DeleteKey { id } => key::delete(work, id).await,
         Change::UndeleteKey { id } => key::undelete(work, id).await,

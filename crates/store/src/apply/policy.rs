@@ -103,17 +103,26 @@ pub(super) async fn held_by(db: &mut Connection, named: Named, number: u32) -> R
     query.fetch_number(db).await
 }
 
-/// The policies that name it and that keys have.
+/// The policies that name it and that keys have which are not deleted.
 pub(super) async fn held_policies(
     db: &mut Connection,
     named: Named,
     number: u32,
 ) -> Result<Vec<(u32, Policy)>, StoreError> {
+    policies(db, named, number, " AND k.deleted_at IS NULL").await
+}
+
+async fn policies(
+    db: &mut Connection,
+    named: Named,
+    number: u32,
+    of_keys: &str,
+) -> Result<Vec<(u32, Policy)>, StoreError> {
     let [table, column] = named.table();
     let mut query = sql("SELECT p.number, p.document FROM ");
     query.push(table).push(" n JOIN policies p ON p.number = n.policy WHERE n.").push(column).push(" = ");
     query.push_bind(number);
-    query.push(" AND EXISTS (SELECT 1 FROM keys k WHERE k.policy = p.number AND k.deleted_at IS NULL)");
+    query.push(" AND EXISTS (SELECT 1 FROM keys k WHERE k.policy = p.number").push(of_keys).push(")");
     let rows = query.fetch_all(db).await?;
     rows.iter()
         .map(|row| {
@@ -123,7 +132,8 @@ pub(super) async fn held_policies(
         .collect()
 }
 
-/// Takes it from all keys that have it: their policies become what `without` makes of them. The numbers of the keys.
+/// Takes it from all keys that have it, deleted ones too: their policies become what `without` makes of them. The numbers of
+/// the keys.
 pub(super) async fn take_away(
     work: &mut Work<'_>,
     named: Named,
@@ -131,18 +141,17 @@ pub(super) async fn take_away(
     without: impl Fn(&mut Policy),
 ) -> Result<Vec<u32>, ApplyError> {
     let mut numbers = Vec::new();
-    for (old, mut policy) in held_policies(work.db, named, number).await? {
+    for (old, mut policy) in policies(work.db, named, number, "").await? {
         without(&mut policy);
         let new = intern(work.db, work.tenant, &policy).await?;
-        let moved: Vec<u32> =
-            sql("UPDATE keys SET policy = ?, updated_at = ?, revision = ? WHERE policy = ? AND deleted_at IS NULL \
+        let moved: Vec<u32> = sql("UPDATE keys SET policy = ?, updated_at = ?, revision = ? WHERE policy = ? \
              RETURNING number")
-            .bind(new)
-            .bind(work.at.as_micros())
-            .bind(signed(work.revision))
-            .bind(old)
-            .fetch_numbers(&mut *work.db)
-            .await?;
+        .bind(new)
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(old)
+        .fetch_numbers(&mut *work.db)
+        .await?;
         numbers.extend(moved);
     }
     Ok(numbers)

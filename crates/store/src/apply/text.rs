@@ -1,5 +1,5 @@
-//! Texts of keys that can be had back. What is kept is the text of the latest version, for as long as the key can be used;
-//! the audit learns that it was shown, never the text.
+//! Texts of keys that can be had back. What is kept is the text of the latest version, until the key is revoked or deleted, or
+//! its project may call an API whose owner does not want that; the audit learns that it was shown, never the text.
 
 use keystile_core::id::KeyId;
 use serde_json::json;
@@ -41,8 +41,21 @@ pub(super) async fn wipe_of_project(db: &mut Connection, project: u32) -> Result
     Ok(())
 }
 
-pub(super) async fn reveal(work: Work<'_>, id: KeyId) -> Result<Done, ApplyError> {
+/// Those of the keys of all projects that may call an API.
+pub(super) async fn wipe_of_api(db: &mut Connection, api: u32) -> Result<(), StoreError> {
+    sql("DELETE FROM key_texts WHERE key IN (SELECT k.number FROM keys k JOIN activations a ON a.project = k.project \
+         WHERE a.api = ? AND a.state = 'approved' AND a.deleted_at IS NULL)")
+    .bind(api)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn reveal(work: Work<'_>, id: KeyId, version: u16) -> Result<Done, ApplyError> {
     let key = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    if key.version != version {
+        return Err(ApplyError::Stale);
+    }
     if !key.recoverable {
         return Err(ApplyError::Exists("the text of this key is not kept; rotate the key to get another one"));
     }

@@ -37,6 +37,8 @@ pub(crate) struct Sizes {
     /// Pages in the WAL before they are copied into the file. The more there are, the more often a page that is changed
     /// again and again is copied only once; a crash's recovery reads them all.
     pub(crate) checkpoint_pages: u32,
+    /// Whether what is deleted is overwritten as well: sealed secrets are, counts are not.
+    pub(crate) wipes: bool,
 }
 
 /// A file, opened. Cheap to clone; all clones share the connections.
@@ -62,7 +64,8 @@ impl DatabaseFile {
             // Else every statement that adds several rows copies each page it touches into a file first, to be able to
             // take the statement back: a third of an import's time.
             .pragma("temp_store", "MEMORY")
-            .pragma("trusted_schema", "OFF");
+            .pragma("trusted_schema", "OFF")
+            .pragma("secure_delete", if sizes.wipes { "ON" } else { "OFF" });
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .min_connections(1)

@@ -435,6 +435,14 @@ async fn k12_that_a_key_is_exposed_is_noted_once() {
         assert!(matches!(world.apply(former).await, Err(ApplyError::Exists(_))));
         world.apply(Change::KeyExposed { id, version: 2, action: "expose" }).await.unwrap();
         assert_eq!(world.my_key(id).await.exposed_at, Some(NOW));
+        // Of a canary every text is listened for.
+        let canary = NewKey { kind: KeyKind::Canary, ..new_key(&world.catalog, "canary") };
+        let id = canary.id;
+        let (project, policy) = (world.mine.project, Policy::default());
+        world.apply(Change::CreateKey { project, key: canary, policy }).await.unwrap();
+        crate::versions::rotate(world, id, "another canary").await.unwrap();
+        world.apply(Change::KeyExposed { id, version: 1, action: "canary_used" }).await.unwrap();
+        assert_eq!(world.my_key(id).await.exposed_at, Some(NOW));
         assert!(matches!(
             world.apply(Change::KeyExposed { id: world.theirs.key, version: 0, action: "expose" }).await,
             Err(ApplyError::NotFound(_))

@@ -155,10 +155,23 @@ async fn a_pattern_in_use_is_not_deleted_unless_keys_and_projects_lose_it() {
         let told = world.catalog.feed_after(applied.revision - 1, 10).await.unwrap();
         let last: Vec<Subject> = told.into_iter().map(|(_, subject)| subject).collect();
         assert_eq!(last, [Subject::Pattern(reading.number)], "nodes lose it when nobody names it any more");
-        // What comes back does so without what is gone.
+        // It was taken from deleted ones as well.
         world.apply(Change::UndeleteKey { id: deleted }).await.unwrap();
         assert_eq!(world.my_key(deleted).await.policy, with("d", &[]));
         assert_eq!(world.catalog.verify_audit().await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_does_not_come_back_without_what_it_had_to_pass() {
+    everywhere(async |world| {
+        let reading = pattern(world, "reading").await;
+        let only = key(world, with("a", &[&reading])).await;
+        world.apply(Change::DeleteKey { id: only }).await.unwrap();
+        world.apply(Change::DeletePattern { id: reading.id, unassign: false }).await.unwrap();
+        let why = conflict(world, Change::UndeleteKey { id: only }).await;
+        assert!(why.starts_with("a pattern that this key must pass was deleted"), "{why}");
     })
     .await;
 }

@@ -1,10 +1,11 @@
 //! Texts of keys that can be had back: sealed, of the latest version alone, and gone with the key's use (issue 4, SECURITY.md
 //! §2).
 
-use keystile_core::id::KeyId;
+use keystile_core::api::ApiSettings;
+use keystile_core::id::{ActivationId, ApiId, KeyId};
 use keystile_core::key::KeyState;
 use keystile_core::policy::Policy;
-use keystile_store::records::{NewKey, NewVersion};
+use keystile_store::records::{NewKey, NewVersion, Wish};
 use keystile_store::{ApplyError, Change};
 use sqlx::ConnectOptions;
 
@@ -43,15 +44,17 @@ async fn the_text_of_the_latest_version_is_had_back_and_that_is_written_down() {
     everywhere(async |world| {
         let (key, other) = (recoverable(world, "the first text").await, world.add_key("not kept").await);
         assert!(world.my_key(key).await.recoverable && !world.my_key(other).await.recoverable);
-        world.apply(Change::RevealKey { id: key }).await.unwrap();
+        world.apply(Change::RevealKey { id: key, version: 1 }).await.unwrap();
         assert_eq!(kept(world, key).await, Some((1, "the first text".to_owned())));
         let entry = world.catalog.audit(world.mine.id, None, 1).await.unwrap().remove(0);
         assert_eq!((entry.action.as_str(), entry.subject), ("key.reveal", key.to_string()));
         assert!(!entry.after.contains("the first text"));
 
-        assert!(matches!(world.apply(Change::RevealKey { id: other }).await, Err(ApplyError::Exists(_))));
+        assert!(matches!(world.apply(Change::RevealKey { id: other, version: 1 }).await, Err(ApplyError::Exists(_))));
         assert_eq!(kept(world, other).await, None);
         rotate(world, key, "the second text", true).await;
+        let former = world.apply(Change::RevealKey { id: key, version: 1 }).await;
+        assert!(matches!(former, Err(ApplyError::Stale)), "the audit says which text is shown");
         assert_eq!(kept(world, key).await, Some((2, "the second text".to_owned())));
         rotate(world, key, "the third text", false).await;
         assert_eq!(kept(world, key).await, None);
@@ -65,7 +68,10 @@ async fn z05_a_text_of_another_organization_is_none() {
     everywhere(async |world| {
         let key = recoverable(world, "mine").await;
         assert!(world.catalog.key_text(world.theirs.id, key).await.unwrap().is_none());
-        assert!(matches!(world.apply_as_other(Change::RevealKey { id: key }).await, Err(ApplyError::NotFound("key"))));
+        assert!(matches!(
+            world.apply_as_other(Change::RevealKey { id: key, version: 1 }).await,
+            Err(ApplyError::NotFound("key"))
+        ));
     })
     .await;
 }
@@ -95,6 +101,31 @@ async fn a_key_that_can_not_be_used_any_more_keeps_no_text() {
         let of_project = recoverable(world, "of a project").await;
         world.apply(Change::DeleteProject { id: world.mine.project }).await.unwrap();
         assert_eq!(kept(world, of_project).await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_text_is_kept_of_a_key_that_opens_what_its_owner_does_not_want_that_of() {
+    everywhere(async |world| {
+        let allow = async |allowed: bool| {
+            let api = world.catalog.api(world.mine.id, world.mine.api).await.unwrap().unwrap();
+            let settings = ApiSettings { recoverable_keys: allowed, ..api.settings };
+            let (id, was, name) = (api.id, api.revision, api.name);
+            world.apply(Change::UpdateApi { id, was, name, active: true, settings, document: None }).await.unwrap();
+        };
+        allow(true).await;
+        let key = recoverable(world, "the owner changes her mind").await;
+        allow(false).await;
+        assert_eq!(kept(world, key).await, None);
+        let key = recoverable(world, "the project may call another API").await;
+        let api = ApiId::from_entropy(bytes());
+        world.apply(crate::world::create_api(api, "another")).await.unwrap();
+        assert!(kept(world, key).await.is_some());
+        let id = ActivationId::from_entropy(bytes());
+        let link = Change::CreateActivation { id, project: world.mine.project, api, wish: Wish::default() };
+        world.apply(link).await.unwrap();
+        assert_eq!(kept(world, key).await, None);
     })
     .await;
 }

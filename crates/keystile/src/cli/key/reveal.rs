@@ -1,4 +1,4 @@
-//! Shows the text of a key, this one time: alone on standard output, and about it on standard error.
+//! Shows the text of a key, a fresh one or one that is kept: alone on standard output, and about it on standard error.
 
 use serde_json::Value;
 use ureq::http::Method;

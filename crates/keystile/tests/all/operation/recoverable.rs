@@ -75,8 +75,10 @@ fn every_api_must_allow_it_and_there_must_be_one() {
     refused(&caller.project);
     assert_eq!(reveal(world, &caller.id).0, 409, "the owner of the other one does not want it");
     assert_eq!(manage.patch(&format!("/v1/apis/{other}"), &json!({ "recoverable_keys": true })).0, 200);
-    assert_eq!(manage.post("/v1/keys", &wish(&caller.project)).0, 201);
-    assert_eq!(reveal(world, &caller.id).0, 200);
+    assert_eq!(reveal(world, &caller.id).0, 409, "it was wiped");
+    let (status, made) = manage.post("/v1/keys", &wish(&caller.project));
+    assert_eq!((status, &made["recoverable"]), (201, &json!(true)), "{made}");
+    assert_eq!(reveal(world, made["id"].as_str().unwrap()).0, 200);
     let mut management = wish(&caller.project);
     management["kind"] = json!("management");
     let (status, told) = manage.post("/v1/keys", &management);

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use super::hand_over::{checked_hours, show};
 use super::issue::{issue, keep_text};
-use super::policy::{RateLimitShape, RestrictionsShape, checked};
+use super::policy::{RateLimitShape, RestrictionsShape, checked, refuse_idle};
 use super::rules::{End, end_in_days, rules_of};
 use super::view::{KeyView, NewKeyView};
 use crate::manage::app::{App, Made};
@@ -92,7 +92,7 @@ pub(super) struct KeyCreate {
     prefix: Option<Prefix>,
 }
 
-/// Make a key. Its text is in the answer, this one time.
+/// Make a key. Its text is in the answer, this one time unless it is `recoverable`.
 #[utoipa::path(post, operation_id = "createKey", path = "/v1/keys", tag = "Keys", request_body = KeyCreate, security(("management_key" = [])),
     responses((status = 201, body = NewKeyView), (status = 400), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn create(
@@ -125,6 +125,7 @@ pub(super) async fn create(
             Some(own.map_or(usual, |own| own.min(usual)))
         }
     };
+    refuse_idle(kind, &policy)?;
     let policy = checked(&caller, kind, policy, expires_at)?;
     let id = KeyId::from_entropy(app.id()?);
     let keep = keep_text(wanted.recoverable, kind, &rules)?.then_some((id, 1));

@@ -41,7 +41,7 @@ pub(super) async fn undelete(
 /// Brings a deleted key back.
 pub(super) async fn brought_back(asker: &Asker, app: &App, id: KeyId) -> Result<KeyView, Problem> {
     let key = found(app.catalog.deleted_key(asker.organization, id).await, "deleted key")?;
-    if key.deleted_at.is_some_and(|at| at <= app.undeletable_since()) {
+    if key.deleted_at.is_some_and(|at| at <= app.brought_back_after()) {
         return Err(conflict("The key was deleted too long ago to be brought back; create a new one."));
     }
     may_bring_back(asker, &key)?;

@@ -63,7 +63,7 @@ pub(super) async fn export(
         standing: asked.state,
         kind: asked.kind,
         name: asked.name,
-        deleted_after: asked.deleted.then(|| app.undeletable_since()),
+        deleted_after: asked.deleted.then(|| app.brought_back_after()),
         labels: labels(asked.label.as_deref())?,
     };
     let rest =
@@ -104,7 +104,7 @@ impl Rest {
         let Some(last) = keys.last().map(|key| key.number) else { return Ok(None) };
         let is_full = keys.len() == PAGE as usize;
         let mut lines = Vec::with_capacity(keys.len() * 512);
-        for key in with_use(&self.ledger, keys).await? {
+        for key in with_use(&self.ledger, keys).await {
             // Writing to memory can't fail.
             let _ = serde_json::to_writer(&mut lines, &key);
             lines.push(b'\n');

@@ -57,11 +57,11 @@ pub(super) async fn list(
         standing: asked.state,
         kind: asked.kind,
         name: asked.name,
-        deleted_after: asked.deleted.then(|| app.undeletable_since()),
+        deleted_after: asked.deleted.then(|| app.brought_back_after()),
         labels,
     };
     let rows = app.catalog.keys(caller.organization, filter, page).await.map_err(|error| internal(&error))?;
     let List { items, next_cursor } = shown(rows, page, |key| key.number, |key| key);
-    let items = with_use(&app.ledger, items).await.map_err(|error| internal(&error))?;
+    let items = with_use(&app.ledger, items).await;
     Ok(axum::Json(List { items, next_cursor }))
 }

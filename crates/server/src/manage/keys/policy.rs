@@ -153,7 +153,24 @@ pub(in crate::manage) struct NetworksShape {
 }
 
 /// The restrictions by which requests to the management API are judged.
-const HOLD_HERE: [Rule; 5] = [Rule::Networks, Rule::Countries, Rule::Times, Rule::Origins, Rule::Referrers];
+const HOLD_HERE: [Rule; 6] = [Rule::Networks, Rule::Countries, Rule::Times, Rule::Origins, Rule::Referrers, Rule::Apps];
+
+/// Refuses what is said of a management key and would never hold: what is asked of calls is not asked of requests here.
+pub(super) fn refuse_idle(kind: KeyKind, policy: &Policy) -> Result<(), Problem> {
+    if kind != KeyKind::Management {
+        return Ok(());
+    }
+    if !policy.patterns.is_empty() {
+        return Err(invalid("A management key takes no patterns: they are about calls of APIs."));
+    }
+    let idle = Rule::ALL.iter().find(|rule| policy.restrictions.has(**rule) && !HOLD_HERE.contains(rule));
+    idle.map_or(Ok(()), |rule| {
+        Err(invalid(format!(
+            "A management key can't be restricted in {rule}, for requests to the management API are not judged by that; \
+             restrict its networks, countries or times, and give it narrower permissions."
+        )))
+    })
+}
 
 /// A policy that this caller may give to a key of this kind with this end.
 pub(super) fn checked(
@@ -170,18 +187,6 @@ pub(super) fn checked(
             "A management key takes no roles, for a role that changes would change what it may do here; give it \
              permissions of its own.",
         ));
-    }
-    if kind == KeyKind::Management && !policy.patterns.is_empty() {
-        return Err(invalid("A management key takes no patterns: they are about calls of APIs."));
-    }
-    if let Some(rule) = Rule::ALL
-        .iter()
-        .find(|rule| kind == KeyKind::Management && policy.restrictions.has(**rule) && !HOLD_HERE.contains(rule))
-    {
-        return Err(invalid(format!(
-            "A management key can't be restricted in {rule}, for requests to the management API are not judged by that; \
-             restrict its networks, countries or times, and give it narrower permissions."
-        )));
     }
     match kind {
         KeyKind::Secret | KeyKind::Publishable | KeyKind::Canary => Ok(policy),

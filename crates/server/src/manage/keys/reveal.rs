@@ -45,9 +45,10 @@ pub(super) async fn reveal(
              the key to get another text.",
         ));
     }
-    app.apply(&caller, Change::RevealKey { id }).await?;
+    app.apply(&caller, Change::RevealKey { id, version: key.version }).await?;
     let kept = app.catalog.key_text(caller.organization, id).await.map_err(|error| internal(&error))?;
-    // Between the two it was rotated or revoked.
+    // Between the two it was rotated or revoked; then nothing is shown of which the audit says nothing.
+    let kept = kept.filter(|(version, _)| *version == key.version);
     let (version, text) = kept.ok_or_else(|| conflict("The key was changed meanwhile; read it again."))?;
     let text = String::from_utf8(text.to_vec()).map_err(|error| internal(&error))?;
     Ok(axum::Json(RevealedView { id, version, key: text }))

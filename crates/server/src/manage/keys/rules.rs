@@ -56,11 +56,14 @@ impl End {
     }
 }
 
-/// Refuses an end that is later than the rules allow. (Management keys and canaries call no API that could have rules.)
+/// Whether APIs have rules for keys of this kind: management keys and canaries call none.
+pub(super) const fn is_ruled(kind: KeyKind) -> bool {
+    matches!(kind, KeyKind::Secret | KeyKind::Publishable)
+}
+
+/// Refuses an end that is later than the rules allow.
 pub(super) fn within(rules: &KeyRules, kind: KeyKind, end: Option<Timestamp>, now: Timestamp) -> Result<(), Problem> {
-    let Some(days) =
-        rules.max_days.filter(|_| !matches!(kind, KeyKind::Management | KeyKind::Canary) && !rules.allow(end, now))
-    else {
+    let Some(days) = rules.max_days.filter(|_| is_ruled(kind) && !rules.allow(end, now)) else {
         return Ok(());
     };
     Err(invalid(format!(

@@ -15,7 +15,7 @@ use keystile_store::Change;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::policy::{RateLimitShape, RestrictionsShape, checked};
+use super::policy::{RateLimitShape, RestrictionsShape, checked, refuse_idle};
 use super::rules::{End, rules_of};
 use super::view::KeyView;
 use crate::manage::app::App;
@@ -86,6 +86,7 @@ pub(super) async fn changed(asker: &Asker, app: &App, id: KeyId, wanted: KeyUpda
     if key.state.standing() == Standing::Revoked {
         return Err(conflict("The key was revoked; it stays as it was. Create a new one."));
     }
+    let says_where = wanted.restrictions.is_some() || wanted.patterns.is_some();
     let policy = Policy {
         permissions: wanted.permissions.unwrap_or(key.policy.permissions),
         roles: match wanted.roles {
@@ -99,6 +100,9 @@ pub(super) async fn changed(asker: &Asker, app: &App, id: KeyId, wanted: KeyUpda
         restrictions: wanted.restrictions.unwrap_or(key.policy.restrictions),
         rate_limits: wanted.rate_limits.unwrap_or(key.policy.rate_limits),
     };
+    if says_where {
+        refuse_idle(key.kind, &policy)?;
+    }
     let expires_at = match wanted.expires_at {
         None => key.expires_at,
         said => {

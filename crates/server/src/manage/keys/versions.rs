@@ -5,11 +5,11 @@ use keystile_core::id::KeyId;
 use keystile_core::key::{DEFAULT_OVERLAP_SECS, OverlapError, move_end};
 use keystile_core::time::Timestamp;
 use keystile_store::Change;
-use keystile_store::records::Key;
+use keystile_store::records::{FormerVersion, Key};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::rules::rules_of;
+use super::rules::{is_ruled, rules_of};
 use super::state::may_bring_back;
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, ReadKeys, WriteKeys};
@@ -79,7 +79,8 @@ pub(super) async fn end(
 #[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Extend {
-    /// Seconds from now that it stays good: 1 to 604800, which is seven days; 86400, a day, unless said otherwise.
+    /// Seconds from now that it stays good: 1 to 604800, which is seven days; 86400, a day, unless said otherwise. It never
+    /// lives longer than a key may (`max_key_days`).
     overlap_seconds: Option<u32>,
 }
 
@@ -120,16 +121,7 @@ async fn end_in(
         OverlapError::Ended { .. } => conflict(format!("{error}.")),
         OverlapError::TooLong => invalid(format!("overlap_seconds: {error}.")),
     })?;
-    // No version lives longer than a key may.
-    let rules = rules_of(app, asker.organization, key.project).await?;
-    let longest = rules.latest_end(former.created_at).filter(|_| seconds > 0);
-    if longest.is_some_and(|longest| longest <= app.now()) {
-        return Err(conflict(
-            "The version has lived as long as a key may (max_key_days of an API that the key's project may call); it \
-             can't be extended.",
-        ));
-    }
-    let ends_at = longest.map_or(ends_at, |longest| longest.min(ends_at));
+    let ends_at = if seconds > 0 { bounded(asker, app, &key, former, ends_at).await? } else { ends_at };
     app.apply(asker, Change::EndKeyVersion { id, was: key.revision, version, ends_at, action }).await?;
     let key = app.key(asker, id).await?;
     let all = versions(app, &key).await?;
@@ -140,6 +132,25 @@ async fn end_in(
         view.state = if ends_at > app.now() { "overlap" } else { "ended" };
     }
     Ok(axum::Json(view))
+}
+
+/// A later end of a version, no later than a key may live that was made when it was; what it has is not taken from it.
+async fn bounded(
+    asker: &Asker,
+    app: &App,
+    key: &Key,
+    former: &FormerVersion,
+    ends_at: Timestamp,
+) -> Result<Timestamp, Problem> {
+    let rules = rules_of(app, asker.organization, key.project).await?;
+    match rules.latest_end(former.created_at).filter(|_| is_ruled(key.kind)) {
+        Some(latest) if latest < former.ends_at && former.ends_at < ends_at => Err(conflict(
+            "The version would live longer than a key may (max_key_days of an API that the key's project may call); it \
+             can't be extended.",
+        )),
+        Some(latest) => Ok(ends_at.min(latest.max(former.ends_at))),
+        None => Ok(ends_at),
+    }
 }
 
 async fn versions(app: &App, key: &Key) -> Result<Vec<VersionView>, Problem> {

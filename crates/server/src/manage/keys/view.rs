@@ -1,5 +1,7 @@
 //! A key as it is shown: everything but its secret.
 
+use std::collections::HashMap;
+
 use keystile_core::id::{KeyId, PatternId, ProjectId, RoleId};
 use keystile_core::key::{Environment, KeyKind, KeyState, Standing};
 use keystile_core::limit::LimitRule;
@@ -7,13 +9,14 @@ use keystile_core::metadata::{Labels, Metadata};
 use keystile_core::permission::Permission;
 use keystile_core::restrict::Restrictions;
 use keystile_core::time::Timestamp;
+use keystile_store::Ledger;
 use keystile_store::records::Key;
-use keystile_store::{Ledger, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::hand_over::{HandOverView, Shown};
 use super::policy::{RateLimitShape, RestrictionsShape};
+use crate::problem::causes;
 
 /// A key.
 #[derive(Serialize, ToSchema)]
@@ -98,12 +101,15 @@ pub(in crate::manage) struct KeyView {
     updated_at: Timestamp,
 }
 
-/// Keys as lists show them, with what is known of their use.
-pub(super) async fn with_use(ledger: &Ledger, keys: Vec<Key>) -> Result<Vec<KeyView>, StoreError> {
+/// Keys as lists show them, with what is known of their use. A ledger that can't be read is no reason not to find a key.
+pub(super) async fn with_use(ledger: &Ledger, keys: Vec<Key>) -> Vec<KeyView> {
     let numbers: Vec<u32> = keys.iter().map(|key| key.number).collect();
-    let used = ledger.last_used(&numbers).await?;
+    let used = ledger.last_used(&numbers).await.unwrap_or_else(|error| {
+        tracing::error!(cause = causes(&error), "a list of keys is shown without their last use");
+        HashMap::new()
+    });
     let view = |key: Key| KeyView { last_used_at: used.get(&key.number).copied(), ..KeyView::from(key) };
-    Ok(keys.into_iter().map(view).collect())
+    keys.into_iter().map(view).collect()
 }
 
 /// A key that was just made, with its text: this one time.

@@ -9,7 +9,7 @@ mod update;
 mod view;
 
 use keystile_core::id::PatternId;
-use keystile_core::pattern::{Conditions, Filter, PatternRef};
+use keystile_core::pattern::{Conditions, Filter, MAX_PATTERNS, PatternRef};
 use keystile_store::records::Pattern;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,6 +18,9 @@ use super::app::App;
 use super::caller::Asker;
 use super::problem::{internal, invalid, not_found};
 use crate::problem::Problem;
+
+/// Most that one request names: a few more than one key has, so that whoever says one twice is told what is wrong.
+const MAX_NAMED: usize = 4 * MAX_PATTERNS;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(create::create, list::list)).routes(routes!(
@@ -29,6 +32,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// The ids of the asker's patterns that are meant.
 pub(super) async fn ids_of(app: &App, asker: &Asker, wanted: &[PatternRef]) -> Result<Vec<PatternId>, Problem> {
+    // Before each of them is looked up.
+    if wanted.len() > MAX_NAMED {
+        return Err(invalid(format!(
+            "patterns names at most {MAX_NAMED}; some stand there several times, or it is too many."
+        )));
+    }
     let mut ids = Vec::with_capacity(wanted.len());
     for one in wanted {
         let found: Option<Pattern> = match one {

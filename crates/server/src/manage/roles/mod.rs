@@ -9,7 +9,7 @@ mod view;
 
 use keystile_core::id::RoleId;
 use keystile_core::permission::{self, Permission};
-use keystile_core::role::RoleRef;
+use keystile_core::role::{MAX_ROLES, RoleRef};
 use keystile_store::records::Role;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,6 +18,9 @@ use super::app::App;
 use super::caller::Asker;
 use super::problem::{internal, invalid, not_found};
 use crate::problem::Problem;
+
+/// Most that one request names: a few more than one key has, so that whoever says one twice is told what is wrong.
+const MAX_NAMED: usize = 4 * MAX_ROLES;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(create::create, list::list)).routes(routes!(
@@ -29,6 +32,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// The ids of the asker's roles that are meant.
 pub(super) async fn ids_of(app: &App, asker: &Asker, wanted: &[RoleRef]) -> Result<Vec<RoleId>, Problem> {
+    // Before each of them is looked up.
+    if wanted.len() > MAX_NAMED {
+        return Err(invalid(format!(
+            "roles names at most {MAX_NAMED}; some stand there several times, or it is too many."
+        )));
+    }
     let mut ids = Vec::with_capacity(wanted.len());
     for one in wanted {
         let found: Option<Role> = match one {

@@ -293,7 +293,6 @@ fn a_management_key_takes_no_restriction_by_which_this_api_does_not_judge() {
         ("paths", json!(["/v1/**"])),
         ("formats", json!({ "max_body_bytes": 10 })),
         ("certificates", json!(["01".repeat(32)])),
-        ("apps", json!({ "ios": ["com.example.app"] })),
     ] {
         let wish = json!({ "project_id": world.installation.project_id, "name": "m", "kind": "management",
             "restrictions": { name: value } });
