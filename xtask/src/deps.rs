@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::say;
 
 /// Crates that may be there in two versions at once. Each costs build time; raise it only for a release of a crate
-/// that the others have not followed yet.
-const MAX_DUPLICATES: usize = 16;
+/// that the others have not followed yet. (18 of them come with `age`, which is on the RustCrypto of before 2026.)
+const MAX_DUPLICATES: usize = 34;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 

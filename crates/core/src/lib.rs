@@ -36,6 +36,7 @@ pub mod target;
 pub mod time;
 pub mod upstream;
 pub mod usage;
+pub mod vocabulary;
 pub mod webhook;
 
 pub use code::Code;

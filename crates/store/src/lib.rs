@@ -9,6 +9,7 @@
 
 mod apply;
 mod audit;
+pub mod backup;
 mod catalog;
 pub mod change;
 mod condition;

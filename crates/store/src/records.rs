@@ -604,11 +604,30 @@ pub enum WebhookState {
     },
 }
 
-/// Which events are listed.
+/// Which entries of the audit are asked for: those that fit all that is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EventQuery {
+pub struct AuditQuery {
     /// Only those of this type.
     pub kind: Option<EventPattern>,
     /// Only those about the thing of this id.
     pub subject: Option<String>,
+    /// Only those of this actor: a management key's id, or `system:…`.
+    pub actor: Option<String>,
+    /// Only those of requests from this address.
+    pub address: Option<IpAddr>,
+    /// Only those of this request.
+    pub request: Option<RequestId>,
+    /// Only those from this moment on.
+    pub from: Option<Timestamp>,
+    /// Only those before this moment.
+    pub until: Option<Timestamp>,
+}
+
+/// Which part of what was asked for, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditPage {
+    /// The newest first, of those before this place in the chain.
+    Before(Option<u64>),
+    /// The oldest first, of those after this place in the chain.
+    After(u64),
 }

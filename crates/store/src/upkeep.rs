@@ -182,7 +182,7 @@ async fn hold(kept: &Kept) -> Result<Arc<Held>, OpenError> {
     }
 }
 
-async fn close(bases: [Base; 2]) {
+pub(crate) async fn close(bases: [Base; 2]) {
     for base in bases {
         base.close().await;
     }

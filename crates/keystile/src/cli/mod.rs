@@ -10,7 +10,9 @@ mod activation;
 mod api;
 mod api_operations;
 mod api_secret;
+mod audit;
 mod conditions;
+mod csv;
 mod described;
 mod fault;
 mod hours;
@@ -145,6 +147,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: webhook::Verb,
     },
+    /// The audit: who did what, when, from where; and whether anything of it was altered.
+    Audit {
+        /// What to do.
+        #[command(subcommand)]
+        verb: audit::Verb,
+    },
     /// Events: what was changed, and by whom.
     Event {
         /// What to do.
@@ -194,6 +202,7 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Access(ask) => access::run(ask, &mut session),
                 Command::Usage(ask) => usage::run(ask, &mut session),
                 Command::Webhook { verb } => webhook::run(verb, &mut session),
+                Command::Audit { verb } => audit::run(&verb, &mut session),
                 Command::Event { verb } => webhook::events(verb, &mut session),
             }
         }),

@@ -82,6 +82,8 @@ rights! {
     WriteWebhooks = "webhooks.write";
     /// See what was changed, and by whom.
     ReadEvents = "events.read";
+    /// See that with all that is known of it, addresses and requests too, and whether anything of it was altered.
+    ReadAudit = "audit.read";
 }
 
 /// Who asks, for whom, from where.

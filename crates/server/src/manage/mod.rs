@@ -11,6 +11,7 @@ mod access;
 mod activations;
 mod apis;
 mod app;
+mod audit;
 mod caller;
 mod condition;
 mod describe;
@@ -19,6 +20,7 @@ mod extract;
 mod hand_over;
 mod keys;
 mod list;
+mod ndjson;
 mod page;
 mod patterns;
 mod problem;
@@ -97,4 +99,5 @@ fn routes() -> OpenApiRouter<App> {
         .merge(usage::routes())
         .merge(webhooks::routes())
         .merge(events::routes())
+        .merge(audit::routes())
 }

@@ -2,8 +2,9 @@
 
 use keystile_core::id::PatternId;
 use keystile_core::pattern::{Filter, PatternName};
+use keystile_core::policy::Policy;
 
-use super::policy::{Named, held_by, take_away};
+use super::policy::{From, Named, held_by, take_away};
 use super::{Done, Tenant, Work, number_of, or_exists, ranges, refuse_stale};
 use crate::catalog::patterns::find;
 use crate::db::{Columns, Connection, signed, sql, to_json};
@@ -79,8 +80,10 @@ pub(super) async fn delete(mut work: Work<'_>, id: PatternId, unassign: bool) ->
             counted(projects.len() as u64, "project")
         )));
     }
-    let numbers =
-        take_away(&mut work, Named::Pattern, before.number, |policy| policy.patterns.retain(|one| *one != id)).await?;
+    // A deleted key that comes back must still pass it, unless it was said that nothing has to any more.
+    let from = if unassign { From::All } else { From::Living };
+    let without = |policy: &mut Policy| policy.patterns.retain(|one| *one != id);
+    let numbers = take_away(&mut work, (Named::Pattern, before.number), from, without).await?;
     let mut touched = ranges(numbers);
     for (number, mut patterns) in projects {
         patterns.retain(|one| *one != id);

@@ -132,26 +132,37 @@ async fn policies(
         .collect()
 }
 
-/// Takes it from all keys that have it, deleted ones too: their policies become what `without` makes of them. The numbers of
-/// the keys.
+/// Which keys something is taken from.
+#[derive(Clone, Copy)]
+pub(super) enum From {
+    /// Those that are not deleted.
+    Living,
+    /// Deleted ones too, which may come back.
+    All,
+}
+
+/// Takes it from keys that have it: their policies become what `without` makes of them. The numbers of the keys.
 pub(super) async fn take_away(
     work: &mut Work<'_>,
-    named: Named,
-    number: u32,
+    (named, number): (Named, u32),
+    from: From,
     without: impl Fn(&mut Policy),
 ) -> Result<Vec<u32>, ApplyError> {
+    let of_keys = match from {
+        From::Living => " AND k.deleted_at IS NULL",
+        From::All => "",
+    };
     let mut numbers = Vec::new();
-    for (old, mut policy) in policies(work.db, named, number, "").await? {
+    for (old, mut policy) in policies(work.db, named, number, of_keys).await? {
         without(&mut policy);
         let new = intern(work.db, work.tenant, &policy).await?;
-        let moved: Vec<u32> = sql("UPDATE keys SET policy = ?, updated_at = ?, revision = ? WHERE policy = ? \
-             RETURNING number")
-        .bind(new)
-        .bind(work.at.as_micros())
-        .bind(signed(work.revision))
-        .bind(old)
-        .fetch_numbers(&mut *work.db)
-        .await?;
+        let mut query = sql("UPDATE keys AS k SET policy = ?, updated_at = ?, revision = ? WHERE k.policy = ?")
+            .bind(new)
+            .bind(work.at.as_micros())
+            .bind(signed(work.revision))
+            .bind(old);
+        query.push(of_keys).push(" RETURNING number");
+        let moved: Vec<u32> = query.fetch_numbers(&mut *work.db).await?;
         numbers.extend(moved);
     }
     Ok(numbers)

@@ -4,7 +4,7 @@ use keystile_core::id::RoleId;
 use keystile_core::permission::Permission;
 use keystile_core::role::{self, RoleName};
 
-use super::policy::{Named, held_by, held_policies, roles_of, take_away};
+use super::policy::{From, Named, held_by, held_policies, roles_of, take_away};
 use super::{Done, Work, number_of, or_exists, ranges, refuse_stale};
 use crate::catalog::roles::find;
 use crate::db::{signed, sql, to_json};
@@ -96,8 +96,10 @@ pub(super) async fn delete(mut work: Work<'_>, id: RoleId, from_keys: bool) -> R
             "{keys} this role; take it from them first, or say from_keys=true to take it from all of them"
         )));
     }
-    let numbers =
-        take_away(&mut work, Named::Role, before.number, |policy| policy.roles.retain(|one| *one != id)).await?;
+    let numbers = take_away(&mut work, (Named::Role, before.number), From::Living, |policy| {
+        policy.roles.retain(|one| *one != id)
+    })
+    .await?;
     sql("UPDATE roles SET deleted_at = ?, revision = ? WHERE number = ?")
         .bind(work.at.as_micros())
         .bind(signed(work.revision))

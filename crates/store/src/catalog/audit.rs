@@ -6,7 +6,7 @@ use keystile_core::id::{OrganizationId, RequestId};
 
 use crate::audit::{self, Hash};
 use crate::db::{Columns, Connection, Row, signed, sql, word};
-use crate::records::{AuditEntry, EventQuery, History};
+use crate::records::{AuditEntry, AuditPage, AuditQuery, History};
 use crate::{Catalog, StoreError};
 
 /// Entries that are read at a time when all are.
@@ -45,12 +45,12 @@ pub(crate) async fn entries(db: &mut Connection, sequences: &[u64]) -> Result<Ve
 }
 
 impl Catalog {
-    /// Events of an organization, which are its audit entries, newest first.
-    pub async fn events(
+    /// Entries of an organization that fit a query.
+    pub async fn audit_entries(
         &self,
         organization: OrganizationId,
-        asked: &EventQuery,
-        before: Option<u64>,
+        asked: &AuditQuery,
+        page: AuditPage,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
         let mut query = sql(SELECT);
@@ -64,13 +64,34 @@ impl Catalog {
                 query.push(" AND action < ").push_bind(format!("{}/", prefix.trim_end_matches('.')));
             }
         }
-        if let Some(subject) = &asked.subject {
-            query.push(" AND subject = ").push_bind(subject);
+        let texts = [
+            (" AND subject = ", asked.subject.clone()),
+            (" AND actor = ", asked.actor.clone()),
+            (" AND address = ", asked.address.map(|address| address.to_string())),
+            (" AND request = ", asked.request.map(|request| request.to_string())),
+        ];
+        for (condition, text) in texts {
+            if let Some(text) = text {
+                query.push(condition).push_bind(text);
+            }
         }
-        if let Some(before) = before {
-            query.push(" AND sequence < ").push_bind(i64::try_from(before).unwrap_or(i64::MAX));
+        for (condition, moment) in [(" AND at >= ", asked.from), (" AND at < ", asked.until)] {
+            if let Some(moment) = moment {
+                query.push(condition).push_bind(moment.as_micros());
+            }
         }
-        query.push(" ORDER BY sequence DESC LIMIT ").push_bind(i64::from(limit));
+        let order = match page {
+            AuditPage::Before(None) => " ORDER BY sequence DESC LIMIT ",
+            AuditPage::Before(Some(before)) => {
+                query.push(" AND sequence < ").push_bind(i64::try_from(before).unwrap_or(i64::MAX));
+                " ORDER BY sequence DESC LIMIT "
+            }
+            AuditPage::After(after) => {
+                query.push(" AND sequence > ").push_bind(i64::try_from(after).unwrap_or(i64::MAX));
+                " ORDER BY sequence LIMIT "
+            }
+        };
+        query.push(order).push_bind(i64::from(limit));
         let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
         rows.iter().map(|row| Ok(read(row)?.0)).collect()
     }
@@ -82,14 +103,7 @@ impl Catalog {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        let mut query = sql(SELECT);
-        query.push(" WHERE organization = ").push_bind(organization.to_bytes());
-        if let Some(before) = before {
-            query.push(" AND sequence < ").push_bind(i64::try_from(before).unwrap_or(i64::MAX));
-        }
-        query.push(" ORDER BY sequence DESC LIMIT ").push_bind(i64::from(limit));
-        let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
-        rows.iter().map(|row| Ok(read(row)?.0)).collect()
+        self.audit_entries(organization, &AuditQuery::default(), AuditPage::Before(before), limit).await
     }
 
     /// The newest entry of the installation. Its hash covers all before it: where it is found again the history is the same.

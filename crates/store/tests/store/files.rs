@@ -251,7 +251,7 @@ async fn data_of_an_older_version_is_brought_up_to_date() {
                     DROP INDEX keys_with_metadata; ALTER TABLE keys DROP COLUMN labels; \
                     ALTER TABLE keys DROP COLUMN metadata; ALTER TABLE keys DROP COLUMN versioned_at; ALTER TABLE keys DROP COLUMN version; \
                     ALTER TABLE keys DROP COLUMN exposed_at; DROP TABLE api_secrets; PRAGMA user_version = 1; \
-                    DROP TABLE key_texts; DROP TABLE policy_patterns; DROP TABLE patterns; DROP INDEX keys_of_policy; DROP TABLE policy_roles; DROP TABLE roles; \
+                    DROP INDEX audit_of_subject; DROP TABLE key_texts; DROP TABLE policy_patterns; DROP TABLE patterns; DROP INDEX keys_of_policy; DROP TABLE policy_roles; DROP TABLE roles; \
                     DROP TABLE webhook_deliveries; DROP TABLE webhooks; \
                     DROP INDEX activations_ever;"
         .to_owned();

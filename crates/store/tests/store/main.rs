@@ -13,6 +13,7 @@
 mod access;
 mod activations;
 mod audit;
+mod backups;
 mod capacity;
 mod changes;
 mod conditions;

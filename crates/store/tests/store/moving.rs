@@ -20,7 +20,7 @@ use crate::versions::rotate;
 use crate::world::{ALL, ENGINES, Engine, NOW, World, bytes, create_webhook, new_key, policy, url};
 
 /// Where the installation of a folder is.
-fn kept(engine: Engine, folder: &Path) -> Kept {
+pub fn kept(engine: Engine, folder: &Path) -> Kept {
     match engine {
         Engine::Sqlite => Kept::Folder(folder.join("data")),
         Engine::Postgres => Kept::Database(url(folder)),

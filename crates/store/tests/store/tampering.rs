@@ -20,7 +20,7 @@ async fn run(db: &mut SqliteConnection, sql: &str) {
 }
 
 /// The same in whichever engine.
-async fn run_in(world: &World, engine: Engine, text: &str) {
+pub async fn run_in(world: &World, engine: Engine, text: &str) {
     match engine {
         Engine::Sqlite => run(&mut raw(world, "catalog.db").await, text).await,
         Engine::Postgres => {

@@ -3,7 +3,7 @@
 use keystile_core::id::{ProjectId, WebhookId};
 use keystile_core::time::Timestamp;
 use keystile_store::deliveries::{Attempt, DeliveryState, Then};
-use keystile_store::records::{EventQuery, Page, Webhook, WebhookState};
+use keystile_store::records::{AuditPage, AuditQuery, Page, Webhook, WebhookState};
 use keystile_store::{ApplyError, Change};
 
 use crate::world::{ALL, NOW, World, bytes, create_project, create_webhook, everywhere, told};
@@ -214,8 +214,8 @@ async fn z05_webhooks_and_events_are_of_one_organization() {
         }
         world.apply_as_other(create_project(ProjectId::from_entropy(bytes()), "theirs")).await.unwrap();
         assert_eq!(due(world, &made, NOW).await, [""; 0], "what others do is not told");
-        let asked = EventQuery::default();
-        let events = catalog.events(theirs, &asked, None, 100).await.unwrap();
+        let asked = AuditQuery::default();
+        let events = catalog.audit_entries(theirs, &asked, AuditPage::Before(None), 100).await.unwrap();
         assert!(!events.is_empty() && events.iter().all(|entry| entry.organization == theirs));
     })
     .await;
@@ -227,8 +227,9 @@ async fn events_are_found_by_type_and_subject() {
         let key = world.add_key("a").await;
         world.revoke(key).await;
         let found = async |kind: Option<&str>, subject: Option<String>, before| {
-            let asked = EventQuery { kind: kind.map(|kind| kind.parse().unwrap()), subject };
-            let entries = world.catalog.events(world.mine.id, &asked, before, 100).await.unwrap();
+            let asked = AuditQuery { kind: kind.map(|kind| kind.parse().unwrap()), subject, ..AuditQuery::default() };
+            let entries =
+                world.catalog.audit_entries(world.mine.id, &asked, AuditPage::Before(before), 100).await.unwrap();
             entries.into_iter().map(|entry| entry.action).collect::<Vec<_>>()
         };
         assert_eq!(found(Some("key.*"), None, None).await, ["key.revoke", "key.create", "key.create"]);

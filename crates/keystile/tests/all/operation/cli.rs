@@ -212,7 +212,7 @@ fn keys_live_from_the_command_line() {
     );
     let verified_json: Value = serde_json::from_str(&verified.out).unwrap();
     assert_eq!((verified.code, &verified_json["allowed"]), (0, &json!(true)));
-    assert_eq!(verified_json["trace"].as_array().unwrap().len(), 9);
+    assert_eq!(verified_json["trace"].as_array().unwrap().len(), 10);
     assert!(!verified.out.contains(&caller.key) && !verified.err.contains(&caller.key));
 }
 

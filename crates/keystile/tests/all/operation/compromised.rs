@@ -63,11 +63,22 @@ fn a_replacement_can_be_left_out_and_a_call_sent_again_makes_no_second_one() {
     let (status, done) = world.manage().post(&path, &json!({ "replace": false }));
     assert_eq!((status, &done["replacement"], keys().as_array().unwrap().len()), (200, &Value::Null, 1), "{done}");
     let fields = [("content-type", "application/json"), ("idempotency-key", &*name("leak"))];
-    let send = || world.manage().request("POST", &path, &fields, b"{}").json();
+    // It was ended already: another click makes no other key, unless that is said.
+    assert_eq!(world.manage().post(&path, &json!({})).1["replacement"], Value::Null);
+    let send = || world.manage().request("POST", &path, &fields, br#"{"replace":true}"#).json();
     let (first, second) = (send(), send());
     assert!(first["replacement"]["key"].is_string(), "{first}");
     assert_eq!(first["replacement"]["id"], second["replacement"]["id"]);
     assert!(second["replacement"].get("key").is_none() && keys().as_array().unwrap().len() == 2, "{second}");
+}
+
+#[test]
+fn who_may_not_see_keys_ends_one_without_being_told_what_was_done_with_it() {
+    let world = shared();
+    let (id, _) = world.key(&world.project(), &json!({}));
+    let writer = world.manage_as(&world.management_key_for(&["keys.write"]));
+    let (status, done) = writer.post(&format!("/v1/keys/{id}/compromised"), &json!({ "replace": false }));
+    assert_eq!((status, &done["key"]["state"], done.get("activity")), (200, &json!("revoked"), None), "{done}");
 }
 
 #[test]

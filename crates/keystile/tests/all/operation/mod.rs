@@ -11,6 +11,8 @@
 )]
 
 mod access;
+mod audit;
+mod backup;
 mod cli;
 mod compromised;
 mod counting;

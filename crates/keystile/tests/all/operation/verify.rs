@@ -179,8 +179,18 @@ fn explain_shows_every_question_up_to_the_first_no() {
             .collect();
         (answer["code"].as_str().unwrap().to_owned(), steps)
     };
-    let all =
-        ["state", "expiry", "kind", "activation", "environment", "formats", "restrictions", "permissions", "limits"];
+    let all = [
+        "state",
+        "expiry",
+        "kind",
+        "activation",
+        "environment",
+        "formats",
+        "restrictions",
+        "patterns",
+        "permissions",
+        "limits",
+    ];
     let (code, steps) = trace("GET");
     assert_eq!(code, "allowed");
     assert_eq!(steps.iter().map(|(step, _)| step.as_str()).collect::<Vec<_>>(), all);

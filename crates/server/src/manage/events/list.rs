@@ -3,7 +3,7 @@
 use axum::extract::State;
 use keystile_core::id::EventId;
 use keystile_core::webhook::{EventPattern, sequence_of};
-use keystile_store::records::EventQuery;
+use keystile_store::records::{AuditPage, AuditQuery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -53,8 +53,8 @@ pub(super) async fn list(
     if asked.subject_id.as_deref().is_some_and(|subject| subject.contains('\0')) {
         return Ok(axum::Json(List { items: Vec::new(), next_cursor: None }));
     }
-    let query = EventQuery { kind: asked.r#type, subject: asked.subject_id };
-    let found = app.catalog.events(caller.organization, &query, before, shown + 1).await;
+    let query = AuditQuery { kind: asked.r#type, subject: asked.subject_id, ..AuditQuery::default() };
+    let found = app.catalog.audit_entries(caller.organization, &query, AuditPage::Before(before), shown + 1).await;
     let entries = found.map_err(|error| internal(&error))?;
     let more = entries.len() > shown as usize;
     let items: Vec<Event> =

@@ -1,16 +1,11 @@
 //! `GET /v1/keys/export`
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use futures_util::stream;
-use http::HeaderValue;
-use http::header::CONTENT_TYPE;
-use hyper::body::Bytes;
+use axum::response::Response;
 use keystile_core::id::{OrganizationId, ProjectId};
 use keystile_core::key::{KeyKind, Standing};
 use keystile_store::records::{KeyFilter, Page};
-use keystile_store::{Catalog, Ledger};
+use keystile_store::{Catalog, Ledger, StoreError};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -19,12 +14,8 @@ use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadKeys};
 use crate::manage::extract::Query;
 use crate::manage::list::labels;
-use crate::manage::problem::internal;
-use crate::problem::{Problem, causes};
-
-/// Keys read and sent at a time: so many are in memory, however many there are.
-const PAGE: u32 = 1_000;
-const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+use crate::manage::ndjson::{self, PAGE, Pages};
+use crate::problem::Problem;
 
 /// Which keys.
 #[derive(Deserialize, IntoParams)]
@@ -66,23 +57,8 @@ pub(super) async fn export(
         deleted_after: asked.deleted.then(|| app.brought_back_after()),
         labels: labels(asked.label.as_deref())?,
     };
-    let rest =
-        Rest { catalog: app.catalog, ledger: app.ledger, organization: caller.organization, filter, before: None };
-    // The first page before anything is answered: what is wrong with the store is a problem, and no broken answer.
-    let first = rest.page().await.map_err(|error| internal(&error))?;
-    let pages = stream::try_unfold(first, async |next| {
-        let Some((lines, rest)) = next else { return Ok(None) };
-        let next = match rest {
-            Some(rest) => rest.page().await.inspect_err(|error| {
-                tracing::error!(cause = causes(error), "an export of keys broke off");
-            })?,
-            None => None,
-        };
-        Ok::<_, keystile_store::StoreError>(Some((lines, next)))
-    });
-    let mut response = Body::from_stream(pages).into_response();
-    response.headers_mut().insert(CONTENT_TYPE, NDJSON);
-    Ok(response)
+    let (catalog, ledger, organization) = (app.catalog, app.ledger, caller.organization);
+    ndjson::all(Rest { catalog, ledger, organization, filter, before: None }).await
 }
 
 /// What is still to be sent.
@@ -94,21 +70,13 @@ struct Rest {
     before: Option<u32>,
 }
 
-/// Keys as lines, and what comes after them.
-type Lines = Option<(Bytes, Option<Rest>)>;
+impl Pages for Rest {
+    type Row = KeyView;
 
-impl Rest {
-    async fn page(self) -> Result<Lines, keystile_store::StoreError> {
+    async fn next(&mut self) -> Result<Vec<KeyView>, StoreError> {
         let page = Page { before: self.before, limit: PAGE };
         let keys = self.catalog.keys(self.organization, self.filter.clone(), page).await?;
-        let Some(last) = keys.last().map(|key| key.number) else { return Ok(None) };
-        let is_full = keys.len() == PAGE as usize;
-        let mut lines = Vec::with_capacity(keys.len() * 512);
-        for key in with_use(&self.ledger, keys).await {
-            // Writing to memory can't fail.
-            let _ = serde_json::to_writer(&mut lines, &key);
-            lines.push(b'\n');
-        }
-        Ok(Some((lines.into(), is_full.then_some(Self { before: Some(last), ..self }))))
+        self.before = keys.last().map_or(self.before, |last| Some(last.number));
+        Ok(with_use(&self.ledger, keys).await)
     }
 }

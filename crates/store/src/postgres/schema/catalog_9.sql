@@ -31,6 +31,9 @@ CREATE TABLE key_texts (
     sealed  BYTEA NOT NULL
 );
 
+-- What was done to one thing.
+CREATE INDEX audit_of_subject ON audit (subject, sequence);
+
 -- Nodes learn of patterns too.
 ALTER TABLE revisions DROP CONSTRAINT revisions_subject_check;
 ALTER TABLE revisions ADD CONSTRAINT revisions_subject_check

@@ -31,6 +31,9 @@ CREATE TABLE key_texts (
     sealed  BLOB NOT NULL
 ) STRICT;
 
+-- What was done to one thing.
+CREATE INDEX audit_of_subject ON audit (subject, sequence);
+
 -- Nodes learn of patterns too; the check of a column can't be changed where it stands.
 CREATE TABLE revisions_anew (
     revision INTEGER PRIMARY KEY,

@@ -131,7 +131,9 @@ fn a_project_is_made_read_changed_and_removed_with_all_that_is_its_own() {
     }
     for (wrong, words) in [
         (json!({ "labels": ["a b"] }), "a label is 1 to 64 letters"),
-        (json!({ "metadata": [] }), "map"),
+        (json!({ "metadata": [] }), "expected an object"),
+        (json!({ "metadata": null }), "expected an object"),
+        (json!({ "name": null }), "null"),
         (json!({ "metadata": { "x": "y".repeat(4_096) } }), "at most 4096 bytes"),
         (json!({ "max_keys": -1 }), "u32"),
         (json!({ "state": "suspended" }), "unknown field `state`"),

@@ -11,7 +11,7 @@ use super::routes::{Things, document, routes};
 const OPEN: [&str; 8] =
     ["/", "/page.css", "/hand-over", "/hand-over.js", "/healthz", "/readyz", "/metrics", "/openapi.json"];
 /// Every right there is.
-const RIGHTS: [&str; 18] = [
+const RIGHTS: [&str; 19] = [
     "apis.read",
     "apis.write",
     "projects.read",
@@ -30,6 +30,7 @@ const RIGHTS: [&str; 18] = [
     "webhooks.read",
     "webhooks.write",
     "events.read",
+    "audit.read",
 ];
 
 #[test]

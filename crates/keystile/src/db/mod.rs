@@ -1,14 +1,17 @@
-//! `keystile db`: what keeps an installation, while no server uses it. `status` looks, `migrate` brings tables up to date,
-//! `copy` moves an installation between SQLite and PostgreSQL and proves that both hold the same.
+//! `keystile db`: what keeps an installation. `status` looks, `migrate` brings tables up to date, `copy` moves an installation
+//! between SQLite and PostgreSQL and proves that both hold the same, `backup` and `restore` put it into a file and back.
+
+mod backup;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use keystile_store::upkeep::{self, Kept, Version};
 use serde_json::{Value, json};
 
+use self::backup::{Backup, Restore};
 use crate::cli::{Exit, Screen};
 use crate::config;
 use crate::serve::run_on_control_plane;
@@ -22,6 +25,15 @@ pub(crate) enum Command {
     Migrate(Where),
     /// Copy everything to another place, from SQLite to PostgreSQL or back, and prove that both hold the same.
     Copy(Copy),
+    /// Make a backup of everything but the root key, encrypted, in one file. A server may use it meanwhile.
+    Backup(Backup),
+    /// Put a backup back where there is nothing yet. It takes the root key.
+    Restore(Restore),
+    /// Make an identity for backups: the file opens what is encrypted for the recipient that is printed.
+    Identity {
+        /// The file to make.
+        file: PathBuf,
+    },
 }
 
 /// Which settings say where it is.
@@ -30,6 +42,19 @@ pub(crate) struct Where {
     /// The settings file; else KEYSTILE_CONFIG, else keystile.toml here.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+impl Where {
+    /// Where everything is kept, and the file of its root key.
+    fn read(&self) -> Result<(Kept, PathBuf), String> {
+        let loaded =
+            config::load(self.config.as_deref(), config::environment()).map_err(|errors| errors.to_string())?;
+        let kept = match loaded.config.database {
+            Some(url) => Kept::Database(url),
+            None => Kept::Folder(loaded.config.data),
+        };
+        Ok((kept, loaded.config.root_key))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -46,44 +71,56 @@ pub(crate) struct Copy {
 
 pub(crate) fn run(command: &Command, json: bool) -> ExitCode {
     let mut screen = Screen::of_process();
-    let (Command::Status(settings) | Command::Migrate(settings) | Command::Copy(Copy { settings, .. })) = command;
-    // Read here and not with the other arguments: what is wrong with one of those is repeated, with its password.
-    let place = |name: &str, text: &String| text.parse().map_err(|error| format!("--{name}: {error}"));
-    let given = match command {
-        Command::Copy(copy) => copy
-            .from
-            .as_ref()
-            .map(|from| place("from", from))
-            .transpose()
-            .and_then(|from| Ok((from, Some(place("to", &copy.to)?)))),
-        Command::Status(_) | Command::Migrate(_) => Ok((None, None)),
-    };
-    let (from, to): (Option<Kept>, Option<Kept>) = match given {
-        Ok(given) => given,
+    match asked(command) {
+        Ok(asked) => carry_out(&asked, json, &mut screen),
         Err(wrong) => {
             screen.complain(&wrong);
-            return Exit::Usage.into();
+            Exit::Usage.into()
         }
-    };
-    let kept = match from {
-        Some(kept) => kept,
-        None => match config::load(settings.config.as_deref(), config::environment()) {
-            Ok(loaded) => match loaded.config.database {
-                Some(url) => Kept::Database(url),
-                None => Kept::Folder(loaded.config.data),
-            },
-            Err(errors) => {
-                screen.complain(&errors.to_string());
-                return Exit::Usage.into();
-            }
-        },
-    };
+    }
+}
+
+/// A command with what it is about.
+enum Asked<'a> {
+    Status(Kept),
+    Migrate(Kept),
+    Copy { from: Kept, to: Kept },
+    Backup { ask: &'a Backup, from: Kept },
+    Restore { ask: &'a Restore, to: Kept, root_key: PathBuf },
+    Identity(&'a Path),
+}
+
+fn asked(command: &Command) -> Result<Asked<'_>, String> {
+    // Read here and not with the other arguments: what is wrong with one of those is repeated, with its password.
+    let place = |name: &str, text: &str| text.parse::<Kept>().map_err(|error| format!("--{name}: {error}"));
+    Ok(match command {
+        Command::Status(settings) => Asked::Status(settings.read()?.0),
+        Command::Migrate(settings) => Asked::Migrate(settings.read()?.0),
+        Command::Copy(copy) => {
+            let from = copy.from.as_deref().map(|from| place("from", from)).transpose()?;
+            let to = place("to", &copy.to)?;
+            Asked::Copy { from: from.map_or_else(|| Ok::<_, String>(copy.settings.read()?.0), Ok)?, to }
+        }
+        Command::Backup(ask) => Asked::Backup { ask, from: ask.settings.read()?.0 },
+        Command::Restore(ask) => {
+            let to = ask.to.as_deref().map(|to| place("to", to)).transpose()?;
+            let (kept, root_key) = ask.settings.read()?;
+            Asked::Restore { ask, to: to.unwrap_or(kept), root_key }
+        }
+        Command::Identity { file } => Asked::Identity(file),
+    })
+}
+
+fn carry_out(asked: &Asked<'_>, json: bool, screen: &mut Screen) -> ExitCode {
     let mut exit = Exit::Ok;
-    let ended = run_on_control_plane(&mut screen, async |screen| {
-        match (command, &to) {
-            (Command::Migrate(_), _) => migrate(&kept, json, screen).await?,
-            (Command::Copy(_), Some(to)) => copy(&kept, to, json, screen).await?,
-            (Command::Status(_) | Command::Copy(_), _) => exit = status(&kept, json, screen).await?,
+    let ended = run_on_control_plane(screen, async |screen| {
+        match asked {
+            Asked::Status(kept) => exit = status(kept, json, screen).await?,
+            Asked::Migrate(kept) => migrate(kept, json, screen).await?,
+            Asked::Copy { from, to } => copy(from, to, json, screen).await?,
+            Asked::Backup { ask, from } => backup::make(ask, from, json, screen).await?,
+            Asked::Restore { ask, to, root_key } => backup::put_back(ask, (to, root_key), json, screen).await?,
+            Asked::Identity(file) => backup::identity(file, json, screen)?,
         }
         Ok(())
     });

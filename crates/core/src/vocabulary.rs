@@ -1,0 +1,54 @@
+//! What changes are called outside: the words of the OWASP Logging Vocabulary, by which other systems sort what they are told
+//! (SECURITY.md E-1). Our own words say more; these are the ones that a rule somewhere else is written for.
+
+/// The word for an action of the audit. The vocabulary has none for what concerns no person and no token; such a change is
+/// one of something sensitive, which the settings of a gatekeeper are.
+pub fn owasp(action: &str) -> &'static str {
+    match action {
+        "key.create" | "key.import" | "key.undelete" => "authn_token_created",
+        "key.rotate" | "key.hand_over" => "authn_token_created",
+        "key.revoke" | "key.compromise" | "key.end_version" | "key.expired" | "key.version_ended" => {
+            "authn_token_revoked"
+        }
+        "key.delete" => "authn_token_delete",
+        "key.canary_used" | "key.expose" => "authn_token_reuse",
+        "key.reveal" | "key.handed_over" => "sensitive_read",
+        "project.suspend" | "project.resume" | "key.enable" | "key.disable" | "key.extend_version" => "authz_change",
+        _ => match action.split_once('.') {
+            Some(("activation" | "role" | "pattern", _)) => "privilege_permissions_changed",
+            Some((_, "create")) => "sensitive_create",
+            Some((_, "delete")) => "sensitive_delete",
+            Some(_) | None => "sensitive_update",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e01_actions_have_words_of_the_vocabulary() {
+        for (action, word) in [
+            ("key.create", "authn_token_created"),
+            ("key.rotate", "authn_token_created"),
+            ("key.revoke", "authn_token_revoked"),
+            ("key.compromise", "authn_token_revoked"),
+            ("key.delete", "authn_token_delete"),
+            ("key.canary_used", "authn_token_reuse"),
+            ("key.reveal", "sensitive_read"),
+            ("key.update", "sensitive_update"),
+            ("activation.approve", "privilege_permissions_changed"),
+            ("activation.create", "privilege_permissions_changed"),
+            ("role.delete", "privilege_permissions_changed"),
+            ("pattern.update", "privilege_permissions_changed"),
+            ("project.suspend", "authz_change"),
+            ("project.create", "sensitive_create"),
+            ("api.delete", "sensitive_delete"),
+            ("webhook.rotate_secret", "sensitive_update"),
+            ("organization.create", "sensitive_create"),
+        ] {
+            assert_eq!(owasp(action), word, "{action}");
+        }
+    }
+}
