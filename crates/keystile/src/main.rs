@@ -8,6 +8,7 @@ pub mod config;
 mod db;
 mod dev;
 mod docs;
+mod doctor;
 mod echo;
 mod handover;
 pub mod process;
@@ -46,6 +47,8 @@ enum Command {
     /// What keeps everything: its state, bringing it up to date, moving it.
     #[command(subcommand)]
     Db(db::Command),
+    /// Look at the deployment and say what is weak, and how to mend it; exit code 3 if anything is.
+    Doctor(doctor::Ask),
     /// Documents that are generated.
     #[command(hide = true)]
     Docs(docs::Options),
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve::run(&options, global.json),
         Command::Config(command) => config::run(command, config::environment(), &mut Screen::of_process()),
         Command::Db(command) => db::run(&command, global.json),
+        Command::Doctor(ask) => doctor::run(&ask, global.json),
         Command::Docs(options) => docs::run(&options, &mut Screen::of_process()),
         Command::Client(command) => {
             let clock = SystemClock::new();

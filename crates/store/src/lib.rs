@@ -27,6 +27,7 @@ pub mod root;
 mod schema;
 pub mod secret;
 mod sqlite;
+pub mod survey;
 pub mod upkeep;
 pub mod usage;
 

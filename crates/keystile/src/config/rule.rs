@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use keystile_core::api::UpstreamUrl;
+use keystile_server::audit_stream::SyslogTarget;
 use keystile_server::telemetry::journal::Destination;
 use keystile_server::telemetry::trace::Sample;
 use keystile_store::postgres::Url as DatabaseUrl;
@@ -308,6 +309,19 @@ pub(super) fn url_or_off() -> Rule<Option<UpstreamUrl>> {
             Some(text) => text.parse().map(Some).map_err(|_| {
                 Complaint::of("this is no such URL; it is not repeated here, because it could hold a password")
             }),
+            None => Err(Complaint::kind(raw)),
+        },
+    )
+}
+
+/// A receiver of syslog messages, or nothing.
+pub(super) fn syslog_or_off() -> Rule<Option<SyslogTarget>> {
+    rule(
+        r#"unix:/dev/log, udp://HOST:PORT, tcp://HOST:PORT, or "off""#,
+        |target| quoted(&target.as_ref().map_or_else(|| "off".to_owned(), SyslogTarget::to_string)),
+        |raw| match raw.text() {
+            Some("off") => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| Complaint::of("this is no receiver of syslog messages")),
             None => Err(Complaint::kind(raw)),
         },
     )

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use keystile_core::api::UpstreamUrl;
+use keystile_server::audit_stream::SyslogTarget;
 use keystile_server::telemetry::journal::Destination;
 use keystile_server::telemetry::trace::Sample;
 use keystile_server::tls::MinVersion;
@@ -15,7 +16,7 @@ use keystile_store::postgres::Url as DatabaseUrl;
 use super::given::Given;
 use super::rule::{
     Word, access_log, auto_or_whole, database_or_off, flag, listener, millis, name, networks, path, path_or_off, paths,
-    seconds, secret_file, share, url_or_off, whole, whole_or_off, word,
+    seconds, secret_file, share, syslog_or_off, url_or_off, whole, whole_or_off, word,
 };
 
 macro_rules! settings {
@@ -115,6 +116,10 @@ settings! {
         service_name: String = "service_name", name(), "keystile".to_owned(), "What the server is called there.";
         sample: Sample = "sample", share(), Sample::ALL, "The share of calls that are traced, of those about which their client has not decided.";
         follow_clients: bool = "follow_clients", flag(), true, "Whether a client decides by its traceparent whether its call is traced. If not, `sample` alone does.";
+    }
+    audit: Audit = "audit", "Where the audit is told to as it grows, besides the store: every change that anybody made, of all organizations." {
+        file: Option<PathBuf> = "file", path_or_off(), None, "A file to whose end each entry is written as a line of JSON. One that was moved away is made anew.";
+        syslog: Option<SyslogTarget> = "syslog", syslog_or_off(), None, "A receiver of syslog messages (RFC 5424). Over UDP messages can be lost.";
     }
     webhooks: Webhooks = "webhooks", "Webhooks, which tell others of changes." {
         networks: Vec<IpNet> = "networks", networks(), Vec::new(), "Networks besides the public internet to which webhooks may lead, such as those of receivers of your own. Only there they may go in clear (http://). Whoever may make webhooks can reach what is in them.";

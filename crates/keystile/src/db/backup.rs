@@ -16,7 +16,7 @@ use keystile_store::backup::{self, Lock, Manifest, Unlock};
 use keystile_store::upkeep::Kept;
 use serde_json::json;
 
-use super::Where;
+use super::{LAST_BACKUP, Place, Where};
 use crate::cli::Screen;
 
 /// What is backed up to where, and for whom.
@@ -76,14 +76,19 @@ pub(super) fn identity(file: &Path, json: bool, screen: &mut Screen) -> Result<(
 }
 
 /// Makes a backup.
-pub(super) async fn make(ask: &Backup, kept: &Kept, json: bool, screen: &mut Screen) -> Result<(), Box<dyn Error>> {
+pub(super) async fn make(ask: &Backup, from: &Place, json: bool, screen: &mut Screen) -> Result<(), Box<dyn Error>> {
     let lock = match &ask.passphrase_file {
         Some(file) => Lock::Passphrase(passphrase(file)?),
         None => Lock::Recipients(ask.recipients.clone()),
     };
     let mut rows = Vec::new();
     let mut each = |table: &keystile_store::copy::Copied| rows.push((table.table, table.rows));
-    let made = backup::make(kept, &lock, &ask.file, now(), &mut each).await?;
+    let made = backup::make(&from.kept, &lock, &ask.file, now(), &mut each).await?;
+    // For whoever asks when the last one was; that it can't be said is no reason to say that there is none.
+    let said = fs::write(from.data.join(LAST_BACKUP), format!("{}\n", made.made_at));
+    if let Err(error) = said {
+        screen.complain(&format!("{} could not be written ({error}); keystile doctor will miss it", LAST_BACKUP));
+    }
     let bytes = fs::metadata(&ask.file)?.len();
     let keys = rows.iter().find(|(table, _)| *table == "keys").map_or(0, |(_, rows)| *rows);
     if json {

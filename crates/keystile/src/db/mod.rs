@@ -36,6 +36,9 @@ pub(crate) enum Command {
     },
 }
 
+/// Where the data folder says when the last backup was made.
+pub(crate) const LAST_BACKUP: &str = "last-backup";
+
 /// Which settings say where it is.
 #[derive(Debug, Args)]
 pub(crate) struct Where {
@@ -44,16 +47,23 @@ pub(crate) struct Where {
     config: Option<PathBuf>,
 }
 
+/// Where everything is.
+struct Place {
+    kept: Kept,
+    root_key: PathBuf,
+    data: PathBuf,
+}
+
 impl Where {
-    /// Where everything is kept, and the file of its root key.
-    fn read(&self) -> Result<(Kept, PathBuf), String> {
+    /// Where everything is, as the settings say.
+    fn read(&self) -> Result<Place, String> {
         let loaded =
             config::load(self.config.as_deref(), config::environment()).map_err(|errors| errors.to_string())?;
         let kept = match loaded.config.database {
             Some(url) => Kept::Database(url),
-            None => Kept::Folder(loaded.config.data),
+            None => Kept::Folder(loaded.config.data.clone()),
         };
-        Ok((kept, loaded.config.root_key))
+        Ok(Place { kept, root_key: loaded.config.root_key, data: loaded.config.data })
     }
 }
 
@@ -85,7 +95,7 @@ enum Asked<'a> {
     Status(Kept),
     Migrate(Kept),
     Copy { from: Kept, to: Kept },
-    Backup { ask: &'a Backup, from: Kept },
+    Backup { ask: &'a Backup, from: Place },
     Restore { ask: &'a Restore, to: Kept, root_key: PathBuf },
     Identity(&'a Path),
 }
@@ -94,17 +104,17 @@ fn asked(command: &Command) -> Result<Asked<'_>, String> {
     // Read here and not with the other arguments: what is wrong with one of those is repeated, with its password.
     let place = |name: &str, text: &str| text.parse::<Kept>().map_err(|error| format!("--{name}: {error}"));
     Ok(match command {
-        Command::Status(settings) => Asked::Status(settings.read()?.0),
-        Command::Migrate(settings) => Asked::Migrate(settings.read()?.0),
+        Command::Status(settings) => Asked::Status(settings.read()?.kept),
+        Command::Migrate(settings) => Asked::Migrate(settings.read()?.kept),
         Command::Copy(copy) => {
             let from = copy.from.as_deref().map(|from| place("from", from)).transpose()?;
             let to = place("to", &copy.to)?;
-            Asked::Copy { from: from.map_or_else(|| Ok::<_, String>(copy.settings.read()?.0), Ok)?, to }
+            Asked::Copy { from: from.map_or_else(|| Ok::<_, String>(copy.settings.read()?.kept), Ok)?, to }
         }
-        Command::Backup(ask) => Asked::Backup { ask, from: ask.settings.read()?.0 },
+        Command::Backup(ask) => Asked::Backup { ask, from: ask.settings.read()? },
         Command::Restore(ask) => {
             let to = ask.to.as_deref().map(|to| place("to", to)).transpose()?;
-            let (kept, root_key) = ask.settings.read()?;
+            let Place { kept, root_key, .. } = ask.settings.read()?;
             Asked::Restore { ask, to: to.unwrap_or(kept), root_key }
         }
         Command::Identity { file } => Asked::Identity(file),

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use keystile_core::webhook::Reach;
+use keystile_server::audit_stream::{AuditStream, Sink};
 use keystile_server::countries::{CountryFile, CountryFileError, Database};
 use keystile_server::enforce::engine::Engine;
 use keystile_server::enforce::feed::{Feed, Follower};
@@ -185,6 +186,12 @@ impl Opened {
     }
 }
 
+/// Where the audit is told to.
+fn sinks(config: &Config) -> impl Iterator<Item = Sink> {
+    let file = config.audit.file.clone().map(Sink::File);
+    file.into_iter().chain(config.audit.syslog.clone().map(Sink::Syslog))
+}
+
 fn setup<'a>(store: &'a Store, entropy: &'a dyn Entropy, clock: &dyn Clock) -> Setup<'a> {
     Setup { catalog: &store.catalog, entropy, at: clock.now().wall }
 }
@@ -305,6 +312,11 @@ impl Process {
         tokio::spawn(handshake::reload_now_and_then(tls, upstream_tls, clock.clone(), reload, ending.clone()));
         tokio::spawn(watch(feed.clone(), writer.clone(), clock, config.gateway.max_staleness));
         tokio::spawn(writer.run(config.usage.flush));
+        for sink in sinks(config) {
+            let stream = AuditStream::new(store.catalog.clone(), feed.clone(), sink, &config.data);
+            stream.declare(&app.metrics);
+            tokio::spawn(stream.run(ending.clone()));
+        }
         let telling = tokio::spawn(app.webhooks.clone().run(feed.clone(), ending.clone()));
         tokio::spawn(save_now_and_then(snapshot.clone(), feed, pulse, config.snapshot.save, ending.clone()));
         let (listeners, data) = (Mutex::new(copies), config.data.clone());

@@ -39,6 +39,7 @@ use utoipa::openapi::{InfoBuilder, License, OpenApiBuilder, Server};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use app::App;
+pub(crate) use audit::EntryView as AuditLine;
 pub use caller::PeerAddress;
 
 /// Largest body of an ordinary request.

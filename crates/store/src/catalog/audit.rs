@@ -96,6 +96,15 @@ impl Catalog {
         rows.iter().map(|row| Ok(read(row)?.0)).collect()
     }
 
+    /// Entries of the whole installation after this place, oldest first: for whoever runs it.
+    pub async fn audit_after(&self, after: u64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        let mut query = sql(SELECT);
+        query.push(" WHERE sequence > ").push_bind(i64::try_from(after).unwrap_or(i64::MAX));
+        query.push(" ORDER BY sequence LIMIT ").push_bind(limit);
+        let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
+        rows.iter().map(|row| Ok(read(row)?.0)).collect()
+    }
+
     /// Audit entries of an organization, newest first.
     pub async fn audit(
         &self,

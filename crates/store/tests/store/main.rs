@@ -30,6 +30,7 @@ mod patterns;
 mod roles;
 mod secrets;
 mod slow;
+mod surveys;
 mod tampering;
 mod tenancy;
 mod texts;

@@ -104,7 +104,8 @@ fn k36_no_key_travels_on_in_a_field_that_is_no_place_for_keys() {
         stage.counts_only("key_misplaced", 400, 8);
         assert!(stage.usage("key").iter().all(|row| row["key_id"] == *stage.key_id), "it is the key's affair");
         // What is no key of this installation is its client's affair: another one's, or one with a wrong checksum.
-        for foreign in [&other.key, &format!("{}x", &stage.key[..stage.key.len() - 1])] {
+        let (rest, last) = stage.key.split_at(stage.key.len() - 1);
+        for foreign in [&other.key, &format!("{rest}{}", if last == "x" { "y" } else { "x" })] {
             let value = format!("Bearer {foreign}");
             assert_eq!(stage.call("GET /open", &[("X-Next-Authorization", &value)], b"").status, 200, "{access}");
             assert_eq!(stage.upstream.take_requests()[0].all("x-next-authorization"), [&*value]);

@@ -12,6 +12,7 @@
 
 mod access;
 mod audit;
+mod audit_stream;
 mod backup;
 mod cli;
 mod compromised;
@@ -20,6 +21,7 @@ mod crash;
 mod database;
 mod dev;
 mod disk;
+mod doctor;
 mod form;
 mod hand_over;
 mod holder;

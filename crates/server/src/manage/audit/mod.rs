@@ -7,6 +7,8 @@ mod list;
 mod verify;
 mod view;
 
+pub(crate) use view::EntryView;
+
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 

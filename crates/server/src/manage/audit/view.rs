@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 /// Something that was done.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
-pub(super) struct EntryView {
+pub(crate) struct EntryView {
     /// The id of the event that it is, `evt_…`.
     #[schema(value_type = String, example = "evt_2Zk9mQ4tR7vX1bN6cL8dF3")]
     pub(super) id: EventId,
@@ -49,7 +49,8 @@ pub(super) struct EntryView {
 }
 
 impl EntryView {
-    pub(super) fn of(installation: &[u8; 16], entry: AuditEntry) -> Self {
+    /// The entry of an installation.
+    pub(crate) fn of(installation: &[u8; 16], entry: AuditEntry) -> Self {
         let object = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
         Self {
             id: event_id(installation, entry.sequence),
@@ -64,5 +65,15 @@ impl EntryView {
             before: object(&entry.before),
             after: object(&entry.after),
         }
+    }
+
+    /// When it was done.
+    pub(crate) const fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+
+    /// What was done.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
     }
 }

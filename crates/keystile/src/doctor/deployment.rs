@@ -1,0 +1,167 @@
+//! What is weak in how the server is set up: its settings and the files that they name.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use keystile_core::time::Timestamp;
+use keystile_server::tls::UpstreamTls;
+
+use super::{Finding, Severity};
+use crate::config::Config;
+use crate::db::LAST_BACKUP;
+use crate::process::handshake;
+
+/// Days after which a backup is old.
+const BACKUP_DAYS: i64 = 7;
+/// Free space below which a disk is nearly full: an import of a million keys takes as much.
+const LEAST_FREE_BYTES: u64 = 1 << 30;
+/// What `statfs` says of a file system that is in memory (linux/magic.h).
+const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58f6];
+
+pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    listeners(config, &mut findings);
+    root_key(config, &mut findings);
+    data(config, &mut findings);
+    backup(config, now, &mut findings);
+    certificates(config, now, &mut findings);
+    findings
+}
+
+fn listeners(config: &Config, findings: &mut Vec<Finding>) {
+    let others_can_reach = |listen: &Option<SocketAddr>| listen.filter(|listen| !listen.ip().is_loopback());
+    for (section, listen) in
+        [("gateway", &config.gateway.listen), ("admin", &config.admin.listen), ("check", &config.check.listen)]
+    {
+        let Some(listen) = others_can_reach(listen) else { continue };
+        // A gateway behind a proxy that speaks TLS is named by that.
+        if section == "gateway" && !config.gateway.trusted_proxies.is_empty() {
+            continue;
+        }
+        findings.push(Finding::new(
+            "plain_http",
+            Severity::High,
+            format!(
+                "[{section}] listens on {listen} in clear, and others can reach that: keys can be read on their way"
+            ),
+            format!(
+                "set tls_listen and [tls] certificates and leave listen on a loopback address, or put a proxy that \
+                 speaks TLS in front{}",
+                if section == "gateway" { " and name it in trusted_proxies" } else { "" }
+            ),
+        ));
+    }
+    for listen in [&config.admin.listen, &config.admin.tls_listen].into_iter().filter_map(others_can_reach) {
+        findings.push(Finding::new(
+            "management_reachable",
+            Severity::Medium,
+            format!("[admin] listens on {listen}: others can reach the management API, and /metrics without a key"),
+            "let it listen on a loopback address or a network of your own, or filter the port",
+        ));
+    }
+    if config.gateway.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        findings.push(Finding::new(
+            "everybody_is_a_trusted_proxy",
+            Severity::High,
+            "trusted_proxies names every address there is: whoever calls says from where, and no restriction of networks holds",
+            "name the proxies in front of the gateway, and nobody else",
+        ));
+    }
+}
+
+fn root_key(config: &Config, findings: &mut Vec<Finding>) {
+    let file = &config.root_key;
+    if let Some(mode) = mode(file).filter(|mode| mode & 0o077 != 0) {
+        findings.push(Finding::new(
+            "root_key_readable",
+            Severity::High,
+            format!("{} may be used by others than its owner (mode {mode:03o})", file.display()),
+            format!("chmod go= {}", file.display()),
+        ));
+    }
+    if file.starts_with(&config.data) && file.exists() {
+        findings.push(Finding::new(
+            "root_key_beside_the_data",
+            Severity::Medium,
+            format!("the root key is in the data folder ({}): whoever copies that has both", file.display()),
+            "move it elsewhere, such as /etc/keystile/root.key, name it in `root_key`, and back it up apart from the data",
+        ));
+    }
+}
+
+fn data(config: &Config, findings: &mut Vec<Finding>) {
+    let folder = &config.data;
+    if let Some(mode) = mode(folder).filter(|mode| mode & 0o077 != 0) {
+        findings.push(Finding::new(
+            "data_readable",
+            Severity::Medium,
+            format!("{} may be used by others than its owner (mode {mode:03o})", folder.display()),
+            format!("chmod go= {}", folder.display()),
+        ));
+    }
+    if config.database.is_some() {
+        return;
+    }
+    if let Ok(system) = rustix::fs::statfs(folder)
+        && IN_MEMORY.contains(&system.f_type)
+    {
+        findings.push(Finding::new(
+            "data_in_memory",
+            Severity::High,
+            format!("{} is in memory: what is kept there is gone when the machine stops", folder.display()),
+            "let `data` name a folder on a disk",
+        ));
+    }
+    if let Ok(space) = rustix::fs::statvfs(folder)
+        && space.f_bavail.saturating_mul(space.f_frsize) < LEAST_FREE_BYTES
+    {
+        findings.push(Finding::new(
+            "disk_nearly_full",
+            Severity::High,
+            format!("less than 1 GiB is free where {} is: when it is full, changes are refused", folder.display()),
+            "make room, or move the data folder to a larger disk",
+        ));
+    }
+}
+
+fn backup(config: &Config, now: Timestamp, findings: &mut Vec<Finding>) {
+    let last = fs::read_to_string(config.data.join(LAST_BACKUP)).ok();
+    let last: Option<Timestamp> = last.and_then(|text| text.trim().parse().ok());
+    let what = match last {
+        Some(last) if last >= now.plus_secs(-BACKUP_DAYS * 86_400) => return,
+        Some(last) => format!("the last backup is of {last}"),
+        None => "no backup was made with `keystile db backup`".to_owned(),
+    };
+    findings.push(Finding::new(
+        "no_recent_backup",
+        Severity::High,
+        what,
+        "make one every day, keep it elsewhere, and restore one now and then: keystile db backup FILE --recipient age1…",
+    ));
+}
+
+fn certificates(config: &Config, now: Timestamp, findings: &mut Vec<Finding>) {
+    let read = UpstreamTls::new(config.gateway.upstream_authorities.clone()).and(handshake::certificates(config));
+    match read {
+        Ok(tls) => findings.extend(tls.map_or_else(Vec::new, |tls| tls.warnings(now)).into_iter().map(|warning| {
+            Finding::new(
+                "certificate",
+                Severity::High,
+                warning.to_string(),
+                "renew it; it is taken up while the server runs",
+            )
+        })),
+        Err(error) => findings.push(Finding::new(
+            "certificate",
+            Severity::High,
+            error.to_string(),
+            "correct [tls]; the server would not start again with it",
+        )),
+    }
+}
+
+fn mode(path: &Path) -> Option<u32> {
+    Some(fs::metadata(path).ok()?.permissions().mode() & 0o777)
+}

@@ -1,0 +1,107 @@
+//! `keystile doctor`: names what is weak and how to mend it, and has nothing to say when it was mended (PRODUCT.md K45).
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use keystile_testkit::Installation;
+use serde_json::{Value, json};
+
+use super::process::{end, keystile, run};
+use super::world::{BINARY, World};
+
+fn settings(folder: &Path, text: &str) -> String {
+    let file = folder.join("keystile.toml");
+    fs::write(&file, text).unwrap();
+    file.display().to_string()
+}
+
+/// What it finds, by their words.
+fn findings(config: &str) -> Vec<String> {
+    let told = run(&mut keystile(&["doctor", "--json", "--config", config]));
+    let said: Value = serde_json::from_str(&told.out).unwrap_or_else(|_| panic!("{told:?}"));
+    let found = said["findings"].as_array().unwrap();
+    assert_eq!(told.code, if found.is_empty() { 0 } else { 3 }, "{told:?}");
+    for finding in found {
+        assert!(["high", "medium", "low"].contains(&finding["severity"].as_str().unwrap()), "{finding}");
+        assert!(
+            finding["what"].as_str().unwrap().len() > 10 && finding["mend"].as_str().unwrap().len() > 5,
+            "{finding}"
+        );
+    }
+    found.iter().map(|finding| finding["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_weak_deployment_is_named_and_a_mended_one_is_left_alone() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let data = folder.path().join("data");
+    let root_key = folder.path().join("keys/root.key");
+    let weak = format!(
+        "data = {data:?}\n[gateway]\nlisten = \"0.0.0.0:4400\"\ntrusted_proxies = []\n[admin]\nlisten = \"0.0.0.0:4401\"\n"
+    );
+    let weak = settings(folder.path(), &weak);
+    assert_eq!(
+        findings(&weak),
+        ["no_recent_backup", "plain_http", "plain_http", "management_reachable", "nothing_kept"]
+    );
+
+    let mut world = World::of(Installation::start(BINARY, &["--data", data.to_str().unwrap()]), None);
+    let manage = world.manage();
+    // The first key is a program's; it gets an end, an API that says how long keys live, and narrow keys take its place.
+    let (_, keys) = manage.get("/v1/keys?limit=200");
+    let in_a_week = json!({ "expires_at": "2035-01-01T00:00:00Z" });
+    let exposed = world.key(&world.installation.project_id, &json!({})).1;
+    world.call(&exposed, "GET", &format!("/?api_key={exposed}"));
+    let before = findings(&weak);
+    for id in ["root_key_beside_the_data", "management_key_may_do_everything", "no_expiry_policy"] {
+        assert!(before.contains(&id.to_owned()), "{id}: {before:?}");
+    }
+    let human = run(&mut keystile(&["doctor", "--config", &weak]));
+    assert!(human.code == 3 && human.out.contains("mend: ") && human.out.contains("findings"), "{human:?}");
+    assert!(!human.out.contains(&exposed));
+
+    let api = &world.installation.api_id;
+    assert_eq!(manage.patch(&format!("/v1/apis/{api}"), &json!({ "max_key_days": 3650 })).0, 200);
+    for key in keys["items"].as_array().unwrap() {
+        let id = key["id"].as_str().unwrap();
+        let restrictions = json!({ "networks": { "allow": ["127.0.0.0/8"] } });
+        let mut changes = in_a_week.clone();
+        if key["kind"] == "management" {
+            changes["restrictions"] = restrictions;
+        }
+        let (status, told) = manage.patch(&format!("/v1/keys/{id}"), &changes);
+        assert_eq!(status, 200, "{told}");
+    }
+    let (_, all) = manage.get("/v1/keys?limit=200");
+    for key in all["items"].as_array().unwrap().iter().filter(|key| key["exposed_at"].is_string()) {
+        let path = format!("/v1/keys/{}/revoke", key["id"].as_str().unwrap());
+        assert_eq!(manage.post(&path, &json!({})).0, 200);
+    }
+    assert!(end(&mut world.installation).0.success());
+    fs::create_dir(root_key.parent().unwrap()).unwrap();
+    fs::rename(data.join("root.key"), &root_key).unwrap();
+    fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
+    let identity = folder.path().join("identity").display().to_string();
+    let recipient = run(&mut keystile(&["db", "identity", &identity])).out.trim().to_owned();
+    let mended = settings(folder.path(), &format!("data = {data:?}\nroot_key = {root_key:?}\n"));
+    let file = folder.path().join("backup.age").display().to_string();
+    let made = run(&mut keystile(&["db", "backup", &file, "--recipient", &recipient, "--config", &mended]));
+    assert_eq!(made.code, 0, "{made:?}");
+    assert_eq!(findings(&mended), Vec::<String>::new());
+
+    fs::set_permissions(&root_key, Permissions::from_mode(0o444)).unwrap();
+    let open = settings(
+        folder.path(),
+        &format!("data = {data:?}\nroot_key = {root_key:?}\n[gateway]\ntrusted_proxies = [\"0.0.0.0/0\"]\n"),
+    );
+    assert_eq!(findings(&open), ["everybody_is_a_trusted_proxy", "root_key_readable"]);
+}
+
+#[test]
+fn settings_that_are_wrong_are_said_before_anything_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = settings(folder.path(), "datta = \"x\"\n");
+    let told = run(&mut keystile(&["doctor", "--config", &wrong]));
+    assert!(told.code == 2 && told.err.contains("datta"), "{told:?}");
+}
