@@ -16,6 +16,7 @@ use keystile_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::catalog::audit;
 use crate::copy::{self, Copied, CopyError, What};
 use crate::db::{Columns, sql};
 use crate::root::hex;
@@ -45,6 +46,9 @@ pub struct Manifest {
     pub schema: [u32; 2],
     /// Its files with their SHA-256 in hexadecimal.
     pub files: Vec<(String, String)>,
+    /// Where the audit in it is broken, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_broken_at: Option<u64>,
 }
 
 /// Who can open a backup.
@@ -122,7 +126,8 @@ pub enum BackupError {
     },
     /// What it holds was altered before it was made.
     #[error(
-        "the audit in {path} is broken at entry {entry}: what was backed up had been altered; use an earlier backup"
+        "the audit in {path} is broken at entry {entry}: what was backed up had been altered; use an earlier backup, or \
+         say --broken-audit to have this one as it is"
     )]
     Audit {
         /// The file.
@@ -189,13 +194,14 @@ async fn snapshot(
         let row = sql("SELECT value FROM meta WHERE name = 'installation'").fetch_one(&mut view).await?;
         let installation = Columns::of(&row).bytes::<16>()?;
         let revision = sql("SELECT max(revision) FROM revisions").fetch_number_if_any(&mut view).await?.unwrap_or(0);
-        Ok::<_, crate::StoreError>((hex(&installation), revision))
+        let broken = audit::walk(&mut view, &installation).await?.err();
+        Ok::<_, crate::StoreError>((hex(&installation), revision, broken))
     };
-    let (installation, revision) = read.await.map_err(CopyError::from)?;
+    let (installation, revision, audit_broken_at) = read.await.map_err(CopyError::from)?;
     upkeep::close(sources).await;
     upkeep::close(targets).await;
     let schema = [schema::CATALOG.known(), schema::USAGE.known()];
-    Ok(Manifest { format: FORMAT, made_at: at, installation, revision, schema, files: Vec::new() })
+    Ok(Manifest { format: FORMAT, made_at: at, installation, revision, schema, files: Vec::new(), audit_broken_at })
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -277,13 +283,14 @@ pub fn unpack(file: &Path, unlock: &Unlock, folder: &Path) -> Result<Manifest, B
     Ok(manifest)
 }
 
-/// Puts a backup back where there is nothing yet. It must be one of the root key's, and its audit whole.
+/// Puts a backup back where there is nothing yet. It must be one of the root key's, and its audit whole unless whoever asks
+/// takes it as it is: then it stays broken, for everybody to see.
 ///
 /// # Errors
 /// [`BackupError`] says what is wrong; then nothing was put there that would be used.
 pub async fn restore(
     file: &Path,
-    unlock: &Unlock,
+    (unlock, takes_broken): (&Unlock, bool),
     root_key: &Path,
     to: &Kept,
     at: Timestamp,
@@ -308,7 +315,7 @@ pub async fn restore(
     let broken = catalog.verify_audit().await;
     catalog.close().await;
     ledger.close().await;
-    if let Some(entry) = broken.map_err(CopyError::from)? {
+    if let Some(entry) = broken.map_err(CopyError::from)?.filter(|_| !takes_broken) {
         return Err(BackupError::Audit { path: file.to_owned(), entry });
     }
     upkeep::copy(&Kept::Folder(folder.path().to_owned()), to, each).await?;

@@ -16,6 +16,23 @@ const MAX_LEN: usize = 256;
 /// head leaves them out.
 pub const SECRET_FIELDS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "x-api-key"];
 
+/// Fields that say something of the connection, or that proxies write: what a caller says there is not what the upstream gets.
+const NOT_THEIRS: [&str; 12] = [
+    "connection",
+    "content-length",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-credential-identifier",
+    "x-real-ip",
+];
+const NOT_THEIR_FAMILIES: [&str; 2] = ["x-consumer-", "x-forwarded-"];
+
 /// Fields, each with the values that it may have; at least one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Parts>", into = "Vec<Parts>")]
@@ -48,6 +65,8 @@ pub enum HeadersError {
     Name(String),
     /// This field holds secrets.
     Secret(String),
+    /// What this field says is a connection's or a proxy's.
+    NotTheirs(String),
     /// This field comes twice.
     Twice(String),
     /// This field has no values, too many, or one that none can have.
@@ -64,6 +83,11 @@ impl fmt::Display for HeadersError {
             Self::Secret(name) => {
                 write!(f, "{name} holds secrets, which no pattern may name; use another header field")
             }
+            Self::NotTheirs(name) => write!(
+                f,
+                "{name} is about the connection, or what a proxy says, and no pattern may name it; use networks for \
+                 addresses, and an API's routes for hosts"
+            ),
             Self::Twice(name) => write!(f, "the header field {name} comes twice; give it all its values at once"),
             Self::Values(name) => write!(
                 f,
@@ -140,6 +164,9 @@ impl TryFrom<Parts> for Header {
         let name = parts.name.to_ascii_lowercase();
         if SECRET_FIELDS.contains(&name.as_str()) {
             return Err(HeadersError::Secret(name));
+        }
+        if NOT_THEIRS.contains(&name.as_str()) || NOT_THEIR_FAMILIES.iter().any(|family| name.starts_with(family)) {
+            return Err(HeadersError::NotTheirs(name));
         }
         let is_sound =
             |values: &Vec<String>| (1..=MAX_VALUES).contains(&values.len()) && values.iter().all(|one| is_value(one));

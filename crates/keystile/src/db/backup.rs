@@ -17,7 +17,7 @@ use keystile_store::upkeep::Kept;
 use serde_json::json;
 
 use super::{LAST_BACKUP, Place, Where};
-use crate::cli::Screen;
+use crate::cli::{Exit, Screen};
 
 /// What is backed up to where, and for whom.
 #[derive(Debug, Args)]
@@ -45,6 +45,9 @@ pub(crate) struct Restore {
     /// The file with the passphrase that it was made with.
     #[arg(long, value_name = "FILE", conflicts_with = "identity")]
     passphrase_file: Option<PathBuf>,
+    /// Take it even if its audit had been altered when it was made; that stays to be seen.
+    #[arg(long)]
+    broken_audit: bool,
     /// Put it there instead of where the settings say: sqlite://DATA-FOLDER or postgres://user@host:port/name.
     #[arg(long, value_name = "URL")]
     pub(super) to: Option<String>,
@@ -76,9 +79,12 @@ pub(super) fn identity(file: &Path, json: bool, screen: &mut Screen) -> Result<(
 }
 
 /// Makes a backup.
-pub(super) async fn make(ask: &Backup, from: &Place, json: bool, screen: &mut Screen) -> Result<(), Box<dyn Error>> {
+///
+/// # Errors
+/// If there is none. One of something that was altered is made all the same, and is a finding.
+pub(super) async fn make(ask: &Backup, from: &Place, json: bool, screen: &mut Screen) -> Result<Exit, Box<dyn Error>> {
     let lock = match &ask.passphrase_file {
-        Some(file) => Lock::Passphrase(passphrase(file)?),
+        Some(file) => Lock::Passphrase(passphrase(file, 15)?),
         None => Lock::Recipients(ask.recipients.clone()),
     };
     let mut rows = Vec::new();
@@ -89,19 +95,26 @@ pub(super) async fn make(ask: &Backup, from: &Place, json: bool, screen: &mut Sc
     if let Err(error) = said {
         screen.complain(&format!("{} could not be written ({error}); keystile doctor will miss it", LAST_BACKUP));
     }
+    if let Some(entry) = made.audit_broken_at {
+        screen.complain(&format!(
+            "The audit is broken at entry {entry}: somebody altered what is kept. The backup holds it as it is; keep the \
+             earlier ones, and see keystile audit verify."
+        ));
+    }
+    let exit = if made.audit_broken_at.is_some() { Exit::Findings } else { Exit::Ok };
     let bytes = fs::metadata(&ask.file)?.len();
     let keys = rows.iter().find(|(table, _)| *table == "keys").map_or(0, |(_, rows)| *rows);
     if json {
         let file = ask.file.display().to_string();
         screen.out(&format!("{}\n", json!({ "file": file, "bytes": bytes, "keys": keys, "manifest": made })));
-        return Ok(());
+        return Ok(exit);
     }
     screen.out(&format!("{}: {bytes} bytes, {keys} keys, up to revision {}\n", ask.file.display(), made.revision));
     screen.complain(
         "The root key is not in it: keep that apart, for without it the backup opens nothing. Try it now and then: \
          keystile db restore FILE --identity FILE --to sqlite://EMPTY-FOLDER",
     );
-    Ok(())
+    Ok(exit)
 }
 
 /// Puts a backup back.
@@ -113,12 +126,13 @@ pub(super) async fn put_back(
 ) -> Result<(), Box<dyn Error>> {
     let unlock = match (&ask.identity, &ask.passphrase_file) {
         (Some(file), _) => Unlock::of_file(file)?,
-        (None, Some(file)) => Unlock::Passphrase(passphrase(file)?),
+        (None, Some(file)) => Unlock::Passphrase(passphrase(file, 1)?),
         (None, None) => return Err("say --identity or --passphrase-file".into()),
     };
     let mut random = |bytes: &mut [u8]| SystemEntropy.fill(bytes).map_err(|_| OpenError::NoEntropy);
     let (file, at) = (&ask.file, now());
-    let manifest: Manifest = backup::restore(file, &unlock, root_key, to, at, &mut random, &mut |_| {}).await?;
+    let manifest: Manifest =
+        backup::restore(file, (&unlock, ask.broken_audit), root_key, to, at, &mut random, &mut |_| {}).await?;
     if json {
         screen.out(&format!("{}\n", json!({ "to": to.to_string(), "manifest": manifest })));
         return Ok(());
@@ -136,11 +150,11 @@ fn now() -> Timestamp {
 }
 
 /// A passphrase of a file: its first line.
-fn passphrase(file: &Path) -> Result<SecretString, Box<dyn Error>> {
+fn passphrase(file: &Path, shortest: usize) -> Result<SecretString, Box<dyn Error>> {
     let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let line = text.lines().next().unwrap_or_default();
-    if line.len() < 15 {
-        return Err(format!("{}: a passphrase has at least 15 characters", file.display()).into());
+    if line.len() < shortest {
+        return Err(format!("{}: a passphrase has at least {shortest} characters", file.display()).into());
     }
     Ok(SecretString::from(line.to_owned()))
 }

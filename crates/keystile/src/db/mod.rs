@@ -128,7 +128,7 @@ fn carry_out(asked: &Asked<'_>, json: bool, screen: &mut Screen) -> ExitCode {
             Asked::Status(kept) => exit = status(kept, json, screen).await?,
             Asked::Migrate(kept) => migrate(kept, json, screen).await?,
             Asked::Copy { from, to } => copy(from, to, json, screen).await?,
-            Asked::Backup { ask, from } => backup::make(ask, from, json, screen).await?,
+            Asked::Backup { ask, from } => exit = backup::make(ask, from, json, screen).await?,
             Asked::Restore { ask, to, root_key } => backup::put_back(ask, (to, root_key), json, screen).await?,
             Asked::Identity(file) => backup::identity(file, json, screen)?,
         }

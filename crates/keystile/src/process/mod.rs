@@ -312,11 +312,10 @@ impl Process {
         tokio::spawn(handshake::reload_now_and_then(tls, upstream_tls, clock.clone(), reload, ending.clone()));
         tokio::spawn(watch(feed.clone(), writer.clone(), clock, config.gateway.max_staleness));
         tokio::spawn(writer.run(config.usage.flush));
-        for sink in sinks(config) {
-            let stream = AuditStream::new(store.catalog.clone(), feed.clone(), sink, &config.data);
-            stream.declare(&app.metrics);
-            tokio::spawn(stream.run(ending.clone()));
-        }
+        let stream = |sink| AuditStream::new(store.catalog.clone(), feed.clone(), sink, &config.data);
+        let streams: Vec<AuditStream> = sinks(config).map(stream).collect();
+        AuditStream::declare(&streams, &app.metrics);
+        streams.into_iter().for_each(|stream| drop(tokio::spawn(stream.run(ending.clone()))));
         let telling = tokio::spawn(app.webhooks.clone().run(feed.clone(), ending.clone()));
         tokio::spawn(save_now_and_then(snapshot.clone(), feed, pulse, config.snapshot.save, ending.clone()));
         let (listeners, data) = (Mutex::new(copies), config.data.clone());

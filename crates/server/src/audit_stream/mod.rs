@@ -14,14 +14,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use keystile_store::Catalog;
+use keystile_store::records::History;
+use keystile_store::{Catalog, StoreError};
 
 use crate::enforce::feed::Feed;
 use crate::enforce::maker::Maker;
 use crate::gateway::ending::Ending;
 use crate::manage::AuditLine;
 use crate::telemetry::metrics::{Kind, Registry};
-use place::Place;
+use place::{BEGINNING, Place};
 
 pub use syslog::{NotASyslog, SyslogTarget};
 
@@ -83,18 +84,22 @@ impl AuditStream {
         Self { catalog, feed, sink, place, told: Arc::default() }
     }
 
-    /// Declares its figures.
-    pub fn declare(&self, registry: &Registry) {
-        let name = self.sink.name();
+    /// Declares the figures of all of them.
+    pub fn declare(all: &[Self], registry: &Registry) {
         for (family, kind, help, figure) in [
             ("keystile_audit_told_total", Kind::Counter, "Entries of the audit that were told elsewhere.", 0),
             ("keystile_audit_failures_total", Kind::Counter, "Times that telling them failed.", 1),
             ("keystile_audit_told_up_to", Kind::Gauge, "The place in the audit up to which they were told.", 2),
         ] {
-            let told = self.told.clone();
+            let streams: Vec<_> = all.iter().map(|stream| (stream.sink.name(), stream.told.clone())).collect();
+            if streams.is_empty() {
+                continue;
+            }
             registry.family(kind, family, help, move |samples| {
-                let all = [&told.entries, &told.failures, &told.last];
-                samples.put(&[("to", name)], all[figure].load(Ordering::Relaxed));
+                for (name, told) in &streams {
+                    let figures = [&told.entries, &told.failures, &told.last];
+                    samples.put(&[("to", name)], figures[figure].load(Ordering::Relaxed));
+                }
             });
         }
     }
@@ -102,7 +107,7 @@ impl AuditStream {
     /// Tells entries as they come, until the end.
     pub async fn run(self, ending: Ending) {
         let mut after = self.place.read();
-        self.told.last.store(after, Ordering::Relaxed);
+        self.told.last.store(after.sequence, Ordering::Relaxed);
         loop {
             let pause = match self.round(&mut after).await {
                 Ok(true) => continue,
@@ -121,25 +126,34 @@ impl AuditStream {
     }
 
     /// Tells the next entries; whether there may be more.
-    async fn round(&self, after: &mut u64) -> Result<bool, String> {
+    async fn round(&self, after: &mut History) -> Result<bool, String> {
         // While another process takes this one's place, that one tells.
         if self.feed.makers.now() != Maker::Here {
             return Ok(false);
         }
-        let entries = self
-            .catalog
-            .audit_after(*after, BATCH)
-            .await
-            .map_err(|error| crate::problem::causes(&error).to_string())?;
-        let Some(last) = entries.last().map(|entry| entry.sequence) else { return Ok(false) };
+        let failed = |error: StoreError| crate::problem::causes(&error).to_string();
+        if !self.catalog.has(after).await.map_err(failed)? {
+            // Entries that took the places of others would never arrive.
+            let name = self.sink.name();
+            tracing::error!(
+                to = name,
+                entry = after.sequence,
+                "the audit no longer holds what was told; it is told anew"
+            );
+            *after = BEGINNING;
+        }
+        let (entries, last) = self.catalog.audit_after(after, BATCH).await.map_err(failed)?;
+        if entries.is_empty() {
+            return Ok(false);
+        }
         let installation = self.catalog.installation();
         let count = entries.len();
         let lines: Vec<AuditLine> = entries.into_iter().map(|entry| AuditLine::of(&installation, entry)).collect();
         self.sink.tell(&lines).await.map_err(|error| error.to_string())?;
         *after = last;
-        self.place.write(last).map_err(|error| error.to_string())?;
+        self.place.write(&last).map_err(|error| error.to_string())?;
         self.told.entries.fetch_add(count as u64, Ordering::Relaxed);
-        self.told.last.store(last, Ordering::Relaxed);
+        self.told.last.store(last.sequence, Ordering::Relaxed);
         Ok(count == BATCH as usize)
     }
 }

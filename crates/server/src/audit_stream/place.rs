@@ -4,6 +4,9 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use data_encoding::HEXLOWER;
+use keystile_store::records::History;
+
 pub(super) struct Place(PathBuf);
 
 impl Place {
@@ -11,17 +14,25 @@ impl Place {
         Self(path)
     }
 
-    /// 0 where nothing was told yet, or nobody knows: then everything is told again.
-    pub(super) fn read(&self) -> u64 {
-        fs::read_to_string(&self.0).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    /// The beginning where nothing was told yet, or nobody knows: then everything is told again.
+    pub(super) fn read(&self) -> History {
+        let text = fs::read_to_string(&self.0).unwrap_or_default();
+        let place = text.trim().split_once(' ').and_then(|(sequence, hash)| {
+            let hash = HEXLOWER.decode(hash.as_bytes()).ok()?.try_into().ok()?;
+            Some(History { sequence: sequence.parse().ok()?, hash })
+        });
+        place.unwrap_or(BEGINNING)
     }
 
-    pub(super) fn write(&self, place: u64) -> io::Result<()> {
+    pub(super) fn write(&self, place: &History) -> io::Result<()> {
         let draft = self.0.with_extension("new");
-        fs::write(&draft, format!("{place}\n"))?;
+        fs::write(&draft, format!("{} {}\n", place.sequence, HEXLOWER.encode(&place.hash)))?;
         fs::rename(&draft, &self.0)
     }
 }
+
+/// Where nothing was told yet.
+pub(super) const BEGINNING: History = History { sequence: 0, hash: [0; 32] };
 
 #[cfg(test)]
 mod tests {
@@ -32,11 +43,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("audit-file.place");
         let place = Place::new(file.clone());
-        assert_eq!(place.read(), 0);
-        place.write(7).unwrap();
-        place.write(1_000).unwrap();
-        assert_eq!(Place::new(file.clone()).read(), 1_000);
-        fs::write(&file, "somewhere").unwrap();
-        assert_eq!(place.read(), 0);
+        assert_eq!(place.read(), BEGINNING);
+        place.write(&History { sequence: 7, hash: [1; 32] }).unwrap();
+        let last = History { sequence: 1_000, hash: [0xab; 32] };
+        place.write(&last).unwrap();
+        assert_eq!(Place::new(file.clone()).read(), last);
+        for nowhere in ["somewhere", "7", "7 ab", ""] {
+            fs::write(&file, nowhere).unwrap();
+            assert_eq!(place.read(), BEGINNING, "{nowhere}");
+        }
     }
 }

@@ -298,7 +298,12 @@ impl Worker {
             body: (!body.is_end_stream()).then_some(least),
             switches: protocol.is_some(),
         };
-        let source = RequestSource { headers: &parts.headers, client: Some(client), countries: &self.engine.countries };
+        let source = RequestSource {
+            headers: &parts.headers,
+            client: Some(client),
+            countries: &self.engine.countries,
+            key_places: &api.key_places,
+        };
         let facts = Facts {
             client: Some(client),
             certificate,

@@ -17,6 +17,9 @@ pub(crate) struct RequestSource<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) client: Option<IpAddr>,
     pub(crate) countries: &'a Countries,
+    /// Where keys of the API are looked for: what such a field says is for no rule to know, for whoever writes rules would
+    /// read keys by what they refuse.
+    pub(crate) key_places: &'a [KeyPlace],
 }
 
 impl Source for RequestSource<'_> {
@@ -33,9 +36,17 @@ impl Source for RequestSource<'_> {
     }
 
     fn field(&self, name: &str) -> Field<'_> {
+        if holds_keys(self.key_places, name) {
+            return Field::Unknown;
+        }
         let mut values = self.headers.get_all(name).iter();
         Field::of(values.next().map(http::HeaderValue::as_bytes), values.next().is_some())
     }
+}
+
+/// Whether keys are looked for in this field.
+pub(crate) fn holds_keys(places: &[KeyPlace], name: &str) -> bool {
+    places.iter().any(|place| matches!(place, KeyPlace::Header(own) if own.as_str().eq_ignore_ascii_case(name)))
 }
 
 impl RequestSource<'_> {
@@ -75,11 +86,23 @@ mod tests {
             for value in values {
                 all.append(ORIGIN, http::HeaderValue::from_static(value));
             }
-            let source = RequestSource { headers: &all, client: None, countries: &countries };
+            let source = RequestSource { headers: &all, client: None, countries: &countries, key_places: &[] };
             (source.origin().map(<[u8]>::to_vec), source.referrer().is_none(), source.country())
         };
         assert_eq!(of(&[]), (None, true, None));
         assert_eq!(of(&["https://a.test"]), (Some(b"https://a.test".to_vec()), true, None));
         assert_eq!(of(&["https://a.test", "https://a.test"]).0, Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_a_field_says_that_holds_keys_is_not_known() {
+        let countries = Countries::default();
+        let key_places = [KeyPlace::Bearer, KeyPlace::Header(HeaderName::from_static("x-secret"))];
+        let mut headers = HeaderMap::new();
+        headers.insert("x-secret", http::HeaderValue::from_static("ks_live_1"));
+        headers.insert("x-client", http::HeaderValue::from_static("web"));
+        let source = RequestSource { headers: &headers, client: None, countries: &countries, key_places: &key_places };
+        assert_eq!(source.field("x-secret"), Field::Unknown);
+        assert_eq!(source.field("x-client"), Field::Value(b"web"));
     }
 }

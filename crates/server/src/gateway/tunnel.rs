@@ -140,7 +140,7 @@ impl Watch {
             return is_as_it_must_be && is_open;
         };
         let (headers, countries) = (&self.headers, &self.engine.countries);
-        let source = RequestSource { headers, client: Some(self.client), countries };
+        let source = RequestSource { headers, client: Some(self.client), countries, key_places: &api.key_places };
         let facts = Facts {
             client: Some(self.client),
             certificate,

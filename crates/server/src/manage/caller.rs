@@ -176,7 +176,8 @@ impl<R: Right> FromRequestParts<App> for Caller<R> {
         let text = bearer(parts)?;
         let needs = PermissionQuery::Has(R::NAME.to_owned());
         let engine = app.feed.engine();
-        let source = RequestSource { headers: &parts.headers, client: address, countries: &engine.countries };
+        let source =
+            RequestSource { headers: &parts.headers, client: address, countries: &engine.countries, key_places: &[] };
         let facts = Facts { client: address, source: Some(&source), needs: Some(&needs), ..Facts::at(app.clock.now()) };
         let verdict = engine.check(text, Door::Management, &facts);
         app.exposures.heed(verdict.key.as_ref());

@@ -16,7 +16,8 @@ use keystile_core::time::Moment;
 use super::invalid;
 use super::question::{Client, Operation};
 use crate::countries::Countries;
-use crate::enforce::snapshot::ApiView;
+use crate::enforce::snapshot::{ApiView, KeyPlace};
+use crate::gateway::source::holds_keys;
 use crate::problem::Problem;
 
 /// What was said, in its canonical form.
@@ -63,9 +64,10 @@ impl<'a> Described<'a> {
         })
     }
 
-    /// Where it comes from.
-    pub(crate) fn source<'b>(&'b self, countries: &'b Countries) -> ToldSource<'b> {
-        ToldSource { operation: self.operation, client: self.client, countries }
+    /// Where it comes from, as a rule for this API may know it.
+    pub(crate) fn source<'b>(&'b self, countries: &'b Countries, api: Option<&'b ApiView>) -> ToldSource<'b> {
+        let key_places = api.map_or(&[][..], |api| &api.key_places);
+        ToldSource { operation: self.operation, client: self.client, countries, key_places }
     }
 
     /// What is known of it at this moment.
@@ -92,6 +94,7 @@ pub(crate) struct ToldSource<'a> {
     operation: Option<&'a Operation<'a>>,
     client: Option<&'a Client<'a>>,
     countries: &'a Countries,
+    key_places: &'a [KeyPlace],
 }
 
 impl Source for ToldSource<'_> {
@@ -109,6 +112,9 @@ impl Source for ToldSource<'_> {
     }
 
     fn field(&self, name: &str) -> Field<'_> {
+        if holds_keys(self.key_places, name) {
+            return Field::Unknown;
+        }
         let headers = self.operation.and_then(|operation| operation.headers.as_ref());
         headers.map_or(Field::Unknown, |headers| headers.field(name))
     }

@@ -142,7 +142,7 @@ async fn judge(
 ) -> Result<Vec<u8>, Problem> {
     let described = Described::new(question.operation.as_ref(), question.client.as_ref())?;
     let code = described.refused(api);
-    let source = described.source(&worker.engine.countries);
+    let source = described.source(&worker.engine.countries, api);
     let facts = Facts { needs, cost: question.cost.unwrap_or(1), ..described.facts(pending.began(), &source) };
     let (method, path) = (facts.method, facts.path);
     let door = api.map_or(Door::KeyAlone, Door::Api);
@@ -201,7 +201,7 @@ async fn check(worker: &Worker, text: &str, door: Door<'_>, facts: &Facts<'_>) -
 fn may_ask(worker: &Worker, address: IpAddr, headers: &HeaderMap, facts: Facts<'_>) -> Result<(), Problem> {
     let key = one_bearer(headers).map_err(Problem::of)?;
     let needs = PermissionQuery::Has(PERMISSION.to_owned());
-    let source = RequestSource { headers, client: Some(address), countries: &worker.engine.countries };
+    let source = RequestSource { headers, client: Some(address), countries: &worker.engine.countries, key_places: &[] };
     let facts = Facts { client: Some(address), source: Some(&source), needs: Some(&needs), ..facts };
     let verdict = worker.engine.check(key, Door::Management, &facts);
     worker.exposures.heed(verdict.key.as_ref());

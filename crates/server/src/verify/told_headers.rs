@@ -3,7 +3,7 @@
 use std::fmt;
 
 use keystile_core::source::Field;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// Names and values, as they were told; a name may come several times.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,17 +13,39 @@ impl ToldHeaders {
     /// A field by its name, in whichever case that was told.
     pub(crate) fn field(&self, name: &str) -> Field<'_> {
         let of_name = self.0.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
-        let mut values = of_name.map(|(_, value)| value.as_bytes());
+        // As a gateway reads them: spaces and tabs at the ends are not part of the value (RFC 9110 §5.5).
+        let mut values = of_name.map(|(_, value)| value.trim_matches([' ', '\t']).as_bytes());
         Field::of(values.next(), values.next().is_some())
     }
 }
 
 /// A value, or several.
-#[derive(serde::Deserialize)]
-#[serde(untagged)]
-enum Values {
-    One(String),
-    Many(Vec<String>),
+struct Values(Vec<String>);
+
+impl<'de> Deserialize<'de> for Values {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Texts;
+        impl<'de> Visitor<'de> for Texts {
+            type Value = Values;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a header field's value: a text or a list of texts")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Values, E> {
+                Ok(Values(vec![text.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Values, A::Error> {
+                let mut all = Vec::new();
+                while let Some(text) = seq.next_element()? {
+                    all.push(text);
+                }
+                Ok(Values(all))
+            }
+        }
+        deserializer.deserialize_any(Texts)
+    }
 }
 
 impl<'de> Deserialize<'de> for ToldHeaders {
@@ -39,10 +61,7 @@ impl<'de> Deserialize<'de> for ToldHeaders {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ToldHeaders, A::Error> {
                 let mut fields = Vec::new();
                 while let Some((name, values)) = map.next_entry::<String, Values>()? {
-                    match values {
-                        Values::One(value) => fields.push((name, value)),
-                        Values::Many(values) => fields.extend(values.into_iter().map(|value| (name.clone(), value))),
-                    }
+                    fields.extend(values.0.into_iter().map(|value| (name.clone(), value)));
                 }
                 Ok(ToldHeaders(fields))
             }
@@ -57,8 +76,10 @@ mod tests {
 
     #[test]
     fn a_name_is_found_in_any_case_and_of_several_values_none_is_meant() {
-        let told: ToldHeaders =
-            serde_json::from_str(r#"{"X-A":"1","x-b":["1","2"],"x-c":["3"],"x-d":"4","X-D":"4","x-e":[]}"#).unwrap();
+        let told: ToldHeaders = serde_json::from_str(
+            r#"{"X-A":"1","x-b":["1","2"],"x-c":["3"],"x-d":"4","X-D":"4","x-e":[],"x-g":" \t5 "}"#,
+        )
+        .unwrap();
         for (name, expected) in [
             ("x-a", Field::Value(b"1")),
             ("x-b", Field::Several),
@@ -66,6 +87,7 @@ mod tests {
             ("x-d", Field::Several),
             ("x-e", Field::Absent),
             ("x-f", Field::Absent),
+            ("x-g", Field::Value(b"5")),
         ] {
             assert_eq!(told.field(name), expected, "{name}");
         }

@@ -38,13 +38,15 @@ pub(super) async fn keep_revisions(db: &mut Connection, first: u64, touched: &[S
     Ok(revision)
 }
 
-/// Adds an entry to the audit chain and seals its new end.
+/// Adds an entry to the audit chain and seals its new end. After an end that does not fit its seal a place stays empty: the
+/// change is made all the same, for it may be one that somebody needs right now, and whoever walks the chain finds the break
+/// for ever (E-5).
 pub(super) async fn keep_entry(
     db: &mut Connection,
     parts: &CatalogParts,
     author: &Author,
     organization: OrganizationId,
-    done: &Done,
+    (is_first, done): (bool, &Done),
 ) -> Result<(), StoreError> {
     let end = sql("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").fetch_optional(&mut *db).await?;
     let (sequence, previous): (u64, Hash) = match &end {
@@ -54,8 +56,12 @@ pub(super) async fn keep_entry(
             (row.number()?, row.bytes()?)
         }
     };
+    let is_sound = is_sealed(db, parts, is_first, (sequence, &previous)).await?;
+    if !is_sound {
+        tracing::error!(entry = sequence, "the audit's end was altered; the place after it stays empty");
+    }
     let entry = AuditEntry {
-        sequence: sequence + 1,
+        sequence: sequence + if is_sound { 1 } else { 2 },
         at: author.at,
         organization,
         actor: audit::actor_text(&author.actor),
@@ -91,4 +97,20 @@ pub(super) async fn keep_entry(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Whether the chain ends where it was sealed. Only before an installation's first change is there no end.
+async fn is_sealed(
+    db: &mut Connection,
+    parts: &CatalogParts,
+    is_first: bool,
+    (last, hash): (u64, &Hash),
+) -> Result<bool, StoreError> {
+    match sql("SELECT sequence, seal FROM audit_end").fetch_optional(db).await? {
+        None => Ok(is_first && last == 0),
+        Some(row) => {
+            let mut row = Columns::of(&row);
+            Ok(row.integer()? == signed(last) && row.bytes::<32>()? == audit::seal(&parts.root, last, hash))
+        }
+    }
 }

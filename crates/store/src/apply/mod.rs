@@ -162,8 +162,9 @@ impl Catalog {
             return Ok(Applied { revision, preview, duplicates: done.duplicates, ambiguous: done.ambiguous });
         }
 
+        let is_first = revision == 1;
         let revision = journal::keep_revisions(db, revision, &done.touched).await?;
-        journal::keep_entry(db, &self.0, author, tenant.id, &done).await?;
+        journal::keep_entry(db, &self.0, author, tenant.id, (is_first, &done)).await?;
         if let Some(request) = &author.idempotency {
             idempotency::keep(db, organization, request, author.at).await?;
         }

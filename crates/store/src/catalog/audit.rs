@@ -1,5 +1,6 @@
 //! The audit chain, read and walked.
 
+use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use keystile_core::id::{OrganizationId, RequestId};
@@ -42,6 +43,51 @@ pub(crate) async fn entries(db: &mut Connection, sequences: &[u64]) -> Result<Ve
     query.push(" WHERE sequence IN ").push_list(sequences.iter().map(|sequence| signed(*sequence)));
     query.push(" ORDER BY sequence");
     query.fetch_all(db).await?.iter().map(|row| Ok(read(row)?.0)).collect()
+}
+
+/// A chain in which each entry follows the one before it.
+pub(crate) struct Chain {
+    last: u64,
+    hash: Hash,
+    /// What was sealed there, if anything was.
+    seal: Option<Hash>,
+}
+
+/// Walks the chain as far as that can be done without the root key; the first broken entry otherwise.
+pub(crate) async fn walk(view: &mut Connection, installation: &[u8; 16]) -> Result<Result<Chain, u64>, StoreError> {
+    let end = sql("SELECT sequence, seal FROM audit_end").fetch_optional(&mut *view).await?;
+    let (mut last, mut hash) = (0, audit::beginning(installation));
+    loop {
+        let mut query = sql(SELECT);
+        query.push(" WHERE sequence > ").push_bind(signed(last));
+        query.push(" ORDER BY sequence LIMIT ").push_bind(ENTRIES);
+        let rows = query.fetch_all(&mut *view).await?;
+        for row in &rows {
+            let expected = last + 1;
+            // An entry that can't even be read was altered.
+            let Ok((entry, kept)) = read(row) else { return Ok(Err(expected)) };
+            if entry.sequence != expected || audit::follow(&hash, &entry) != kept {
+                return Ok(Err(expected));
+            }
+            (last, hash) = (expected, kept);
+        }
+        if rows.is_empty() {
+            break;
+        }
+    }
+    let Some(row) = &end else {
+        let changes: Option<u64> = sql("SELECT max(revision) FROM revisions").fetch_number_if_any(view).await?;
+        // Changes without an entry: all were taken away.
+        let is_emptied = last == 0 && changes.is_some_and(|changes| changes > 0);
+        return Ok(if is_emptied { Err(1) } else { Ok(Chain { last, hash, seal: None }) });
+    };
+    let mut row = Columns::of(row);
+    let (sealed, seal) = (row.integer()?, row.bytes()?);
+    Ok(match sealed.cmp(&signed(last)) {
+        Ordering::Greater => Err(last + 1),
+        Ordering::Less => Err(last),
+        Ordering::Equal => Ok(Chain { last, hash, seal: Some(seal) }),
+    })
 }
 
 impl Catalog {
@@ -96,13 +142,20 @@ impl Catalog {
         rows.iter().map(|row| Ok(read(row)?.0)).collect()
     }
 
-    /// Entries of the whole installation after this place, oldest first: for whoever runs it.
-    pub async fn audit_after(&self, after: u64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+    /// Entries of the whole installation after this place, oldest first, and where the last of them stands: for whoever runs it.
+    pub async fn audit_after(&self, after: &History, limit: u32) -> Result<(Vec<AuditEntry>, History), StoreError> {
         let mut query = sql(SELECT);
-        query.push(" WHERE sequence > ").push_bind(i64::try_from(after).unwrap_or(i64::MAX));
+        query.push(" WHERE sequence > ").push_bind(i64::try_from(after.sequence).unwrap_or(i64::MAX));
         query.push(" ORDER BY sequence LIMIT ").push_bind(limit);
         let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
-        rows.iter().map(|row| Ok(read(row)?.0)).collect()
+        let mut place = *after;
+        let mut entries = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (entry, hash) = read(row)?;
+            place = History { sequence: entry.sequence, hash };
+            entries.push(entry);
+        }
+        Ok((entries, place))
     }
 
     /// Audit entries of an organization, newest first.
@@ -142,38 +195,12 @@ impl Catalog {
     pub async fn verify_audit(&self) -> Result<Option<u64>, StoreError> {
         // One view of entries and end: changes may be made meanwhile.
         let mut view = self.0.base.view().await?;
-        let end = sql("SELECT sequence, seal FROM audit_end").fetch_optional(&mut view).await?;
-        let mut last = 0;
-        let mut hash = audit::beginning(&self.0.installation);
-        loop {
-            let mut query = sql(SELECT);
-            query.push(" WHERE sequence > ").push_bind(signed(last));
-            query.push(" ORDER BY sequence LIMIT ").push_bind(ENTRIES);
-            let rows = query.fetch_all(&mut view).await?;
-            for row in &rows {
-                let expected = last + 1;
-                // An entry that can't even be read was altered.
-                let Ok((entry, kept)) = read(row) else { return Ok(Some(expected)) };
-                if entry.sequence != expected || audit::follow(&hash, &entry) != kept {
-                    return Ok(Some(expected));
-                }
-                (last, hash) = (expected, kept);
+        Ok(match walk(&mut view, &self.0.installation).await? {
+            Err(broken) => Some(broken),
+            Ok(Chain { last, hash, seal: Some(seal) }) => {
+                (seal != audit::seal(&self.0.root, last, &hash)).then_some(last)
             }
-            if rows.is_empty() {
-                break;
-            }
-        }
-        let (sealed, seal): (i64, Hash) = match &end {
-            None if last == 0 => return Ok(None),
-            None => return Ok(Some(last)),
-            Some(row) => {
-                let mut row = Columns::of(row);
-                (row.integer()?, row.bytes()?)
-            }
-        };
-        if sealed > signed(last) {
-            return Ok(Some(last + 1));
-        }
-        Ok((sealed != signed(last) || seal != audit::seal(&self.0.root, last, &hash)).then_some(last))
+            Ok(Chain { last, .. }) => (last > 0).then_some(last),
+        })
     }
 }

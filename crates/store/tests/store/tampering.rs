@@ -183,7 +183,7 @@ async fn e05_a_chain_that_was_made_anew_lacks_its_seal() {
     run(&mut db, "DELETE FROM audit_end").await;
     assert_eq!(broken_at(&world).await, Some(20));
     run(&mut db, "DELETE FROM audit").await;
-    assert_eq!(broken_at(&world).await, None, "nothing left to speak of; the revisions still are");
+    assert_eq!(broken_at(&world).await, Some(1), "the revisions tell that there were changes");
 }
 
 #[tokio::test]
@@ -281,4 +281,27 @@ async fn c01_a_secret_that_was_moved_or_altered_is_not_opened() {
         run(&mut db, "DELETE FROM api_secrets; INSERT INTO api_secrets SELECT * FROM kept").await;
     }
     assert_eq!(world.catalog.feed_api_secrets(number, api).await.unwrap().unwrap().len(), 2, "all was put back");
+}
+
+#[tokio::test]
+async fn e05_an_end_that_was_cut_off_stays_missing_whatever_is_changed_afterwards() {
+    for (what, harm, broken) in [
+        ("entries", "DELETE FROM audit WHERE sequence > 35", 36),
+        ("entries and the end", "DELETE FROM audit WHERE sequence > 35; DELETE FROM audit_end", 36),
+        ("the end", "DELETE FROM audit_end", 0),
+        ("the end's place", "UPDATE audit_end SET sequence = sequence - 1", 0),
+        ("the seal", "UPDATE audit_end SET seal = zeroblob(32)", 0),
+        ("everything", "DELETE FROM audit; DELETE FROM audit_end", 1),
+    ] {
+        let world = with_history().await;
+        let last = world.catalog.history().await.unwrap().sequence;
+        run(&mut raw(&world, "catalog.db").await, harm).await;
+        let found = broken_at(&world).await;
+        assert!(found.is_some(), "{what}");
+        for n in 0..3 {
+            world.add_key(&format!("after {n}")).await;
+            let expected = if broken == 0 { last + 1 } else { broken };
+            assert_eq!(broken_at(&world).await, Some(expected), "{what}, {n}");
+        }
+    }
 }

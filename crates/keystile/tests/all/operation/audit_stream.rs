@@ -6,6 +6,7 @@ use std::io::{BufReader, Read as _};
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -128,4 +129,28 @@ fn a_socket_of_this_machine_gets_them_too() {
     let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
     assert!(message.starts_with("<110>1 ") && message.contains("organization.create"), "{message}");
     drop(installation);
+}
+
+#[test]
+fn both_at_once_and_what_takes_the_place_of_entries_that_were_cut_off_arrives_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, socket) = (folder.path().join("audit.ndjson"), folder.path().join("log"));
+    let receiver = UnixDatagram::bind(&socket).unwrap();
+    receiver.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let audit = format!("file = {file:?}\nsyslog = \"unix:{}\"\n", socket.display());
+    let text = config(folder.path(), &audit);
+    let mut installation = Installation::serve(BINARY, &text, folder.path());
+    let management_key = installation.management_key.clone().unwrap();
+    let made: Vec<String> = (0..5).map(|_| project(&installation, &management_key)).collect();
+    let has = |subject: &str| entries(&file).iter().any(|entry| entry["subject_id"] == subject);
+    eventually("the last one is told", || has(&made[4]));
+    receiver.recv(&mut [0; 1 << 16]).unwrap();
+    assert!(end(&mut installation).0.success());
+    let cut = "DELETE FROM audit WHERE sequence > (SELECT max(sequence) FROM audit) - 4";
+    let done = Command::new("sqlite3").arg(folder.path().join("data/catalog.db")).arg(cut).status();
+    assert!(done.expect("sqlite3 is installed").success());
+    let installation = Installation::serve(BINARY, &text, folder.path());
+    // As many as were cut off, and one less.
+    let after: Vec<String> = (0..3).map(|_| project(&installation, &management_key)).collect();
+    eventually("those in their places are told", || after.iter().all(|subject| has(subject)));
 }

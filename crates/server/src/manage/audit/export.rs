@@ -11,6 +11,7 @@ use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadAudit};
 use crate::manage::extract::Query;
 use crate::manage::ndjson::{self, PAGE, Pages};
+use crate::manage::problem::invalid;
 use crate::problem::Problem;
 
 asked! {
@@ -30,8 +31,12 @@ pub(super) async fn export(
     State(app): State<App>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
+    let after = asked.after.unwrap_or(0);
+    if i64::try_from(after).is_err() {
+        return Err(invalid("after is the sequence of an entry; no entry has one as high as that."));
+    }
     let (organization, query) = (caller.organization, asked.query()?);
-    ndjson::all(Entries { catalog: app.catalog, organization, query, after: asked.after.unwrap_or(0) }).await
+    ndjson::all(Entries { catalog: app.catalog, organization, query, after }).await
 }
 
 /// What is still to be sent.

@@ -224,7 +224,7 @@ fn explained(
         let is_routed = wanted.api.is_none() && path.is_some();
         (is_routed && api.is_none()).then_some(Code::RouteUnknown)
     });
-    let source = described.source(&engine.countries);
+    let source = described.source(&engine.countries, api);
     let at = Moment { wall: wanted.at.unwrap_or(now.wall), ..now };
     let facts = Facts { path, needs: needs.as_ref(), ..described.facts(at, &source) };
     let of_operation = facts.method.zip(path).zip(api);

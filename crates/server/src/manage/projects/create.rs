@@ -55,7 +55,7 @@ pub(super) struct ProjectCreate {
 /// Make a project.
 #[utoipa::path(post, operation_id = "createProject", path = "/v1/projects", tag = "Projects", request_body = ProjectCreate,
     security(("management_key" = [])),
-    responses((status = 201, body = ProjectView), (status = 400), (status = 401), (status = 403), (status = 409)))]
+    responses((status = 201, body = ProjectView), (status = 400), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn create(
     caller: Caller<WriteProjects>,
     State(app): State<App>,
