@@ -1,5 +1,6 @@
 //! What is weak in how the server is set up: its settings and the files that they name.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,6 +16,8 @@ use crate::process::handshake;
 
 /// Days after which a backup is old.
 const BACKUP_DAYS: i64 = 7;
+/// Days before its end in which a certificate should have been renewed: those that are renewed by themselves are so earlier.
+const CERTIFICATE_DAYS: i64 = 14;
 /// Free space below which a disk is nearly full: an import of a million keys takes as much.
 const LEAST_FREE_BYTES: u64 = 1 << 30;
 /// What `statfs` says of a file system that is in memory (linux/magic.h).
@@ -91,6 +94,19 @@ fn root_key(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Where something is kept, its root key must be there: the server would not start again, and nothing opens what is kept.
+pub(super) fn root_key_missing(config: &Config) -> Option<Finding> {
+    let file = &config.root_key;
+    (!file.exists()).then(|| {
+        Finding::new(
+            "root_key_missing",
+            Severity::High,
+            format!("{} is not there: without it nobody can use what is kept, and no backup of it", file.display()),
+            "put it back from where you keep it apart, or correct `root_key`; nothing makes another one",
+        )
+    })
+}
+
 fn data(config: &Config, findings: &mut Vec<Finding>) {
     let folder = &config.data;
     if let Some(mode) = mode(folder).filter(|mode| mode & 0o077 != 0) {
@@ -144,22 +160,29 @@ fn backup(config: &Config, now: Timestamp, findings: &mut Vec<Finding>) {
 
 fn certificates(config: &Config, now: Timestamp, findings: &mut Vec<Finding>) {
     let read = UpstreamTls::new(config.gateway.upstream_authorities.clone()).and(handshake::certificates(config));
-    match read {
-        Ok(tls) => findings.extend(tls.map_or_else(Vec::new, |tls| tls.warnings(now)).into_iter().map(|warning| {
-            Finding::new(
+    let tls = match read {
+        Ok(Some(tls)) => tls,
+        Ok(None) => return,
+        Err(error) => {
+            findings.push(Finding::new(
                 "certificate",
                 Severity::High,
-                warning.to_string(),
-                "renew it; it is taken up while the server runs",
-            )
-        })),
-        Err(error) => findings.push(Finding::new(
-            "certificate",
-            Severity::High,
-            error.to_string(),
-            "correct [tls]; the server would not start again with it",
-        )),
-    }
+                error.to_string(),
+                "correct [tls]; the server would not start again with it",
+            ));
+            return;
+        }
+    };
+    let mend = "renew it; it is taken up while the server runs";
+    let wrong = tls.warnings(now).into_iter();
+    findings.extend(wrong.map(|warning| Finding::new("certificate", Severity::High, warning.to_string(), mend)));
+    let soon = now.as_secs()..now.as_secs() + CERTIFICATE_DAYS * 86_400;
+    let ending: BTreeSet<_> = tls.endings().into_iter().filter(|(_, _, end)| soon.contains(end)).collect();
+    findings.extend(ending.into_iter().map(|(path, name, end)| {
+        let end = Timestamp::from_secs(end);
+        let what = format!("the certificate of {name} in {path} ends at {end}");
+        Finding::new("certificate_ends_soon", Severity::High, what, mend)
+    }));
 }
 
 fn mode(path: &Path) -> Option<u32> {

@@ -315,7 +315,9 @@ impl Process {
         let stream = |sink| AuditStream::new(store.catalog.clone(), feed.clone(), sink, &config.data);
         let streams: Vec<AuditStream> = sinks(config).map(stream).collect();
         AuditStream::declare(&streams, &app.metrics);
-        streams.into_iter().for_each(|stream| drop(tokio::spawn(stream.run(ending.clone()))));
+        for stream in streams {
+            tokio::spawn(stream.run(ending.clone()));
+        }
         let telling = tokio::spawn(app.webhooks.clone().run(feed.clone(), ending.clone()));
         tokio::spawn(save_now_and_then(snapshot.clone(), feed, pulse, config.snapshot.save, ending.clone()));
         let (listeners, data) = (Mutex::new(copies), config.data.clone());

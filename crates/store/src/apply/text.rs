@@ -2,6 +2,7 @@
 //! its project may call an API whose owner does not want that; the audit learns that it was shown, never the text.
 
 use keystile_core::id::KeyId;
+use keystile_core::key::KeyState;
 use serde_json::json;
 
 use super::key::NO_SUCH;
@@ -55,6 +56,9 @@ pub(super) async fn reveal(work: Work<'_>, id: KeyId, version: u16) -> Result<Do
     let key = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     if key.version != version {
         return Err(ApplyError::Stale);
+    }
+    if matches!(key.state, KeyState::Revoked { .. }) {
+        return Err(ApplyError::Exists("the key was revoked, and its text is gone for good"));
     }
     if !key.recoverable {
         return Err(ApplyError::Exists("the text of this key is not kept; rotate the key to get another one"));

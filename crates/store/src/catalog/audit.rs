@@ -45,16 +45,15 @@ pub(crate) async fn entries(db: &mut Connection, sequences: &[u64]) -> Result<Ve
     query.fetch_all(db).await?.iter().map(|row| Ok(read(row)?.0)).collect()
 }
 
-/// A chain in which each entry follows the one before it.
-pub(crate) struct Chain {
-    last: u64,
-    hash: Hash,
-    /// What was sealed there, if anything was.
-    seal: Option<Hash>,
-}
+/// Where a chain ends in which each entry follows the one before it: there, with this hash, and sealed so.
+pub(crate) type End = (u64, Hash, Hash);
 
-/// Walks the chain as far as that can be done without the root key; the first broken entry otherwise.
-pub(crate) async fn walk(view: &mut Connection, installation: &[u8; 16]) -> Result<Result<Chain, u64>, StoreError> {
+/// Walks the chain; its end, if there were any changes. What can be told without the root key is looked at, all but the seal;
+/// `Err` has the first broken entry.
+pub(crate) async fn walk(
+    view: &mut Connection,
+    installation: &[u8; 16],
+) -> Result<Result<Option<End>, u64>, StoreError> {
     let end = sql("SELECT sequence, seal FROM audit_end").fetch_optional(&mut *view).await?;
     let (mut last, mut hash) = (0, audit::beginning(installation));
     loop {
@@ -76,17 +75,17 @@ pub(crate) async fn walk(view: &mut Connection, installation: &[u8; 16]) -> Resu
         }
     }
     let Some(row) = &end else {
+        // Every change leaves a revision, an entry and a seal.
         let changes: Option<u64> = sql("SELECT max(revision) FROM revisions").fetch_number_if_any(view).await?;
-        // Changes without an entry: all were taken away.
-        let is_emptied = last == 0 && changes.is_some_and(|changes| changes > 0);
-        return Ok(if is_emptied { Err(1) } else { Ok(Chain { last, hash, seal: None }) });
+        let is_new = last == 0 && changes.unwrap_or(0) == 0;
+        return Ok(if is_new { Ok(None) } else { Err(last.max(1)) });
     };
     let mut row = Columns::of(row);
     let (sealed, seal) = (row.integer()?, row.bytes()?);
     Ok(match sealed.cmp(&signed(last)) {
         Ordering::Greater => Err(last + 1),
         Ordering::Less => Err(last),
-        Ordering::Equal => Ok(Chain { last, hash, seal: Some(seal) }),
+        Ordering::Equal => Ok(Some((last, hash, seal))),
     })
 }
 
@@ -197,10 +196,8 @@ impl Catalog {
         let mut view = self.0.base.view().await?;
         Ok(match walk(&mut view, &self.0.installation).await? {
             Err(broken) => Some(broken),
-            Ok(Chain { last, hash, seal: Some(seal) }) => {
-                (seal != audit::seal(&self.0.root, last, &hash)).then_some(last)
-            }
-            Ok(Chain { last, .. }) => (last > 0).then_some(last),
+            Ok(None) => None,
+            Ok(Some((last, hash, seal))) => (seal != audit::seal(&self.0.root, last, &hash)).then_some(last),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! `keystile key compromised` and `activity`: what to do about a key that others know, and what was done with it.
 
 use clap::Args;
+use keystile_core::id::KeyId;
 use serde_json::{Map, Value};
 use ureq::http::Method;
 
@@ -43,6 +44,7 @@ pub struct Activity {
 
 pub(super) fn compromised(ask: Compromised, session: &mut Session<'_>) -> Result<Exit, Fault> {
     let id = ask.which.find(session)?;
+    refuse_replacement(&ask.which.key, session)?;
     session.confirm(&format!("Revoke the key {id}? Its calls are refused from now on, for good."))?;
     let since = ask.since.map(|since| since.seen_from(session.now()).to_string());
     let body = Fields(Map::new())
@@ -63,6 +65,25 @@ pub(super) fn compromised(ask: Compromised, session: &mut Session<'_>) -> Result
         Some(replacement) if replacement.is_object() => reveal(replacement, "takes its place", session),
         _ => Ok(Exit::Ok),
     }
+}
+
+/// The replacement of a key has its name: whoever repeats the command by that name would end what was just handed out.
+fn refuse_replacement(text: &str, session: &Session<'_>) -> Result<(), Fault> {
+    if text.parse::<KeyId>().is_ok() {
+        return Ok(());
+    }
+    let what = format!("end the key `{text}`");
+    let mut ended = None;
+    session.server.pages(&what, KEY.path, &[("name", text), ("state", "revoked")], 1, None, |items| {
+        ended = items.first().map(|item| field(item, "id"));
+        false
+    })?;
+    let Some(ended) = ended else { return Ok(()) };
+    Err(Fault::usage(
+        format!("could not {what}"),
+        format!("{ended} had this name too and is revoked; the other one may be what took its place"),
+        "look at `keystile key list`, and say the id of the key that is to end",
+    ))
 }
 
 pub(super) fn activity(ask: &Activity, session: &mut Session<'_>) -> Result<Exit, Fault> {

@@ -124,4 +124,12 @@ fn the_command_prints_the_other_key_alone_and_what_was_done_beside_it() {
         assert!(ended.err.contains(part), "{part}: {}", ended.err);
     }
     assert_eq!(world.call(text, "GET", &format!("{}/pets", caller.path)).status, 200);
+
+    // Once more by the name that the other one has now: that one is not ended.
+    let name = world.manage().get(&format!("/v1/keys/{}", caller.id)).1["name"].as_str().unwrap().to_owned();
+    let mut command = super::process::keystile(&["key", "compromised", &name, "--yes", "--server", &world.admin_url()]);
+    let again = run(command.env("KEYSTILE_MANAGEMENT_KEY", world.management_key()));
+    assert_eq!(again.code, 2, "{again:?}");
+    assert!(again.err.contains(&caller.id) && again.err.contains("say the id"), "{}", again.err);
+    assert_eq!(world.call(text, "GET", &format!("{}/pets", caller.path)).status, 200);
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use keystile_testkit::Installation;
+use keystile_testkit::tls::Authority;
 use serde_json::{Value, json};
 
 use super::process::{end, keystile, run};
@@ -96,6 +97,8 @@ fn a_weak_deployment_is_named_and_a_mended_one_is_left_alone() {
         &format!("data = {data:?}\nroot_key = {root_key:?}\n[gateway]\ntrusted_proxies = [\"0.0.0.0/0\"]\n"),
     );
     assert_eq!(findings(&open), ["everybody_is_a_trusted_proxy", "root_key_readable"]);
+    fs::remove_file(&root_key).unwrap();
+    assert_eq!(findings(&open), ["everybody_is_a_trusted_proxy", "root_key_missing"]);
 }
 
 #[test]
@@ -104,4 +107,22 @@ fn settings_that_are_wrong_are_said_before_anything_is_looked_at() {
     let wrong = settings(folder.path(), "datta = \"x\"\n");
     let told = run(&mut keystile(&["doctor", "--config", &wrong]));
     assert!(told.code == 2 && told.err.contains("datta"), "{told:?}");
+}
+
+#[test]
+fn a_certificate_is_named_before_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, authority) = (folder.path().join("certificate.pem"), Authority::new());
+    let listener = "[gateway]\nlisten = \"127.0.0.1:4400\"\ntls_listen = \"127.0.0.1:4443\"\n";
+    let config = settings(
+        folder.path(),
+        &format!("data = {:?}\n{listener}[tls]\ncertificates = [{file:?}]\n", folder.path().join("data")),
+    );
+    for (days, found) in [(60, None), (13, Some("certificate_ends_soon")), (-1, Some("certificate"))] {
+        authority.issue_for(&["api.test"], days * 86_400).write(&file);
+        let all = findings(&config);
+        let of_certificates: Vec<&str> =
+            all.iter().map(String::as_str).filter(|id| id.starts_with("certificate")).collect();
+        assert_eq!(of_certificates, found.into_iter().collect::<Vec<_>>(), "{days} days");
+    }
 }

@@ -30,8 +30,8 @@ const REPEATABLE: [&str; 11] = [
 /// What a change can take away with `null`.
 const NULLABLE: [&str; 2] = ["expires_at", "max_keys"];
 
-/// An id: a number below 2^128 in 22 digits of base 62, of which the first three are not just any.
-const ID_DIGITS: &str = "(?:[0-6][0-9A-Za-z]{2}|7[0-9A-Za-m][0-9A-Za-z]|7n[0-4])[0-9A-Za-z]{19}";
+/// An id: a number below 2^128 in 22 digits of base 62, of which the first five are not just any: those of 2^128 are 7n42D.
+const ID_DIGITS: &str = "(?:[0-6][0-9A-Za-z]{4}|7[0-9A-Za-m][0-9A-Za-z]{3}|7n[0-3][0-9A-Za-z]{2}|7n4[01][0-9A-Za-z]|7n42[0-9A-D])[0-9A-Za-z]{17}";
 /// Entity tags in a list (RFC 9110 §13.1.1).
 const TAGS: &str = r#"^(?:W/)?"[!#-~]+"(?:, ?(?:W/)?"[!#-~]+")*$"#;
 

@@ -39,10 +39,10 @@ pub(super) async fn reveal(
 ) -> Result<axum::Json<RevealedView>, Problem> {
     caller.refuse_dry_run()?;
     let key = app.key(&caller, id).await?;
-    if !rules_of(&app, caller.organization, key.project).await?.recoverable {
+    if key.recoverable && !rules_of(&app, caller.organization, key.project).await?.recoverable {
         return Err(conflict(
-            "An API that the key's project may call does not let texts of keys be had back (recoverable_keys); rotate \
-             the key to get another text.",
+            "Texts of keys are had back only where the key's project may call an API now, and each that it may call allows \
+             it (recoverable_keys).",
         ));
     }
     app.apply(&caller, Change::RevealKey { id, version: key.version }).await?;
