@@ -298,6 +298,31 @@ mod tests {
     }
 
     #[test]
+    fn keys_whose_texts_belonged_to_others_for_a_while_come_back_as_they_were() {
+        let (_folder, file) = saved();
+        let keys = Keys::with_capacity(0);
+        let text = |n: u8| Text { version: n.into(), digest: KeyDigest::from_bytes([n + 100; 32]), ends_at: None };
+        let (first, other) = ([text(1), text(2)], [text(3), text(4)]);
+        let one = KeyEntry { digest: text(1).digest, ..entry(1) };
+        keys.put_versions(&one, &first);
+        // Deleted, its first text given to another key for a while, and back again: that text has two records.
+        keys.remove(&text(2).digest, one.id);
+        let taker = KeyEntry { digest: text(1).digest, ..entry(2) };
+        keys.put(&taker);
+        keys.remove(&taker.digest, taker.id);
+        keys.put_versions(&one, &first);
+        // The versions of a key that comes later name its place.
+        let late = KeyEntry { digest: text(3).digest, ..entry(4) };
+        keys.put_versions(&late, &other);
+        file.save(&keys, 9, &History { sequence: 7, hash: [7; 32] }).unwrap();
+        let back = file.load(9).unwrap().keys;
+        for (text, owner) in first.iter().map(|text| (text, one.id)).chain(other.iter().map(|text| (text, late.id))) {
+            let opened = back.find(&text.digest).and_then(|place| back.open(place));
+            assert_eq!(opened.map(|opened| (opened.entry.id, opened.version)), Some((owner, text.version)));
+        }
+    }
+
+    #[test]
     fn a_snapshot_of_the_future_or_of_another_installation_is_not_used() {
         let (folder, file) = saved();
         assert!(file.load(8).is_none(), "the catalogue was put back to an earlier day");

@@ -184,20 +184,20 @@ impl Keys {
         }
     }
 
-    /// Puts back what was saved, in the order in which it was.
+    /// Puts back what was saved, in the order in which it was: each record takes the next place, for versions name the places
+    /// of their keys. A text may have several records of versions, when another key had it for a while; the last one counts.
     pub fn restore(&self, kept: &Kept) {
         match kept {
             Kept::Key(entry) => {
                 let place = self.append(|record| record.write(entry));
                 self.lead(&entry.digest, place);
             }
-            Kept::Version { id, key, text } => self.put_version(*id, &Version { key: *key, text: *text }),
+            Kept::Version { id, key, text } => self.append_version(*id, &Version { key: *key, text: *text }),
         }
     }
 
     fn put_version(&self, id: KeyId, version: &Version) {
-        let digest = &version.text.digest;
-        let known = self.find(digest).and_then(|place| self.records.get(place));
+        let known = self.find(&version.text.digest).and_then(|place| self.records.get(place));
         if let Some(record) = known
             && record.id() == id
             && record.version().is_some_and(|known| known.key == version.key)
@@ -205,8 +205,12 @@ impl Keys {
             record.end(version.text.ends_at);
             return;
         }
+        self.append_version(id, version);
+    }
+
+    fn append_version(&self, id: KeyId, version: &Version) {
         let place = self.append(|record| record.write_version(id, version));
-        self.lead(digest, place);
+        self.lead(&version.text.digest, place);
     }
 
     /// Marks a key gone, unless its text belongs to another key by now.
