@@ -1,5 +1,6 @@
 //! `keystile dev`: everything at once, on a folder of its own, with a first key and a `curl` line that works.
 
+use crate::config::RootKeyPlace;
 use std::fs::Permissions;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -58,7 +59,7 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
         };
         let at = |offset| SocketAddr::from((Ipv4Addr::LOCALHOST, options.port_base + offset));
         let mut config = defaults()?;
-        config.root_key = folder.join("root.key");
+        config.root_key = RootKeyPlace::File(folder.join("root.key"));
         config.data = folder;
         config.gateway.listen = Some(at(0));
         config.admin.listen = Some(at(1));

@@ -12,8 +12,9 @@ use sha2::{Digest, Sha256};
 
 use keystile_core::key::KeyState;
 
+use crate::cipher::SecretKey;
 use crate::records::{Activation, Api, AuditEntry, Key, Organization, Pattern, Project, Role, Webhook, WebhookState};
-use crate::{Actor, RootKey, Who};
+use crate::{Actor, Who};
 
 /// The hash of an entry, or of the place before the first one.
 pub(crate) type Hash = [u8; 32];
@@ -48,8 +49,8 @@ pub(crate) fn follow(previous: &Hash, entry: &AuditEntry) -> Hash {
 }
 
 /// Seals the end of the chain.
-pub(crate) fn seal(root: &RootKey, sequence: u64, end: &Hash) -> Hash {
-    let mut mac: Hmac<Sha256> = KeyInit::new_from_slice(&root.derive("audit")).expect("HMAC takes a key of any length");
+pub(crate) fn seal(seed: &SecretKey, sequence: u64, end: &Hash) -> Hash {
+    let mut mac: Hmac<Sha256> = KeyInit::new_from_slice(&seed.derive("audit")).expect("HMAC takes a key of any length");
     mac.update(&sequence.to_be_bytes());
     mac.update(end);
     mac.finalize().into_bytes().into()

@@ -21,7 +21,7 @@ use crate::copy::{self, Copied, CopyError, What};
 use crate::db::{Columns, sql};
 use crate::root::hex;
 use crate::upkeep::{self, Kept};
-use crate::{OpenError, Random, RootKeyError, Store, open, schema};
+use crate::{OpenError, Random, RootKeys, Store, open, schema};
 
 /// The files of a backup, and the folder's names of them.
 const FILES: [&str; 2] = ["catalog.db", "usage.db"];
@@ -291,17 +291,14 @@ pub fn unpack(file: &Path, unlock: &Unlock, folder: &Path) -> Result<Manifest, B
 pub async fn restore(
     file: &Path,
     (unlock, takes_broken): (&Unlock, bool),
-    root_key: &Path,
+    root_keys: &RootKeys,
     to: &Kept,
     at: Timestamp,
     random: &mut Random<'_>,
     each: &mut (dyn FnMut(&Copied) + Send),
 ) -> Result<Manifest, BackupError> {
     // Before anything is made: without its root key a backup is worth nothing.
-    if !root_key.try_exists().unwrap_or(false) {
-        let missing = RootKeyError::Missing { path: root_key.to_owned() };
-        return Err(OpenError::from(missing).into());
-    }
+    root_keys.current.read(None)?;
     open::make_place(to)?;
     let place = match to {
         Kept::Folder(folder) => folder.clone(),
@@ -311,7 +308,7 @@ pub async fn restore(
     let folder = tempfile::Builder::new().prefix(".keystile-restore-").tempdir_in(&place).map_err(failed)?;
     let manifest = unpack(file, unlock, folder.path())?;
     // Opened as a server does: whether the root key is its own, its peppers are sound, its tables are up to date.
-    let Store { catalog, ledger } = Store::open(folder.path(), root_key, at, random).await?;
+    let Store { catalog, ledger } = Store::open(folder.path(), root_keys, at, random).await?;
     let broken = catalog.verify_audit().await;
     catalog.close().await;
     ledger.close().await;

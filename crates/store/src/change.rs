@@ -18,6 +18,7 @@ use keystile_core::webhook::{EventFilter, WebhookUrl};
 
 use crate::StoreError;
 use crate::condition::Thing;
+use crate::keyring::NewEncryptionKey;
 use crate::records::{Document, ImportKey, NewKey, NewVersion, ProjectAbout, Suspension, WebhookState, Wish};
 use crate::secret::Sealed;
 
@@ -143,6 +144,14 @@ pub enum Change {
     ImportKeys { project: ProjectId, keys: Vec<ImportKey>, policy: Policy },
     /// The text of a version that was known by its slow hash alone was presented: from now on it has a digest like others.
     RehashKey { id: KeyId, version: u16, digest: KeyDigest, pepper_version: u32 },
+    /// Takes another version of the key that secrets are encrypted under into use. Older ones go on opening what is under them.
+    RotateEncryptionKey { key: NewEncryptionKey },
+    /// Encrypts so many secrets of older versions anew, under the newest; the bytes are random.
+    Rewrap { limit: u32, entropy: [u8; 32] },
+    /// Removes a version that nothing is under any more; else [`ApplyError::Conflict`].
+    RetireEncryptionKey { version: u32 },
+    /// Notes that everything was wrapped under another root key.
+    NoteRootChange,
     /// Makes a role.
     CreateRole { id: RoleId, name: RoleName, description: String, permissions: Vec<Permission> },
     /// Changes a role, and with it what the keys that have it may do.

@@ -151,7 +151,7 @@ impl Catalog {
     pub fn tag(&self, thing: &impl Stated) -> Tag {
         let (revision, since) = thing.state();
         let since = since.map_or(0, Timestamp::as_micros);
-        let derived = self.0.root.derive(&format!("tag|{}|{revision}|{since}", thing.thing_id()));
+        let derived = self.derive(&format!("tag|{}|{revision}|{since}", thing.thing_id()));
         let mut tag = [0; 12];
         tag.copy_from_slice(&derived[..12]);
         Tag(tag)
@@ -187,9 +187,13 @@ impl fmt::Display for ThingId {
 /// The things that a change is about: the one of which a condition speaks, and another that it makes.
 pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
     let thing = match change {
-        Change::CreateOrganization { .. } | Change::ImportKeys { .. } | Change::OpenHandOver { .. } => {
-            return [None, None];
-        }
+        Change::CreateOrganization { .. }
+        | Change::ImportKeys { .. }
+        | Change::OpenHandOver { .. }
+        | Change::RotateEncryptionKey { .. }
+        | Change::Rewrap { .. }
+        | Change::RetireEncryptionKey { .. }
+        | Change::NoteRootChange => return [None, None],
         Change::CreateApi { id, .. }
         | Change::UpdateApi { id, .. }
         | Change::DeleteApi { id }

@@ -1,6 +1,6 @@
 //! Handing the text of a key over to whoever holds a link, once (PRODUCT.md K40).
 //!
-//! The text is encrypted under the root key and the link's token together, and only a hash of the token is kept: neither
+//! The text is encrypted under a key of the installation and the link's token together, and only a hash of the token is kept: neither
 //! who has the data and the root key, nor who has the link and the data, can read it without the other. It is wiped when it
 //! was opened, and when its time is over.
 
@@ -9,8 +9,9 @@ use keystile_core::time::Timestamp;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::cipher::{Salt, SecretKey};
 use crate::db::{Columns, damaged, sql};
-use crate::root::{NONCE_LEN, hex};
+use crate::root::hex;
 use crate::secret::Sealed;
 use crate::{Catalog, StoreError};
 
@@ -35,10 +36,9 @@ pub fn lookup_of(token: &Token) -> [u8; 32] {
 }
 
 impl Catalog {
-    /// Seals a text for whoever holds this token. The nonce is random, and never used twice.
-    pub fn seal_hand_over(&self, token: &Token, text: &str, nonce: [u8; NONCE_LEN]) -> Sealed {
-        let key = self.root().with_token("hand-over", &token[..]);
-        Sealed(key.seal(text.as_bytes(), &self.place_of_hand_over(token), nonce))
+    /// Seals a text for whoever holds this token. The salt is random, and never used twice.
+    pub fn seal_hand_over(&self, token: &Token, text: &str, salt: &Salt) -> Sealed {
+        Sealed(self.opener(token).wrap(text.as_bytes(), &self.place_of_hand_over(token), salt))
     }
 
     /// What waits for whoever holds this token at this moment; `None` if it was opened before, has ended, or never was.
@@ -55,8 +55,7 @@ impl Catalog {
         let organization = row.id(OrganizationId::from_slice)?;
         let key = row.id(KeyId::from_slice)?;
         let ends_at = row.moment()?;
-        let opener = self.root().with_token("hand-over", &token[..]);
-        let text = opener.unseal(row.blob()?, &self.place_of_hand_over(token)).ok_or_else(|| {
+        let text = self.opener(token).unwrap(row.blob()?, &self.place_of_hand_over(token)).ok_or_else(|| {
             damaged(format_args!("a text of {key} that waits to be handed over: it was altered, or belongs elsewhere"))
         })?;
         Ok(Some(HandOver { organization, key, ends_at, text }))
@@ -78,6 +77,11 @@ impl Catalog {
             .await?;
         transaction.commit().await?;
         Ok(wiped)
+    }
+
+    /// It needs the token besides what the installation has, so no change of its encryption keys concerns it.
+    fn opener(&self, token: &Token) -> SecretKey {
+        self.0.ring().seed().with_token("hand-over", &token[..])
     }
 
     fn place_of_hand_over(&self, token: &Token) -> String {

@@ -3,7 +3,8 @@
 //!
 //! [`Catalog`] has one door for writing, [`Catalog::apply`]: a [`Change`] becomes rows, an audit entry and a revision
 //! in one transaction, so none of the three can be forgotten. [`Ledger`] keeps what was counted, in a file of its own.
-//! Both are opened together by [`Store::open`], with the [`RootKey`] that wraps the peppers.
+//! Both are opened together by [`Store::open`], with the root key ([`RootKeys`]) that wraps the
+//! keys that secrets are encrypted under.
 //!
 //! SQL exists nowhere else. Not here: HTTP, decisions, clocks, randomness (moments and random bytes are arguments).
 
@@ -12,6 +13,7 @@ mod audit;
 pub mod backup;
 mod catalog;
 pub mod change;
+pub mod cipher;
 mod condition;
 pub mod copy;
 mod db;
@@ -19,6 +21,7 @@ pub mod deliveries;
 mod feed;
 pub mod hand_over;
 mod hold;
+mod keyring;
 mod ledger;
 mod open;
 pub mod postgres;
@@ -35,12 +38,14 @@ use std::path::Path;
 
 use keystile_core::time::Timestamp;
 
+pub use catalog::encryption;
 pub use catalog::{Catalog, Due};
 pub use change::{Actor, Applied, ApplyError, Author, Change, Idempotency, Subject, Who};
 pub use condition::{Conditions, Expected, Stated, Tag, Thing, ThingId};
+pub use keyring::NewEncryptionKey;
 pub use ledger::{Ledger, Use};
 pub use records::History;
-pub use root::{RootKey, RootKeyError};
+pub use root::{RootKeyError, RootKeys, RootSource};
 pub use usage::{AddressUse, GroupBy, LabelRow, OperationRow, OperationsQuery, UsageQuery, UsageRow, VersionUse};
 
 /// The two files of an installation, opened.
@@ -73,7 +78,7 @@ pub enum StoreFault {
 /// Why an installation can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The root key file is missing, unreadable, malformed, or belongs to another installation (C-9).
+    /// The root key is missing, unreadable, malformed, or belongs to another installation (C-9).
     #[error(transparent)]
     Root(#[from] RootKeyError),
     /// The data was written by a newer version.
@@ -138,18 +143,19 @@ impl OpenError {
 impl Store {
     /// Opens the installation in `folder`, or makes a new one there if the folder is missing or holds none.
     ///
-    /// A new installation gets a root key in `root_key` if there is no such file yet. Over existing data a root key is
-    /// never made: if the file is missing or another one, this refuses (C-9).
+    /// A new installation gets a root key file if the root key is to be in one and there is none yet. Over existing data a
+    /// root key is never made: if it is missing or another one, this refuses (C-9). Data that is under the previous root key
+    /// is wrapped anew under the current one.
     ///
     /// # Errors
     /// [`OpenError`] says what is wrong and what to do.
     pub async fn open(
         folder: &Path,
-        root_key: &Path,
+        root_keys: impl Into<RootKeys>,
         at: Timestamp,
         random: &mut Random<'_>,
     ) -> Result<Self, OpenError> {
-        open::in_folder(folder, root_key, at, random).await
+        open::in_folder(folder, &root_keys.into(), at, random).await
     }
 
     /// Opens the installation in a PostgreSQL database, or makes a new one there if it holds none. The folder is for what
@@ -160,10 +166,10 @@ impl Store {
     pub async fn open_database(
         url: &postgres::Url,
         folder: &Path,
-        root_key: &Path,
+        root_keys: impl Into<RootKeys>,
         at: Timestamp,
         random: &mut Random<'_>,
     ) -> Result<Self, OpenError> {
-        open::in_database(url, folder, root_key, at, random).await
+        open::in_database(url, folder, &root_keys.into(), at, random).await
     }
 }

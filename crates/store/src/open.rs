@@ -7,21 +7,25 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use keystile_core::key::{Pepper, PepperSecret};
 use keystile_core::time::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::catalog::CatalogParts;
+use crate::catalog::encryption::{kept_keys, learn_keys};
+use crate::cipher::{Algorithm, SecretKey};
 use crate::db::{Base, Columns, Connection, Engine, damaged, sql, told};
 use crate::hold::{Held, Hold};
+use crate::keyring::Keyring;
 use crate::postgres::{Database, Part, Url};
-use crate::root::exposed;
+use crate::root::{Material, RootKey, exposed};
 use crate::schema::{self, Steps};
+use crate::secret::Place;
 use crate::sqlite::{DatabaseFile, Sizes};
 use crate::upkeep::Kept;
-use crate::{Catalog, Ledger, OpenError, Random, RootKey, RootKeyError, Store, StoreError};
+use crate::{Catalog, Ledger, OpenError, Random, RootKeys, Store, StoreError};
 
 /// The catalogue's file in the data folder.
 const CATALOG_FILE: &str = "catalog.db";
@@ -35,7 +39,7 @@ const USAGE_SIZES: Sizes = Sizes { cache_kib: 4 << 10, checkpoint_pages: 4_096, 
 /// Opens the installation in a folder.
 pub(crate) async fn in_folder(
     folder: &Path,
-    root_key: &Path,
+    root_keys: &RootKeys,
     at: Timestamp,
     random: &mut Random<'_>,
 ) -> Result<Store, OpenError> {
@@ -46,7 +50,7 @@ pub(crate) async fn in_folder(
     let holds_data = || catalog_path.try_exists().map_err(|error| unreadable(&error));
     // Asked before the folder is made or anything else is: without its root key, data is left exactly as it is.
     if holds_data()? {
-        RootKey::load(root_key)?;
+        root_keys.current.read(None)?;
     } else if usage_path.try_exists().map_err(|error| unreadable(&error))? {
         return Err(OpenError::CatalogMissing { folder: name });
     }
@@ -54,13 +58,13 @@ pub(crate) async fn in_folder(
     let is_lost = Arc::default();
     let held = Held::take(Some(folder), None, &is_lost).await?;
     // Asked again, now that nobody else can make any.
-    let root = if holds_data()? { RootKey::load(root_key)? } else { RootKey::load_or_make(root_key, random)? };
+    let material = root_keys.current.read(if holds_data()? { None } else { Some(&mut *random) })?;
     let had_usage = usage_path.try_exists().map_err(|error| unreadable(&error))?;
 
     let file = DatabaseFile::open(&catalog_path, CATALOG_SIZES).await.map_err(|error| unreadable(&told(&error)))?;
     let catalog = Base::new(Engine::Sqlite(file.clone()), is_lost.clone());
-    let filled = fill_catalog(&catalog, &name, root_key, &root, at, random).await;
-    let Filled { installation, peppers, is_new } = match filled {
+    let filled = fill_catalog(&catalog, &name, (root_keys, material), at, random).await;
+    let filled = match filled {
         Ok(filled) => filled,
         Err(error) => {
             catalog.close().await;
@@ -68,9 +72,12 @@ pub(crate) async fn in_folder(
         }
     };
 
-    let mut warnings: Vec<String> =
-        [folder, root_key, &catalog_path, &usage_path].into_iter().filter_map(exposed).collect();
-    if !is_new && !had_usage {
+    let mut warnings: Vec<String> = [Some(folder), root_keys.current.file(), Some(&catalog_path), Some(&usage_path)]
+        .into_iter()
+        .flatten()
+        .filter_map(exposed)
+        .collect();
+    if !filled.is_new && !had_usage {
         warnings.push(format!("{} is missing; usage is counted from zero", usage_path.display()));
     }
     for warning in &warnings {
@@ -79,7 +86,7 @@ pub(crate) async fn in_folder(
 
     let usage_file = DatabaseFile::open(&usage_path, USAGE_SIZES).await.map_err(|error| unreadable(&told(&error)))?;
     let usage = Base::new(Engine::Sqlite(usage_file.clone()), is_lost);
-    if let Err(error) = fill_usage(&usage, &name, installation).await {
+    if let Err(error) = fill_usage(&usage, &name, filled.installation).await {
         usage.close().await;
         catalog.close().await;
         return Err(error);
@@ -90,26 +97,15 @@ pub(crate) async fn in_folder(
     // A file that was just made is only safe when its name in the folder is.
     sync_folder(folder).map_err(|error| unreadable(&error))?;
 
-    let hold = Hold::of(&held);
-    let parts = CatalogParts {
-        base: catalog,
-        hold,
-        url: None,
-        installation,
-        seen: AtomicU64::new(0),
-        key_limits: OnceLock::new(),
-        root,
-        peppers,
-        warnings,
-    };
-    Ok(Store { catalog: Catalog(Arc::new(parts)), ledger: Ledger::new(usage, Hold::of(&held)) })
+    let catalog = filled.into_catalog((catalog, None), &held, warnings);
+    Ok(Store { catalog, ledger: Ledger::new(usage, Hold::of(&held)) })
 }
 
 /// Opens the installation in a database; what a process has for itself alone is in the folder.
 pub(crate) async fn in_database(
     url: &Url,
     folder: &Path,
-    root_key: &Path,
+    root_keys: &RootKeys,
     at: Timestamp,
     random: &mut Random<'_>,
 ) -> Result<Store, OpenError> {
@@ -126,27 +122,17 @@ pub(crate) async fn in_database(
     let mut db = catalog.read().await.map_err(|error| url.unreadable(&error))?;
     let is_filled = schema::version(&mut db).await.map_err(unreadable)? > 0;
     drop(db);
-    let root = if is_filled { RootKey::load(root_key)? } else { RootKey::load_or_make(root_key, random)? };
-    let Filled { installation, peppers, .. } = fill_catalog(&catalog, &name, root_key, &root, at, random).await?;
+    let material = root_keys.current.read(if is_filled { None } else { Some(&mut *random) })?;
+    let filled = fill_catalog(&catalog, &name, (root_keys, material), at, random).await?;
     let usage = database(Part::Usage).await?;
-    fill_usage(&usage, &name, installation).await?;
-    let warnings: Vec<String> = [folder, root_key].into_iter().filter_map(exposed).collect();
+    fill_usage(&usage, &name, filled.installation).await?;
+    let warnings: Vec<String> =
+        [Some(folder), root_keys.current.file()].into_iter().flatten().filter_map(exposed).collect();
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
-    let hold = Hold::of(&held);
-    let parts = CatalogParts {
-        base: catalog,
-        hold,
-        url: Some(url.clone()),
-        installation,
-        seen: AtomicU64::new(0),
-        key_limits: OnceLock::new(),
-        root,
-        peppers,
-        warnings,
-    };
-    Ok(Store { catalog: Catalog(Arc::new(parts)), ledger: Ledger::new(usage, Hold::of(&held)) })
+    let catalog = filled.into_catalog((catalog, Some(url.clone())), &held, warnings);
+    Ok(Store { catalog, ledger: Ledger::new(usage, Hold::of(&held)) })
 }
 
 /// Catalogue and ledger of an installation that is there; `None` if there is none. Nothing is made.
@@ -190,65 +176,199 @@ pub(crate) async fn bases(kept: &Kept) -> Result<[Base; 2], OpenError> {
 /// What stands in a catalogue.
 struct Filled {
     installation: [u8; 16],
+    root: RootKey,
+    /// Whether it took the place of another one.
+    root_changed: bool,
+    ring: Keyring,
     peppers: Vec<Pepper>,
     /// Whether it was filled just now.
     is_new: bool,
+}
+
+impl Filled {
+    fn into_catalog(self, (base, url): (Base, Option<Url>), held: &Arc<Held>, warnings: Vec<String>) -> Catalog {
+        let Self { installation, root, root_changed, ring, peppers, is_new: _ } = self;
+        let parts = CatalogParts {
+            base,
+            hold: Hold::of(held),
+            url,
+            installation,
+            seen: AtomicU64::new(0),
+            key_limits: OnceLock::new(),
+            root,
+            root_changed,
+            ring: RwLock::new(Arc::new(ring)),
+            peppers,
+            warnings,
+        };
+        Catalog(Arc::new(parts))
+    }
 }
 
 /// Checks the catalogue against the root key, brings its tables up to date, and fills a new one.
 async fn fill_catalog(
     base: &Base,
     name: &str,
-    root_key: &Path,
-    root: &RootKey,
+    (root_keys, material): (&RootKeys, Material),
     at: Timestamp,
     random: &mut Random<'_>,
 ) -> Result<Filled, OpenError> {
     let unreadable = |error: StoreError| OpenError::unreadable(name, error.cause());
     let mut db = base.write().await.map_err(|error| unreadable(error.into()))?;
     let seen = refuse_newer(&mut db, name, &schema::CATALOG).await?;
-    if seen > 0 {
-        let installation = read_meta(&mut db, "installation").await.map_err(unreadable)?;
-        let check: [u8; 32] = read_meta(&mut db, "root_check").await.map_err(unreadable)?;
-        if check != root.check(&installation) {
-            return Err(RootKeyError::Wrong { path: root_key.to_owned() }.into());
+    let installation: [u8; 16] = match seen {
+        0 => some(random)?,
+        _ => read_meta(&mut db, "installation").await.map_err(unreadable)?,
+    };
+    let root = material.of(&installation);
+    let former = match seen {
+        0 => None,
+        _ => {
+            let check: [u8; 32] = read_meta(&mut db, "root_check").await.map_err(unreadable)?;
+            former(root_keys, &root, &installation, &check)?
         }
-    }
+    };
     schema::CATALOG.migrate(&mut db).await.map_err(unreadable)?;
+    let began_under = former.as_ref().unwrap_or(&root);
+    let seed = if seen == 0 { SecretKey::new(some(random)?) } else { began_under.key().clone() };
     if seen == 0 {
-        let mut installation = [0; 16];
-        random(&mut installation)?;
-        let mut secret = Zeroizing::new([0; 32]);
-        random(secret.as_mut_slice())?;
-        let secret = PepperSecret::new(*secret);
-        let wrapped = root.wrap_pepper(&secret, &installation, 1, random)?;
         write_meta(&mut db, "installation", &installation).await.map_err(unreadable)?;
         write_meta(&mut db, "root_check", &root.check(&installation)).await.map_err(unreadable)?;
+    }
+    let ring = Keyring::new(installation, seed);
+    let ring = fill_ring(&mut db, name, (began_under, ring), at, random).await?;
+    if let Some(former) = &former {
+        wrap_anew(&mut db, name, (former, &root), &installation, random).await?;
+        tracing::info!("everything is under another root key now; the one before it opens older backups only");
+    }
+    if seen == 0 {
+        let secret = Zeroizing::new(some::<32>(random)?);
+        let sealed = Place::of_pepper(&installation, 1).seal(&ring, secret.as_slice(), &some(random)?);
         sql("INSERT INTO peppers (version, wrapped, created_at) VALUES (1, ?, ?)")
-            .bind(wrapped)
+            .bind(sealed.0)
             .bind(at.as_micros())
             .execute(&mut db)
             .await
             .map_err(|error| unreadable(error.into()))?;
     }
-    let installation = read_meta(&mut db, "installation").await.map_err(unreadable)?;
-    let rows = sql("SELECT version, wrapped FROM peppers ORDER BY version DESC")
-        .fetch_all(&mut db)
+    let peppers = peppers(&mut db, name, &ring, &installation).await?;
+    db.commit().await.map_err(|error| unreadable(error.into()))?;
+    Ok(Filled { installation, root, root_changed: former.is_some(), ring, peppers, is_new: seen == 0 })
+}
+
+fn some<const N: usize>(random: &mut Random<'_>) -> Result<[u8; N], OpenError> {
+    let mut bytes = [0; N];
+    random(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The root key that the data is under, if it is the previous one. Any other belongs to other data.
+fn former(
+    root_keys: &RootKeys,
+    root: &RootKey,
+    installation: &[u8; 16],
+    check: &[u8; 32],
+) -> Result<Option<RootKey>, OpenError> {
+    if *check == root.check(installation) {
+        return Ok(None);
+    }
+    let Some(previous) = &root_keys.previous else { return Err(root_keys.current.wrong()) };
+    let former = previous.read(None)?.of(installation);
+    if *check == former.check(installation) { Ok(Some(former)) } else { Err(root_keys.current.wrong()) }
+}
+
+/// Opens the keys that secrets are under, or makes the first one, with the seed of the ring as it is.
+async fn fill_ring(
+    db: &mut Connection,
+    name: &str,
+    (root, mut ring): (&RootKey, Keyring),
+    at: Timestamp,
+    random: &mut Random<'_>,
+) -> Result<Keyring, OpenError> {
+    let unreadable = |error: StoreError| OpenError::unreadable(name, error.cause());
+    let place = Place::of_seed(ring.installation());
+    if kept_keys(db).await.map_err(unreadable)?.is_empty() {
+        let (key, first) = (SecretKey::new(some(random)?), (1, Algorithm::Aes256Gcm));
+        let made = Keyring::make(root, ring.installation(), first, (&key, &some(random)?));
+        sql("INSERT INTO encryption_keys (version, algorithm, wrapped, created_at) VALUES (?, ?, ?, ?)")
+            .bind(made.version)
+            .bind(u32::from(made.algorithm.number()))
+            .bind(&made.wrapped[..])
+            .bind(at.as_micros())
+            .execute(&mut *db)
+            .await
+            .map_err(|error| unreadable(error.into()))?;
+        learn_keys(db, root, &mut ring).await.map_err(unreadable)?;
+        let sealed = place.seal(&ring, ring.seed().expose(), &some(random)?);
+        write_meta(db, "seed", &sealed.0).await.map_err(unreadable)?;
+        return Ok(ring);
+    }
+    learn_keys(db, root, &mut ring).await.map_err(unreadable)?;
+    let row = sql("SELECT value FROM meta WHERE name = 'seed'").fetch_one(db).await;
+    let row = row.map_err(|error| unreadable(error.into()))?;
+    let opened = Columns::of(&row).blob().and_then(|sealed| place.open(&ring, sealed)).map_err(unreadable)?;
+    let seed = SecretKey::from_slice(&opened).ok_or_else(|| unreadable(damaged("the seed has another length")))?;
+    Ok(ring.with_seed(seed))
+}
+
+/// Wraps the encryption keys under another root key.
+async fn wrap_anew(
+    db: &mut Connection,
+    name: &str,
+    (from, to): (&RootKey, &RootKey),
+    installation: &[u8; 16],
+    random: &mut Random<'_>,
+) -> Result<(), OpenError> {
+    let unreadable = |error: StoreError| OpenError::unreadable(name, error.cause());
+    for (version, algorithm, wrapped, _) in kept_keys(db).await.map_err(unreadable)? {
+        let anew = Keyring::wrap_anew((from, to), installation, (version, algorithm), (&wrapped, &some(random)?));
+        let anew = anew.ok_or_else(|| unreadable(damaged(format_args!("encryption key {version} was altered"))))?;
+        sql("UPDATE encryption_keys SET wrapped = ? WHERE version = ?")
+            .bind(anew)
+            .bind(version)
+            .execute(&mut *db)
+            .await
+            .map_err(|error| unreadable(error.into()))?;
+    }
+    sql("UPDATE meta SET value = ? WHERE name = 'root_check'")
+        .bind(to.check(installation))
+        .execute(db)
         .await
         .map_err(|error| unreadable(error.into()))?;
+    Ok(())
+}
+
+/// The peppers, newest first.
+async fn peppers(
+    db: &mut Connection,
+    name: &str,
+    ring: &Keyring,
+    installation: &[u8; 16],
+) -> Result<Vec<Pepper>, OpenError> {
+    let unreadable = |error: StoreError| OpenError::unreadable(name, error.cause());
+    let rows = sql("SELECT version, wrapped FROM peppers ORDER BY version DESC").fetch_all(db).await;
     let mut peppers = Vec::new();
-    for row in &rows {
-        let mut row = Columns::of(row);
+    for row in rows.map_err(|error| unreadable(error.into()))? {
+        let mut row = Columns::of(&row);
         let version: u32 = row.number().map_err(unreadable)?;
-        let wrapped = row.blob().map_err(unreadable)?;
-        let secret = root.unwrap_pepper(wrapped, &installation, version).ok_or_else(|| {
+        let opened = row.blob().and_then(|sealed| Place::of_pepper(installation, version).open(ring, sealed));
+        let secret = opened.ok().and_then(|secret| Some(PepperSecret::new(secret.as_slice().try_into().ok()?)));
+        let secret = secret.ok_or_else(|| {
             let cause = format!("pepper {version} was altered; restore the catalogue from your backup");
             OpenError::unreadable(name, cause)
         })?;
         peppers.push(Pepper::new(version, &secret));
     }
-    db.commit().await.map_err(|error| unreadable(error.into()))?;
-    Ok(Filled { installation, peppers, is_new: seen == 0 })
+    Ok(peppers)
+}
+
+/// The installation of a catalogue, and what tells its root key; `None` of an empty one.
+pub(crate) async fn told_by(base: &Base) -> Result<Option<([u8; 16], [u8; 32])>, StoreError> {
+    let mut db = base.read().await?;
+    if schema::version(&mut db).await? == 0 {
+        return Ok(None);
+    }
+    Ok(Some((read_meta(&mut db, "installation").await?, read_meta(&mut db, "root_check").await?)))
 }
 
 /// Brings the ledger's tables up to date, and ties a new ledger to its catalogue.

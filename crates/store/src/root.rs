@@ -1,47 +1,86 @@
-//! The root key: 32 bytes in a file of mode 0400 that wrap the peppers (AES-256-GCM, AAD bound) and derive the keys of
-//! other files. It is made once, for new data, and never over existing data (C-9).
+//! The root key: 32 bytes that wrap the encryption keys, from a file of mode 0400, from somewhere else, or stretched from a
+//! passphrase. A file is made once, for new data, and nothing is ever made over existing data (C-9).
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use aes_gcm::aead::{Aead, Payload};
-use aes_gcm::{Aes256Gcm, KeyInit, Nonce};
-use hmac::{Hmac, Mac};
-use keystile_core::key::PepperSecret;
-use sha2::Sha256;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use argon2::{Algorithm, Argon2, Params, Version};
+use zeroize::Zeroizing;
 
+use crate::cipher::SecretKey;
 use crate::{OpenError, Random};
 
-/// The first byte of everything wrapped: AES-256-GCM with a random nonce of 96 bits.
-const AES_256_GCM: u8 = 1;
-/// Bytes of its nonce.
-pub(crate) const NONCE_LEN: usize = 12;
 /// A root key file is 64 digits and a newline; more than this is something else, and is not read to its end.
 const MAX_FILE_LEN: u64 = 80;
+/// How a passphrase is stretched: Argon2id with 64 MiB and three passes (RFC 9106 §4, the second recommended option but for its
+/// four lanes), about a third of a second. Once for a start, never for a call.
+const STRETCHING: (u32, u32, u32) = (64 << 10, 3, 1);
+/// Characters of a passphrase at least: whoever has the data may try as many as he likes.
+pub const MIN_PASSPHRASE_CHARS: usize = 20;
 
 /// The root key of an installation. It never prints itself and is wiped when dropped.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct RootKey([u8; 32]);
+#[derive(Debug, Clone)]
+pub struct RootKey(SecretKey);
 
-impl std::fmt::Debug for RootKey {
+/// Where a root key comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum RootSource {
+    /// A file of 64 hexadecimal digits. One is made for a new installation.
+    File(PathBuf),
+    /// 64 hexadecimal digits from elsewhere, and what to call that: `the environment variable KEYSTILE_ROOT`.
+    Given(Zeroizing<String>, String),
+    /// A passphrase that it is stretched from, and what to call that.
+    Passphrase(Zeroizing<String>, String),
+}
+
+impl std::fmt::Debug for RootSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RootKey(…)")
+        write!(f, "RootSource({self})")
+    }
+}
+
+impl std::fmt::Display for RootSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Given(_, whence) | Self::Passphrase(_, whence) => f.write_str(whence),
+        }
+    }
+}
+
+/// The root key, and the one before it as long as the data may still be under that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootKeys {
+    /// What everything is to be under.
+    pub current: RootSource,
+    /// What everything may still be under: then it is wrapped anew.
+    pub previous: Option<RootSource>,
+}
+
+impl<T: AsRef<Path> + ?Sized> From<&T> for RootKeys {
+    fn from(path: &T) -> Self {
+        Self { current: RootSource::File(path.as_ref().to_owned()), previous: None }
+    }
+}
+
+impl From<&Self> for RootKeys {
+    fn from(keys: &Self) -> Self {
+        keys.clone()
     }
 }
 
 /// Why there is no root key to work with. Each says in one line what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum RootKeyError {
-    /// There is data, but no file.
+    /// There is data, but no root key.
     #[error(
-        "the root key file {path} is missing, and the data can't be read without it; put it back from your backup (a new one would not open this data)"
+        "the root key is missing: {source_name} is not there, and the data can't be read without it; put it back from your backup (a new one would not open this data)"
     )]
     Missing {
-        /// The file.
-        path: PathBuf,
+        /// What was asked for it.
+        source_name: String,
     },
     /// The file can't be read.
     #[error(
@@ -53,21 +92,29 @@ pub enum RootKeyError {
         /// What the system said.
         cause: String,
     },
-    /// The file holds something else.
+    /// It is something else.
     #[error(
-        "the root key file {path} is not one: it holds 64 hexadecimal digits and a newline, and nothing else; put it back from your backup"
+        "what is in {source_name} is not a root key: that is 64 hexadecimal digits and nothing else; put it back from your backup"
     )]
     Malformed {
-        /// The file.
-        path: PathBuf,
+        /// What was asked for it.
+        source_name: String,
     },
-    /// The file belongs to other data.
+    /// A passphrase that can be guessed.
     #[error(
-        "the root key in {path} belongs to another installation than the data; put back the file that was made with this data"
+        "the passphrase in {source_name} is too short: it protects everything, so it has {MIN_PASSPHRASE_CHARS} characters at least, such as six words drawn by lot"
+    )]
+    Guessable {
+        /// What was asked for it.
+        source_name: String,
+    },
+    /// It belongs to other data.
+    #[error(
+        "the root key of {source_name} belongs to another installation than the data; give the one that was made with this data"
     )]
     Wrong {
-        /// The file.
-        path: PathBuf,
+        /// What was asked for it.
+        source_name: String,
     },
     /// The file could not be made.
     #[error(
@@ -81,31 +128,95 @@ pub enum RootKeyError {
     },
 }
 
+/// What was read from a source: a key, or what one is stretched from once the installation is known.
+pub(crate) enum Material {
+    Key(RootKey),
+    Passphrase(Zeroizing<String>),
+}
+
+impl RootSource {
+    /// Reads it. With `random` it may be made: only for a place that holds no data yet.
+    pub(crate) fn read(&self, random: Option<&mut Random<'_>>) -> Result<Material, OpenError> {
+        match (self, random) {
+            (Self::File(path), Some(random)) => Ok(Material::Key(RootKey::load_or_make(path, random)?)),
+            (Self::File(path), None) => Ok(Material::Key(RootKey::load(path)?)),
+            (Self::Given(text, whence), _) => {
+                let malformed = || RootKeyError::Malformed { source_name: whence.clone() };
+                let key = from_hex(text.as_bytes().trim_ascii()).ok_or_else(malformed)?;
+                Ok(Material::Key(RootKey(SecretKey::new(key))))
+            }
+            (Self::Passphrase(text, whence), _) if text.chars().count() < MIN_PASSPHRASE_CHARS => {
+                Err(RootKeyError::Guessable { source_name: whence.clone() }.into())
+            }
+            (Self::Passphrase(text, _), _) => Ok(Material::Passphrase(text.clone())),
+        }
+    }
+
+    /// That it belongs to other data.
+    pub(crate) fn wrong(&self) -> OpenError {
+        RootKeyError::Wrong { source_name: self.to_string() }.into()
+    }
+
+    /// Its file, if it is in one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Given(..) | Self::Passphrase(..) => None,
+        }
+    }
+}
+
+impl Material {
+    /// The root key of an installation. A passphrase is stretched with the installation's id as salt.
+    pub(crate) fn of(self, installation: &[u8; 16]) -> RootKey {
+        match self {
+            Self::Key(key) => key,
+            Self::Passphrase(text) => {
+                let (memory, passes, lanes) = STRETCHING;
+                let params =
+                    Params::new(memory, passes, lanes, Some(32)).expect("they are within the bounds of Argon2");
+                let mut key = [0; 32];
+                let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+                let stretched = argon2.hash_password_into(text.as_bytes(), installation, &mut key);
+                stretched.expect("a salt of 16 bytes and a key of 32 are within the bounds of Argon2");
+                RootKey(SecretKey::new(key))
+            }
+        }
+    }
+}
+
 impl RootKey {
+    /// The key itself.
+    pub(crate) fn key(&self) -> &SecretKey {
+        &self.0
+    }
+
     /// Reads the file.
     ///
     /// # Errors
     /// [`RootKeyError`] says what is wrong with it and what to do.
-    pub fn load(path: &Path) -> Result<Self, RootKeyError> {
+    pub(crate) fn load(path: &Path) -> Result<Self, RootKeyError> {
+        let source_name = || format!("the file {}", path.display());
         let unreadable = |cause: io::Error| match cause.kind() {
-            io::ErrorKind::NotFound => RootKeyError::Missing { path: path.to_owned() },
+            io::ErrorKind::NotFound => RootKeyError::Missing { source_name: source_name() },
             _ => RootKeyError::Unreadable { path: path.to_owned(), cause: cause.to_string() },
         };
         // Sized at once: a vector that grows leaves copies of the secret behind.
         let mut text = Zeroizing::new(Vec::with_capacity(2 * MAX_FILE_LEN as usize));
         File::open(path).and_then(|file| file.take(MAX_FILE_LEN).read_to_end(&mut text)).map_err(unreadable)?;
-        let malformed = || RootKeyError::Malformed { path: path.to_owned() };
-        from_hex(text.trim_ascii_end()).map(Self).ok_or_else(malformed)
+        let malformed = || RootKeyError::Malformed { source_name: source_name() };
+        from_hex(text.trim_ascii_end()).map(|key| Self(SecretKey::new(key))).ok_or_else(malformed)
     }
 
     /// Reads the file, or makes one if there is none. Only for a folder that holds no data yet.
-    pub(crate) fn load_or_make(path: &Path, random: &mut Random<'_>) -> Result<Self, OpenError> {
+    fn load_or_make(path: &Path, random: &mut Random<'_>) -> Result<Self, OpenError> {
         match Self::load(path) {
             Err(RootKeyError::Missing { .. }) => {}
             other => return Ok(other?),
         }
-        let mut key = Self([0; 32]);
-        random(&mut key.0)?;
+        let mut bytes = Zeroizing::new([0; 32]);
+        random(bytes.as_mut_slice())?;
+        let key = Self(SecretKey::new(*bytes));
         key.write(path).map_err(|cause| RootKeyError::NotMade { path: path.to_owned(), cause: cause.to_string() })?;
         Ok(key)
     }
@@ -127,7 +238,7 @@ impl RootKey {
             _ => {}
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(&draft)?;
-        file.write_all(to_hex(&self.0).as_bytes())?;
+        file.write_all(to_hex(self.0.expose()).as_bytes())?;
         file.sync_all()?;
         // A hard link refuses to replace what is there; a rename would not.
         fs::hard_link(&draft, path)?;
@@ -135,70 +246,10 @@ impl RootKey {
         File::open(folder)?.sync_all()
     }
 
-    /// A key for another purpose, derived with HMAC-SHA-256 from this one.
-    pub fn derive(&self, purpose: &str) -> [u8; 32] {
-        let mut mac: Hmac<Sha256> = KeyInit::new_from_slice(&self.0).expect("HMAC takes a key of any length");
-        mac.update(purpose.as_bytes());
-        mac.finalize().into_bytes().into()
-    }
-
-    /// A key that needs a token besides this one.
-    pub(crate) fn with_token(&self, purpose: &str, token: &[u8]) -> Self {
-        let mut mac: Hmac<Sha256> =
-            KeyInit::new_from_slice(&self.derive(purpose)).expect("HMAC takes a key of any length");
-        mac.update(token);
-        Self(mac.finalize().into_bytes().into())
-    }
-
-    /// A value that tells whether a file belongs to this key, and tells nothing else.
+    /// A value that tells whether data belongs to this key, and tells nothing else.
     pub(crate) fn check(&self, installation: &[u8; 16]) -> [u8; 32] {
-        self.derive(&format!("check|{}", hex(installation)))
+        self.0.derive(&format!("check|{}", hex(installation)))
     }
-
-    /// Wraps a pepper for its row.
-    pub(crate) fn wrap_pepper(
-        &self,
-        secret: &PepperSecret,
-        installation: &[u8; 16],
-        version: u32,
-        random: &mut Random<'_>,
-    ) -> Result<Vec<u8>, OpenError> {
-        let mut nonce = [0; NONCE_LEN];
-        random(&mut nonce)?;
-        Ok(self.seal(secret.expose(), &bound_to(installation, version), nonce))
-    }
-
-    /// Unwraps the pepper of a row; `None` if the row was altered, or moved from another place.
-    pub(crate) fn unwrap_pepper(&self, wrapped: &[u8], installation: &[u8; 16], version: u32) -> Option<PepperSecret> {
-        let secret = self.unseal(wrapped, &bound_to(installation, version))?;
-        Some(PepperSecret::new(secret.as_slice().try_into().ok()?))
-    }
-
-    /// Encrypts a secret for one place, which `bound` names (AES-256-GCM with that as associated data). The nonce is
-    /// random: of one key there are far fewer than 2^32 secrets (SP 800-38D §8.3).
-    pub(crate) fn seal(&self, secret: &[u8], bound: &str, nonce: [u8; NONCE_LEN]) -> Vec<u8> {
-        let payload = Payload { msg: secret, aad: bound.as_bytes() };
-        let sealed = self.cipher().encrypt(&Nonce::from(nonce), payload).expect("AES-GCM takes messages up to 64 GiB");
-        [&[AES_256_GCM][..], &nonce, &sealed].concat()
-    }
-
-    /// Decrypts what was sealed for this place; `None` if it was altered, or moved from another place.
-    pub(crate) fn unseal(&self, sealed: &[u8], bound: &str) -> Option<Zeroizing<Vec<u8>>> {
-        let (&AES_256_GCM, rest) = sealed.split_first()? else { return None };
-        let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
-        let payload = Payload { msg: sealed, aad: bound.as_bytes() };
-        self.cipher().decrypt(&Nonce::from(*nonce), payload).ok().map(Zeroizing::new)
-    }
-
-    fn cipher(&self) -> Aes256Gcm {
-        let key = Zeroizing::new(self.derive("wrap"));
-        Aes256Gcm::new_from_slice(key.as_slice()).expect("the key is 32 bytes long")
-    }
-}
-
-/// The associated data of a wrapped pepper: it can't be moved to another installation or version.
-fn bound_to(installation: &[u8; 16], version: u32) -> String {
-    format!("pepper|{}|{version}", hex(installation))
 }
 
 /// Warns of a file or folder that others than its owner may use.
@@ -241,51 +292,23 @@ fn from_hex(text: &[u8]) -> Option<[u8; 32]> {
 mod tests {
     use super::*;
 
-    const HOME: [u8; 16] = [7; 16];
-
-    fn wrapped() -> Vec<u8> {
-        RootKey([1; 32])
-            .wrap_pepper(&PepperSecret::new([2; 32]), &HOME, 1, &mut |bytes: &mut [u8]| {
-                bytes.fill(9);
-                Ok(())
-            })
-            .unwrap()
-    }
-
-    #[test]
-    fn a_pepper_comes_back_under_its_own_root_key_in_its_own_place_only() {
-        let (right, wrong) = (RootKey([1; 32]), RootKey([3; 32]));
-        assert_eq!(right.unwrap_pepper(&wrapped(), &HOME, 1).map(|secret| *secret.expose()), Some([2; 32]));
-        assert!(wrong.unwrap_pepper(&wrapped(), &HOME, 1).is_none());
-        assert!(right.unwrap_pepper(&wrapped(), &HOME, 2).is_none(), "another version");
-        assert!(right.unwrap_pepper(&wrapped(), &[8; 16], 1).is_none(), "another installation");
-    }
-
-    #[test]
-    fn c02_a_flipped_bit_of_a_wrapped_pepper_is_detected() {
-        for bit in 0..wrapped().len() * 8 {
-            let mut altered = wrapped();
-            altered[bit / 8] ^= 1 << (bit % 8);
-            assert!(RootKey([1; 32]).unwrap_pepper(&altered, &HOME, 1).is_none(), "bit {bit}");
-        }
-        for length in 0..wrapped().len() {
-            assert!(RootKey([1; 32]).unwrap_pepper(&wrapped()[..length], &HOME, 1).is_none(), "length {length}");
-        }
-    }
-
-    #[test]
-    fn purposes_have_keys_of_their_own() {
-        let root = RootKey([1; 32]);
-        assert_ne!(root.derive("a"), root.derive("b"));
-        assert_ne!(root.derive("a"), RootKey([2; 32]).derive("a"));
-        assert_eq!(format!("{root:?}"), "RootKey(…)");
-    }
-
     #[test]
     fn the_text_of_a_root_key_is_64_digits() {
         assert_eq!(from_hex(to_hex(&[0xA5; 32]).trim_end().as_bytes()), Some([0xA5; 32]));
         for text in ["", "a5", &"g".repeat(64), &"a".repeat(63), &"a".repeat(65)] {
             assert_eq!(from_hex(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_passphrase_gives_every_installation_another_root_key_and_does_not_print_itself() {
+        let phrase = Zeroizing::new("correct horse battery staple".to_owned());
+        let source = RootSource::Passphrase(phrase.clone(), "the file /p".to_owned());
+        let of = |installation: u8| Material::Passphrase(phrase.clone()).of(&[installation; 16]).check(&[0; 16]);
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1), of(2));
+        assert_eq!(format!("{source:?}"), "RootSource(the file /p)");
+        let short = RootSource::Passphrase("nineteen characters".to_owned().into(), "the file /p".to_owned());
+        assert!(matches!(short.read(None), Err(OpenError::Root(RootKeyError::Guessable { .. }))));
     }
 }

@@ -27,6 +27,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_7.sql"),
         include_str!("sqlite/schema/catalog_8.sql"),
         include_str!("sqlite/schema/catalog_9.sql"),
+        include_str!("sqlite/schema/catalog_10.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
@@ -38,6 +39,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("postgres/schema/catalog_7.sql"),
         include_str!("postgres/schema/catalog_8.sql"),
         include_str!("postgres/schema/catalog_9.sql"),
+        include_str!("postgres/schema/catalog_10.sql"),
     ],
 };
 /// Those of the ledger.

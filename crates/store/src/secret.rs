@@ -1,14 +1,19 @@
 //! Secrets that must be had back: what an upstream wants to see, what deliveries of a webhook are signed with, texts of keys
-//! whose owner wants that. Each is
-//! sealed under the root key and bound to its installation and its place, so that a row that is moved opens nothing.
+//! whose owner wants that. Each is sealed under the data key of its organization ([`crate::keyring`]) and bound to its
+//! installation and its place, so that a row that is moved opens nothing.
+
+use std::sync::{Arc, PoisonError};
 
 use keystile_core::api::SecretName;
 use keystile_core::id::{ApiId, KeyId, OrganizationId, WebhookId};
 use keystile_core::time::Timestamp;
 use zeroize::Zeroizing;
 
+use crate::catalog::{CatalogParts, encryption};
+use crate::cipher::{Algorithm, Salt, SecretKey};
 use crate::db::{Columns, damaged, sql};
-use crate::root::{NONCE_LEN, hex};
+use crate::keyring::{Keyring, NewEncryptionKey, Owner, Unsealable};
+use crate::root::hex;
 use crate::{Catalog, StoreError};
 
 /// A secret as it is kept.
@@ -38,45 +43,84 @@ pub struct SecretInfo {
     pub set_at: Timestamp,
 }
 
+/// Where a secret is: whose it is, and what it is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) owner: Owner,
+    pub(crate) bound: String,
+    /// What it is, for whoever must be told that it does not open.
+    pub(crate) what: String,
+}
+
+impl Place {
+    pub(crate) fn of_api_secret(installation: &[u8; 16], owner: OrganizationId, api: ApiId, name: &SecretName) -> Self {
+        let bound = format!("api_secret|{}|{api}|{name}", hex(installation));
+        Self { owner: Owner::Organization(owner), bound, what: format!("the secret {name} of {api}") }
+    }
+
+    pub(crate) fn of_webhook(installation: &[u8; 16], owner: OrganizationId, webhook: WebhookId) -> Self {
+        let bound = format!("webhook_secret|{}|{webhook}", hex(installation));
+        Self { owner: Owner::Organization(owner), bound, what: format!("the secret of {webhook}") }
+    }
+
+    pub(crate) fn of_key_text(installation: &[u8; 16], owner: OrganizationId, key: KeyId, version: u16) -> Self {
+        let bound = format!("key_text|{}|{key}|{version}", hex(installation));
+        Self { owner: Owner::Organization(owner), bound, what: format!("the text of {key}") }
+    }
+
+    pub(crate) fn of_pepper(installation: &[u8; 16], version: u32) -> Self {
+        let bound = format!("pepper|{}|{version}", hex(installation));
+        Self { owner: Owner::Installation, bound, what: format!("pepper {version}") }
+    }
+
+    pub(crate) fn of_seed(installation: &[u8; 16]) -> Self {
+        let bound = format!("seed|{}", hex(installation));
+        Self { owner: Owner::Installation, bound, what: "the seed of other keys".to_owned() }
+    }
+
+    pub(crate) fn seal(&self, ring: &Keyring, secret: &[u8], salt: &Salt) -> Sealed {
+        Sealed(ring.seal(self.owner, &self.bound, secret, salt))
+    }
+
+    pub(crate) fn open(&self, ring: &Keyring, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        ring.unseal(self.owner, &self.bound, sealed).map_err(|error| {
+            let what = &self.what;
+            match error {
+                Unsealable::Unknown(version) => damaged(format_args!(
+                    "{what}: it is under version {version} of the encryption key, which there is no more"
+                )),
+                Unsealable::Altered => damaged(format_args!("{what}: it was altered, or belongs elsewhere")),
+            }
+        })
+    }
+}
+
 impl Catalog {
-    /// Seals a secret for its place. The nonce is random, and never used twice.
-    pub fn seal_api_secret(&self, api: ApiId, name: &SecretName, value: &[u8], nonce: [u8; NONCE_LEN]) -> Sealed {
-        Sealed(self.root().seal(value, &self.place_of(api, name), nonce))
-    }
-
-    /// Opens one; it fails if it was altered, or moved from another place.
-    pub(crate) fn open_api_secret(
+    /// Seals a secret for its place. The salt is random, and never used twice.
+    pub fn seal_api_secret(
         &self,
-        api: ApiId,
-        name: SecretName,
-        sealed: &[u8],
-    ) -> Result<OpenSecret, StoreError> {
-        let value = self
-            .root()
-            .unseal(sealed, &self.place_of(api, &name))
-            .ok_or_else(|| damaged(format_args!("the secret {name} of {api}: it was altered, or belongs elsewhere")))?;
-        Ok(OpenSecret { name, value })
+        owner: OrganizationId,
+        (api, name): (ApiId, &SecretName),
+        value: &[u8],
+        salt: &Salt,
+    ) -> Sealed {
+        Place::of_api_secret(&self.0.installation, owner, api, name).seal(&self.0.ring(), value, salt)
     }
 
-    /// Seals what deliveries of a webhook are signed with. The nonce is random, and never used twice.
-    pub fn seal_webhook_secret(&self, webhook: WebhookId, value: &[u8], nonce: [u8; NONCE_LEN]) -> Sealed {
-        Sealed(self.root().seal(value, &self.place_of_webhook(webhook), nonce))
+    /// Seals what deliveries of a webhook are signed with. The salt is random, and never used twice.
+    pub fn seal_webhook_secret(&self, owner: OrganizationId, webhook: WebhookId, value: &[u8], salt: &Salt) -> Sealed {
+        Place::of_webhook(&self.0.installation, owner, webhook).seal(&self.0.ring(), value, salt)
     }
 
-    /// Opens it; it fails if it was altered, or moved from another webhook.
-    pub(crate) fn open_webhook_secret(
+    /// Seals the text of a key's version, to be had back. The salt is random, and never used twice.
+    pub fn seal_key_text(
         &self,
-        webhook: WebhookId,
-        sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        self.root()
-            .unseal(sealed, &self.place_of_webhook(webhook))
-            .ok_or_else(|| damaged(format_args!("the secret of {webhook}: it was altered, or belongs elsewhere")))
-    }
-
-    /// Seals the text of a key's version, to be had back. The nonce is random, and never used twice.
-    pub fn seal_key_text(&self, key: KeyId, version: u16, text: &str, nonce: [u8; NONCE_LEN]) -> Sealed {
-        Sealed(self.root().seal(text.as_bytes(), &self.place_of_key_text(key, version), nonce))
+        owner: OrganizationId,
+        (key, version): (KeyId, u16),
+        text: &str,
+        salt: &Salt,
+    ) -> Sealed {
+        Place::of_key_text(&self.0.installation, owner, key, version).seal(&self.0.ring(), text.as_bytes(), salt)
     }
 
     /// The kept text of a key of an organization, and the version whose it is; `None` if none is kept.
@@ -96,22 +140,39 @@ impl Catalog {
         .await?;
         let Some(row) = row else { return Ok(None) };
         let mut row = Columns::of(&row);
-        let version = row.number()?;
-        let text = self.root().unseal(row.blob()?, &self.place_of_key_text(key, version));
-        let text =
-            text.ok_or_else(|| damaged(format_args!("the text of {key}: it was altered, or belongs elsewhere")))?;
+        let (version, sealed) = (row.number()?, row.blob()?);
+        let ring = self.ring_for([sealed]).await?;
+        let text = Place::of_key_text(&self.0.installation, organization, key, version).open(&ring, sealed)?;
         Ok(Some((version, text)))
     }
 
-    fn place_of_key_text(&self, key: KeyId, version: u16) -> String {
-        format!("key_text|{}|{key}|{version}", hex(&self.installation()))
+    /// Makes the next version of the encryption key, out of random bytes. It is used once the change that brings it is made.
+    pub fn new_encryption_key(&self, algorithm: Algorithm, key: [u8; 32], salt: &Salt) -> NewEncryptionKey {
+        let version = self.0.ring().current().0 + 1;
+        Keyring::make(&self.0.root, &self.0.installation, (version, algorithm), (&SecretKey::new(key), salt))
     }
 
-    fn place_of_webhook(&self, webhook: WebhookId) -> String {
-        format!("webhook_secret|{}|{webhook}", hex(&self.installation()))
+    /// The keys that open these records. Another process may have made one since they were read last.
+    pub(crate) async fn ring_for<'s>(
+        &self,
+        sealed: impl IntoIterator<Item = &'s [u8]>,
+    ) -> Result<Arc<Keyring>, StoreError> {
+        let ring = self.0.ring();
+        if sealed.into_iter().all(|sealed| ring.knows(sealed)) {
+            return Ok(ring);
+        }
+        self.0.read_ring().await
     }
+}
 
-    fn place_of(&self, api: ApiId, name: &SecretName) -> String {
-        format!("api_secret|{}|{api}|{name}", hex(&self.installation()))
+impl CatalogParts {
+    /// Reads the encryption keys anew, and uses them from now on.
+    pub(crate) async fn read_ring(&self) -> Result<Arc<Keyring>, StoreError> {
+        let mut db = self.base.read().await?;
+        let mut ring = Keyring::new(self.installation, self.ring().seed().clone());
+        encryption::learn_keys(&mut db, &self.root, &mut ring).await?;
+        let ring = Arc::new(ring);
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring.clone();
+        Ok(ring)
     }
 }

@@ -10,7 +10,7 @@ use crate::db::{Base, sql};
 use crate::hold::Held;
 use crate::postgres::Url;
 use crate::schema::{self, Steps};
-use crate::{OpenError, StoreError, open};
+use crate::{OpenError, RootKeys, StoreError, open};
 
 /// Where an installation is kept: a folder (`sqlite://PATH`) or a database (`postgres://…`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +113,23 @@ pub async fn status(kept: &Kept) -> Result<Status, OpenError> {
     let seen = seen.await.map_err(failed);
     close([catalog, usage]).await;
     seen
+}
+
+/// Whether one of these root keys is that of an installation. A server may use it meanwhile.
+///
+/// # Errors
+/// If there is no root key, or the installation can't be opened or read.
+pub async fn belongs(kept: &Kept, root_keys: &RootKeys) -> Result<bool, OpenError> {
+    let Some(bases) = open::existing(kept).await? else { return Ok(true) };
+    let told = open::told_by(&bases[0]).await.map_err(|error| unreadable(kept, &error));
+    close(bases).await;
+    let Some((installation, check)) = told? else { return Ok(true) };
+    for source in std::iter::once(&root_keys.current).chain(&root_keys.previous) {
+        if source.read(None)?.of(&installation).check(&installation) == check {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Brings the tables of an installation up to date; says what was found. A server does that itself when it starts; this

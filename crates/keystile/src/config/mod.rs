@@ -9,6 +9,7 @@ mod command;
 mod document;
 mod error;
 mod given;
+mod root_key;
 mod rule;
 mod settings;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use command::{Command, run};
 pub use document::{example, markdown};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use given::Origin;
+pub use root_key::{RootKeyPlace, root_keys};
 pub use settings::{Admin, Check, Config, Gateway, Log, LogFormat, LogLevel, Snapshot, Tls, Trace, Usage, Webhooks};
 
 use given::{Entry, Given};
@@ -111,9 +113,8 @@ fn check(
     if !errors.is_empty() {
         return Err(ConfigErrors { file, errors });
     }
-    if let Ok(inside) = config.root_key.strip_prefix("<data>") {
-        config.root_key = config.data.join(inside);
-    }
+    config.root_key = config.root_key.within(&config.data);
+    config.previous_root_key = config.previous_root_key.map(|place| place.within(&config.data));
     let warnings = warnings(&config);
     Ok(Loaded { config, file, warnings, entries })
 }

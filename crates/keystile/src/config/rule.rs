@@ -1,6 +1,7 @@
 //! Rules: what a setting may be, how it is read, and how it is written. A rule is made once and serves the parser,
 //! its messages, the example file and the settings document, so that none of them can disagree.
 
+use super::root_key::RootKeyPlace;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
@@ -166,19 +167,30 @@ pub(super) fn paths() -> Rule<Vec<PathBuf>> {
     )
 }
 
-/// The file of a secret. A text that looks like the secret itself is refused, and not repeated in the message.
-pub(super) fn secret_file() -> Rule<PathBuf> {
-    let path = path();
+const ROOT_KEY_ALLOWED: &str = "a path (`<data>/` at its beginning stands for the data folder), `credential:NAME` of systemd, `env:NAME`, or one of these after `passphrase:`. The setting says where the key is, and is not the key";
+
+/// Where a root key is. A text that looks like the key itself is refused, and not repeated in the message.
+pub(super) fn root_key() -> Rule<RootKeyPlace> {
+    rule(ROOT_KEY_ALLOWED, |place| quoted(&place.to_string()), read_root_key)
+}
+
+/// The same, or nothing.
+pub(super) fn root_key_or_off() -> Rule<Option<RootKeyPlace>> {
     rule(
-        "a path; `<data>/` at its beginning stands for the data folder. The file holds the key, the setting only says where it is",
-        path.write,
-        move |raw| match raw.text() {
-            Some(text) if looks_like_key_material(text) => Err(Complaint::of(
-                "this looks like a key instead of the path of a file with one; it is not repeated here",
-            )),
-            _ => (path.read)(raw),
-        },
+        format!("{ROOT_KEY_ALLOWED}; or \"off\""),
+        |place| quoted(&place.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string)),
+        |raw| if raw.text() == Some("off") { Ok(None) } else { read_root_key(raw).map(Some) },
     )
+}
+
+fn read_root_key(raw: &Raw) -> Result<RootKeyPlace, Complaint> {
+    match raw.text() {
+        Some(text) if looks_like_key_material(text) => {
+            Err(Complaint::of("this looks like a key instead of the place of one; it is not repeated here"))
+        }
+        Some(text) => RootKeyPlace::parse(text).map_err(Complaint::of),
+        None => Err(Complaint::kind(raw)),
+    }
 }
 
 /// 32 bytes or more in hexadecimal or Base64, and nothing that paths have.
@@ -480,7 +492,7 @@ mod tests {
 
     #[test]
     fn the_text_of_a_key_is_no_path_of_a_key() {
-        let rule = secret_file();
+        let rule = root_key();
         for text in
             ["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", &"A".repeat(43), &"a+b=".repeat(11)]
         {

@@ -14,9 +14,10 @@ use keystile_server::tls::MinVersion;
 use keystile_store::postgres::Url as DatabaseUrl;
 
 use super::given::Given;
+use super::root_key::RootKeyPlace;
 use super::rule::{
     Word, access_log, auto_or_whole, database_or_off, flag, listener, millis, name, networks, path, path_or_off, paths,
-    seconds, secret_file, share, syslog_or_off, url_or_off, whole, whole_or_off, word,
+    root_key, root_key_or_off, seconds, share, syslog_or_off, url_or_off, whole, whole_or_off, word,
 };
 
 macro_rules! settings {
@@ -57,7 +58,8 @@ settings! {
     {
         data: PathBuf = "data", path(), "keystile-data".into(), "The folder that holds everything the server keeps; it is made if it is not there.";
         database: Option<DatabaseUrl> = "database", database_or_off(), None, "A PostgreSQL database that keeps everything in place of files in the data folder. The password may stand in PGPASSWORD or ~/.pgpass instead.";
-        root_key: PathBuf = "root_key", secret_file(), "<data>/root.key".into(), "The file of the root key, which protects all stored keys. Back it up apart from the data: without it the data is worthless, to you too.";
+        root_key: RootKeyPlace = "root_key", root_key(), RootKeyPlace::File("<data>/root.key".into()), "Where the root key is, which protects all that is stored: 64 hexadecimal digits, or a passphrase that it is stretched from. A file is made at the first start. Back it up apart from the data: without it the data is worthless, to you too.";
+        previous_root_key: Option<RootKeyPlace> = "previous_root_key", root_key_or_off(), None, "Where the root key was before. Data that is under it is wrapped under root_key at the next start; then this setting can go.";
     }
     gateway: Gateway = "gateway", "The gateway, which consumers call." {
         listen: Option<SocketAddr> = "listen", listener(), loopback(4400), "Where it listens.";

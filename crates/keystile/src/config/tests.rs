@@ -25,7 +25,7 @@ fn refused(text: &str, expected: &str) {
 fn without_anything_the_defaults_hold() {
     let config = load_text("").unwrap().config;
     assert_eq!(config.data, PathBuf::from("keystile-data"));
-    assert_eq!(config.root_key, PathBuf::from("keystile-data/root.key"));
+    assert_eq!(config.root_key, RootKeyPlace::File("keystile-data/root.key".into()));
     assert_eq!(config.gateway.listen, Some("127.0.0.1:4400".parse().unwrap()));
     assert_eq!(config.admin.listen, Some("127.0.0.1:4401".parse().unwrap()));
     assert_eq!(config.check.listen, Some("127.0.0.1:4402".parse().unwrap()));
@@ -78,7 +78,7 @@ fn every_wrong_line_is_named_with_its_place() {
     let gateway = "listen, tls_listen, http2, h2c, workers, trusted_proxies, proxy_protocol, max_connections, max_connections_per_address, max_concurrent_calls, idle_seconds, head_seconds, body_stall_seconds, write_stall_seconds, connect_seconds, drain_seconds, handover_seconds, max_staleness_seconds, country_database, upstream_authorities";
     let address = r#"an address and port, such as 127.0.0.1:4400 or [::1]:4400, or "off""#;
     let top =
-        "data, database, root_key, gateway, admin, check, tls, keys, usage, log, trace, audit, webhooks, snapshot";
+        "data, database, root_key, previous_root_key, gateway, admin, check, tls, keys, usage, log, trace, audit, webhooks, snapshot";
     for (text, expected) in [
         ("[gateway]\n  lisen = 1\n", format!("2:3: unknown setting `lisen` in [gateway]\n    allowed: {gateway}\n    did you mean `listen`?")),
         ("[gateway]\nport = 1\n", format!("2:1: unknown setting `port` in [gateway]\n    allowed: {gateway}")),
@@ -178,7 +178,7 @@ fn a_variable_goes_before_the_file() {
     assert_eq!(config.gateway.trusted_proxies.len(), 2);
     assert_eq!(config.gateway.workers, Some(4));
     assert!(config.check.require_key);
-    assert_eq!(config.root_key, PathBuf::from("/srv/x/root.key"));
+    assert_eq!(config.root_key, RootKeyPlace::File("/srv/x/root.key".into()));
 }
 
 #[test]

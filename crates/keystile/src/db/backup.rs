@@ -1,5 +1,6 @@
 //! `keystile db backup`, `restore` and `identity`: everything that is kept in one encrypted file, and back.
 
+use keystile_store::RootKeys;
 use std::error::Error;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -120,7 +121,7 @@ pub(super) async fn make(ask: &Backup, from: &Place, json: bool, screen: &mut Sc
 /// Puts a backup back.
 pub(super) async fn put_back(
     ask: &Restore,
-    (to, root_key): (&Kept, &Path),
+    (to, root_keys): (&Kept, &RootKeys),
     json: bool,
     screen: &mut Screen,
 ) -> Result<(), Box<dyn Error>> {
@@ -132,7 +133,7 @@ pub(super) async fn put_back(
     let mut random = |bytes: &mut [u8]| SystemEntropy.fill(bytes).map_err(|_| OpenError::NoEntropy);
     let (file, at) = (&ask.file, now());
     let manifest: Manifest =
-        backup::restore(file, (&unlock, ask.broken_audit), root_key, to, at, &mut random, &mut |_| {}).await?;
+        backup::restore(file, (&unlock, ask.broken_audit), root_keys, to, at, &mut random, &mut |_| {}).await?;
     if json {
         screen.out(&format!("{}\n", json!({ "to": to.to_string(), "manifest": manifest })));
         return Ok(());

@@ -3,6 +3,7 @@
 
 mod backup;
 
+use keystile_store::RootKeys;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use self::backup::{Backup, Restore};
 use crate::cli::{Exit, Screen};
-use crate::config;
+use crate::config::{self, Config, RootKeyPlace, root_keys};
 use crate::serve::run_on_control_plane;
 
 /// What to do with what is kept.
@@ -50,7 +51,8 @@ pub(crate) struct Where {
 /// Where everything is.
 struct Place {
     kept: Kept,
-    root_key: PathBuf,
+    root_key: RootKeyPlace,
+    previous_root_key: Option<RootKeyPlace>,
     data: PathBuf,
 }
 
@@ -63,7 +65,8 @@ impl Where {
             Some(url) => Kept::Database(url),
             None => Kept::Folder(loaded.config.data.clone()),
         };
-        Ok(Place { kept, root_key: loaded.config.root_key, data: loaded.config.data })
+        let Config { root_key, previous_root_key, data, .. } = loaded.config;
+        Ok(Place { kept, root_key, previous_root_key, data })
     }
 }
 
@@ -96,7 +99,7 @@ enum Asked<'a> {
     Migrate(Kept),
     Copy { from: Kept, to: Kept },
     Backup { ask: &'a Backup, from: Place },
-    Restore { ask: &'a Restore, to: Kept, root_key: PathBuf },
+    Restore { ask: &'a Restore, to: Kept, root_keys: RootKeys },
     Identity(&'a Path),
 }
 
@@ -114,8 +117,9 @@ fn asked(command: &Command) -> Result<Asked<'_>, String> {
         Command::Backup(ask) => Asked::Backup { ask, from: ask.settings.read()? },
         Command::Restore(ask) => {
             let to = ask.to.as_deref().map(|to| place("to", to)).transpose()?;
-            let Place { kept, root_key, .. } = ask.settings.read()?;
-            Asked::Restore { ask, to: to.unwrap_or(kept), root_key }
+            let Place { kept, root_key, previous_root_key, .. } = ask.settings.read()?;
+            let root_keys = root_keys(&root_key, previous_root_key.as_ref()).map_err(|error| error.to_string())?;
+            Asked::Restore { ask, to: to.unwrap_or(kept), root_keys }
         }
         Command::Identity { file } => Asked::Identity(file),
     })
@@ -129,7 +133,7 @@ fn carry_out(asked: &Asked<'_>, json: bool, screen: &mut Screen) -> ExitCode {
             Asked::Migrate(kept) => migrate(kept, json, screen).await?,
             Asked::Copy { from, to } => copy(from, to, json, screen).await?,
             Asked::Backup { ask, from } => exit = backup::make(ask, from, json, screen).await?,
-            Asked::Restore { ask, to, root_key } => backup::put_back(ask, (to, root_key), json, screen).await?,
+            Asked::Restore { ask, to, root_keys } => backup::put_back(ask, (to, root_keys), json, screen).await?,
             Asked::Identity(file) => backup::identity(file, json, screen)?,
         }
         Ok(())

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::iter;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use keystile_core::time::Timestamp;
 use keystile_server::tls::UpstreamTls;
+use keystile_store::OpenError;
+use keystile_store::upkeep::{self, Kept};
 
 use super::{Finding, Severity};
-use crate::config::Config;
+use crate::config::{Config, root_keys};
 use crate::db::LAST_BACKUP;
 use crate::process::handshake;
 
@@ -75,36 +78,66 @@ fn listeners(config: &Config, findings: &mut Vec<Finding>) {
 }
 
 fn root_key(config: &Config, findings: &mut Vec<Finding>) {
-    let file = &config.root_key;
-    if let Some(mode) = mode(file).filter(|mode| mode & 0o077 != 0) {
-        findings.push(Finding::new(
-            "root_key_readable",
-            Severity::High,
-            format!("{} may be used by others than its owner (mode {mode:03o})", file.display()),
-            format!("chmod go= {}", file.display()),
-        ));
+    for place in iter::once(&config.root_key).chain(&config.previous_root_key) {
+        let file = place.file();
+        if let Some((file, mode)) =
+            file.as_ref().and_then(|file| Some((file, mode(file)?)).filter(|(_, mode)| mode & 0o077 != 0))
+        {
+            findings.push(Finding::new(
+                "root_key_readable",
+                Severity::High,
+                format!("{} may be used by others than its owner (mode {mode:03o})", file.display()),
+                format!("chmod go= {}", file.display()),
+            ));
+        }
+        if let Some(file) = file.filter(|file| file.starts_with(&config.data) && file.exists()) {
+            findings.push(Finding::new(
+                "root_key_beside_the_data",
+                Severity::Medium,
+                format!("the root key is in the data folder ({}): whoever copies that has both", file.display()),
+                "move it elsewhere, such as /etc/keystile/root.key, name it in `root_key`, and back it up apart from the data",
+            ));
+        }
+        if let Some(name) = place.variable() {
+            findings.push(Finding::new(
+                "root_key_in_environment",
+                Severity::Medium,
+                format!("the root key is in the environment variable {name}: whoever may look at the process may read it, and so may what it starts"),
+                "give it as a file of mode 0400 or as a credential of systemd (LoadCredential=), and name that in `root_key`",
+            ));
+        }
     }
-    if file.starts_with(&config.data) && file.exists() {
+    if let Some(previous) = &config.previous_root_key {
         findings.push(Finding::new(
-            "root_key_beside_the_data",
-            Severity::Medium,
-            format!("the root key is in the data folder ({}): whoever copies that has both", file.display()),
-            "move it elsewhere, such as /etc/keystile/root.key, name it in `root_key`, and back it up apart from the data",
+            "previous_root_key_named",
+            Severity::Low,
+            format!("previous_root_key still names {previous}, which nothing needs once the server was started with it"),
+            "take `previous_root_key` out of the settings, and keep the key itself for as long as you keep backups of that time",
         ));
     }
 }
 
-/// Where something is kept, its root key must be there: the server would not start again, and nothing opens what is kept.
-pub(super) fn root_key_missing(config: &Config) -> Option<Finding> {
-    let file = &config.root_key;
-    (!file.exists()).then(|| {
-        Finding::new(
-            "root_key_missing",
-            Severity::High,
-            format!("{} is not there: without it nobody can use what is kept, and no backup of it", file.display()),
-            "put it back from where you keep it apart, or correct `root_key`; nothing makes another one",
-        )
-    })
+/// Where something is kept, its root key must be there and its own: the server would not start again, and nothing opens what
+/// is kept.
+pub(super) async fn root_key_unfit(config: &Config, kept: &Kept) -> Result<Option<Finding>, OpenError> {
+    let named = root_keys(&config.root_key, config.previous_root_key.as_ref()).map_err(OpenError::from);
+    let unfit = match named {
+        Ok(root_keys) => match upkeep::belongs(kept, &root_keys).await {
+            Ok(true) => return Ok(None),
+            Ok(false) => {
+                format!("the root key that the settings name ({}) is not that of what is kept", config.root_key)
+            }
+            Err(OpenError::Root(error)) => error.to_string(),
+            Err(error) => return Err(error),
+        },
+        Err(error) => error.to_string(),
+    };
+    Ok(Some(Finding::new(
+        "root_key_missing",
+        Severity::High,
+        unfit,
+        "put the root key back from where you keep it apart, or correct `root_key`; nothing makes another one",
+    )))
 }
 
 fn data(config: &Config, findings: &mut Vec<Finding>) {

@@ -86,7 +86,7 @@ pub(crate) fn run(ask: &Ask, json: bool) -> ExitCode {
         let mut findings = deployment::look(&loaded.config, now);
         match survey::look(&kept, now).await? {
             Some(survey) => {
-                findings.extend(deployment::root_key_missing(&loaded.config));
+                findings.extend(deployment::root_key_unfit(&loaded.config, &kept).await?);
                 findings.extend(contents::judge(&survey, now));
             }
             None => findings.push(Finding::new(

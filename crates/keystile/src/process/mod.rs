@@ -12,6 +12,7 @@ pub mod handshake;
 mod listeners;
 pub mod workers;
 
+use crate::config::root_keys;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -167,10 +168,11 @@ impl Opened {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let source = entropy.clone();
         let mut fill = move |bytes: &mut [u8]| source.fill(bytes).map_err(|_| OpenError::NoEntropy);
-        let (data, root_key, at) = (&config.data, &config.root_key, clock.now().wall);
+        let root_keys = root_keys(&config.root_key, config.previous_root_key.as_ref()).map_err(OpenError::from)?;
+        let (data, at) = (&config.data, clock.now().wall);
         let store = match &config.database {
-            None => Store::open(data, root_key, at, &mut fill).await?,
-            Some(url) => Store::open_database(url, data, root_key, at, &mut fill).await?,
+            None => Store::open(data, root_keys, at, &mut fill).await?,
+            Some(url) => Store::open_database(url, data, root_keys, at, &mut fill).await?,
         };
         store.catalog.limit_keys(KeyLimits {
             per_project: config.admin.max_keys_per_project,

@@ -46,7 +46,7 @@ pub struct Saved {
 impl SnapshotFile {
     /// The file of an installation.
     pub fn new(path: PathBuf, catalog: &Catalog) -> Self {
-        Self::sealed(path, catalog.installation(), &catalog.root().derive("snapshot"))
+        Self::sealed(path, catalog.installation(), &catalog.derive("snapshot"))
     }
 
     fn sealed(path: PathBuf, installation: [u8; 16], seal: &[u8; 32]) -> Self {

@@ -93,7 +93,7 @@ pub(super) async fn keep_entry(
     sql("INSERT INTO audit_end (one, sequence, seal) VALUES (1, ?, ?) \
          ON CONFLICT (one) DO UPDATE SET sequence = excluded.sequence, seal = excluded.seal")
     .bind(signed(entry.sequence))
-    .bind(audit::seal(&parts.root, entry.sequence, &hash))
+    .bind(audit::seal(parts.ring().seed(), entry.sequence, &hash))
     .execute(db)
     .await?;
     Ok(())
@@ -110,7 +110,7 @@ async fn is_sealed(
         None => Ok(is_first && last == 0),
         Some(row) => {
             let mut row = Columns::of(&row);
-            Ok(row.integer()? == signed(last) && row.bytes::<32>()? == audit::seal(&parts.root, last, hash))
+            Ok(row.integer()? == signed(last) && row.bytes::<32>()? == audit::seal(parts.ring().seed(), last, hash))
         }
     }
 }

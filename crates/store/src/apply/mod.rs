@@ -7,6 +7,7 @@ mod activation;
 mod api;
 mod capacity;
 mod compromise;
+mod encryption;
 mod hand_over;
 mod idempotency;
 mod import;
@@ -31,6 +32,7 @@ use keystile_core::id::OrganizationId;
 use keystile_core::time::Timestamp;
 
 use crate::audit::Shown;
+use crate::catalog::CatalogParts;
 use crate::condition::things;
 use crate::db::{Columns, Connection, Row, sql};
 use crate::records::KeyLimits;
@@ -60,6 +62,8 @@ struct Work<'a> {
     actor: Actor,
     /// How many keys there may be.
     key_limits: KeyLimits,
+    /// What is known of the installation.
+    parts: &'a CatalogParts,
 }
 
 /// A change of rows, made; what the journal has to say of it.
@@ -143,8 +147,9 @@ impl Catalog {
             Change::CreateOrganization { id, name } => organization::insert(db, *id, name, author.at).await?,
             _ => tenant(db, organization).await?,
         };
+        let changes_keys = matches!(change, Change::RotateEncryptionKey { .. } | Change::RetireEncryptionKey { .. });
         let key_limits = self.0.key_limits.get().copied().unwrap_or_default();
-        let work = Work { db, tenant, at: author.at, revision, actor: author.actor, key_limits };
+        let work = Work { db, tenant, at: author.at, revision, actor: author.actor, key_limits, parts: &self.0 };
         let done = make(work, change).await.map_err(|error| match error {
             // Whoever said in which state it must be is told that it is not.
             ApplyError::Stale if conditions.expected.is_some() => ApplyError::Unmet,
@@ -170,6 +175,10 @@ impl Catalog {
         }
         transaction.commit().await?;
         self.0.seen.fetch_max(revision, std::sync::atomic::Ordering::SeqCst);
+        // What is not known of them by now is read when it is met; what is known too much is kept a little longer.
+        if changes_keys && let Err(error) = self.0.read_ring().await {
+            tracing::error!(cause = error.cause(), "the encryption keys could not be read anew");
+        }
         Ok(Applied { revision, preview: Vec::new(), duplicates: done.duplicates, ambiguous: done.ambiguous })
     }
 }
@@ -225,6 +234,10 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
             slow::rehash(work, id, version, &digest, pepper_version).await
         }
         Change::ImportKeys { project, keys, policy } => import::import(work, project, &keys, &policy).await,
+        Change::RotateEncryptionKey { key } => encryption::rotate(work, &key).await,
+        Change::Rewrap { limit, entropy } => encryption::rewrap(work, limit, &entropy).await,
+        Change::RetireEncryptionKey { version } => encryption::retire(work, version).await,
+        Change::NoteRootChange => Ok(encryption::root_changed()),
         Change::CreateRole { id, name, description, permissions } => {
             let about = role::About { name: &name, description: &description, permissions: &permissions };
             role::create(work, id, about).await

@@ -4,7 +4,7 @@ use keystile_core::api::{MAX_SECRETS, SecretName};
 use keystile_core::id::ApiId;
 use serde_json::json;
 
-use super::{Done, Work};
+use super::{Done, Work, encryption};
 use crate::catalog::apis::find;
 use crate::db::sql;
 use crate::secret::Sealed;
@@ -12,6 +12,7 @@ use crate::{ApplyError, Subject};
 
 pub(super) async fn set(work: Work<'_>, api: ApiId, name: &SecretName, sealed: &Sealed) -> Result<Done, ApplyError> {
     let api = find(work.db, work.tenant.id, api).await?.ok_or(ApplyError::NotFound("API"))?;
+    encryption::refuse_retired(work.db, sealed).await?;
     let others: usize = sql("SELECT count(*) FROM api_secrets WHERE api = ? AND name != ?")
         .bind(api.number)
         .bind(name.to_string())

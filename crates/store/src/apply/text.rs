@@ -6,18 +6,19 @@ use keystile_core::key::KeyState;
 use serde_json::json;
 
 use super::key::NO_SUCH;
-use super::{Done, Work};
+use super::{Done, Work, encryption};
 use crate::catalog::keys::find;
 use crate::db::{Connection, sql};
 use crate::secret::Sealed;
 use crate::{ApplyError, StoreError, Subject};
 
 /// Keeps the text of a key's latest version, or nothing of any.
-pub(super) async fn keep(db: &mut Connection, key: u32, version: u16, text: Option<&Sealed>) -> Result<(), StoreError> {
+pub(super) async fn keep(db: &mut Connection, key: u32, version: u16, text: Option<&Sealed>) -> Result<(), ApplyError> {
     if version > 1 {
         wipe(db, key).await?;
     }
     let Some(text) = text else { return Ok(()) };
+    encryption::refuse_retired(db, text).await?;
     sql("INSERT INTO key_texts (key, version, sealed) VALUES (?, ?, ?)")
         .bind(key)
         .bind(u32::from(version))

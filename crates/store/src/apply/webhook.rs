@@ -5,7 +5,7 @@ use keystile_core::time::Timestamp;
 use keystile_core::webhook::{EventFilter, WebhookUrl};
 use serde_json::json;
 
-use super::{Done, Work, or_exists, refuse_stale};
+use super::{Done, Work, encryption, or_exists, refuse_stale};
 use crate::catalog::webhooks::find;
 use crate::db::{signed, sql, to_json};
 use crate::records::WebhookState;
@@ -25,6 +25,7 @@ pub(super) struct Texts<'a> {
 }
 
 pub(super) async fn create(work: Work<'_>, id: WebhookId, to: Texts<'_>, secret: &Sealed) -> Result<Done, ApplyError> {
+    encryption::refuse_retired(work.db, secret).await?;
     let others: u32 = sql("SELECT count(*) FROM webhooks WHERE organization = ? AND deleted_at IS NULL")
         .bind(work.tenant.number)
         .fetch_number(&mut *work.db)
@@ -103,6 +104,7 @@ pub(super) async fn rotate(
     old_until: Timestamp,
 ) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    encryption::refuse_retired(work.db, secret).await?;
     sql("UPDATE webhooks SET old_secret = secret, old_secret_until = ?, secret = ?, updated_at = ?, revision = ? \
          WHERE number = ?")
     .bind(old_until.as_micros())

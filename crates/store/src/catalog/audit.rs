@@ -197,7 +197,7 @@ impl Catalog {
         Ok(match walk(&mut view, &self.0.installation).await? {
             Err(broken) => Some(broken),
             Ok(None) => None,
-            Ok(Some((last, hash, seal))) => (seal != audit::seal(&self.0.root, last, &hash)).then_some(last),
+            Ok(Some((last, hash, seal))) => (seal != audit::seal(self.0.ring().seed(), last, &hash)).then_some(last),
         })
     }
 }

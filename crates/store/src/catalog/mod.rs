@@ -5,6 +5,7 @@ mod access;
 pub(crate) mod activations;
 pub(crate) mod apis;
 pub(crate) mod audit;
+pub mod encryption;
 pub(crate) mod keys;
 mod notices;
 mod numbers;
@@ -19,7 +20,7 @@ pub use notices::Due;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use keystile_core::key::Pepper;
 use keystile_core::metadata::Label;
@@ -27,8 +28,10 @@ use keystile_core::time::Timestamp;
 
 use crate::db::{Base, Connection, Sql, sql};
 use crate::hold::{Held, Hold};
+use crate::keyring::Keyring;
 use crate::records::{KeyLimits, Page};
-use crate::{Ledger, OpenError, RootKey, StoreError, StoreFault, postgres};
+use crate::root::RootKey;
+use crate::{Ledger, OpenError, StoreError, StoreFault, postgres};
 
 /// The catalogue. Cheap to clone; all clones share its connections.
 #[derive(Clone)]
@@ -45,11 +48,20 @@ pub(crate) struct CatalogParts {
     /// How many keys there may be; said once by whoever opened it.
     pub(crate) key_limits: OnceLock<KeyLimits>,
     pub(crate) root: RootKey,
+    /// Whether everything was wrapped under it just now, in place of the one before it.
+    pub(crate) root_changed: bool,
+    /// What secrets are under; another one when an encryption key is made or retired.
+    pub(crate) ring: RwLock<Arc<Keyring>>,
     pub(crate) peppers: Vec<Pepper>,
     pub(crate) warnings: Vec<String>,
 }
 
 impl CatalogParts {
+    /// The keys that secrets are under, as they are now.
+    pub(crate) fn ring(&self) -> Arc<Keyring> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The newest revision, unless the store has gone back behind what it said before: then it is another one, or a copy
     /// from before, and what is known of it here would be wrong.
     pub(crate) async fn newest(&self, db: &mut Connection) -> Result<u64, StoreError> {
@@ -75,9 +87,14 @@ impl Catalog {
         self.0.installation
     }
 
-    /// The root key.
-    pub fn root(&self) -> &RootKey {
-        &self.0.root
+    /// A key for another purpose than secrets, which stays the same for as long as there is this installation.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        self.0.ring().seed().derive(purpose)
+    }
+
+    /// Whether the root key took the place of another one when this was opened.
+    pub fn root_has_changed(&self) -> bool {
+        self.0.root_changed
     }
 
     /// Says how many keys there may be, for as long as it is open. Without it there may be any number.

@@ -1,11 +1,11 @@
 //! Secrets of APIs: what there is, and for nodes their values.
 
 use keystile_core::api::SecretName;
-use keystile_core::id::ApiId;
+use keystile_core::id::{ApiId, OrganizationId};
 
 use crate::db::{Columns, damaged, sql};
 use crate::records::Api;
-use crate::secret::{OpenSecret, SecretInfo};
+use crate::secret::{OpenSecret, Place, SecretInfo};
 use crate::{Catalog, StoreError};
 
 impl Catalog {
@@ -31,15 +31,25 @@ impl Catalog {
         number: u32,
         api: ApiId,
     ) -> Result<Result<Vec<OpenSecret>, StoreError>, StoreError> {
-        let rows = sql("SELECT name, sealed FROM api_secrets WHERE api = ? ORDER BY name")
-            .bind(number)
-            .fetch_all(&mut self.0.base.read().await?)
-            .await?;
-        let open = |row| {
+        let rows = sql("SELECT o.id, s.name, s.sealed FROM api_secrets s JOIN apis a ON a.number = s.api \
+             JOIN organizations o ON o.number = a.organization WHERE s.api = ? ORDER BY s.name")
+        .bind(number)
+        .fetch_all(&mut self.0.base.read().await?)
+        .await?;
+        let read = |row| {
             let mut row = Columns::of(row);
-            self.open_api_secret(api, name(&row.text()?)?, row.blob()?)
+            Ok((row.id(OrganizationId::from_slice)?, name(&row.text()?)?, row.blob()?))
         };
-        Ok(rows.iter().map(open).collect())
+        let kept: Vec<(OrganizationId, SecretName, &[u8])> = match rows.iter().map(read).collect() {
+            Ok(kept) => kept,
+            Err(error) => return Ok(Err(error)),
+        };
+        let ring = self.ring_for(kept.iter().map(|(_, _, sealed)| *sealed)).await?;
+        let open = |(owner, name, sealed)| {
+            let value = Place::of_api_secret(&self.0.installation, owner, api, &name).open(&ring, sealed)?;
+            Ok(OpenSecret { name, value })
+        };
+        Ok(kept.into_iter().map(open).collect())
     }
 }
 

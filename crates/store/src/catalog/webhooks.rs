@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::push_page;
 use crate::db::{Columns, Connection, Row, damaged, sql, word};
 use crate::records::{Page, Webhook, WebhookState};
+use crate::secret::Place;
 use crate::{Catalog, StoreError};
 
 /// The columns that [`read`] takes.
@@ -69,12 +70,17 @@ impl Catalog {
         webhook: &Webhook,
         at: Timestamp,
     ) -> Result<Vec<Zeroizing<Vec<u8>>>, StoreError> {
-        let query = "SELECT secret, old_secret, old_secret_until FROM webhooks WHERE number = ? AND deleted_at IS NULL";
+        let query = "SELECT o.id, w.secret, w.old_secret, w.old_secret_until FROM webhooks w \
+             JOIN organizations o ON o.number = w.organization WHERE w.number = ? AND w.deleted_at IS NULL";
         let row = sql(query).bind(webhook.number).fetch_optional(&mut self.0.base.read().await?).await?;
         let Some(row) = row else { return Ok(Vec::new()) };
         let mut row = Columns::of(&row);
+        let owner = row.id(OrganizationId::from_slice)?;
         let (secret, old, until) = (row.blob()?, row.blob()?, row.moment_if_any()?);
         let old = until.is_some_and(|until| at < until).then_some(old);
-        [Some(secret), old].into_iter().flatten().map(|sealed| self.open_webhook_secret(webhook.id, sealed)).collect()
+        let kept = [Some(secret), old].into_iter().flatten();
+        let ring = self.ring_for(kept.clone()).await?;
+        let place = Place::of_webhook(&self.0.installation, owner, webhook.id);
+        kept.map(|sealed| place.open(&ring, sealed)).collect()
     }
 }

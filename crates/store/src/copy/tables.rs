@@ -24,6 +24,12 @@ const META: Table = Table { name: "meta", keys: 1, numbered: false, columns: &[(
 pub(super) const CATALOG: &[Table] = &[
     META,
     Table {
+        name: "encryption_keys",
+        keys: 1,
+        numbered: false,
+        columns: &[("version", Number), ("algorithm", Number), ("wrapped", Bytes), ("created_at", Number)],
+    },
+    Table {
         name: "peppers",
         keys: 1,
         numbered: false,

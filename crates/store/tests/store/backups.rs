@@ -25,7 +25,7 @@ fn pair(folder: &Path) -> (Lock, Unlock) {
 }
 
 async fn put_back(file: &Path, unlock: &Unlock, root: &Path, to: &Kept) -> Result<Manifest, BackupError> {
-    restore(file, (unlock, false), root, to, NOW, &mut random, &mut |_| {}).await
+    restore(file, (unlock, false), &root.into(), to, NOW, &mut random, &mut |_| {}).await
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn e05_what_was_altered_before_it_was_backed_up_is_not_put_back() {
     assert!(matches!(refused, BackupError::Audit { entry: 3, .. }), "{refused}");
     assert!(!empty.path().join("data/catalog.db").exists());
     // Whoever has no other one can have it as it is, and it stays broken.
-    let had = restore(&file, (&unlock, true), &root, &target, NOW, &mut random, &mut |_| {}).await.unwrap();
+    let had = restore(&file, (&unlock, true), &(&root).into(), &target, NOW, &mut random, &mut |_| {}).await.unwrap();
     assert_eq!(had.audit_broken_at, Some(3), "it was said when it was made");
     fs::copy(&root, empty.path().join("root.key")).unwrap();
     let Store { catalog, .. } = Engine::Sqlite.open(empty.path()).await.unwrap();

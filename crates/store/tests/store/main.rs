@@ -18,6 +18,7 @@ mod capacity;
 mod changes;
 mod conditions;
 mod crash;
+mod encryption;
 mod feed;
 mod files;
 mod idempotency;

@@ -36,9 +36,9 @@ async fn full(engine: Engine) -> World {
     let change = Change::ImportKeys { project: world.mine.project, keys, policy: policy("pets.read") };
     world.apply(change).await.unwrap();
     let name: SecretName = "header:x-secret".parse().unwrap();
-    let sealed = world.catalog.seal_api_secret(world.mine.api, &name, b"hidden", [7; 12]);
+    let sealed = world.catalog.seal_api_secret(world.mine.id, (world.mine.api, &name), b"hidden", &[7; 24]);
     world.apply(Change::SetApiSecret { api: world.mine.api, name, sealed }).await.unwrap();
-    let webhook = create_webhook(&world.catalog, WebhookId::from_entropy(bytes()), &["key.*"]);
+    let webhook = create_webhook(&world.catalog, world.mine.id, WebhookId::from_entropy(bytes()), &["key.*"]);
     world.apply(webhook).await.unwrap();
     let role = RoleId::from_entropy(bytes());
     world.apply(crate::roles::create(role, "reader", &["pets.read"])).await.unwrap();
@@ -52,7 +52,7 @@ async fn full(engine: Engine) -> World {
     world.apply(Change::DeleteKey { id: gone }).await.unwrap();
     rotate(&world, world.mine.key, "the second text").await.unwrap();
     let token = Token::new([8; 32]);
-    let sealed = world.catalog.seal_hand_over(&token, "waits", [7; 12]);
+    let sealed = world.catalog.seal_hand_over(&token, "waits", &[7; 24]);
     let lookup = lookup_of(&token);
     world.apply(Change::HandOver { id: world.mine.key, lookup, sealed, ends_at: NOW.plus_secs(60) }).await.unwrap();
     let notice = KeyNotice::VersionEnded { version: 1, ended_at: NOW };

@@ -4,7 +4,7 @@ use keystile_core::api::{MAX_SECRETS, SecretName};
 use keystile_core::id::ApiId;
 use keystile_store::{ApplyError, Change};
 
-use crate::world::{World, bytes, create_api, everywhere};
+use crate::world::{World, bytes, create_api, everywhere, salt};
 
 const VALUE: &str = "Bearer very-secret-indeed";
 
@@ -13,8 +13,7 @@ fn header(name: &str) -> SecretName {
 }
 
 async fn set(world: &World, api: ApiId, name: &SecretName, value: &str) -> Result<(), ApplyError> {
-    let nonce = bytes()[..12].try_into().unwrap();
-    let sealed = world.catalog.seal_api_secret(api, name, value.as_bytes(), nonce);
+    let sealed = world.catalog.seal_api_secret(world.mine.id, (api, name), value.as_bytes(), &salt());
     world.apply(Change::SetApiSecret { api, name: name.clone(), sealed }).await.map(|_| ())
 }
 

@@ -263,7 +263,7 @@ async fn c01_a_secret_that_was_moved_or_altered_is_not_opened() {
         (world.mine.api, world.catalog.api_number(world.mine.id, world.mine.api).await.unwrap().unwrap());
     for name in ["header:a", "header:b"] {
         let name: keystile_core::api::SecretName = name.parse().unwrap();
-        let sealed = world.catalog.seal_api_secret(api, &name, name.to_string().as_bytes(), [7; 12]);
+        let sealed = world.catalog.seal_api_secret(world.mine.id, (api, &name), name.to_string().as_bytes(), &[7; 24]);
         world.apply(Change::SetApiSecret { api, name, sealed }).await.unwrap();
     }
     let mut db = raw(&world, "catalog.db").await;

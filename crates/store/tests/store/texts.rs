@@ -9,12 +9,12 @@ use keystile_store::records::{NewKey, NewVersion, Wish};
 use keystile_store::{ApplyError, Change};
 use sqlx::ConnectOptions;
 
-use crate::world::{Engine, NOW, World, bytes, everywhere, new_key};
+use crate::world::{Engine, NOW, World, bytes, everywhere, new_key, salt};
 
 /// A key of this text, which can be had back.
 pub async fn recoverable(world: &World, text: &str) -> KeyId {
     let made = new_key(&world.catalog, text);
-    let sealed = world.catalog.seal_key_text(made.id, 1, text, bytes()[..12].try_into().unwrap());
+    let sealed = world.catalog.seal_key_text(world.mine.id, (made.id, 1), text, &salt());
     let key = NewKey { text: Some(sealed), ..made };
     let id = key.id;
     world.apply(Change::CreateKey { project: world.mine.project, key, policy: Policy::default() }).await.unwrap();
@@ -28,7 +28,7 @@ async fn kept(world: &World, key: KeyId) -> Option<(u16, String)> {
 
 async fn rotate(world: &World, key: KeyId, text: &str, keep: bool) {
     let (made, now) = (new_key(&world.catalog, text), world.my_key(key).await);
-    let sealed = world.catalog.seal_key_text(key, now.version + 1, text, bytes()[..12].try_into().unwrap());
+    let sealed = world.catalog.seal_key_text(world.mine.id, (key, now.version + 1), text, &salt());
     let fresh = NewVersion {
         hint: made.hint,
         digest: made.digest,

@@ -219,7 +219,7 @@ async fn a_text_waits_for_its_token_and_is_gone_when_it_was_opened_or_its_time_i
         let (catalog, id) = (&world.catalog, world.mine.key);
         let token = |n: u8| Token::new([n; 32]);
         let offer = async |n: u8, ends: i64| {
-            let sealed = catalog.seal_hand_over(&token(n), "the text", [n; 12]);
+            let sealed = catalog.seal_hand_over(&token(n), "the text", &[n; 24]);
             let change = Change::HandOver { id, lookup: lookup_of(&token(n)), sealed, ends_at: at(ends) };
             world.apply(change).await.unwrap();
         };

@@ -10,7 +10,7 @@ use crate::world::{ALL, NOW, World, bytes, create_project, create_webhook, every
 
 async fn webhook(world: &World, events: &[&str]) -> Webhook {
     let id = WebhookId::from_entropy(bytes());
-    world.apply(create_webhook(&world.catalog, id, events)).await.unwrap();
+    world.apply(create_webhook(&world.catalog, world.mine.id, id, events)).await.unwrap();
     world.catalog.webhook(world.mine.id, id).await.unwrap().unwrap()
 }
 
@@ -76,14 +76,14 @@ async fn the_old_secret_signs_until_its_end() {
     everywhere(async |world| {
         let made = webhook(world, &[]).await;
         assert_eq!(secrets(world, &made, NOW).await, ["first secret"]);
-        let secret = world.catalog.seal_webhook_secret(made.id, b"second secret", [9; 12]);
+        let secret = world.catalog.seal_webhook_secret(world.mine.id, made.id, b"second secret", &[9; 24]);
         let end = NOW.plus_secs(60);
         world.apply(Change::RotateWebhookSecret { id: made.id, secret, old_until: end }).await.unwrap();
         assert_eq!(secrets(world, &made, NOW).await, ["second secret", "first secret"]);
         assert_eq!(secrets(world, &made, end).await, ["second secret"]);
         // One that was sealed for another webhook opens nothing.
         let other = webhook(world, &[]).await;
-        let strange = world.catalog.seal_webhook_secret(made.id, b"moved", [8; 12]);
+        let strange = world.catalog.seal_webhook_secret(world.mine.id, made.id, b"moved", &[8; 24]);
         world.apply(Change::RotateWebhookSecret { id: other.id, secret: strange, old_until: NOW }).await.unwrap();
         assert!(world.catalog.webhook_secrets(&other, NOW).await.is_err());
     })
@@ -203,7 +203,7 @@ async fn z05_webhooks_and_events_are_of_one_organization() {
         let made = webhook(world, &[]).await;
         assert_eq!(catalog.webhook(theirs, made.id).await.unwrap(), None);
         assert_eq!(catalog.webhooks(theirs, ALL).await.unwrap(), []);
-        let secret = catalog.seal_webhook_secret(made.id, b"x", [1; 12]);
+        let secret = catalog.seal_webhook_secret(world.theirs.id, made.id, b"x", &[1; 24]);
         for change in [
             update(&made, WebhookState::Active),
             Change::RotateWebhookSecret { id: made.id, secret, old_until: NOW },

@@ -173,13 +173,13 @@ pub fn create_project(id: ProjectId, name: &str) -> Change {
 }
 
 /// A webhook that tells of these events, or of all.
-pub fn create_webhook(catalog: &Catalog, id: WebhookId, events: &[&str]) -> Change {
+pub fn create_webhook(catalog: &Catalog, owner: OrganizationId, id: WebhookId, events: &[&str]) -> Change {
     Change::CreateWebhook {
         id,
         url: "https://hooks.test/secret-path".parse().unwrap(),
         description: "a webhook".to_owned(),
         events: told(events),
-        secret: catalog.seal_webhook_secret(id, b"first secret", bytes()[..12].try_into().unwrap()),
+        secret: catalog.seal_webhook_secret(owner, id, b"first secret", &salt()),
     }
 }
 
@@ -220,6 +220,13 @@ pub fn bytes() -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes.fill_with(|| dice.below(256) as u8);
     bytes
+}
+
+/// What to seal something with.
+pub fn salt() -> [u8; 24] {
+    let mut salt = [0; 24];
+    salt[..16].copy_from_slice(&bytes());
+    salt
 }
 
 /// The source of randomness that stores are opened with.

@@ -76,8 +76,8 @@ pub(super) async fn set(
     Secrets::default()
         .add(&name, value.as_bytes())
         .map_err(|error| invalid(format!("value can't be used: {error}.")))?;
-    let nonce = random(&*app.entropy).map_err(|error| internal(&error))?;
-    let sealed = app.catalog.seal_api_secret(id, &name, value.as_bytes(), nonce);
+    let salt = random(&*app.entropy).map_err(|error| internal(&error))?;
+    let sealed = app.catalog.seal_api_secret(caller.organization, (id, &name), value.as_bytes(), &salt);
     app.apply(&caller, Change::SetApiSecret { api: id, name, sealed }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

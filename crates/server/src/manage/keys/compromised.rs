@@ -79,7 +79,7 @@ pub(super) async fn compromised(
         checked(&caller, key.kind, key.policy.clone(), expires_at)?;
         let prefix = prefix_of(&key.hint, key.environment).unwrap_or(rules.prefix);
         let (id, name, kind) = (KeyId::from_entropy(app.id()?), key.name.clone(), key.kind);
-        let keep = (key.recoverable && rules.recoverable).then_some((id, 1));
+        let keep = (key.recoverable && rules.recoverable).then_some((caller.organization, id, 1));
         let (shown, NewVersion { hint, digest, pepper_version, text }) = issue(&app, &prefix, key.environment, keep)?;
         let tags = key.tags.clone();
         (Some(shown), Some(NewKey { id, name, kind, hint, digest, pepper_version, text, expires_at, tags }))

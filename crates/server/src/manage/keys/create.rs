@@ -128,7 +128,7 @@ pub(super) async fn create(
     refuse_idle(kind, &policy)?;
     let policy = checked(&caller, kind, policy, expires_at)?;
     let id = KeyId::from_entropy(app.id()?);
-    let keep = keep_text(wanted.recoverable, kind, &rules)?.then_some((id, 1));
+    let keep = keep_text(wanted.recoverable, kind, &rules)?.then_some((caller.organization, id, 1));
     let (shown, NewVersion { hint, digest, pepper_version, text }) =
         issue(&app, &wanted.prefix.unwrap_or(rules.prefix), project.environment, keep)?;
     let tags = Tags { labels: wanted.labels, metadata: wanted.metadata };

@@ -58,9 +58,9 @@ pub(super) async fn show(
 ) -> Result<Shown, Problem> {
     let Some(hours) = hours else { return Ok(Shown::Text(text.expose().to_owned())) };
     let token = Token::new(random(&*app.entropy).map_err(|error| internal(&error))?);
-    let nonce = random(&*app.entropy).map_err(|error| internal(&error))?;
+    let salt = random(&*app.entropy).map_err(|error| internal(&error))?;
     let ends_at = app.now().plus_secs(i64::from(hours) * 3_600);
-    let sealed = app.catalog.seal_hand_over(&token, text.expose(), nonce);
+    let sealed = app.catalog.seal_hand_over(&token, text.expose(), &salt);
     app.apply(asker, Change::HandOver { id: key, lookup: lookup_of(&token), sealed, ends_at }).await?;
     let path = format!("/hand-over#{}", BASE64URL_NOPAD.encode(&token[..]));
     Ok(Shown::Link(HandOverView { path, expires_at: ends_at }))

@@ -1,7 +1,7 @@
 //! Making the text of a key, or of a further version of one.
 
 use keystile_core::api::KeyRules;
-use keystile_core::id::KeyId;
+use keystile_core::id::{KeyId, OrganizationId};
 use keystile_core::key::{Environment, KeyKind, KeyText, Prefix};
 use keystile_store::records::NewVersion;
 
@@ -26,20 +26,20 @@ pub(super) fn keep_text(wanted: bool, kind: KeyKind, rules: &KeyRules) -> Result
     Ok(wanted)
 }
 
-/// A fresh text, and what is stored of it. `keep` is the key and the version whose text it becomes, if it is to be had back.
+/// A fresh text, and what is stored of it. `keep` is whose key and which version of it the text becomes, if it is to be had back.
 pub(super) fn issue(
     app: &App,
     prefix: &Prefix,
     environment: Environment,
-    keep: Option<(KeyId, u16)>,
+    keep: Option<(OrganizationId, KeyId, u16)>,
 ) -> Result<(KeyText, NewVersion), Problem> {
     let entropy = random(&*app.entropy).map_err(|error| internal(&error))?;
     let text = KeyText::issue(prefix, environment, &entropy).map_err(|error| internal(&error))?;
     let pepper = app.feed.engine().pepper();
     let sealed = match keep {
-        Some((key, version)) => {
-            let nonce = random(&*app.entropy).map_err(|error| internal(&error))?;
-            Some(app.catalog.seal_key_text(key, version, text.expose(), nonce))
+        Some((owner, key, version)) => {
+            let salt = random(&*app.entropy).map_err(|error| internal(&error))?;
+            Some(app.catalog.seal_key_text(owner, (key, version), text.expose(), &salt))
         }
         None => None,
     };

@@ -82,7 +82,12 @@ pub(super) async fn rotate(
         None => key.recoverable && rules.recoverable,
     };
     let prefix = wanted.prefix.or_else(|| prefix_of(&key.hint, key.environment)).unwrap_or(rules.prefix);
-    let (text, fresh) = issue(&app, &prefix, key.environment, keep.then_some((id, key.version.saturating_add(1))))?;
+    let (text, fresh) = issue(
+        &app,
+        &prefix,
+        key.environment,
+        keep.then_some((caller.organization, id, key.version.saturating_add(1))),
+    )?;
     let change = Change::RotateKey { id, was: key.revision, fresh, former_ends_at, expires_at };
     let shown = match app.create(&caller, hash, id.to_string(), change).await? {
         Made::Now => Some(show(&app, &caller, id, &text, hours).await?),

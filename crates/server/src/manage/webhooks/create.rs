@@ -45,7 +45,7 @@ pub(super) async fn create(
 ) -> Result<impl IntoResponse, Problem> {
     let wanted = body.value;
     let id = WebhookId::from_entropy(app.id()?);
-    let (secret, shown) = new_secret(&app, id)?;
+    let (secret, shown) = new_secret(&app, caller.organization, id)?;
     let change = Change::CreateWebhook {
         id,
         url: reachable(&app, wanted.url).await?,

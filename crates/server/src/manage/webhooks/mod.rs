@@ -11,6 +11,7 @@ mod test;
 mod update;
 mod view;
 
+use keystile_core::id::{OrganizationId, WebhookId};
 use keystile_core::webhook::WebhookUrl;
 use keystile_store::secret::Sealed;
 use utoipa_axum::router::OpenApiRouter;
@@ -43,8 +44,8 @@ async fn reachable(app: &App, url: WebhookUrl) -> Result<WebhookUrl, Problem> {
 }
 
 /// A new secret for a webhook: as it is kept, and as it is shown.
-fn new_secret(app: &App, id: keystile_core::id::WebhookId) -> Result<(Sealed, Zeroizing<String>), Problem> {
+fn new_secret(app: &App, owner: OrganizationId, id: WebhookId) -> Result<(Sealed, Zeroizing<String>), Problem> {
     let secret = Zeroizing::new(random::<SECRET_BYTES>(&*app.entropy).map_err(|error| internal(&error))?);
-    let nonce = random(&*app.entropy).map_err(|error| internal(&error))?;
-    Ok((app.catalog.seal_webhook_secret(id, &secret[..], nonce), shown_secret(&secret[..])))
+    let salt = random(&*app.entropy).map_err(|error| internal(&error))?;
+    Ok((app.catalog.seal_webhook_secret(owner, id, &secret[..], &salt), shown_secret(&secret[..])))
 }

@@ -47,7 +47,7 @@ pub(super) async fn rotate(
     if hours > MAX_OVERLAP_HOURS {
         return Err(invalid(format!("overlap_hours is 0 to {MAX_OVERLAP_HOURS}.")));
     }
-    let (secret, shown) = new_secret(&app, id)?;
+    let (secret, shown) = new_secret(&app, caller.organization, id)?;
     let old_until = app.now().plus_secs(i64::from(hours) * 3_600);
     let change = Change::RotateWebhookSecret { id, secret, old_until };
     let secret = match app.create(&caller, hash, id.to_string(), change).await? {

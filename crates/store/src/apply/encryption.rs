@@ -1,0 +1,207 @@
+//! Changes of the keys that secrets are encrypted under. Who does not use them notices nothing: older records open as before,
+//! until they are encrypted anew and the key that they were under is retired.
+
+use keystile_core::api::SecretName;
+use keystile_core::id::{ApiId, KeyId, OrganizationId, WebhookId};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{Done, Work};
+use crate::catalog::encryption::{kept_keys, records_under};
+use crate::cipher::{Salt, SecretKey};
+use crate::db::{Columns, Connection, Row, Value, damaged, sql};
+use crate::keyring::{HEAD_LEN, Keyring, NewEncryptionKey};
+use crate::secret::{Place, Sealed};
+use crate::{ApplyError, StoreError, Subject};
+
+/// What the audit calls the thing that is changed here.
+const SUBJECT: &str = "encryption";
+
+/// Refuses what was encrypted under a key that was retired before it could be kept.
+pub(super) async fn refuse_retired(db: &mut Connection, sealed: &Sealed) -> Result<(), ApplyError> {
+    let Some(version) = Keyring::version_of(&sealed.0) else { return Ok(()) };
+    let known: u32 =
+        sql("SELECT count(*) FROM encryption_keys WHERE version = ?").bind(version).fetch_number(db).await?;
+    if known == 0 {
+        let why = "the key that this secret was encrypted under was retired at the same moment; send the request again";
+        return Err(ApplyError::Conflict(why.to_owned()));
+    }
+    Ok(())
+}
+
+/// Takes another version into use.
+pub(super) async fn rotate(work: Work<'_>, key: &NewEncryptionKey) -> Result<Done, ApplyError> {
+    let last: u32 = sql("SELECT max(version) FROM encryption_keys").fetch_number(&mut *work.db).await?;
+    if key.version != last + 1 {
+        return Err(ApplyError::Stale);
+    }
+    sql("INSERT INTO encryption_keys (version, algorithm, wrapped, created_at) VALUES (?, ?, ?, ?)")
+        .bind(key.version)
+        .bind(u32::from(key.algorithm.number()))
+        .bind(&key.wrapped[..])
+        .bind(work.at.as_micros())
+        .execute(&mut *work.db)
+        .await?;
+    let shown = |version: u32| json!({ "version": version }).to_string();
+    let after = json!({ "version": key.version, "algorithm": key.algorithm.name() }).to_string();
+    Ok(done("encryption.rotate", shown(last), after))
+}
+
+/// Removes a version that nothing is under any more.
+pub(super) async fn retire(work: Work<'_>, version: u32) -> Result<Done, ApplyError> {
+    let kept = kept_keys(&mut *work.db).await?;
+    if !kept.iter().any(|(known, ..)| *known == version) {
+        return Err(ApplyError::NotFound("version of the encryption key"));
+    }
+    if kept.last().is_some_and(|(newest, ..)| *newest == version) {
+        let why = "it is the newest version, under which everything new is encrypted; rotate first";
+        return Err(ApplyError::Conflict(why.to_owned()));
+    }
+    let left = records_under(&mut *work.db, version).await?;
+    if left > 0 {
+        return Err(ApplyError::Conflict(format!(
+            "{left} records are still under version {version}, and nobody could read them any more; rewrap first"
+        )));
+    }
+    sql("DELETE FROM encryption_keys WHERE version = ?").bind(version).execute(&mut *work.db).await?;
+    Ok(done("encryption.retire", json!({ "version": version }).to_string(), String::new()))
+}
+
+/// Notes that everything was wrapped under another root key.
+pub(super) fn root_changed() -> Done {
+    done("encryption.root_changed", String::new(), String::new())
+}
+
+fn done(action: &'static str, before: String, after: String) -> Done {
+    // Nothing that nodes hold was changed.
+    Done::new(action, SUBJECT, before, after, vec![Subject::Organization])
+}
+
+/// A record that is under an older version.
+struct Record {
+    place: Place,
+    sealed: Vec<u8>,
+    /// The statement that puts it back, and what tells its row.
+    update: &'static str,
+    row: Vec<Value<'static>>,
+}
+
+/// Encrypts as many records anew as are asked for, under the newest version.
+pub(super) async fn rewrap(work: Work<'_>, limit: u32, entropy: &[u8; 32]) -> Result<Done, ApplyError> {
+    let ring = work.parts.ring();
+    let (version, _) = ring.current();
+    let head = Keyring::head(version);
+    let home = work.parts.installation;
+    let mut records = Vec::new();
+    for Find { query, read } in [OWN_RECORDS, API_SECRETS, WEBHOOKS, KEY_TEXTS] {
+        let left = (limit as usize).saturating_sub(records.len());
+        let mut found = sql(query);
+        for _ in 0..query.matches("< ?").count() {
+            found = found.bind(&head[..]);
+        }
+        if left > 0 {
+            for row in found.bind(left as i64).fetch_all(&mut *work.db).await? {
+                records.extend(read(&row, &home, &head)?);
+            }
+        }
+    }
+    let salts = SecretKey::new(*entropy);
+    for (number, record) in records.iter().enumerate() {
+        let secret = opened(&ring, record)?;
+        let mut salt: Salt = [0; 24];
+        salt.copy_from_slice(&salts.derive(&number.to_string())[..24]);
+        let mut update = sql(record.update).bind(record.place.seal(&ring, &secret, &salt).0);
+        for value in record.row.clone() {
+            update = update.bind(value);
+        }
+        update.execute(&mut *work.db).await?;
+    }
+    let shown = json!({ "version": version, "records": records.len() }).to_string();
+    Ok(done("encryption.rewrap", String::new(), shown))
+}
+
+fn opened(ring: &Keyring, record: &Record) -> Result<Zeroizing<Vec<u8>>, ApplyError> {
+    record.place.open(ring, &record.sealed).map_err(|error| {
+        tracing::error!(cause = error.cause(), "a record can't be encrypted anew");
+        ApplyError::Conflict(format!(
+            "{} does not open: it was altered, or belongs elsewhere. Give it another value or remove it, then go on",
+            record.place.what
+        ))
+    })
+}
+
+type Records = Result<Vec<Record>, StoreError>;
+
+/// How records of a kind are found, at most so many, and read.
+struct Find {
+    query: &'static str,
+    read: fn(&Row, &[u8; 16], &[u8; HEAD_LEN]) -> Records,
+}
+
+/// The installation's own: peppers and the seed.
+const OWN_RECORDS: Find = Find {
+    query: "SELECT CAST(0 AS BIGINT), version, wrapped FROM peppers WHERE substr(wrapped, 1, 5) < ? UNION ALL \
+         SELECT CAST(1 AS BIGINT), CAST(0 AS BIGINT), value FROM meta WHERE name = 'seed' AND substr(value, 1, 5) < ? LIMIT ?",
+    read: |row: &Row, home: &[u8; 16], _: &[u8; HEAD_LEN]| {
+        let mut row = Columns::of(row);
+        let (is_seed, version) = (row.flag()?, row.number::<u32>()?);
+        let (place, update, told) = if is_seed {
+            (Place::of_seed(home), "UPDATE meta SET value = ? WHERE name = 'seed'", Vec::new())
+        } else {
+            let place = Place::of_pepper(home, version);
+            (place, "UPDATE peppers SET wrapped = ? WHERE version = ?", vec![version.into()])
+        };
+        Ok(vec![Record { place, sealed: row.blob()?.to_vec(), update, row: told }])
+    },
+};
+
+const API_SECRETS: Find = Find {
+    query: "SELECT o.id, a.id, a.number, s.name, s.sealed FROM api_secrets s JOIN apis a ON a.number = s.api \
+         JOIN organizations o ON o.number = a.organization WHERE substr(s.sealed, 1, 5) < ? LIMIT ?",
+    read: |row: &Row, home: &[u8; 16], _: &[u8; HEAD_LEN]| {
+        let mut row = Columns::of(row);
+        let (owner, api) = (row.id(OrganizationId::from_slice)?, row.id(ApiId::from_slice)?);
+        let (number, text) = (row.number::<u32>()?, row.text()?);
+        let name: SecretName =
+            text.parse().map_err(|_| damaged(format_args!("the name of a secret of {api}, {text}")))?;
+        let place = Place::of_api_secret(home, owner, api, &name);
+        let update = "UPDATE api_secrets SET sealed = ? WHERE api = ? AND name = ?";
+        Ok(vec![Record { place, sealed: row.blob()?.to_vec(), update, row: vec![number.into(), text.into()] }])
+    },
+};
+
+const WEBHOOKS: Find = Find {
+    query: "SELECT o.id, w.id, w.number, w.secret, w.old_secret FROM webhooks w \
+         JOIN organizations o ON o.number = w.organization \
+         WHERE length(w.secret) > 0 AND substr(w.secret, 1, 5) < ? \
+         OR length(w.old_secret) > 0 AND substr(w.old_secret, 1, 5) < ? LIMIT ?",
+    read: |row: &Row, home: &[u8; 16], head: &[u8; HEAD_LEN]| {
+        let mut row = Columns::of(row);
+        let (owner, webhook) = (row.id(OrganizationId::from_slice)?, row.id(WebhookId::from_slice)?);
+        let number = row.number::<u32>()?;
+        let mut records = Vec::new();
+        for update in
+            ["UPDATE webhooks SET secret = ? WHERE number = ?", "UPDATE webhooks SET old_secret = ? WHERE number = ?"]
+        {
+            let sealed = row.blob()?.to_vec();
+            if !sealed.is_empty() && sealed[..HEAD_LEN.min(sealed.len())] < head[..] {
+                let place = Place::of_webhook(home, owner, webhook);
+                records.push(Record { place, sealed, update, row: vec![number.into()] });
+            }
+        }
+        Ok(records)
+    },
+};
+
+const KEY_TEXTS: Find = Find {
+    query: "SELECT o.id, k.id, x.key, x.version, x.sealed FROM key_texts x JOIN keys k ON k.number = x.key \
+         JOIN organizations o ON o.number = k.organization WHERE substr(x.sealed, 1, 5) < ? LIMIT ?",
+    read: |row: &Row, home: &[u8; 16], _: &[u8; HEAD_LEN]| {
+        let mut row = Columns::of(row);
+        let (owner, key) = (row.id(OrganizationId::from_slice)?, row.id(KeyId::from_slice)?);
+        let (number, version) = (row.number::<u32>()?, row.number()?);
+        let place = Place::of_key_text(home, owner, key, version);
+        let update = "UPDATE key_texts SET sealed = ? WHERE key = ?";
+        Ok(vec![Record { place, sealed: row.blob()?.to_vec(), update, row: vec![number.into()] }])
+    },
+};

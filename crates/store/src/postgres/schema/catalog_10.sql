@@ -1,0 +1,10 @@
+-- The versions of the key that secrets are encrypted under, each wrapped under the root key.
+CREATE TABLE encryption_keys (
+    version    BIGINT PRIMARY KEY,
+    algorithm  BIGINT NOT NULL,
+    wrapped    BYTEA NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+-- Of the one kind of secrets that there may be a million of: which are under an older version.
+CREATE INDEX key_texts_by_encryption_key ON key_texts (substr(sealed, 1, 5));
