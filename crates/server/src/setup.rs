@@ -97,6 +97,9 @@ impl Setup<'_> {
                 id
             }
         };
+        if self.catalog.root_has_changed() {
+            self.catalog.apply(&self.author(organization), Change::NoteRootChange).await?;
+        }
         let in_use =
             KeyFilter { kind: Some(KeyKind::Management), standing: Some(Standing::Active), ..KeyFilter::default() };
         let active = self.catalog.keys(organization, in_use, ALL).await?;
@@ -213,7 +216,7 @@ impl Setup<'_> {
         expires_at: Option<Timestamp>,
     ) -> Result<(KeyId, KeyText), SetupError> {
         let text = KeyText::issue(&Prefix::default(), Environment::Live, &random(self.entropy)?)?;
-        let pepper = self.catalog.peppers().first().expect("an opened store has a pepper");
+        let pepper = self.catalog.pepper();
         let key = NewKey {
             id: KeyId::from_entropy(self.id()?),
             name: name.to_owned(),

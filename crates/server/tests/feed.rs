@@ -85,7 +85,7 @@ fn known(feed: &Feed, projects: u32) -> BTreeMap<String, String> {
 }
 
 fn new_key(store: &Store, dice: &mut Dice, n: u64) -> NewKey {
-    let pepper = &store.catalog.peppers()[0];
+    let pepper = &store.catalog.pepper();
     NewKey {
         id: KeyId::from_entropy(dice.id()),
         name: format!("key {n}"),

@@ -62,7 +62,7 @@ fn new_installation() -> Installation {
 
 /// The keys from this one on.
 fn keys(installation: &Installation, first: u64, count: u64) -> Vec<NewKey> {
-    let pepper = &installation.store.catalog.peppers()[0];
+    let pepper = &installation.store.catalog.pepper();
     let key = |n: u64| {
         // Ids are spread as real ones are; a counter would be kind to the index.
         let digest = pepper.digest(&n.to_string());

@@ -19,7 +19,7 @@ use keystile_core::webhook::{EventFilter, WebhookUrl};
 use crate::StoreError;
 use crate::condition::Thing;
 use crate::keyring::NewEncryptionKey;
-use crate::records::{Document, ImportKey, NewKey, NewVersion, ProjectAbout, Suspension, WebhookState, Wish};
+use crate::records::{Document, ImportKey, NewKey, NewVersion, ProjectAbout, Rehashed, Suspension, WebhookState, Wish};
 use crate::secret::Sealed;
 
 /// Who acts.
@@ -150,6 +150,12 @@ pub enum Change {
     Rewrap { limit: u32, entropy: [u8; 32] },
     /// Removes a version that nothing is under any more; else [`ApplyError::Conflict`].
     RetireEncryptionKey { version: u32 },
+    /// Takes another pepper into use, with which everything new is hashed.
+    RotatePepper { version: u32, sealed: Sealed },
+    /// Gives keys whose texts were presented the digests of them under a newer pepper.
+    RehashKeys { keys: Vec<Rehashed>, pepper_version: u32 },
+    /// Removes a pepper with which nothing is hashed that could be used; else [`ApplyError::Conflict`].
+    RetirePepper { version: u32 },
     /// Notes that everything was wrapped under another root key.
     NoteRootChange,
     /// Makes a role.

@@ -193,6 +193,9 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::RotateEncryptionKey { .. }
         | Change::Rewrap { .. }
         | Change::RetireEncryptionKey { .. }
+        | Change::RotatePepper { .. }
+        | Change::RehashKeys { .. }
+        | Change::RetirePepper { .. }
         | Change::NoteRootChange => return [None, None],
         Change::CreateApi { id, .. }
         | Change::UpdateApi { id, .. }

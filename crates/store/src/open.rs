@@ -9,12 +9,12 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, RwLock};
 
-use keystile_core::key::{Pepper, PepperSecret};
+use keystile_core::key::Pepper;
 use keystile_core::time::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::catalog::CatalogParts;
-use crate::catalog::encryption::{kept_keys, learn_keys};
+use crate::catalog::encryption::{kept_keys, learn_keys, peppers};
 use crate::cipher::{Algorithm, SecretKey};
 use crate::db::{Base, Columns, Connection, Engine, damaged, sql, told};
 use crate::hold::{Held, Hold};
@@ -198,7 +198,7 @@ impl Filled {
             root,
             root_changed,
             ring: RwLock::new(Arc::new(ring)),
-            peppers,
+            peppers: RwLock::new(Arc::new(peppers)),
             warnings,
         };
         Catalog(Arc::new(parts))
@@ -251,7 +251,7 @@ async fn fill_catalog(
             .await
             .map_err(|error| unreadable(error.into()))?;
     }
-    let peppers = peppers(&mut db, name, &ring, &installation).await?;
+    let peppers = peppers(&mut db, &ring).await.map_err(unreadable)?;
     db.commit().await.map_err(|error| unreadable(error.into()))?;
     Ok(Filled { installation, root, root_changed: former.is_some(), ring, peppers, is_new: seen == 0 })
 }
@@ -336,30 +336,6 @@ async fn wrap_anew(
         .await
         .map_err(|error| unreadable(error.into()))?;
     Ok(())
-}
-
-/// The peppers, newest first.
-async fn peppers(
-    db: &mut Connection,
-    name: &str,
-    ring: &Keyring,
-    installation: &[u8; 16],
-) -> Result<Vec<Pepper>, OpenError> {
-    let unreadable = |error: StoreError| OpenError::unreadable(name, error.cause());
-    let rows = sql("SELECT version, wrapped FROM peppers ORDER BY version DESC").fetch_all(db).await;
-    let mut peppers = Vec::new();
-    for row in rows.map_err(|error| unreadable(error.into()))? {
-        let mut row = Columns::of(&row);
-        let version: u32 = row.number().map_err(unreadable)?;
-        let opened = row.blob().and_then(|sealed| Place::of_pepper(installation, version).open(ring, sealed));
-        let secret = opened.ok().and_then(|secret| Some(PepperSecret::new(secret.as_slice().try_into().ok()?)));
-        let secret = secret.ok_or_else(|| {
-            let cause = format!("pepper {version} was altered; restore the catalogue from your backup");
-            OpenError::unreadable(name, cause)
-        })?;
-        peppers.push(Pepper::new(version, &secret));
-    }
-    Ok(peppers)
 }
 
 /// The installation of a catalogue, and what tells its root key; `None` of an empty one.

@@ -313,12 +313,27 @@ pub struct ImportKey {
     pub algorithm: DigestAlgorithm,
     /// The slow hash for which its digest stands, if it does.
     pub slow: Option<SlowHash>,
+    /// What its digest would be under older peppers: it is known if one of those is.
+    pub older: Vec<KeyDigest>,
+}
+
+/// A key whose text was presented: what it is hashed to under a newer pepper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rehashed {
+    /// The key.
+    pub key: KeyId,
+    /// Which version's text it was.
+    pub version: u16,
+    /// Its digest until now.
+    pub was: KeyDigest,
+    /// Its digest from now on.
+    pub digest: KeyDigest,
 }
 
 impl From<NewKey> for ImportKey {
     /// One whose text is known, or the SHA-256 of it.
     fn from(key: NewKey) -> Self {
-        Self { key, algorithm: DigestAlgorithm::HmacSha256OfSha256, slow: None }
+        Self { key, algorithm: DigestAlgorithm::HmacSha256OfSha256, slow: None, older: Vec::new() }
     }
 }
 

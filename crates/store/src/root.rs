@@ -44,7 +44,7 @@ impl std::fmt::Debug for RootSource {
 impl std::fmt::Display for RootSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::File(path) => write!(f, "the root key file {}", path.display()),
             Self::Given(_, whence) | Self::Passphrase(_, whence) => f.write_str(whence),
         }
     }
@@ -76,7 +76,7 @@ impl From<&Self> for RootKeys {
 pub enum RootKeyError {
     /// There is data, but no root key.
     #[error(
-        "the root key is missing: {source_name} is not there, and the data can't be read without it; put it back from your backup (a new one would not open this data)"
+        "{source_name} is missing, and the data can't be read without it; put it back from your backup (a new one would not open this data)"
     )]
     Missing {
         /// What was asked for it.
@@ -110,7 +110,7 @@ pub enum RootKeyError {
     },
     /// It belongs to other data.
     #[error(
-        "the root key of {source_name} belongs to another installation than the data; give the one that was made with this data"
+        "what is in {source_name} is the root key of another installation than the data; give the one that was made with this data"
     )]
     Wrong {
         /// What was asked for it.
@@ -196,7 +196,7 @@ impl RootKey {
     /// # Errors
     /// [`RootKeyError`] says what is wrong with it and what to do.
     pub(crate) fn load(path: &Path) -> Result<Self, RootKeyError> {
-        let source_name = || format!("the file {}", path.display());
+        let source_name = || format!("the root key file {}", path.display());
         let unreadable = |cause: io::Error| match cause.kind() {
             io::ErrorKind::NotFound => RootKeyError::Missing { source_name: source_name() },
             _ => RootKeyError::Unreadable { path: path.to_owned(), cause: cause.to_string() },

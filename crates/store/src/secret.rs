@@ -147,9 +147,16 @@ impl Catalog {
     }
 
     /// Makes the next version of the encryption key, out of random bytes. It is used once the change that brings it is made.
-    pub fn new_encryption_key(&self, algorithm: Algorithm, key: [u8; 32], salt: &Salt) -> NewEncryptionKey {
+    pub fn new_encryption_key(&self, algorithm: Algorithm, key: &[u8; 32], salt: &Salt) -> NewEncryptionKey {
         let version = self.0.ring().current().0 + 1;
-        Keyring::make(&self.0.root, &self.0.installation, (version, algorithm), (&SecretKey::new(key), salt))
+        Keyring::make(&self.0.root, &self.0.installation, (version, algorithm), (&SecretKey::new(*key), salt))
+    }
+
+    /// Makes the next pepper, out of random bytes: its version, and how it is kept. It is used once the change that brings it is
+    /// made.
+    pub fn new_pepper(&self, secret: &[u8; 32], salt: &Salt) -> (u32, Sealed) {
+        let version = self.pepper().version() + 1;
+        (version, Place::of_pepper(&self.0.installation, version).seal(&self.0.ring(), secret, salt))
     }
 
     /// The keys that open these records. Another process may have made one since they were read last.

@@ -14,6 +14,7 @@ mod audit;
 mod conditions;
 mod csv;
 mod described;
+mod encryption;
 mod fault;
 mod hours;
 mod import;
@@ -153,6 +154,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: audit::Verb,
     },
+    /// The keys that secrets are encrypted under, and the peppers that keys are hashed with.
+    Encryption {
+        /// What to do.
+        #[command(subcommand)]
+        verb: encryption::Verb,
+    },
     /// Events: what was changed, and by whom.
     Event {
         /// What to do.
@@ -203,6 +210,7 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Usage(ask) => usage::run(ask, &mut session),
                 Command::Webhook { verb } => webhook::run(verb, &mut session),
                 Command::Audit { verb } => audit::run(&verb, &mut session),
+                Command::Encryption { verb } => encryption::run(&verb, &mut session),
                 Command::Event { verb } => webhook::events(verb, &mut session),
             }
         }),

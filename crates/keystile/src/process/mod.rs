@@ -30,8 +30,8 @@ use keystile_server::enforce::feed::{Feed, Follower};
 use keystile_server::enforce::file::SnapshotFile;
 use keystile_server::enforce::in_flight::Bound;
 use keystile_server::enforce::maker::Maker;
+use keystile_server::enforce::rehash;
 use keystile_server::enforce::shadow;
-use keystile_server::enforce::slow::rehash;
 use keystile_server::enforce::watch::watch;
 use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
@@ -179,6 +179,13 @@ impl Opened {
             per_organization: config.admin.max_keys_per_organization,
         });
         let owner = setup(&store, &*entropy, &*clock).owner().await?;
+        for place in [Some(&config.root_key), config.previous_root_key.as_ref()].into_iter().flatten() {
+            if let Some(name) = place.variable() {
+                tracing::warn!(
+                    "the root key is in the environment variable {name}: whoever may look at this process may read it; a file of mode 0400 or a credential of systemd is safer"
+                );
+            }
+        }
         Ok(Self { store, clock, entropy, tls, upstream_tls, countries, owner })
     }
 

@@ -16,6 +16,7 @@ use keystile_core::restrict::{Rules, Said};
 use super::counters::Counters;
 use super::keys::{KeyEntry, Opened};
 use super::news::News;
+use super::rehash::Rehash;
 use super::shadow::ShadowCounts;
 use super::slow::SlowKeys;
 use super::snapshot::{ApiView, PolicyView, ProjectView, Snapshot};
@@ -140,6 +141,11 @@ impl Engine {
         self.peppers.load().first().expect("an opened store has a pepper").clone()
     }
 
+    /// From now on these are used. Only the feed calls this, before it brings a key that is hashed with one of them.
+    pub fn use_peppers(&self, peppers: Arc<Vec<Pepper>>) {
+        self.peppers.store(peppers);
+    }
+
     /// All of them, the newest first.
     pub fn peppers(&self) -> Arc<Vec<Pepper>> {
         self.peppers.load_full()
@@ -244,8 +250,12 @@ impl Engine {
         let found = peppers.iter().find_map(|pepper| {
             let digest = pepper.digest(text);
             stand_in = u32::from_le_bytes(digest.as_bytes()[16..20].try_into().expect("four bytes"));
-            newest.get_or_insert(digest);
-            self.snapshot.keys.find(&digest)
+            let newest = *newest.get_or_insert(digest);
+            let found = self.snapshot.keys.find(&digest)?;
+            if digest != newest {
+                self.rehash(found, (digest, newest), &peppers);
+            }
+            Some(found)
         });
         let found = found.or_else(|| self.otherwise(text, newest, &peppers));
         let records = self.snapshot.keys.len();
@@ -272,8 +282,26 @@ impl Engine {
         }
         let (tokens, long) = ShortToken::of_presented(text)?;
         let long = TextHash::of(long);
-        let digests = peppers.iter().flat_map(|pepper| tokens.map(|token| pepper.digest_of_prefixed(token, &long)));
-        digests.filter_map(|digest| keys.find(&digest)).next()
+        peppers.iter().find_map(|pepper| {
+            tokens.iter().find_map(|token| {
+                let digest = pepper.digest_of_prefixed(*token, &long);
+                let found = keys.find(&digest)?;
+                let newest = peppers.first()?.digest_of_prefixed(*token, &long);
+                if digest != newest {
+                    self.rehash(found, (digest, newest), peppers);
+                }
+                Some(found)
+            })
+        })
+    }
+
+    /// Asks for a key to be hashed with the newest pepper: its text led to a record by its digest under an older one.
+    #[cold]
+    fn rehash(&self, found: u32, (was, digest): (KeyDigest, KeyDigest), peppers: &[Pepper]) {
+        let (Some(opened), Some(newest)) = (self.snapshot.keys.open(found), peppers.first()) else { return };
+        let rehash =
+            Rehash { version: opened.version.max(1), was, digest, pepper_version: newest.version(), slow: false };
+        self.slow.rehashes().ask(rehash);
     }
 
     /// The key that a record is, or is a version of, with all that belongs to it.

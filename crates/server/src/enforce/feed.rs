@@ -219,7 +219,10 @@ impl Feed {
 
     async fn learn(&self, state: &mut State, subject: Subject) -> Result<(), StoreError> {
         match subject {
-            Subject::Organization => Ok(()),
+            Subject::Organization => {
+                self.engine.use_peppers(self.catalog.read_peppers().await?);
+                Ok(())
+            }
             Subject::Api(number) => {
                 let view = match self.catalog.feed_api(number).await? {
                     Some(api) => Some(self.api_view(state, &api).await?),

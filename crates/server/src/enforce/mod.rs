@@ -23,6 +23,7 @@ pub mod maker;
 pub mod news;
 pub mod operations;
 mod patterns;
+pub mod rehash;
 mod roles;
 pub mod shadow;
 pub mod slow;

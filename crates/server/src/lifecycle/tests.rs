@@ -105,7 +105,7 @@ impl World {
     }
 
     fn version(&self, text: &str) -> NewVersion {
-        let pepper = &self.store.catalog.peppers()[0];
+        let pepper = &self.store.catalog.pepper();
         NewVersion { hint: String::new(), digest: pepper.digest(text), pepper_version: pepper.version(), text: None }
     }
 

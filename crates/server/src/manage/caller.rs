@@ -29,6 +29,9 @@ pub struct PeerAddress(pub IpAddr);
 /// Longest `Idempotency-Key`.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 
+/// The number of the organization that runs the installation: it was made at the first start.
+const FIRST_ORGANIZATION: u32 = 1;
+
 /// A right that a handler can ask for.
 pub(super) trait Right: Send + Sync + 'static {
     /// The permission of the management key.
@@ -84,6 +87,10 @@ rights! {
     ReadEvents = "events.read";
     /// See that with all that is known of it, addresses and requests too, and whether anything of it was altered.
     ReadAudit = "audit.read";
+    /// See what secrets are encrypted under and texts of keys are hashed with.
+    ReadEncryption = "encryption.read";
+    /// Change that for the whole installation.
+    WriteEncryption = "encryption.write";
 }
 
 /// Who asks, for whom, from where.
@@ -128,6 +135,15 @@ impl Asker {
             ));
         }
         Ok(())
+    }
+
+    /// Refuses what is the whole installation's business to all but the organization that runs it, its first one.
+    pub(super) fn runs_the_installation(&self) -> Result<(), Problem> {
+        if self.owner == FIRST_ORGANIZATION {
+            return Ok(());
+        }
+        Err(Problem::of(Code::PermissionMissing)
+            .because("This concerns the whole installation; use a management key of the organization that runs it."))
     }
 
     /// Refuses what needs this right besides the one of its route.

@@ -15,6 +15,7 @@ mod audit;
 mod caller;
 mod condition;
 mod describe;
+mod encryption;
 mod events;
 mod extract;
 mod hand_over;
@@ -101,4 +102,5 @@ fn routes() -> OpenApiRouter<App> {
         .merge(webhooks::routes())
         .merge(events::routes())
         .merge(audit::routes())
+        .merge(encryption::routes())
 }

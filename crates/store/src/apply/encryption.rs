@@ -15,7 +15,7 @@ use crate::secret::{Place, Sealed};
 use crate::{ApplyError, StoreError, Subject};
 
 /// What the audit calls the thing that is changed here.
-const SUBJECT: &str = "encryption";
+pub(super) const SUBJECT: &str = "encryption";
 
 /// Refuses what was encrypted under a key that was retired before it could be kept.
 pub(super) async fn refuse_retired(db: &mut Connection, sealed: &Sealed) -> Result<(), ApplyError> {

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use keystile_core::id::{KeyId, ProjectId};
+use keystile_core::key::KeyDigest;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use serde_json::json;
@@ -37,6 +38,9 @@ pub(super) async fn import(
     // keys a second instead of 76,000). Stable, so that of two keys of one text the first goes in.
     let mut sorted: Vec<&ImportKey> = keys.iter().collect();
     sorted.sort_by_key(|one| *one.key.digest.as_bytes());
+    if keys.iter().any(|one| !one.older.is_empty()) {
+        leave_out_older(work.db, &mut sorted).await?;
+    }
     let any_former = sql("SELECT key FROM key_versions UNION ALL SELECT key FROM slow_hashes LIMIT 1");
     if any_former.fetch_optional(&mut *work.db).await?.is_some() {
         leave_out_former(work.db, &mut sorted).await?;
@@ -91,6 +95,25 @@ async fn leave_out_former(db: &mut Connection, keys: &mut Vec<&ImportKey>) -> Re
         former.extend(version::known(db, &digests).await?);
     }
     keys.retain(|one| !former.contains(one.key.digest.as_bytes()));
+    Ok(())
+}
+
+/// Leaves out the keys that are known under an older pepper.
+async fn leave_out_older(db: &mut Connection, keys: &mut Vec<&ImportKey>) -> Result<(), StoreError> {
+    let mut known: HashSet<[u8; 32]> = HashSet::new();
+    for chunk in keys.chunks(CHUNK) {
+        let digests: Vec<&[u8; 32]> = chunk.iter().flat_map(|one| &one.older).map(KeyDigest::as_bytes).collect();
+        if digests.is_empty() {
+            continue;
+        }
+        let mut query = sql("SELECT digest FROM keys WHERE deleted_at IS NULL AND digest IN ").seldom();
+        query.push_list(digests.iter().map(|digest| **digest));
+        for row in query.fetch_all(&mut *db).await? {
+            known.insert(Columns::of(&row).bytes()?);
+        }
+        known.extend(version::known(db, &digests).await?);
+    }
+    keys.retain(|one| !one.older.iter().any(|digest| known.contains(digest.as_bytes())));
     Ok(())
 }
 

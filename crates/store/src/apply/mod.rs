@@ -16,6 +16,7 @@ mod key;
 mod notice;
 mod organization;
 mod pattern;
+mod pepper;
 mod policy;
 mod project;
 mod role;
@@ -148,6 +149,7 @@ impl Catalog {
             _ => tenant(db, organization).await?,
         };
         let changes_keys = matches!(change, Change::RotateEncryptionKey { .. } | Change::RetireEncryptionKey { .. });
+        let changes_peppers = matches!(change, Change::RotatePepper { .. } | Change::RetirePepper { .. });
         let key_limits = self.0.key_limits.get().copied().unwrap_or_default();
         let work = Work { db, tenant, at: author.at, revision, actor: author.actor, key_limits, parts: &self.0 };
         let done = make(work, change).await.map_err(|error| match error {
@@ -175,6 +177,9 @@ impl Catalog {
         }
         transaction.commit().await?;
         self.0.seen.fetch_max(revision, std::sync::atomic::Ordering::SeqCst);
+        if changes_peppers {
+            self.read_peppers().await?;
+        }
         // What is not known of them by now is read when it is met; what is known too much is kept a little longer.
         if changes_keys && let Err(error) = self.0.read_ring().await {
             tracing::error!(cause = error.cause(), "the encryption keys could not be read anew");
@@ -237,6 +242,9 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::RotateEncryptionKey { key } => encryption::rotate(work, &key).await,
         Change::Rewrap { limit, entropy } => encryption::rewrap(work, limit, &entropy).await,
         Change::RetireEncryptionKey { version } => encryption::retire(work, version).await,
+        Change::RotatePepper { version, sealed } => pepper::rotate(work, version, &sealed).await,
+        Change::RetirePepper { version } => pepper::retire(work, version).await,
+        Change::RehashKeys { keys, pepper_version } => pepper::rehash(work, &keys, pepper_version).await,
         Change::NoteRootChange => Ok(encryption::root_changed()),
         Change::CreateRole { id, name, description, permissions } => {
             let about = role::About { name: &name, description: &description, permissions: &permissions };

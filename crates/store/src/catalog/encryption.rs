@@ -1,11 +1,15 @@
 //! The keys that secrets are encrypted under: what there is, and how much is under each.
 
+use std::sync::{Arc, PoisonError};
+
+use keystile_core::key::{Pepper, PepperSecret};
 use keystile_core::time::Timestamp;
 
 use crate::cipher::Algorithm;
 use crate::db::{Columns, Connection, damaged, sql};
 use crate::keyring::Keyring;
 use crate::root::RootKey;
+use crate::secret::Place;
 use crate::{Catalog, StoreError};
 
 /// Every column that holds records under an encryption key: its table, and how it is called there. Empty ones hold none.
@@ -56,7 +60,7 @@ pub struct PepperInfo {
     pub version: u32,
     /// When it was made.
     pub created_at: Timestamp,
-    /// How many texts of keys are hashed with it, those of former versions among them.
+    /// How many texts of keys that can be used, or can be again, are hashed with it; those of former versions among them.
     pub digests: u64,
 }
 
@@ -65,7 +69,7 @@ impl Catalog {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn encryption(&self) -> Result<Encryption, StoreError> {
+    pub async fn encryption(&self, now: Timestamp) -> Result<Encryption, StoreError> {
         let mut view = self.0.base.view().await?;
         let mut keys = Vec::new();
         for (version, algorithm, _, created_at) in kept_keys(&mut view).await? {
@@ -79,16 +83,40 @@ impl Catalog {
                 format!("SELECT count(*) FROM {} length({column}) > 0 AND substr({column}, 1, 5) < ?", filtered(table));
             unversioned += sql(text).bind(&Keyring::head(0)[..]).fetch_number::<u64>(&mut view).await?;
         }
-        let rows = sql("SELECT p.version, p.created_at, (SELECT count(*) FROM keys k WHERE k.pepper = p.version) \
-             + (SELECT count(*) FROM key_versions v WHERE v.pepper = p.version) FROM peppers p ORDER BY p.version DESC")
-        .fetch_all(&mut view)
-        .await?;
-        let read = |row| {
-            let mut row = Columns::of(row);
-            Ok(PepperInfo { version: row.number()?, created_at: row.moment()?, digests: row.number()? })
-        };
-        let peppers = rows.iter().map(read).collect::<Result<_, StoreError>>()?;
+        let mut peppers = Vec::new();
+        for row in sql("SELECT version, created_at FROM peppers ORDER BY version DESC").fetch_all(&mut view).await? {
+            let mut row = Columns::of(&row);
+            let (version, created_at) = (row.number()?, row.moment()?);
+            peppers.push(PepperInfo { version, created_at, digests: digests_under(&mut view, version, now).await? });
+        }
         Ok(Encryption { keys, unversioned, peppers })
+    }
+}
+
+impl Catalog {
+    /// Reads the peppers anew, if there are others than those that are known.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn read_peppers(&self) -> Result<Arc<Vec<Pepper>>, StoreError> {
+        let rows = sql("SELECT version, wrapped FROM peppers ORDER BY version DESC")
+            .fetch_all(&mut self.0.base.read().await?)
+            .await?;
+        let mut versions = Vec::new();
+        let mut sealed = Vec::new();
+        for row in &rows {
+            let mut row = Columns::of(row);
+            versions.push(row.number::<u32>()?);
+            sealed.push(row.blob()?);
+        }
+        let known = self.peppers();
+        if known.iter().map(Pepper::version).eq(versions) {
+            return Ok(known);
+        }
+        let ring = self.ring_for(sealed).await?;
+        let fresh = Arc::new(peppers(&mut self.0.base.read().await?, &ring).await?);
+        *self.0.peppers.write().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
+        Ok(fresh)
     }
 }
 
@@ -105,6 +133,18 @@ pub(crate) async fn records_under(db: &mut Connection, version: u32) -> Result<u
         records += sql(text).bind(&Keyring::head(version)[..]).fetch_number::<u64>(&mut *db).await?;
     }
     Ok(records)
+}
+
+/// How many texts are hashed with a pepper, but for those of keys that are revoked or deleted, and of versions that have ended.
+pub(crate) async fn digests_under(db: &mut Connection, pepper: u32, now: Timestamp) -> Result<u64, StoreError> {
+    sql("SELECT (SELECT count(*) FROM keys WHERE pepper = ? AND deleted_at IS NULL AND state <> 'revoked') \
+         + (SELECT count(*) FROM key_versions v JOIN keys k ON k.number = v.key WHERE v.pepper = ? AND v.ends_at > ? \
+         AND k.deleted_at IS NULL AND k.state <> 'revoked')")
+    .bind(pepper)
+    .bind(pepper)
+    .bind(now.as_micros())
+    .fetch_number(db)
+    .await
 }
 
 /// The encryption keys as they are kept, the oldest first: version, algorithm, wrapped, and since when.
@@ -131,4 +171,18 @@ pub(crate) async fn learn_keys(db: &mut Connection, root: &RootKey, ring: &mut K
         }
     }
     Ok(())
+}
+
+/// The peppers, newest first.
+pub(crate) async fn peppers(db: &mut Connection, ring: &Keyring) -> Result<Vec<Pepper>, StoreError> {
+    let rows = sql("SELECT version, wrapped FROM peppers ORDER BY version DESC").fetch_all(db).await?;
+    let read = |row| {
+        let mut row = Columns::of(row);
+        let version = row.number()?;
+        let secret = Place::of_pepper(ring.installation(), version).open(ring, row.blob()?).ok();
+        let secret = secret.and_then(|secret| Some(PepperSecret::new(secret.as_slice().try_into().ok()?)));
+        let altered = || damaged(format_args!("pepper {version} was altered; restore the catalogue from your backup"));
+        Ok(Pepper::new(version, &secret.ok_or_else(altered)?))
+    };
+    rows.iter().map(read).collect()
 }

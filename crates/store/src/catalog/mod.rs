@@ -52,7 +52,8 @@ pub(crate) struct CatalogParts {
     pub(crate) root_changed: bool,
     /// What secrets are under; another one when an encryption key is made or retired.
     pub(crate) ring: RwLock<Arc<Keyring>>,
-    pub(crate) peppers: Vec<Pepper>,
+    /// The newest first; others when one is made or retired.
+    pub(crate) peppers: RwLock<Arc<Vec<Pepper>>>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -103,8 +104,16 @@ impl Catalog {
     }
 
     /// The peppers, newest first.
-    pub fn peppers(&self) -> &[Pepper] {
-        &self.0.peppers
+    pub fn peppers(&self) -> Arc<Vec<Pepper>> {
+        self.0.peppers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The one that everything new is hashed with.
+    ///
+    /// # Panics
+    /// If there is none, which opening a store rules out.
+    pub fn pepper(&self) -> Pepper {
+        self.peppers().first().expect("an opened store has a pepper").clone()
     }
 
     /// What was found wrong when it was opened, and was no reason to refuse: permissions that are too wide, a ledger that

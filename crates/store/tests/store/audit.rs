@@ -36,7 +36,7 @@ async fn e06_entries_say_who_did_what_when_and_from_where() {
 async fn e02_entries_hold_neither_digest_nor_secret() {
     everywhere(async |world| {
         let text = "ks_live_canary_of_a_secret_text";
-        let pepper = &world.catalog.peppers()[0];
+        let pepper = &world.catalog.pepper();
         let digest: String = pepper.digest(text).as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         let key = keystile_store::records::NewKey {
             name: "canary".to_owned(),

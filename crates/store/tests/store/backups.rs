@@ -68,7 +68,7 @@ async fn o06_a_backup_of_what_is_in_use_is_put_back_with_its_root_key_and_not_wi
         let Store { catalog, ledger } = to.open(empty.path()).await.unwrap();
         assert_eq!(catalog.feed_after(0, u32::MAX).await.unwrap(), before, "as it was when it was made, and whole");
         assert_eq!(catalog.verify_audit().await.unwrap(), None);
-        assert_eq!(catalog.peppers()[0].digest("before 7"), world.catalog.peppers()[0].digest("before 7"));
+        assert_eq!(catalog.pepper().digest("before 7"), world.catalog.pepper().digest("before 7"));
         // And on it goes.
         let key = new_key(&catalog, "made after it was put back");
         let change = Change::CreateKey { project: world.mine.project, key, policy: Policy::default() };

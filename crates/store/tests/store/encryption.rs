@@ -24,7 +24,7 @@ fn header(name: &str) -> SecretName {
 async fn rotate(world: &World, algorithm: Algorithm) -> u32 {
     let mut key = [0; 32];
     random(&mut key).unwrap();
-    let key = world.catalog.new_encryption_key(algorithm, key, &salt());
+    let key = world.catalog.new_encryption_key(algorithm, &key, &salt());
     let version = key.version;
     world.apply(Change::RotateEncryptionKey { key }).await.unwrap();
     version
@@ -48,7 +48,7 @@ async fn retire(world: &World, version: u32) -> Result<(), ApplyError> {
 }
 
 async fn status(world: &World) -> Encryption {
-    world.catalog.encryption().await.unwrap()
+    world.catalog.encryption(NOW).await.unwrap()
 }
 
 async fn set(world: &World, name: &SecretName, value: &str) -> Result<(), ApplyError> {
@@ -208,7 +208,7 @@ async fn c09_the_root_key_is_changed_by_naming_the_one_before_it() {
         rotate(&world, Algorithm::Aes256Gcm).await;
         let (api, number) =
             (world.mine.api, world.catalog.api_number(world.mine.id, world.mine.api).await.unwrap().unwrap());
-        let digest = world.catalog.peppers()[0].digest("x");
+        let digest = world.catalog.pepper().digest("x");
         let folder = world.close().await;
         let file = RootSource::File(folder.path().join("root.key"));
         let phrase = |text: &str| RootSource::Passphrase(text.to_owned().into(), "the file /phrase".to_owned());
@@ -236,7 +236,7 @@ async fn c09_the_root_key_is_changed_by_naming_the_one_before_it() {
                 open(*engine, folder.path(), RootKeys { current: current.clone(), previous: None }).await.unwrap();
             let secrets = store.catalog.feed_api_secrets(number, api).await.unwrap().unwrap();
             assert_eq!(secrets[0].value.as_slice(), b"value");
-            assert_eq!(store.catalog.peppers()[0].digest("x"), digest);
+            assert_eq!(store.catalog.pepper().digest("x"), digest);
             assert_eq!(store.catalog.verify_audit().await.unwrap(), None);
             close(store).await;
         }
@@ -275,7 +275,7 @@ async fn an_installation_of_before_there_were_encryption_keys_opens_and_is_encry
         let key = "key_78IIa7kSrnyPFfAAFd1sr6".parse().unwrap();
         let text = catalog.key_text(owner, key).await.unwrap().unwrap().1;
         assert_eq!(text.as_slice(), b"ks_live_BHLzJ2XHquaNIXf06OOWhD0R6AHrK2xLKSTL3Rd3DB");
-        let digest = catalog.peppers()[0].digest(std::str::from_utf8(&text).unwrap());
+        let digest = catalog.pepper().digest(std::str::from_utf8(&text).unwrap());
         assert_eq!(catalog.known_digests(&[digest]).await.unwrap().len(), 1);
         let webhook = &catalog.webhooks(owner, crate::world::ALL).await.unwrap()[0];
         assert_eq!(catalog.webhook_secrets(webhook, NOW).await.unwrap()[0][..4], [0x26, 0x1c, 0xfe, 0xb2]);
@@ -284,10 +284,10 @@ async fn an_installation_of_before_there_were_encryption_keys_opens_and_is_encry
     };
     let store = Store::open(&data, &root, NOW, &mut random).await.unwrap();
     let owner = everything(&store).await;
-    let status = store.catalog.encryption().await.unwrap();
+    let status = store.catalog.encryption(NOW).await.unwrap();
     assert_eq!((status.unversioned, status.keys[0].records), (4, 1), "the pepper and three secrets; the seed");
     store.catalog.apply(&crate::world::author(owner), Change::Rewrap { limit: 9, entropy: [1; 32] }).await.unwrap();
-    assert_eq!(store.catalog.encryption().await.unwrap().older_records(), 0);
+    assert_eq!(store.catalog.encryption(NOW).await.unwrap().older_records(), 0);
     everything(&store).await;
     close(store).await;
     let store = Store::open(&data, &root, NOW, &mut random).await.unwrap();

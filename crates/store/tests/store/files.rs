@@ -77,11 +77,11 @@ async fn a_new_installation_is_its_owners_alone() {
 async fn a_second_start_finds_what_the_first_left() {
     let world = World::new(Engine::Sqlite).await;
     let (mine, installation) = (world.mine, world.catalog.installation());
-    let digest = world.catalog.peppers()[0].digest("a text");
+    let digest = world.catalog.pepper().digest("a text");
     let folder = world.close().await;
     let store = open(folder.path()).await.unwrap();
     assert_eq!(store.catalog.installation(), installation);
-    assert_eq!(store.catalog.peppers()[0].digest("a text"), digest);
+    assert_eq!(store.catalog.pepper().digest("a text"), digest);
     assert!(store.catalog.key(mine.id, mine.key).await.unwrap().is_some());
     assert_eq!(store.catalog.verify_audit().await.unwrap(), None);
 }

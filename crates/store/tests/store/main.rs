@@ -28,6 +28,7 @@ mod ledger;
 mod moving;
 mod notices;
 mod patterns;
+mod peppers;
 mod roles;
 mod secrets;
 mod slow;

@@ -11,13 +11,14 @@ use crate::world::{World, everywhere, new_key};
 
 /// A key that is known by this hash, and found by this beginning.
 pub fn slow_key(world: &World, beginning: &str, hash: &str) -> ImportKey {
-    let pepper = &world.catalog.peppers()[0];
+    let pepper = &world.catalog.pepper();
     let slow = SlowHash { lookup: pepper.lookup_of_beginning(beginning), hash: hash.to_owned() };
     let key = new_key(&world.catalog, hash);
     ImportKey {
         key: keystile_store::records::NewKey { digest: pepper.placeholder(&slow), ..key },
         algorithm: DigestAlgorithm::Bcrypt,
         slow: Some(slow),
+        older: Vec::new(),
     }
 }
 
@@ -27,7 +28,7 @@ async fn import(world: &World, keys: Vec<ImportKey>) -> Applied {
 }
 
 async fn rehash(world: &World, id: KeyId, version: u16, text: &str) -> Result<Applied, ApplyError> {
-    let pepper = &world.catalog.peppers()[0];
+    let pepper = &world.catalog.pepper();
     let change = Change::RehashKey { id, version, digest: pepper.digest(text), pepper_version: pepper.version() };
     world.apply(change).await
 }
@@ -59,7 +60,7 @@ async fn a_slow_hash_is_told_until_its_text_was_presented() {
 
         let before = world.my_key(id).await;
         let applied = rehash(world, id, 1, "sk_one and the rest").await.unwrap();
-        assert_eq!(key(world, id).await.digest, world.catalog.peppers()[0].digest("sk_one and the rest"));
+        assert_eq!(key(world, id).await.digest, world.catalog.pepper().digest("sk_one and the rest"));
         assert_eq!(told(world).await, [feed(None)], "what stood for it is known, the hash is gone");
         let mut waiting = Vec::new();
         world.catalog.feed_slow_hashes(1..=u32::MAX, false, &mut |slow| waiting.push(slow)).await.unwrap();
@@ -125,7 +126,7 @@ async fn k10_a_rotated_key_keeps_its_slow_hash_as_that_of_a_former_version() {
         assert_eq!((rotated.version, rotated.former[0].digest), (2, placeholder));
         assert!(told(world).await[0].slow.is_some());
         rehash(world, id, 1, "sk_one and the rest").await.unwrap();
-        let digest = |text: &str| world.catalog.peppers()[0].digest(text);
+        let digest = |text: &str| world.catalog.pepper().digest(text);
         let rehashed = key(world, id).await;
         assert_eq!((rehashed.digest, rehashed.former.len()), (digest("the second text"), 1));
         assert_eq!(rehashed.former[0].digest, digest("sk_one and the rest"));
@@ -157,7 +158,7 @@ async fn a_lookup_leads_to_so_many_hashes_and_no_more() {
 async fn k05_a_key_with_a_short_token_is_known_to_be_one() {
     everywhere(async |world| {
         assert!(!world.catalog.has_keys_with_token().await.unwrap());
-        let pepper = &world.catalog.peppers()[0];
+        let pepper = &world.catalog.pepper();
         let token = ShortToken::parse("mycompany_BRTRKFsL").unwrap();
         let digest = pepper.digest_of_prefixed(token, &TextHash::of("the long token"));
         let made = new_key(&world.catalog, "x");
@@ -165,6 +166,7 @@ async fn k05_a_key_with_a_short_token_is_known_to_be_one() {
         let one = ImportKey {
             key: keystile_store::records::NewKey { digest, ..made },
             algorithm: DigestAlgorithm::HmacSha256OfPrefixed,
+            older: Vec::new(),
             slow: None,
         };
         import(world, vec![one.clone()]).await;

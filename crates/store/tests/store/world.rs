@@ -199,7 +199,7 @@ pub fn policy(permission: &str) -> Policy {
 
 /// A key of this text, as it is added.
 pub fn new_key(catalog: &Catalog, text: &str) -> NewKey {
-    let pepper = &catalog.peppers()[0];
+    let pepper = &catalog.pepper();
     NewKey {
         id: KeyId::from_entropy(bytes()),
         name: text.to_owned(),

@@ -22,6 +22,7 @@ mod database;
 mod dev;
 mod disk;
 mod doctor;
+mod encryption;
 mod form;
 mod hand_over;
 mod holder;

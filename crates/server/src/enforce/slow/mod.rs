@@ -2,7 +2,7 @@
 //!
 //! Their texts have no digest to be looked up by. A text that nobody is known by, and that begins as such a key does, is
 //! verified aside of the threads that carry calls ([`prover`]), and what came of it is remembered ([`memory`]). If it fits,
-//! the call goes on, and [`rehash`] gives the key the digest of its text in the catalogue; from then on it is a key like
+//! the call goes on, and [`super::rehash`] gives the key the digest of its text in the catalogue; from then on it is a key like
 //! others. Only texts that could be guessed, taken over with `weak=argon2id`, keep their slow hash for good.
 //!
 //! Nothing here is asked before a text was looked up in vain, nor if there is no such key at all.
@@ -10,7 +10,6 @@
 mod hash;
 mod memory;
 mod prover;
-pub mod rehash;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,6 +25,7 @@ pub use hash::{SALT_LEN, fits, stretched};
 pub use prover::Proof;
 pub use table::Candidate;
 
+use super::rehash::Rehashes;
 use prover::Prover;
 use table::Table;
 
@@ -85,6 +85,16 @@ impl SlowKeys {
     /// How many slow hashes a lookup leads to.
     pub fn count(&self, lookup: Lookup) -> usize {
         self.table.read().count(lookup)
+    }
+
+    /// Texts of keys that are to get another digest.
+    pub(super) fn rehashes(&self) -> &Rehashes {
+        &self.prover.rehashes
+    }
+
+    /// What was verified is a little older; what is old is forgotten.
+    pub(super) fn grow_older(&self) {
+        self.prover.memory.write().grow_older();
     }
 
     /// What stands for the digest of a text that was verified.

@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 use super::Candidate;
 use super::hash::fits;
 use super::memory::Memory;
-use super::rehash::{Rehash, Rehashes};
 use crate::enforce::engine::Engine;
+use crate::enforce::rehash::{Rehash, Rehashes};
 
 /// Hashes that are computed at once in the process: as many as leave the cores of a small machine to calls half of the time.
 const THREADS: usize = 2;
@@ -95,9 +95,9 @@ impl Prover {
             self.memory.write().note(&job.digest, found.map(|candidate| candidate.placeholder));
             // A text of which all was known here can be guessed: it stays under its slow hash (K-7).
             if let Some(candidate) = found.filter(|candidate| candidate.lookup.chars() > 0) {
-                let (version, placeholder) = (candidate.version, candidate.placeholder);
+                let (version, was) = (candidate.version, candidate.placeholder);
                 let (digest, pepper_version) = (job.digest, job.pepper_version);
-                self.rehashes.ask(Rehash { version, placeholder, digest, pepper_version });
+                self.rehashes.ask(Rehash { version, was, digest, pepper_version, slow: true });
             }
             let proof = if found.is_some() { Proof::Fits } else { Proof::Fails };
             for told in self.waiting.lock().remove(job.digest.as_bytes()).unwrap_or_default() {

@@ -11,7 +11,7 @@ use super::routes::{Things, document, routes};
 const OPEN: [&str; 8] =
     ["/", "/page.css", "/hand-over", "/hand-over.js", "/healthz", "/readyz", "/metrics", "/openapi.json"];
 /// Every right there is.
-const RIGHTS: [&str; 19] = [
+const RIGHTS: [&str; 21] = [
     "apis.read",
     "apis.write",
     "projects.read",
@@ -31,6 +31,8 @@ const RIGHTS: [&str; 19] = [
     "webhooks.write",
     "events.read",
     "audit.read",
+    "encryption.read",
+    "encryption.write",
 ];
 
 #[test]

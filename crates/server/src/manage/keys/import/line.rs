@@ -1,6 +1,7 @@
 //! A line of an import: a key as text, or as another system keeps it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use keystile_core::api::KeyRules;
 use keystile_core::id::KeyId;
@@ -96,11 +97,13 @@ struct Held {
     algorithm: DigestAlgorithm,
     slow: Option<SlowHash>,
     class: Class,
+    older: Vec<KeyDigest>,
 }
 
 /// Reads lines, each for itself.
 pub(super) struct Reader {
-    pub(super) pepper: Pepper,
+    /// The newest first; the others find what is known already.
+    pub(super) peppers: Arc<Vec<Pepper>>,
     pub(super) end: Option<Timestamp>,
     pub(super) now: Timestamp,
     pub(super) rules: KeyRules,
@@ -147,7 +150,8 @@ impl Reader {
     pub(super) fn stretched(&self, weak: Weak, lookup: Lookup, hash: String) -> ImportKey {
         let slow = SlowHash { lookup, hash };
         let held = Held {
-            digest: self.pepper.placeholder(&slow),
+            digest: self.pepper().placeholder(&slow),
+            older: Vec::new(),
             // Of what can be guessed nothing is shown.
             hint: "••••".to_owned(),
             algorithm: DigestAlgorithm::Argon2,
@@ -158,12 +162,13 @@ impl Reader {
     }
 
     fn key(&self, held: Held, Own { name, expires_at, tags }: Own) -> ImportKey {
-        let Held { digest, hint, algorithm, slow, .. } = held;
-        let (id, kind, pepper_version) = (KeyId::from_entropy([0; 16]), KeyKind::Secret, self.pepper.version());
+        let Held { digest, hint, algorithm, slow, older, .. } = held;
+        let (id, kind, pepper_version) = (KeyId::from_entropy([0; 16]), KeyKind::Secret, self.pepper().version());
         ImportKey {
             key: NewKey { id, name, kind, hint, digest, pepper_version, text: None, expires_at, tags },
             algorithm,
             slow,
+            older,
         }
     }
 
@@ -191,16 +196,32 @@ impl Reader {
                 }
             }
         }
-        Ok(Ok(self.plain(self.pepper.digest(text), hint(text), Class::Text)))
+        Ok(Ok(self.plain(|pepper| pepper.digest(text), hint(text), Class::Text)))
     }
 
     fn of_hash(&self, hash: &str) -> Result<Held, Refusal> {
         let hash = TextHash::parse(hash).ok_or_else(|| refusal("malformed", format!("sha256 is {HASH_FORM}.")))?;
-        Ok(self.plain(self.pepper.digest_of_hash(&hash), "••••".to_owned(), Class::Sha256))
+        Ok(self.plain(|pepper| pepper.digest_of_hash(&hash), "••••".to_owned(), Class::Sha256))
     }
 
-    fn plain(&self, digest: KeyDigest, hint: String, class: Class) -> Held {
-        Held { digest, hint, algorithm: DigestAlgorithm::HmacSha256OfSha256, slow: None, class }
+    fn plain(&self, digest: impl Fn(&Pepper) -> KeyDigest, hint: String, class: Class) -> Held {
+        let (digest, older) = self.digests(digest);
+        Held { digest, hint, algorithm: DigestAlgorithm::HmacSha256OfSha256, slow: None, class, older }
+    }
+
+    /// The digest under the newest pepper, and those under the others.
+    fn digests(&self, digest: impl Fn(&Pepper) -> KeyDigest) -> (KeyDigest, Vec<KeyDigest>) {
+        (digest(self.pepper()), self.peppers.iter().skip(1).map(digest).collect())
+    }
+
+    /// What a text is hashed to, under each pepper.
+    pub(super) fn every_digest(&self, text: &str) -> Vec<KeyDigest> {
+        self.peppers.iter().map(|pepper| pepper.digest(text)).collect()
+    }
+
+    /// The newest.
+    pub(super) fn pepper(&self) -> &Pepper {
+        self.peppers.first().expect("an opened store has a pepper")
     }
 
     fn of_tokens(&self, token: &str, hash: &str) -> Result<Held, Refusal> {
@@ -210,9 +231,9 @@ impl Reader {
         })?;
         let long =
             TextHash::parse(hash).ok_or_else(|| refusal("malformed", format!("long_token_hash is {HASH_FORM}.")))?;
-        let digest = self.pepper.digest_of_prefixed(token, &long);
+        let (digest, older) = self.digests(|pepper| pepper.digest_of_prefixed(token, &long));
         let algorithm = DigestAlgorithm::HmacSha256OfPrefixed;
-        Ok(Held { digest, hint: token.hint(), algorithm, slow: None, class: Class::Prefixed })
+        Ok(Held { digest, hint: token.hint(), algorithm, slow: None, class: Class::Prefixed, older })
     }
 
     fn of_slow_hash(&self, hash: &str, lookup: Option<&str>) -> Result<Held, Refusal> {
@@ -237,10 +258,14 @@ impl Reader {
             );
             return Err(refusal("malformed", detail));
         }
-        let slow = SlowHash { lookup: self.pepper.lookup_of_beginning(lookup), hash: hash.to_owned() };
+        let slow = SlowHash { lookup: self.pepper().lookup_of_beginning(lookup), hash: hash.to_owned() };
         let class = if algorithm == DigestAlgorithm::Bcrypt { Class::Bcrypt } else { Class::Argon2 };
-        let digest = self.pepper.placeholder(&slow);
-        Ok(Held { digest, hint: hint_of_beginning(lookup), algorithm, slow: Some(slow), class })
+        let of = |pepper: &Pepper| {
+            let lookup = pepper.lookup_of_beginning(lookup);
+            pepper.placeholder(&SlowHash { lookup, hash: hash.to_owned() })
+        };
+        let (digest, older) = self.digests(of);
+        Ok(Held { digest, hint: hint_of_beginning(lookup), algorithm, slow: Some(slow), class, older })
     }
 }
 
@@ -253,8 +278,8 @@ mod tests {
     const BCRYPT: &str = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
 
     fn read(line: &str) -> Result<Read, Refusal> {
-        let pepper = Pepper::new(1, &PepperSecret::new([1; 32]));
-        Reader { pepper, end: None, now: Timestamp::from_secs(1), rules: KeyRules::of([]) }.read(line)
+        let peppers = Arc::new(vec![Pepper::new(1, &PepperSecret::new([1; 32]))]);
+        Reader { peppers, end: None, now: Timestamp::from_secs(1), rules: KeyRules::of([]) }.read(line)
     }
 
     fn outcome(line: &str) -> Result<Class, &'static str> {

@@ -111,7 +111,7 @@ pub(super) async fn import(
         // What would be said of the change itself.
         app.project(&caller, asked.project_id).await?;
     }
-    let reader = Reader { pepper: app.feed.engine().pepper(), end, now, rules };
+    let reader = Reader { peppers: app.feed.engine().peppers(), end, now, rules };
     let mut import = Import {
         app: &app,
         caller: &caller,
@@ -263,12 +263,13 @@ impl Import<'_> {
 
     /// The same for a trial: what would be duplicates and ambiguous.
     async fn tried(&mut self, keys: &[ImportKey]) -> Result<(Vec<usize>, Vec<usize>), Problem> {
-        let digests: Vec<_> = keys.iter().map(|one| one.key.digest).collect();
+        let digests: Vec<_> = keys.iter().flat_map(|one| one.older.iter().copied().chain([one.key.digest])).collect();
         let known = self.app.catalog.known_digests(&digests).await.map_err(|error| internal(&error))?;
         let (mut duplicates, mut ambiguous) = (Vec::new(), Vec::new());
         for (place, one) in keys.iter().enumerate() {
             let digest = *one.key.digest.as_bytes();
-            if known.contains(&digest) || !self.seen.insert(digest) {
+            let is_older = one.older.iter().any(|digest| known.contains(digest.as_bytes()));
+            if is_older || known.contains(&digest) || !self.seen.insert(digest) {
                 duplicates.push(place);
             } else if let Some(slow) = &one.slow {
                 let engine = self.app.feed.engine();
@@ -286,11 +287,11 @@ impl Import<'_> {
     /// compared with those that are there.
     async fn stretch(&self, reader: &Reader, weak: Weak) -> Result<Result<ImportKey, Refusal>, Problem> {
         let engine = self.app.feed.engine();
-        let known = self.app.catalog.known_digests(&[reader.pepper.digest(&weak.text)]).await;
+        let known = self.app.catalog.known_digests(&reader.every_digest(&weak.text)).await;
         if !known.map_err(|error| internal(&error))?.is_empty() {
             return Ok(Err(refusal("duplicate", DUPLICATE)));
         }
-        let lookup = reader.pepper.lookup_of_whole(&weak.text);
+        let lookup = reader.pepper().lookup_of_whole(&weak.text);
         let known = engine.slow.candidates(&weak.text, &engine.peppers()).into_iter();
         let mut hashes: Vec<String> = known.map(|candidate| candidate.hash.to_string()).collect();
         let here = self.waiting.iter().filter_map(|(one, ..)| one.slow.as_ref());

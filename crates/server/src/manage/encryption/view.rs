@@ -1,0 +1,66 @@
+//! What is shown of them. Of a key itself, nothing.
+
+use keystile_core::time::Timestamp;
+use keystile_store::encryption::{Encryption, EncryptionKeyInfo, PepperInfo};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What secrets are encrypted under, and what texts of keys are hashed with.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Encryption)]
+pub(super) struct EncryptionView {
+    /// The versions of the encryption key, the newest first: that one encrypts what is new.
+    keys: Vec<EncryptionKeyView>,
+    /// Secrets that are not under the newest version; `rewrap` brings them there.
+    older_records: u64,
+    /// The peppers, the newest first: that one hashes what is new.
+    peppers: Vec<PepperView>,
+}
+
+/// A version of the encryption key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EncryptionKey)]
+struct EncryptionKeyView {
+    /// Which one.
+    version: u32,
+    /// What it encrypts with.
+    #[schema(value_type = String)]
+    algorithm: &'static str,
+    /// When it was made.
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+    /// How many secrets are under it. Without any, and unless it is the newest, it can be retired.
+    records: u64,
+}
+
+/// A pepper.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Pepper)]
+struct PepperView {
+    /// Which one.
+    version: u32,
+    /// When it was made.
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+    /// How many texts of keys are hashed with it that can be used, or can be again. Each gets the newest pepper when it is
+    /// presented. Without any, and unless it is the newest, it can be retired.
+    digests: u64,
+}
+
+impl From<Encryption> for EncryptionView {
+    fn from(encryption: Encryption) -> Self {
+        let older_records = encryption.older_records();
+        let key = |EncryptionKeyInfo { version, algorithm, created_at, records }| EncryptionKeyView {
+            version,
+            algorithm: algorithm.name(),
+            created_at,
+            records,
+        };
+        let pepper = |PepperInfo { version, created_at, digests }| PepperView { version, created_at, digests };
+        Self {
+            keys: encryption.keys.into_iter().map(key).collect(),
+            older_records,
+            peppers: encryption.peppers.into_iter().map(pepper).collect(),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Changes of the peppers that texts of keys are hashed with. A text is seen only when it is presented: then its key gets its
+//! digest under the newest pepper, and the one before it has one key less.
+
+use std::collections::HashSet;
+
+use keystile_core::key::KeyDigest;
+use serde_json::json;
+
+use super::encryption::{SUBJECT, refuse_retired};
+use super::{Done, Work, ranges, version};
+use crate::catalog::encryption::digests_under;
+use crate::catalog::keys::find;
+use crate::db::{Columns, Connection, sql};
+use crate::records::Rehashed;
+use crate::secret::Sealed;
+use crate::{ApplyError, Subject};
+
+/// Takes another pepper into use.
+pub(super) async fn rotate(work: Work<'_>, version: u32, sealed: &Sealed) -> Result<Done, ApplyError> {
+    refuse_retired(work.db, sealed).await?;
+    let last: u32 = sql("SELECT max(version) FROM peppers").fetch_number(&mut *work.db).await?;
+    if version != last + 1 {
+        return Err(ApplyError::Stale);
+    }
+    sql("INSERT INTO peppers (version, wrapped, created_at) VALUES (?, ?, ?)")
+        .bind(version)
+        .bind(&sealed.0[..])
+        .bind(work.at.as_micros())
+        .execute(&mut *work.db)
+        .await?;
+    let shown = |version: u32| json!({ "version": version }).to_string();
+    Ok(done("encryption.rotate_pepper", shown(last), shown(version)))
+}
+
+/// Removes a pepper with which no key that could be used is hashed any more.
+pub(super) async fn retire(work: Work<'_>, version: u32) -> Result<Done, ApplyError> {
+    let known = sql("SELECT version FROM peppers ORDER BY version").fetch_all(&mut *work.db).await?;
+    let known: Vec<u32> = known.iter().map(|row| Columns::of(row).number()).collect::<Result<_, _>>()?;
+    if !known.contains(&version) {
+        return Err(ApplyError::NotFound("pepper"));
+    }
+    let newest = known.last().copied().unwrap_or(version);
+    if version == newest {
+        let why = "it is the newest pepper, with which everything new is hashed; rotate it first";
+        return Err(ApplyError::Conflict(why.to_owned()));
+    }
+    let left = digests_under(&mut *work.db, version, work.at).await?;
+    if left > 0 {
+        return Err(ApplyError::Conflict(format!(
+            "{left} texts of keys are still hashed with pepper {version}, and could not be used any more. They get the newest \
+             one when they are presented; rotate, revoke or delete the keys that are not"
+        )));
+    }
+    // Revoked and deleted keys and texts that have ended: their digests lead nowhere from now on.
+    for statement in
+        ["UPDATE keys SET pepper = ? WHERE pepper = ?", "UPDATE key_versions SET pepper = ? WHERE pepper = ?"]
+    {
+        sql(statement).bind(newest).bind(version).execute(&mut *work.db).await?;
+    }
+    sql("DELETE FROM peppers WHERE version = ?").bind(version).execute(&mut *work.db).await?;
+    Ok(done("encryption.retire_pepper", json!({ "version": version }).to_string(), String::new()))
+}
+
+fn done(action: &'static str, before: String, after: String) -> Done {
+    // Nodes read the peppers again.
+    Done::new(action, SUBJECT, before, after, vec![Subject::Organization])
+}
+
+/// Gives keys whose texts were presented the digests of them under a newer pepper. Those that were changed meanwhile are left
+/// out: they are presented again.
+pub(super) async fn rehash(mut work: Work<'_>, keys: &[Rehashed], pepper: u32) -> Result<Done, ApplyError> {
+    let mut numbers = Vec::new();
+    let mut seen = HashSet::new();
+    for one in keys.iter().filter(|one| seen.insert(one.digest)) {
+        numbers.extend(rehash_one(&mut work, one, pepper).await?);
+    }
+    if numbers.is_empty() {
+        return Err(ApplyError::NotFound("key that is hashed with an older pepper"));
+    }
+    let shown = json!({ "version": pepper, "keys": numbers.len() }).to_string();
+    Ok(Done::new("encryption.rehash", SUBJECT, String::new(), shown, ranges(numbers)))
+}
+
+/// The number of the key, if it was changed.
+async fn rehash_one(work: &mut Work<'_>, one: &Rehashed, pepper: u32) -> Result<Option<u32>, ApplyError> {
+    let Some(key) = find(work.db, work.tenant.id, one.key).await? else { return Ok(None) };
+    if !version::known(work.db, &[one.digest.as_bytes()]).await?.is_empty() || is_taken(work.db, &one.digest).await? {
+        return Ok(None);
+    }
+    // A former version's row has its key's number in another column.
+    let (read, update) = if one.version == key.version {
+        (
+            "SELECT digest FROM keys WHERE number = ? AND version = ? AND pepper < ?",
+            "UPDATE keys SET digest = ?, pepper = ? WHERE number = ? AND version = ?",
+        )
+    } else {
+        (
+            "SELECT digest FROM key_versions WHERE key = ? AND version = ? AND pepper < ?",
+            "UPDATE key_versions SET digest = ?, pepper = ? WHERE key = ? AND version = ?",
+        )
+    };
+    let version = u32::from(one.version);
+    let row = sql(read).bind(key.number).bind(version).bind(pepper).fetch_optional(&mut *work.db).await?;
+    let Some(row) = row else { return Ok(None) };
+    let former: [u8; 32] = Columns::of(&row).bytes()?;
+    if former != *one.was.as_bytes() {
+        return Ok(None);
+    }
+    sql(update)
+        .bind(&one.digest.as_bytes()[..])
+        .bind(pepper)
+        .bind(key.number)
+        .bind(version)
+        .execute(&mut *work.db)
+        .await?;
+    // Nodes that know the text by its former digest find the key's record by it.
+    sql("INSERT INTO slow_hashes (key, version, digest, lookup, hash) VALUES (?, ?, ?, NULL, NULL) \
+         ON CONFLICT (key, version) DO UPDATE SET digest = excluded.digest, lookup = NULL, hash = NULL")
+    .bind(key.number)
+    .bind(version)
+    .bind(&former[..])
+    .execute(&mut *work.db)
+    .await?;
+    Ok(Some(key.number))
+}
+
+async fn is_taken(db: &mut Connection, digest: &KeyDigest) -> Result<bool, ApplyError> {
+    let taken: u32 = sql("SELECT count(*) FROM keys WHERE digest = ? AND deleted_at IS NULL")
+        .bind(&digest.as_bytes()[..])
+        .fetch_number(db)
+        .await?;
+    Ok(taken > 0)
+}
