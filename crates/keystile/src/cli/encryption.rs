@@ -29,6 +29,7 @@ pub enum Verb {
     /// Retire a version of the encryption key under which nothing is any more.
     Retire {
         /// Which one.
+        #[arg(id = "which", value_name = "VERSION")]
         version: u32,
     },
     /// Take another pepper into use. Keys get it when they are presented.
@@ -36,6 +37,7 @@ pub enum Verb {
     /// Retire a pepper with which no key is hashed any more that could be used.
     RetirePepper {
         /// Which one.
+        #[arg(id = "which", value_name = "VERSION")]
         version: u32,
     },
 }
