@@ -96,7 +96,7 @@ impl Things {
 impl Route {
     /// The path with an id in it.
     pub(super) fn path(&self, things: &Things) -> String {
-        if self.has_id() { self.at(things.id(&self.template, true)) } else { self.template.clone() }
+        if self.has_id() { self.at(things.id(&self.template, true)) } else { self.at("") }
     }
 
     /// The path with the id of something else in it.
