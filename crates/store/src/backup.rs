@@ -268,8 +268,12 @@ pub fn unpack(file: &Path, unlock: &Unlock, folder: &Path) -> Result<Manifest, B
                 manifest = Some(said);
             }
             (name, Some(_)) if FILES.contains(&name) && !found.iter().any(|(own, _)| own == name) => {
-                let mut hashed = Hashed { into: create(&folder.join(name)).map_err(failed)?, hash: Sha256::new() };
-                io::copy(&mut entry, &mut hashed).map_err(wrong)?;
+                let mut hashed =
+                    Hashed { into: create(&folder.join(name)).map_err(failed)?, hash: Sha256::new(), failed: None };
+                io::copy(&mut entry, &mut hashed).map_err(|cause| match hashed.failed.take() {
+                    Some(cause) => BackupError::File { path: folder.to_owned(), cause },
+                    None => wrong(cause),
+                })?;
                 hashed.into.sync_all().map_err(failed)?;
                 found.push((name.to_owned(), hex(&hashed.hash.finalize())));
             }
@@ -327,11 +331,15 @@ fn create(path: &Path) -> io::Result<File> {
 struct Hashed {
     into: File,
     hash: Sha256,
+    /// Why it could not be written, if that was why.
+    failed: Option<io::Error>,
 }
 
 impl Write for Hashed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.into.write(bytes)?;
+        let written = self.into.write(bytes).inspect_err(|cause| {
+            self.failed = Some(cause.raw_os_error().map_or_else(|| cause.kind().into(), io::Error::from_raw_os_error));
+        })?;
         self.hash.update(&bytes[..written]);
         Ok(written)
     }

@@ -42,7 +42,7 @@ pub enum CopyError {
     NotEmpty(String),
     /// A copy to there was broken off.
     #[error(
-        "{0} holds the beginning of a copy that was broken off; remove it (the folder, or DROP SCHEMA keystile, keystile_usage CASCADE) and copy again"
+        "{0} holds the beginning of a copy that was broken off; remove that (catalog.db and usage.db with their -wal and -shm, and nothing else; or DROP SCHEMA keystile, keystile_usage CASCADE) and do it again"
     )]
     Unfinished(String),
     /// The side to copy from was written by another version.

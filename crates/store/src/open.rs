@@ -144,6 +144,11 @@ pub(crate) async fn existing(kept: &Kept) -> Result<Option<[Base; 2]>, OpenError
     if is_there { bases(kept).await.map(Some) } else { Ok(None) }
 }
 
+/// Whether a folder holds a ledger and no catalogue.
+pub(crate) fn is_half_there(folder: &Path) -> bool {
+    folder.join(USAGE_FILE).exists() && !folder.join(CATALOG_FILE).exists()
+}
+
 /// Makes the folder of an installation, if it is in one.
 pub(crate) fn make_place(kept: &Kept) -> Result<(), OpenError> {
     match kept {

@@ -122,7 +122,14 @@ impl Survey {
 /// # Errors
 /// If it can't be opened or read.
 pub async fn look(kept: &Kept, now: Timestamp) -> Result<Option<Survey>, OpenError> {
-    let Some([catalog, usage]) = open::existing(kept).await? else { return Ok(None) };
+    let Some([catalog, usage]) = open::existing(kept).await? else {
+        return match kept {
+            Kept::Folder(folder) if open::is_half_there(folder) => {
+                Err(OpenError::CatalogMissing { folder: folder.display().to_string() })
+            }
+            Kept::Folder(_) | Kept::Database(_) => Ok(None),
+        };
+    };
     let seen = seen(&catalog, &usage, now).await;
     upkeep::close([catalog, usage]).await;
     seen.map(Some).map_err(|error| OpenError::unreadable(kept, error.cause()))
@@ -133,7 +140,7 @@ async fn seen(catalog: &Base, usage: &Base, now: Timestamp) -> Result<Survey, St
     let versions =
         (schema::version(&mut catalog.read().await?).await?, schema::version(&mut usage.read().await?).await?);
     if versions.0 == 0 && versions.1 > 0 {
-        return Err(StoreError(Box::new(CopyError::Unfinished("it".to_owned()))));
+        return Err(StoreError(Box::new(CopyError::Unfinished("the place".to_owned()))));
     }
     survey.is_current = versions == (schema::CATALOG.known(), schema::USAGE.known());
     if !survey.is_current {

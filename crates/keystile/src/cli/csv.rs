@@ -24,7 +24,8 @@ pub(super) fn write_all(
     (format, columns): (Format, &[&str]),
     session: &mut Session<'_>,
 ) -> Result<(), Fault> {
-    let Session { server, screen, .. } = session;
+    let Session { server, screen, global, .. } = session;
+    let mut left = global.limit.map_or(u64::MAX, u64::from);
     let mut out = |text: &str| {
         screen.deliver(text).map_err(|error| {
             Fault::new(Exit::Failure, format!("could not {what}"), error.to_string(), "what was written is not all")
@@ -33,9 +34,16 @@ pub(super) fn write_all(
     if format == Format::Csv {
         out(&format!("{}\n", columns.join(",")))?;
     }
-    server.lines(what, path, query, &mut |line| match format {
-        Format::Ndjson => out(&format!("{line}\n")),
-        Format::Csv => out(&format!("{}\n", row(what, line, columns)?)),
+    server.lines(what, path, query, &mut |line| {
+        if left == 0 {
+            return Ok(false);
+        }
+        left -= 1;
+        match format {
+            Format::Ndjson => out(&format!("{line}\n"))?,
+            Format::Csv => out(&format!("{}\n", row(what, line, columns)?))?,
+        }
+        Ok(left > 0)
     })
 }
 

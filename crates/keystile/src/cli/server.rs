@@ -118,13 +118,13 @@ impl Server {
         self.understand(what, answer)
     }
 
-    /// Reads an answer of any length, a line at a time.
+    /// Reads an answer of any length, a line at a time, until `each` wants no more.
     pub(super) fn lines(
         &self,
         what: &str,
         path: &str,
         query: &[(&str, &str)],
-        each: &mut dyn FnMut(&str) -> Result<(), Fault>,
+        each: &mut dyn FnMut(&str) -> Result<bool, Fault>,
     ) -> Result<(), Fault> {
         let answer = self.ask(what, Method::GET, path, query, &Payload::Nothing, None)?;
         if answer.status().as_u16() != 200 {
@@ -139,7 +139,9 @@ impl Server {
                     "what was written is not all; try again, and look at the server's log",
                 )
             };
-            each(&line.map_err(broken)?)?;
+            if !each(&line.map_err(broken)?)? {
+                break;
+            }
         }
         Ok(())
     }

@@ -7,6 +7,8 @@ use keystile_store::survey::{Found, Survey, UNUSED_DAYS};
 
 use super::{Finding, Severity};
 
+/// Things that are named in one finding: a person reads them.
+const NAMED: usize = 5;
 /// How far clocks may be apart before it is said.
 const SLACK_SECS: i64 = 60;
 
@@ -105,7 +107,7 @@ fn counted<T: Display>(found: &Found<T>, one: &str) -> Option<String> {
     if found.count == 0 {
         return None;
     }
-    let names: Vec<String> = found.named.iter().map(ToString::to_string).collect();
+    let names: Vec<String> = found.named.iter().take(NAMED).map(ToString::to_string).collect();
     let rest = if found.count > names.len() as u64 { ", …" } else { "" };
     let plural = if found.count == 1 { "" } else { "s" };
     Some(format!("{} {one}{plural} ({}{rest})", found.count, names.join(", ")))

@@ -33,6 +33,9 @@ pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
     data(config, &mut findings);
     backup(config, now, &mut findings);
     certificates(config, now, &mut findings);
+    private_keys(config, &mut findings);
+    leftovers(config, &mut findings);
+    audit_file(config, &mut findings);
     findings
 }
 
@@ -216,6 +219,59 @@ fn certificates(config: &Config, now: Timestamp, findings: &mut Vec<Finding>) {
         let what = format!("the certificate of {name} in {path} ends at {end}");
         Finding::new("certificate_ends_soon", Severity::High, what, mend)
     }));
+}
+
+/// Files of certificates may be read by others, those with the private key may not.
+fn private_keys(config: &Config, findings: &mut Vec<Finding>) {
+    for named in &config.tls.certificates {
+        let inside = ["privkey.pem", "tls.key", "key.pem"].map(|name| named.join(name));
+        for file in iter::once(named).chain(&inside).filter(|file| file.is_file()) {
+            let holds_key = fs::read_to_string(file).is_ok_and(|text| text.contains("PRIVATE KEY-----"));
+            let Some(mode) = mode(file).filter(|mode| holds_key && mode & 0o077 != 0) else { continue };
+            findings.push(Finding::new(
+                "private_key_readable",
+                Severity::High,
+                format!(
+                    "{} holds a private key and may be used by others than its owner (mode {mode:03o})",
+                    file.display()
+                ),
+                format!("chmod go= {}", file.display()),
+            ));
+        }
+    }
+}
+
+/// What a killed `keystile db backup` or `restore` left: everything, unencrypted.
+fn leftovers(config: &Config, findings: &mut Vec<Finding>) {
+    let is_leftover = |name: &str| name.starts_with(".keystile-backup-") || name.starts_with(".keystile-restore-");
+    let folders = [config.data.clone(), std::env::temp_dir()];
+    for entry in folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_leftover) {
+            let path = entry.path();
+            findings.push(Finding::new(
+                "unfinished_backup_left",
+                Severity::Medium,
+                format!(
+                    "{} was left by a backup or a restore that was killed, and holds everything unencrypted",
+                    path.display()
+                ),
+                format!("if none is running: rm -r {}", path.display()),
+            ));
+        }
+    }
+}
+
+fn audit_file(config: &Config, findings: &mut Vec<Finding>) {
+    let Some(folder) = config.audit.file.as_deref().and_then(Path::parent) else { return };
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return;
+    }
+    findings.push(Finding::new(
+        "audit_file_nowhere",
+        Severity::High,
+        format!("[audit] file names a folder that is not there ({}): the audit is told to nobody", folder.display()),
+        "make the folder, or name another file; what was not told is told then",
+    ));
 }
 
 fn mode(path: &Path) -> Option<u32> {

@@ -62,7 +62,13 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         Some(bytes) => serde_json::from_slice(&bytes),
         None => Err(error),
     });
-    read.map_err(|error| invalid(format!("The body can't be read: {}.", in_json(&error.to_string()))))
+    read.map_err(|error| {
+        let said = error.to_string();
+        // Where it is helps with what is no JSON at all; what is wrong with a field says which.
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let said = if error.is_data() { said.strip_suffix(&place).unwrap_or(&said) } else { &said };
+        invalid(format!("The body can't be read: {}.", in_json(said)))
+    })
 }
 
 /// A message of a reader in the words of JSON: it names types that nobody outside knows. What it quotes is left as it is.
@@ -178,9 +184,11 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
         let query = parts.uri.query().unwrap_or_default();
         let said = if parts.method == Method::GET { query.to_owned() } else { without_dry_run(query) };
         let uri = Uri::try_from(format!("/?{said}")).map_err(|_| invalid("The query can't be read."))?;
-        axum::extract::Query::try_from_uri(&uri)
-            .map(|query| Self(query.0))
-            .map_err(|error| invalid(format!("The query can't be read: {}.", error.body_text())))
+        axum::extract::Query::try_from_uri(&uri).map(|query| Self(query.0)).map_err(|error| {
+            let text = error.body_text();
+            let said = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            invalid(format!("The query can't be read: {said}."))
+        })
     }
 }
 

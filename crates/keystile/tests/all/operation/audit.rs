@@ -153,6 +153,31 @@ fn the_command_line_lists_and_writes_it_out() {
     let lines: Vec<&str> = csv.out.lines().collect();
     assert!(csv.code == 0 && lines.len() == 2 && lines[0].starts_with("sequence,id,created_at,type"), "{csv:?}");
     assert!(lines[1].contains("project.create,sensitive_create,key_"), "{csv:?}");
+    let two = does(&["audit", "export", "--limit", "2"]);
+    assert_eq!(two.out.lines().count(), 2, "{two:?}");
     let ndjson = does(&["audit", "export", "--subject", &project]);
     assert_eq!(serde_json::from_str::<Value>(ndjson.out.trim()).unwrap()["subject_id"], json!(project));
+}
+
+#[test]
+fn what_is_no_id_and_no_type_is_refused_and_not_looked_for_in_vain() {
+    let world = shared();
+    for (query, says) in [
+        ("subject_id=shop", "and not its name"),
+        ("type=key", "key.*"),
+        ("actor=somebody", "system:WORD"),
+        ("actor=system:*", "system:WORD"),
+    ] {
+        for path in ["/v1/audit", "/v1/audit/export"] {
+            let answer = world.manage().request("GET", &format!("{path}?{query}"), &[], b"");
+            assert!(answer.status == 400 && answer.text().contains(says), "{path}?{query}: {}", answer.text());
+        }
+    }
+    for query in ["subject_id=encryption", "type=key.*", "actor=system:setup", "actor=system:hand-over"] {
+        assert_eq!(world.manage().get(&format!("/v1/audit?{query}")).0, 200, "{query}");
+    }
+    let unreadable = world.manage().get("/v1/audit?sort=asc").1["detail"].to_string();
+    assert!(unreadable.contains("sort") && !unreadable.contains("deserialize"), "{unreadable}");
+    let unreadable = world.manage().post("/v1/roles", &json!({ "nam": "x" })).1["detail"].to_string();
+    assert!(unreadable.contains("unknown field `nam`") && !unreadable.contains(" line "), "{unreadable}");
 }

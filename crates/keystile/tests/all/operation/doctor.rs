@@ -97,8 +97,35 @@ fn a_weak_deployment_is_named_and_a_mended_one_is_left_alone() {
         &format!("data = {data:?}\nroot_key = {root_key:?}\n[gateway]\ntrusted_proxies = [\"0.0.0.0/0\"]\n"),
     );
     assert_eq!(findings(&open), ["everybody_is_a_trusted_proxy", "root_key_readable"]);
+    let sound = fs::read(&root_key).unwrap();
     fs::remove_file(&root_key).unwrap();
     assert_eq!(findings(&open), ["everybody_is_a_trusted_proxy", "root_key_missing"]);
+    // One that is there, and is another one.
+    fs::write(&root_key, format!("{}\n", "5a".repeat(32))).unwrap();
+    fs::set_permissions(&root_key, Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(findings(&open), ["everybody_is_a_trusted_proxy", "root_key_missing"]);
+    fs::write(&root_key, sound).unwrap();
+
+    // What a killed backup left, an audit that is told to nobody, a former root key that nothing needs.
+    fs::create_dir(data.join(".keystile-backup-x1y2z3")).unwrap();
+    let more = settings(
+        folder.path(),
+        &format!(
+            "data = {data:?}\nroot_key = {root_key:?}\nprevious_root_key = \"env:FORMER\"\n[audit]\nfile = {:?}\n",
+            folder.path().join("nowhere/audit.ndjson")
+        ),
+    );
+    let mut former = keystile(&["doctor", "--json", "--config", &more]);
+    let told: Value = serde_json::from_str(&run(former.env("FORMER", "5a".repeat(32))).out).unwrap();
+    let ids: Vec<&str> = told["findings"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    assert_eq!(
+        ids,
+        ["audit_file_nowhere", "root_key_in_environment", "unfinished_backup_left", "previous_root_key_named"],
+        "{told}"
+    );
+    fs::rename(data.join("catalog.db"), folder.path().join("catalog.db")).unwrap();
+    let gone = run(&mut keystile(&["doctor", "--config", &mended]));
+    assert!(gone.code == 1 && gone.err.contains("catalog.db is missing"), "{gone:?}");
 }
 
 #[test]
@@ -120,9 +147,13 @@ fn a_certificate_is_named_before_it_ends() {
     );
     for (days, found) in [(60, None), (13, Some("certificate_ends_soon")), (-1, Some("certificate"))] {
         authority.issue_for(&["api.test"], days * 86_400).write(&file);
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         let all = findings(&config);
         let of_certificates: Vec<&str> =
             all.iter().map(String::as_str).filter(|id| id.starts_with("certificate")).collect();
         assert_eq!(of_certificates, found.into_iter().collect::<Vec<_>>(), "{days} days");
+        assert!(!all.contains(&"private_key_readable".to_owned()), "{all:?}");
     }
+    fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+    assert!(findings(&config).contains(&"private_key_readable".to_owned()));
 }

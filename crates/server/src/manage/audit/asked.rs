@@ -37,6 +37,7 @@ macro_rules! asked {
                 if [&self.subject_id, &self.actor].into_iter().flatten().any(|text| text.contains('\0')) {
                     return Err(crate::manage::problem::invalid("subject_id and actor are ids; none has a NUL."));
                 }
+                crate::manage::audit::refuse_names(self.r#type.as_ref(), self.subject_id.as_deref(), self.actor.as_deref())?;
                 Ok(keystile_store::records::AuditQuery {
                     kind: self.r#type.clone(),
                     subject: self.subject_id.clone(),
