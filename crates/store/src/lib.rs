@@ -13,6 +13,7 @@ mod audit;
 pub mod backup;
 mod catalog;
 pub mod change;
+pub mod check;
 pub mod cipher;
 mod condition;
 pub mod copy;

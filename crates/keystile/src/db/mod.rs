@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use keystile_store::check;
 use keystile_store::upkeep::{self, Kept, Version};
 use serde_json::{Value, json};
 
@@ -22,6 +23,8 @@ use crate::serve::run_on_control_plane;
 pub(crate) enum Command {
     /// Say where everything is kept, how much there is, and whether its tables are up to date.
     Status(Where),
+    /// Look through everything that is kept, and say what is not sound. A server may use it meanwhile.
+    Check(Where),
     /// Bring the tables up to date, as a server does when it starts. No server may use them meanwhile.
     Migrate(Where),
     /// Copy everything to another place, from SQLite to PostgreSQL or back, and prove that both hold the same.
@@ -96,6 +99,7 @@ pub(crate) fn run(command: &Command, json: bool) -> ExitCode {
 /// A command with what it is about.
 enum Asked<'a> {
     Status(Kept),
+    Check { kept: Kept, root_keys: RootKeys },
     Migrate(Kept),
     Copy { from: Kept, to: Kept },
     Backup { ask: &'a Backup, from: Place },
@@ -108,6 +112,11 @@ fn asked(command: &Command) -> Result<Asked<'_>, String> {
     let place = |name: &str, text: &str| text.parse::<Kept>().map_err(|error| format!("--{name}: {error}"));
     Ok(match command {
         Command::Status(settings) => Asked::Status(settings.read()?.kept),
+        Command::Check(settings) => {
+            let Place { kept, root_key, previous_root_key, .. } = settings.read()?;
+            let root_keys = root_keys(&root_key, previous_root_key.as_ref()).map_err(|error| error.to_string())?;
+            Asked::Check { kept, root_keys }
+        }
         Command::Migrate(settings) => Asked::Migrate(settings.read()?.kept),
         Command::Copy(copy) => {
             let from = copy.from.as_deref().map(|from| place("from", from)).transpose()?;
@@ -130,6 +139,7 @@ fn carry_out(asked: &Asked<'_>, json: bool, screen: &mut Screen) -> ExitCode {
     let ended = run_on_control_plane(screen, async |screen| {
         match asked {
             Asked::Status(kept) => exit = status(kept, json, screen).await?,
+            Asked::Check { kept, root_keys } => exit = check(kept, root_keys, json, screen).await?,
             Asked::Migrate(kept) => migrate(kept, json, screen).await?,
             Asked::Copy { from, to } => copy(from, to, json, screen).await?,
             Asked::Backup { ask, from } => exit = backup::make(ask, from, json, screen).await?,
@@ -169,6 +179,36 @@ async fn status(kept: &Kept, json: bool, screen: &mut Screen) -> Result<Exit, Bo
         screen.out(&format!("{kept} holds no installation; a server makes one when it starts\n"));
     }
     Ok(if is_current || !is_there { Exit::Ok } else { Exit::Findings })
+}
+
+/// Looks through everything. What is not sound is a finding.
+async fn check(kept: &Kept, root_keys: &RootKeys, json: bool, screen: &mut Screen) -> Result<Exit, Box<dyn Error>> {
+    let Some(checked) = check::check(kept, root_keys).await? else {
+        screen.out(&format!("{kept} holds no installation; a server makes one when it starts\n"));
+        return Ok(Exit::Ok);
+    };
+    let is_sound = checked.wrong.is_empty();
+    if json {
+        let looked: serde_json::Map<String, Value> =
+            checked.counts.iter().map(|(name, rows)| (name.replace(' ', "_").to_lowercase(), (*rows).into())).collect();
+        let wrong: Vec<Value> =
+            checked.wrong.iter().map(|wrong| json!({ "id": wrong.id, "what": wrong.what })).collect();
+        let all = json!({ "place": kept.to_string(), "sound": is_sound, "looked_at": looked, "wrong": wrong });
+        screen.out(&format!("{all}\n"));
+    } else {
+        for wrong in &checked.wrong {
+            screen.out(&format!("{:<12} {}\n", wrong.id, wrong.what));
+        }
+        if is_sound {
+            let looked: Vec<String> = checked.counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+            screen.out(&format!("sound: {}\n", looked.join(", ")));
+        } else {
+            screen.complain(
+                "What is not sound is not mended here: restore the last backup in which it is (keystile db restore).",
+            );
+        }
+    }
+    Ok(if is_sound { Exit::Ok } else { Exit::Findings })
 }
 
 fn judged(version: Version) -> String {

@@ -77,10 +77,10 @@ fn done(action: &'static str, before: String, after: String) -> Done {
     Done::new(action, SUBJECT, before, after, vec![Subject::Organization])
 }
 
-/// A record that is under an older version.
-struct Record {
-    place: Place,
-    sealed: Vec<u8>,
+/// A record, where it is kept.
+pub(crate) struct Record {
+    pub(crate) place: Place,
+    pub(crate) sealed: Vec<u8>,
     /// The statement that puts it back, and what tells its row.
     update: &'static str,
     row: Vec<Value<'static>>,
@@ -128,6 +128,39 @@ fn opened(ring: &Keyring, record: &Record) -> Result<Zeroizing<Vec<u8>>, ApplyEr
             record.place.what
         ))
     })
+}
+
+/// Every record but texts of keys, whatever it is under.
+pub(crate) async fn all(db: &mut Connection, home: &[u8; 16]) -> Result<Vec<Record>, StoreError> {
+    let above = [u8::MAX; HEAD_LEN];
+    let mut records = Vec::new();
+    for Find { query, read } in [OWN_RECORDS, API_SECRETS, WEBHOOKS] {
+        let mut found = sql(query);
+        for _ in 0..query.matches("< ?").count() {
+            found = found.bind(&above[..]);
+        }
+        for row in found.bind(i64::MAX).fetch_all(&mut *db).await? {
+            records.extend(read(&row, home, &above)?);
+        }
+    }
+    Ok(records)
+}
+
+/// Texts of keys with these numbers, whatever they are under.
+pub(crate) async fn key_texts_from(
+    db: &mut Connection,
+    home: &[u8; 16],
+    first: u32,
+    count: i64,
+) -> Result<Vec<Record>, StoreError> {
+    let (select, _) = KEY_TEXTS.query.split_once(" WHERE ").expect("it has a condition");
+    let mut query = sql(select).seldom();
+    query.push(" WHERE x.key >= ").push_bind(first).push(" AND x.key < ").push_bind(i64::from(first) + count);
+    let mut records = Vec::new();
+    for row in query.fetch_all(db).await? {
+        records.extend((KEY_TEXTS.read)(&row, home, &[u8::MAX; HEAD_LEN])?);
+    }
+    Ok(records)
 }
 
 type Records = Result<Vec<Record>, StoreError>;

@@ -7,7 +7,7 @@ mod activation;
 mod api;
 mod capacity;
 mod compromise;
-mod encryption;
+pub(crate) mod encryption;
 mod hand_over;
 mod idempotency;
 mod import;

@@ -8,13 +8,13 @@ use crate::records::{Activation, ActivationFilter, Judgement, Page, Wish};
 use crate::{Catalog, StoreError};
 
 /// The columns that [`read`] takes.
-const SELECT: &str = "SELECT v.id, v.number, p.id, po.id, a.id, ao.id, v.state, v.reason, v.wanted, v.note, v.granted, \
+pub(crate) const SELECT: &str = "SELECT v.id, v.number, p.id, po.id, a.id, ao.id, v.state, v.reason, v.wanted, v.note, v.granted, \
      v.judged_by, v.judged_at, v.created_at, v.updated_at, v.revision FROM activations v \
      JOIN projects p ON p.number = v.project JOIN organizations po ON po.number = p.organization \
      JOIN apis a ON a.number = v.api JOIN organizations ao ON ao.number = a.organization \
      WHERE v.deleted_at IS NULL";
 
-fn read(row: &Row) -> Result<Activation, StoreError> {
+pub(crate) fn read(row: &Row) -> Result<Activation, StoreError> {
     let mut row = Columns::of(row);
     Ok(Activation {
         id: row.id(ActivationId::from_slice)?,

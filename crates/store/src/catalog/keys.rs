@@ -25,7 +25,7 @@ const SELECT: &str = "SELECT k.id, k.number, p.id, o.id, k.name, k.kind, k.envir
 const THERE: &str = "IS NULL";
 const DELETED: &str = "IS NOT NULL";
 
-fn read(row: &Row) -> Result<Key, StoreError> {
+pub(crate) fn read(row: &Row) -> Result<Key, StoreError> {
     let mut row = Columns::of(row);
     Ok(Key {
         id: row.id(KeyId::from_slice)?,
@@ -49,6 +49,13 @@ fn read(row: &Row) -> Result<Key, StoreError> {
         revision: row.number()?,
         deleted_at: row.moment_if_any()?,
     })
+}
+
+/// Rows of all keys with these numbers, deleted ones among them; [`read`] takes them.
+pub(crate) async fn rows_from(db: &mut Connection, first: u32, count: i64) -> Result<Vec<Row>, StoreError> {
+    let mut query = sql(SELECT.trim_end_matches("k.deleted_at ")).seldom();
+    query.push(" k.number >= ").push_bind(first).push(" AND k.number < ").push_bind(i64::from(first) + count);
+    Ok(query.fetch_all(db).await?)
 }
 
 /// One key of an organization.

@@ -20,6 +20,11 @@ use crate::db::{Base, Columns, sql};
 use crate::hold::Hold;
 use crate::{LabelRow, StoreError};
 
+/// What is wrong with a batch, if anything is.
+pub(crate) fn unsound(events: &[u8]) -> Option<String> {
+    codec::decode(events).err().map(|error| error.to_string())
+}
+
 /// What was counted. Cheap to clone; all clones share one pool.
 #[derive(Clone)]
 pub struct Ledger(Arc<LedgerParts>);

@@ -16,6 +16,7 @@ mod audit;
 mod backups;
 mod capacity;
 mod changes;
+mod checks;
 mod conditions;
 mod crash;
 mod encryption;

@@ -1,0 +1,256 @@
+//! Whether what is kept is sound: looked through from end to end, beside a server or without one, and nothing is changed.
+//!
+//! What can be told: pages and references of the files, whether every value can be read, whether every secret opens in its
+//! place under its root key, whether the audit is whole, whether batches that wait to be added up are as they were counted.
+//! What can't: a name or an end that was changed to another sound one behind Keystile's back.
+
+use keystile_core::id::{KeyId, OrganizationId};
+
+use crate::apply::encryption::{self as records, Record};
+use crate::catalog::encryption::{kept_keys, learn_keys, peppers};
+use crate::catalog::{activations, apis, audit, keys, patterns, projects, roles, webhooks};
+use crate::cipher::SecretKey;
+use crate::db::{Base, Columns, Engine, Row, damaged, sql};
+use crate::keyring::Keyring;
+use crate::root::RootKey;
+use crate::secret::Place;
+use crate::upkeep::{self, Kept};
+use crate::{OpenError, RootKeys, StoreError, audit as chain, ledger, open, schema};
+
+/// Rows that are read at a time.
+const ROWS: i64 = 10_000;
+/// Things of one kind that are named; of more there is the number.
+const MAX_NAMED: usize = 10;
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// How many of each there were.
+    pub counts: Vec<(&'static str, u64)>,
+    /// What is wrong.
+    pub wrong: Vec<Wrong>,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// What it is about, a word.
+    pub id: &'static str,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl Checked {
+    fn add(&mut self, id: &'static str, what: impl Into<String>) {
+        let named = self.wrong.iter().filter(|wrong| wrong.id == id).count();
+        if named < MAX_NAMED {
+            self.wrong.push(Wrong { id, what: what.into() });
+        } else if named == MAX_NAMED {
+            self.wrong.push(Wrong { id, what: "and more of the same kind".to_owned() });
+        }
+    }
+}
+
+/// Looks through an installation; `None` if there is none. A server may use it meanwhile.
+///
+/// # Errors
+/// If it can't be opened at all, or there is no root key.
+pub async fn check(kept: &Kept, root_keys: &RootKeys) -> Result<Option<Checked>, OpenError> {
+    let Some([catalog, usage]) = open::existing(kept).await? else { return Ok(None) };
+    let checked = checked(&catalog, &usage, root_keys).await;
+    upkeep::close([catalog, usage]).await;
+    checked.map(Some)
+}
+
+async fn checked(catalog: &Base, usage: &Base, root_keys: &RootKeys) -> Result<Checked, OpenError> {
+    let mut checked = Checked::default();
+    for (base, name, steps) in [(catalog, "catalogue", &schema::CATALOG), (usage, "ledger", &schema::USAGE)] {
+        let looked = async {
+            files(base, name, &mut checked).await?;
+            schema::version(&mut base.read().await?).await
+        };
+        match looked.await {
+            Ok(version) if version == steps.known() => {}
+            Ok(version) => {
+                let known = steps.known();
+                checked.add(
+                    "tables",
+                    format!("the {name} has tables of version {version}, and this program knows {known}"),
+                );
+            }
+            Err(error) => checked.add("file", format!("the {name} can't be read: {}", error.cause())),
+        }
+    }
+    if !checked.wrong.is_empty() {
+        // What comes next would fail for the same reason.
+        return Ok(checked);
+    }
+    match open::told_by(catalog).await {
+        Ok(Some((installation, check))) => match root(root_keys, &installation, &check)? {
+            Some(root) => {
+                if let Err(error) = secrets(catalog, &root, installation, &mut checked).await {
+                    checked.add("secrets", error.cause());
+                }
+            }
+            None => checked.add("root_key", "the root key is another one than that of this installation"),
+        },
+        Ok(None) => checked.add("meta", "it says of no installation"),
+        Err(error) => checked.add("meta", error.cause()),
+    }
+    if let Err(error) = rows(catalog, &mut checked).await {
+        checked.add("rows", error.cause());
+    }
+    if let Err(error) = batches(usage, &mut checked).await {
+        checked.add("batches", error.cause());
+    }
+    Ok(checked)
+}
+
+/// The root key that belongs to it.
+fn root(root_keys: &RootKeys, installation: &[u8; 16], check: &[u8; 32]) -> Result<Option<RootKey>, OpenError> {
+    for source in std::iter::once(&root_keys.current).chain(&root_keys.previous) {
+        let root = source.read(None)?.of(installation);
+        if root.check(installation) == *check {
+            return Ok(Some(root));
+        }
+    }
+    Ok(None)
+}
+
+/// Pages, indexes and references. PostgreSQL sees to its own.
+async fn files(base: &Base, name: &str, checked: &mut Checked) -> Result<(), StoreError> {
+    if !matches!(base.engine(), Engine::Sqlite(_)) {
+        return Ok(());
+    }
+    let mut db = base.read().await?;
+    for row in &sql("PRAGMA integrity_check(20)").seldom().fetch_all(&mut db).await? {
+        let said = Columns::of(row).text()?;
+        if said != "ok" {
+            checked.add("file", format!("the {name}: {said}"));
+        }
+    }
+    for row in &sql("PRAGMA foreign_key_check").seldom().fetch_all(&mut db).await? {
+        let mut row = Columns::of(row);
+        let (table, _, parent) = (row.text()?, row.number_if_any::<i64>()?, row.text()?);
+        checked.add("references", format!("the {name}: a row of {table} names one of {parent} that is not there"));
+    }
+    Ok(())
+}
+
+/// Whether every secret opens in its place, and the audit ends where it was sealed.
+async fn secrets(
+    catalog: &Base,
+    root: &RootKey,
+    installation: [u8; 16],
+    checked: &mut Checked,
+) -> Result<(), StoreError> {
+    let mut view = catalog.view().await?;
+    let mut ring = Keyring::new(installation, SecretKey::new([0; 32]));
+    learn_keys(&mut view, root, &mut ring).await?;
+    if kept_keys(&mut view).await?.is_empty() {
+        checked.add("secrets", "there is no encryption key");
+        return Ok(());
+    }
+    let row = sql("SELECT value FROM meta WHERE name = 'seed'").fetch_one(&mut view).await?;
+    let seed = Place::of_seed(&installation).open(&ring, Columns::of(&row).blob()?)?;
+    let seed = SecretKey::from_slice(&seed).ok_or_else(|| damaged("the seed has another length"))?;
+    let ring = ring.with_seed(seed);
+    peppers(&mut view, &ring).await?;
+    let mut count = 0;
+    let mut judge = |record: &Record, checked: &mut Checked| {
+        count += 1;
+        if let Err(error) = record.place.open(&ring, &record.sealed) {
+            checked.add("secrets", error.cause());
+        }
+    };
+    for record in records::all(&mut view, &installation).await? {
+        judge(&record, checked);
+    }
+    let last: u32 = sql("SELECT coalesce(max(key), 0) FROM key_texts").fetch_number(&mut view).await?;
+    for first in (0..=last).step_by(ROWS as usize) {
+        for record in records::key_texts_from(&mut view, &installation, first, ROWS).await? {
+            judge(&record, checked);
+        }
+    }
+    checked.counts.push(("secrets", count));
+    match audit::walk(&mut view, &installation).await? {
+        Err(broken) => checked.add("audit", format!("entry {broken} was altered, moved or taken out")),
+        Ok(Some((last, hash, seal))) if seal != chain::seal(ring.seed(), last, &hash) => {
+            checked.add("audit", format!("entry {last} is not the end that was sealed"));
+        }
+        Ok(end) => checked.counts.push(("audit entries", end.map_or(0, |(last, ..)| last))),
+    }
+    Ok(())
+}
+
+/// What tells whether a row can be read.
+type Reader = fn(&Row) -> Result<(), StoreError>;
+
+/// Whether every row can be read as what it is.
+async fn rows(catalog: &Base, checked: &mut Checked) -> Result<(), StoreError> {
+    let mut view = catalog.view().await?;
+    let kinds: [(&'static str, &str, Reader); 6] = [
+        ("APIs", apis::SELECT, |row| apis::read(row).map(drop)),
+        ("projects", projects::SELECT, |row| projects::read(row).map(drop)),
+        ("activations", activations::SELECT, |row| activations::read(row).map(drop)),
+        ("roles", roles::SELECT, |row| roles::read(row).map(drop)),
+        ("patterns", patterns::SELECT, |row| patterns::read(row).map(drop)),
+        ("webhooks", webhooks::SELECT, |row| webhooks::read(row).map(drop)),
+    ];
+    for (name, select, read) in kinds {
+        let found = sql(select.to_owned()).seldom().fetch_all(&mut view).await?;
+        for row in &found {
+            if let Err(error) = read(row) {
+                checked.add("rows", format!("one of the {name} ({}): {}", place(row), error.cause()));
+            }
+        }
+        checked.counts.push((name, found.len() as u64));
+    }
+    let last: u32 = sql("SELECT coalesce(max(number), 0) FROM keys").fetch_number(&mut view).await?;
+    let mut count = 0;
+    for first in (0..=last).step_by(ROWS as usize) {
+        for row in &keys::rows_from(&mut view, first, ROWS).await? {
+            count += 1;
+            if let Err(error) = keys::read(row) {
+                checked.add("rows", format!("a key ({}): {}", key_of(row), error.cause()));
+            }
+        }
+    }
+    checked.counts.push(("keys", count));
+    Ok(())
+}
+
+fn place(row: &Row) -> String {
+    let mut row = Columns::of(row);
+    match row.blob() {
+        Ok(id) => OrganizationId::from_slice(id).map_or_else(|_| "its id can't be read".to_owned(), |id| bare(&id)),
+        Err(_) => "its id can't be read".to_owned(),
+    }
+}
+
+/// An id without what it begins with: that tells of what it is, which is said already.
+fn bare(id: &OrganizationId) -> String {
+    let text = id.to_string();
+    text.split_once('_').map_or(text.clone(), |(_, rest)| format!("…_{rest}"))
+}
+
+fn key_of(row: &Row) -> String {
+    Columns::of(row).id(KeyId::from_slice).map_or_else(|_| "its id can't be read".to_owned(), |id| id.to_string())
+}
+
+/// Whether what waits to be added up is as it was counted.
+async fn batches(usage: &Base, checked: &mut Checked) -> Result<(), StoreError> {
+    let mut view = usage.view().await?;
+    for row in &sql("SELECT node, sequence, events FROM batches").fetch_all(&mut view).await? {
+        let mut row = Columns::of(row);
+        let (node, sequence, events) = (row.integer()?, row.integer()?, row.blob()?);
+        if let Some(error) = ledger::unsound(events) {
+            checked.add("batches", format!("batch {sequence} of node {node}: {error}"));
+        }
+    }
+    let broken: u64 = sql("SELECT count(*) FROM broken_batches").fetch_number(&mut view).await?;
+    if broken > 0 {
+        checked.add("batches", format!("{broken} batches were set aside because they could not be read"));
+    }
+    Ok(())
+}
