@@ -203,8 +203,21 @@ pub fn undocumented_label(method: Method, path: &str, out: &mut String) {
 /// What is longer is hardly a word of a path.
 const LONGEST_WORD: usize = 32;
 
+/// A run of letters, digits and `_` that is at least so long and has both is chance: a key, and no word of a path.
+const LONGEST_NAME: usize = 20;
+
+fn may_be_key(segment: &str) -> bool {
+    let is_chance = |run: &[u8]| {
+        run.len() >= LONGEST_NAME && run.iter().any(u8::is_ascii_digit) && run.iter().any(u8::is_ascii_alphabetic)
+    };
+    segment.len() >= LONGEST_NAME
+        && (segment.contains(MARK)
+            || segment.as_bytes().split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').any(is_chance))
+}
+
 /// Appends the label of a call to an API without a document: the method and the first two segments of its canonical
-/// path, with `/*` for what follows. A segment that holds the mark of a key is `*` too: a label is kept and shown.
+/// path, with `/*` for what follows. A segment that holds the mark of a key, or looks like a key of another system, is `*`
+/// too: a label is kept and shown.
 pub fn segments_label(method: Method, path: &str, out: &mut String) {
     out.push_str(method.as_str());
     out.push(' ');
@@ -213,7 +226,7 @@ pub fn segments_label(method: Method, path: &str, out: &mut String) {
     let first_two = [segments.next(), segments.next()];
     for segment in first_two.into_iter().flatten() {
         out.push('/');
-        out.push_str(if segment.contains(MARK) { "*" } else { segment });
+        out.push_str(if may_be_key(segment) { "*" } else { segment });
     }
     match (first_two, segments.next()) {
         ([None, None], _) => out.push('/'),

@@ -29,6 +29,7 @@ mod holder;
 mod import;
 mod keys;
 mod kinds;
+mod leaks;
 mod manage;
 mod patterns;
 mod process;
