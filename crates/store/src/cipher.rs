@@ -6,7 +6,7 @@ use chacha20poly1305::XChaCha20Poly1305;
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Random bytes for what is sealed: of each algorithm's nonce so many are used as it takes.
 pub type Salt = [u8; 24];
@@ -68,9 +68,16 @@ impl std::str::FromStr for Algorithm {
     }
 }
 
-/// A secret key. It never prints itself and is wiped when dropped.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct SecretKey([u8; 32]);
+/// A secret key. It never prints itself, is wiped when dropped, and stays in one place in memory until then: what is moved
+/// leaves copies behind.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretKey(Box<[u8; 32]>);
+
+impl Drop for SecretKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl std::fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -80,13 +87,15 @@ impl std::fmt::Debug for SecretKey {
 
 impl SecretKey {
     /// A key of these bytes.
-    pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    pub fn new(mut bytes: [u8; 32]) -> Self {
+        let key = Self(Box::new(bytes));
+        bytes.zeroize();
+        key
     }
 
     /// A key of these bytes, if there are 32.
     pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
+        bytes.try_into().ok().map(Self::new)
     }
 
     pub(crate) fn expose(&self) -> &[u8; 32] {
@@ -95,7 +104,7 @@ impl SecretKey {
 
     /// A key for another purpose, derived with HMAC-SHA-256 from this one.
     pub fn derive(&self, purpose: &str) -> [u8; 32] {
-        let mut mac: Hmac<Sha256> = KeyInit::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        let mut mac: Hmac<Sha256> = KeyInit::new_from_slice(self.0.as_slice()).expect("HMAC takes a key of any length");
         mac.update(purpose.as_bytes());
         mac.finalize().into_bytes().into()
     }
@@ -106,14 +115,14 @@ impl SecretKey {
         let mut mac: Hmac<Sha256> =
             KeyInit::new_from_slice(derived.as_slice()).expect("HMAC takes a key of any length");
         mac.update(token);
-        Self(mac.finalize().into_bytes().into())
+        Self::new(mac.finalize().into_bytes().into())
     }
 
     /// A key for one purpose and one salt, by HKDF with SHA-256 (RFC 5869).
     pub(crate) fn expand(&self, salt: &[u8], info: &[u8]) -> Self {
         let mut key = [0; 32];
-        Hkdf::<Sha256>::new(Some(salt), &self.0).expand(info, &mut key).expect("HKDF gives 32 bytes");
-        Self(key)
+        Hkdf::<Sha256>::new(Some(salt), self.0.as_slice()).expand(info, &mut key).expect("HKDF gives 32 bytes");
+        Self::new(key)
     }
 
     /// Encrypts: the nonce, and then what is encrypted with its tag. It only comes back together with `bound`.
@@ -147,13 +156,13 @@ impl SecretKey {
     }
 
     fn cipher<C: KeyInit>(&self) -> C {
-        C::new_from_slice(&self.0).expect("the key is 32 bytes long")
+        C::new_from_slice(self.0.as_slice()).expect("the key is 32 bytes long")
     }
 
     /// Encrypts under a key that is derived from this one for nothing else; the first byte says how. For what has no
     /// organization: other keys, and texts that wait for a token.
     pub(crate) fn wrap(&self, secret: &[u8], bound: &str, salt: &Salt) -> Vec<u8> {
-        let key = Self(self.derive("wrap"));
+        let key = Self::new(self.derive("wrap"));
         let sealed = key.encrypt(Algorithm::Aes256Gcm, secret, bound.as_bytes(), salt);
         [&[WRAPPED][..], &sealed].concat()
     }
@@ -161,7 +170,7 @@ impl SecretKey {
     /// Decrypts what was wrapped; `None` if it was altered, or belongs elsewhere.
     pub(crate) fn unwrap(&self, wrapped: &[u8], bound: &str) -> Option<Zeroizing<Vec<u8>>> {
         let (&WRAPPED, sealed) = wrapped.split_first()? else { return None };
-        Self(self.derive("wrap")).decrypt(Algorithm::Aes256Gcm, sealed, bound.as_bytes())
+        Self::new(self.derive("wrap")).decrypt(Algorithm::Aes256Gcm, sealed, bound.as_bytes())
     }
 }
 
