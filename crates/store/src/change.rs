@@ -154,8 +154,9 @@ pub enum Change {
     RotatePepper { version: u32, sealed: Sealed },
     /// Gives keys whose texts were presented the digests of them under a newer pepper.
     RehashKeys { keys: Vec<Rehashed>, pepper_version: u32 },
-    /// Removes a pepper with which nothing is hashed that could be used; else [`ApplyError::Conflict`].
-    RetirePepper { version: u32 },
+    /// Removes a pepper with which nothing is hashed that could be used, nor, unless it is to be forgotten, anything that is to be
+    /// refused for good; else [`ApplyError::Conflict`].
+    RetirePepper { version: u32, forget: bool },
     /// Notes that everything was wrapped under another root key.
     NoteRootChange,
     /// Makes a role.

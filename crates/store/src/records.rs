@@ -506,6 +506,8 @@ pub struct KeyFilter {
     pub kind: Option<KeyKind>,
     /// Only those of exactly this name.
     pub name: Option<String>,
+    /// Only those of which a text is hashed with this pepper.
+    pub pepper: Option<u32>,
     /// Those that were deleted after this moment, instead of those that are there.
     pub deleted_after: Option<Timestamp>,
     /// Only those with all of these labels.

@@ -33,6 +33,8 @@ pub enum RootSource {
     Given(Zeroizing<String>, String),
     /// A passphrase that it is stretched from, and what to call that.
     Passphrase(Zeroizing<String>, String),
+    /// Something that is not there, and what to call it: it is missed when it is needed.
+    Absent(String),
 }
 
 impl std::fmt::Debug for RootSource {
@@ -45,7 +47,7 @@ impl std::fmt::Display for RootSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File(path) => write!(f, "the root key file {}", path.display()),
-            Self::Given(_, whence) | Self::Passphrase(_, whence) => f.write_str(whence),
+            Self::Given(_, whence) | Self::Passphrase(_, whence) | Self::Absent(whence) => f.write_str(whence),
         }
     }
 }
@@ -76,7 +78,7 @@ impl From<&Self> for RootKeys {
 pub enum RootKeyError {
     /// There is data, but no root key.
     #[error(
-        "{source_name} is missing, and the data can't be read without it; put it back from your backup (a new one would not open this data)"
+        "{source_name} is missing, and without it nothing that is kept can be read; put it back from your backup (a new one would not open this data). For another root key than before, and for a new installation, put 64 hexadecimal digits there: openssl rand -hex 32"
     )]
     Missing {
         /// What was asked for it.
@@ -108,9 +110,15 @@ pub enum RootKeyError {
         /// What was asked for it.
         source_name: String,
     },
+    /// A passphrase of several lines.
+    #[error("the passphrase in {source_name} has several lines; it is all of one line, and nothing stands after it")]
+    Lines {
+        /// What was asked for it.
+        source_name: String,
+    },
     /// It belongs to other data.
     #[error(
-        "what is in {source_name} is the root key of another installation than the data; give the one that was made with this data"
+        "what is in {source_name} is the root key of another installation than the data, or of another time; give the one that the data is under, and if it is to be changed, name that one in previous_root_key"
     )]
     Wrong {
         /// What was asked for it.
@@ -145,6 +153,10 @@ impl RootSource {
                 let key = from_hex(text.as_bytes().trim_ascii()).ok_or_else(malformed)?;
                 Ok(Material::Key(RootKey(SecretKey::new(key))))
             }
+            (Self::Absent(whence), _) => Err(RootKeyError::Missing { source_name: whence.clone() }.into()),
+            (Self::Passphrase(text, whence), _) if text.lines().count() > 1 => {
+                Err(RootKeyError::Lines { source_name: whence.clone() }.into())
+            }
             (Self::Passphrase(text, whence), _) if text.chars().count() < MIN_PASSPHRASE_CHARS => {
                 Err(RootKeyError::Guessable { source_name: whence.clone() }.into())
             }
@@ -161,7 +173,7 @@ impl RootSource {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Given(..) | Self::Passphrase(..) => None,
+            Self::Given(..) | Self::Passphrase(..) | Self::Absent(_) => None,
         }
     }
 }

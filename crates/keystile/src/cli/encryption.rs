@@ -39,6 +39,9 @@ pub enum Verb {
         /// Which one.
         #[arg(id = "which", value_name = "VERSION")]
         version: u32,
+        /// Forget the texts of revoked keys and of versions that have ended: an import could bring them back as good keys.
+        #[arg(long)]
+        forget: bool,
     },
 }
 
@@ -67,8 +70,11 @@ pub(super) fn run(verb: &Verb, session: &mut Session<'_>) -> Result<Exit, Fault>
                 .note("new keys are hashed with the newest pepper, and every other one as soon as it is presented");
             tell(&status, session);
         }
-        Verb::Retire { version } => retire(session, "keys", "version", *version)?,
-        Verb::RetirePepper { version } => retire(session, "peppers", "pepper", *version)?,
+        Verb::Retire { version } => retire(session, ("keys", "version"), *version, &[])?,
+        Verb::RetirePepper { version, forget } => {
+            let query: &[_] = if *forget { &[("forget", "true")] } else { &[] };
+            retire(session, ("peppers", "pepper"), *version, query)?;
+        }
     }
     Ok(Exit::Ok)
 }
@@ -86,11 +92,16 @@ fn rewrap(session: &mut Session<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn retire(session: &mut Session<'_>, noun: &str, word: &str, version: u32) -> Result<(), Fault> {
+fn retire(
+    session: &mut Session<'_>,
+    (noun, word): (&str, &str),
+    version: u32,
+    query: &[(&str, &str)],
+) -> Result<(), Fault> {
     session.confirm(&format!("Retire {word} {version}? It is wiped, and can't be had back but from a backup."))?;
     let what = format!("retire {word} {version}");
     let path = format!("{PATH}/{noun}/{version}");
-    session.server.send(&what, Method::DELETE, &path, &[], &Payload::Nothing)?;
+    session.server.send(&what, Method::DELETE, &path, query, &Payload::Nothing)?;
     session.screen.note(&format!("retired {word} {version}"));
     Ok(())
 }
@@ -98,6 +109,9 @@ fn retire(session: &mut Session<'_>, noun: &str, word: &str, version: u32) -> Re
 fn tell(status: &Value, session: &mut Session<'_>) {
     if session.global.json {
         session.screen.out(&format!("{status}\n"));
+        return;
+    }
+    if session.global.quiet {
         return;
     }
     let now = session.now();

@@ -55,6 +55,12 @@ impl RootKeyPlace {
             let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.is_empty();
             return if is_name { Ok(Self::Environment(name.to_owned())) } else { Err(unnamed("variable")) };
         }
+        if let Some((word, _)) = text.split_once(':')
+            && word.len() > 1
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        {
+            return Err(format!("`{word}:` is not known here (a file is named by its path alone)"));
+        }
         if text.is_empty() { Err("it names nothing".to_owned()) } else { Ok(Self::File(text.into())) }
     }
 
@@ -91,16 +97,22 @@ impl RootKeyPlace {
 
     /// What is there. A file of a key is read later, and may be made.
     fn open(&self) -> Result<RootSource, RootKeyError> {
-        Ok(match self {
-            Self::File(path) => RootSource::File(path.clone()),
-            Self::Credential(_) | Self::Environment(_) => RootSource::Given(self.text()?, self.called()),
-            Self::Passphrase(place) => {
-                let text = place.text()?;
-                // The first line, as in other files of passphrases.
-                let first = text.lines().next().unwrap_or_default().to_owned();
-                RootSource::Passphrase(Zeroizing::new(first), place.called())
+        let absent = |error| match error {
+            RootKeyError::Missing { source_name } => Ok(RootSource::Absent(source_name)),
+            error => Err(error),
+        };
+        match self {
+            Self::File(path) => Ok(RootSource::File(path.clone())),
+            Self::Credential(_) | Self::Environment(_) => {
+                self.text().map(|text| RootSource::Given(text, self.called())).or_else(absent)
             }
-        })
+            Self::Passphrase(place) => {
+                let of_text = |text: Zeroizing<String>| {
+                    RootSource::Passphrase(Zeroizing::new(text.trim_end().to_owned()), place.called())
+                };
+                place.text().map(of_text).or_else(absent)
+            }
+        }
     }
 
     fn called(&self) -> String {
@@ -163,6 +175,9 @@ mod tests {
             "env:KEYSTILE_ROOT",
             "passphrase:",
             "passphrase:passphrase:/x",
+            "file:/x",
+            "Env:X",
+            "vault:x",
         ] {
             assert!(RootKeyPlace::parse(text).is_err(), "{text}");
         }

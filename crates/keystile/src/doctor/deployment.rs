@@ -124,10 +124,12 @@ fn root_key(config: &Config, findings: &mut Vec<Finding>) {
 /// is kept.
 pub(super) async fn root_key_unfit(config: &Config, kept: &Kept) -> Result<Option<Finding>, OpenError> {
     let named = root_keys(&config.root_key, config.previous_root_key.as_ref()).map_err(OpenError::from);
+    let mut id = "root_key_missing";
     let unfit = match named {
         Ok(root_keys) => match upkeep::belongs(kept, &root_keys).await {
             Ok(true) => return Ok(None),
             Ok(false) => {
+                id = "root_key_of_other_data";
                 format!("the root key that the settings name ({}) is not that of what is kept", config.root_key)
             }
             Err(OpenError::Root(error)) => error.to_string(),
@@ -136,7 +138,7 @@ pub(super) async fn root_key_unfit(config: &Config, kept: &Kept) -> Result<Optio
         Err(error) => error.to_string(),
     };
     Ok(Some(Finding::new(
-        "root_key_missing",
+        id,
         Severity::High,
         unfit,
         "put the root key back from where you keep it apart, or correct `root_key`; nothing makes another one",

@@ -11,7 +11,7 @@ use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use serde_json::json;
 
-use super::{Done, Work, policy, slow, version};
+use super::{Done, Work, pepper, policy, slow, version};
 use crate::catalog::projects;
 use crate::db::{Columns, Connection, signed, sql, to_json};
 use crate::records::{ImportKey, Project};
@@ -114,6 +114,11 @@ async fn leave_out_older(db: &mut Connection, keys: &mut Vec<&ImportKey>) -> Res
         known.extend(version::known(db, &digests).await?);
     }
     keys.retain(|one| !one.older.iter().any(|digest| known.contains(digest.as_bytes())));
+    for one in keys.iter() {
+        for older in &one.older {
+            pepper::take_along(db, older.as_bytes(), &one.key.digest, one.key.pepper_version).await?;
+        }
+    }
     Ok(())
 }
 

@@ -149,6 +149,7 @@ impl Catalog {
             _ => tenant(db, organization).await?,
         };
         let changes_keys = matches!(change, Change::RotateEncryptionKey { .. } | Change::RetireEncryptionKey { .. });
+        let wipes = matches!(change, Change::RetireEncryptionKey { .. } | Change::RetirePepper { .. });
         let changes_peppers = matches!(change, Change::RotatePepper { .. } | Change::RetirePepper { .. });
         let key_limits = self.0.key_limits.get().copied().unwrap_or_default();
         let work = Work { db, tenant, at: author.at, revision, actor: author.actor, key_limits, parts: &self.0 };
@@ -179,6 +180,10 @@ impl Catalog {
         self.0.seen.fetch_max(revision, std::sync::atomic::Ordering::SeqCst);
         if changes_peppers {
             self.read_peppers().await?;
+        }
+        // What was wiped is still in the log of changes, and in the pages that it replaces, until they are written back.
+        if wipes && let Err(error) = self.settle().await {
+            tracing::warn!(cause = error.cause(), "what was retired may be in the files until the next orderly end");
         }
         // What is not known of them by now is read when it is met; what is known too much is kept a little longer.
         if changes_keys && let Err(error) = self.0.read_ring().await {
@@ -243,7 +248,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::Rewrap { limit, entropy } => encryption::rewrap(work, limit, &entropy).await,
         Change::RetireEncryptionKey { version } => encryption::retire(work, version).await,
         Change::RotatePepper { version, sealed } => pepper::rotate(work, version, &sealed).await,
-        Change::RetirePepper { version } => pepper::retire(work, version).await,
+        Change::RetirePepper { version, forget } => pepper::retire(work, version, forget).await,
         Change::RehashKeys { keys, pepper_version } => pepper::rehash(work, &keys, pepper_version).await,
         Change::NoteRootChange => Ok(encryption::root_changed()),
         Change::CreateRole { id, name, description, permissions } => {

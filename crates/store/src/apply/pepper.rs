@@ -13,7 +13,7 @@ use crate::catalog::keys::find;
 use crate::db::{Columns, Connection, sql};
 use crate::records::Rehashed;
 use crate::secret::Sealed;
-use crate::{ApplyError, Subject};
+use crate::{ApplyError, StoreError, Subject};
 
 /// Takes another pepper into use.
 pub(super) async fn rotate(work: Work<'_>, version: u32, sealed: &Sealed) -> Result<Done, ApplyError> {
@@ -33,7 +33,7 @@ pub(super) async fn rotate(work: Work<'_>, version: u32, sealed: &Sealed) -> Res
 }
 
 /// Removes a pepper with which no key that could be used is hashed any more.
-pub(super) async fn retire(work: Work<'_>, version: u32) -> Result<Done, ApplyError> {
+pub(super) async fn retire(work: Work<'_>, version: u32, forget: bool) -> Result<Done, ApplyError> {
     let known = sql("SELECT version FROM peppers ORDER BY version").fetch_all(&mut *work.db).await?;
     let known: Vec<u32> = known.iter().map(|row| Columns::of(row).number()).collect::<Result<_, _>>()?;
     if !known.contains(&version) {
@@ -47,18 +47,37 @@ pub(super) async fn retire(work: Work<'_>, version: u32) -> Result<Done, ApplyEr
     let left = digests_under(&mut *work.db, version, work.at).await?;
     if left > 0 {
         return Err(ApplyError::Conflict(format!(
-            "{left} texts of keys are still hashed with pepper {version}, and could not be used any more. They get the newest \
-             one when they are presented; rotate, revoke or delete the keys that are not"
+            "pepper {version} is still needed for {left} of the texts of keys. Each gets the newest one when it is presented; \
+             rotate, revoke or delete the keys that are not (keystile key list --pepper {version})"
         )));
     }
-    // Revoked and deleted keys and texts that have ended: their digests lead nowhere from now on.
+    let ended = ended_under(&mut *work.db, version).await?;
+    if ended > 0 && !forget {
+        return Err(ApplyError::Conflict(format!(
+            "pepper {version} still tells {ended} of the texts of revoked keys and former versions: without it they are \
+             unknown, and whoever imports one again makes a good key of it. Delete those keys, or say that they are to be \
+             forgotten (keystile encryption retire-pepper {version} --forget, forget=true)"
+        )));
+    }
+    // Keys that were deleted, and those that are to be forgotten: their digests lead nowhere from now on.
     for statement in
         ["UPDATE keys SET pepper = ? WHERE pepper = ?", "UPDATE key_versions SET pepper = ? WHERE pepper = ?"]
     {
         sql(statement).bind(newest).bind(version).execute(&mut *work.db).await?;
     }
     sql("DELETE FROM peppers WHERE version = ?").bind(version).execute(&mut *work.db).await?;
-    Ok(done("encryption.retire_pepper", json!({ "version": version }).to_string(), String::new()))
+    let before = json!({ "version": version, "texts_forgotten": ended }).to_string();
+    Ok(done("encryption.retire_pepper", before, String::new()))
+}
+
+/// How many texts are hashed with a pepper that are to be refused for good: of revoked keys and of versions that have ended.
+async fn ended_under(db: &mut Connection, pepper: u32) -> Result<u64, StoreError> {
+    sql("SELECT (SELECT count(*) FROM keys WHERE pepper = ? AND deleted_at IS NULL) \
+         + (SELECT count(*) FROM key_versions v JOIN keys k ON k.number = v.key WHERE v.pepper = ? AND k.deleted_at IS NULL)")
+    .bind(pepper)
+    .bind(pepper)
+    .fetch_number(db)
+    .await
 }
 
 fn done(action: &'static str, before: String, after: String) -> Done {
@@ -113,6 +132,7 @@ async fn rehash_one(work: &mut Work<'_>, one: &Rehashed, pepper: u32) -> Result<
         .bind(version)
         .execute(&mut *work.db)
         .await?;
+    take_along(work.db, &former, &one.digest, pepper).await?;
     // Nodes that know the text by its former digest find the key's record by it.
     sql("INSERT INTO slow_hashes (key, version, digest, lookup, hash) VALUES (?, ?, ?, NULL, NULL) \
          ON CONFLICT (key, version) DO UPDATE SET digest = excluded.digest, lookup = NULL, hash = NULL")
@@ -122,6 +142,24 @@ async fn rehash_one(work: &mut Work<'_>, one: &Rehashed, pepper: u32) -> Result<
     .execute(&mut *work.db)
     .await?;
     Ok(Some(key.number))
+}
+
+/// Gives deleted keys of the same text its digest under a newer pepper, so that they are still known to have it: none of them
+/// comes back while another key has it.
+pub(super) async fn take_along(
+    db: &mut Connection,
+    was: &[u8; 32],
+    digest: &KeyDigest,
+    pepper: u32,
+) -> Result<(), StoreError> {
+    for statement in [
+        "UPDATE keys SET digest = ?, pepper = ? WHERE digest = ? AND deleted_at IS NOT NULL AND algorithm IN (1, 4)",
+        "UPDATE key_versions SET digest = ?, pepper = ? WHERE digest = ? AND algorithm IN (1, 4) \
+         AND key IN (SELECT number FROM keys WHERE deleted_at IS NOT NULL)",
+    ] {
+        sql(statement).bind(&digest.as_bytes()[..]).bind(pepper).bind(&was[..]).execute(&mut *db).await?;
+    }
+    Ok(())
 }
 
 async fn is_taken(db: &mut Connection, digest: &KeyDigest) -> Result<bool, ApplyError> {

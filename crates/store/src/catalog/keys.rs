@@ -116,6 +116,10 @@ impl Catalog {
         if let Some(kind) = filter.kind {
             query.push(" AND k.kind = ").push_bind(kind.as_str());
         }
+        if let Some(pepper) = filter.pepper {
+            query.push(" AND (k.pepper = ").push_bind(pepper);
+            query.push(" OR k.number IN (SELECT key FROM key_versions WHERE pepper = ").push_bind(pepper).push("))");
+        }
         for label in &filter.labels {
             push_label(&mut query, "k.labels", label);
         }

@@ -17,7 +17,7 @@ async fn rotate(world: &World) -> u32 {
 }
 
 async fn retire(world: &World, version: u32) -> Result<(), ApplyError> {
-    world.apply(Change::RetirePepper { version }).await.map(|_| ())
+    world.apply(Change::RetirePepper { version, forget: false }).await.map(|_| ())
 }
 
 /// Which pepper has how many texts, the newest first.
@@ -73,7 +73,7 @@ async fn k06_every_key_gets_the_new_pepper_when_it_is_presented_and_the_old_one_
         }
 
         let refused = retire(world, 1).await;
-        assert!(matches!(&refused, Err(ApplyError::Conflict(why)) if why.contains("4 texts")), "{refused:?}");
+        assert!(matches!(&refused, Err(ApplyError::Conflict(why)) if why.contains("needed for 4 of")), "{refused:?}");
         world.revoke(revoked).await;
         world.apply(Change::DeleteKey { id: deleted }).await.unwrap();
         let keys = vec![presented(world.mine.key, 1, "the first key of mine", &peppers)];
@@ -81,7 +81,10 @@ async fn k06_every_key_gets_the_new_pepper_when_it_is_presented_and_the_old_one_
         let keys = vec![presented(world.theirs.key, 1, "the first key of theirs", &peppers)];
         world.apply_as_other(Change::RehashKeys { keys, pepper_version: 2 }).await.unwrap();
         assert_eq!(counts(world).await, [(2, 4), (1, 0)]);
-        retire(world, 1).await.unwrap();
+        // The text of the revoked key would be unknown, and could be imported as a good one.
+        let refused = retire(world, 1).await;
+        assert!(matches!(&refused, Err(ApplyError::Conflict(why)) if why.contains("still tells 1 of")), "{refused:?}");
+        world.apply(Change::RetirePepper { version: 1, forget: true }).await.unwrap();
         assert!(matches!(retire(world, 1).await, Err(ApplyError::NotFound(_))));
         assert_eq!(counts(world).await, [(2, 4)]);
         assert_eq!(catalog.peppers().len(), 1);
@@ -131,6 +134,33 @@ async fn c03_peppers_are_encrypted_anew_like_everything_else_and_open_at_the_nex
             world.catalog.read_peppers().await.unwrap().iter().map(|pepper| pepper.digest("x")).collect::<Vec<_>>(),
             before
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn k06_a_deleted_key_does_not_come_back_while_another_has_its_text_whatever_peppers_came_between() {
+    everywhere(async |world| {
+        let first = world.add_key("one text").await;
+        world.apply(Change::DeleteKey { id: first }).await.unwrap();
+        rotate(world).await;
+        let older = |text: &str| vec![world.catalog.peppers()[1].digest(text)];
+        let key = new_key(&world.catalog, "one text");
+        let second = key.id;
+        let keys = vec![ImportKey { older: older("one text"), ..key.into() }];
+        let import = Change::ImportKeys { project: world.mine.project, keys, policy: Policy::default() };
+        assert!(world.apply(import).await.unwrap().duplicates.is_empty());
+        let back = world.apply(Change::UndeleteKey { id: first }).await;
+        assert!(matches!(back, Err(ApplyError::Exists(_))), "{back:?}");
+        // Nor after the other one was presented under the next pepper.
+        rotate(world).await;
+        let peppers = world.catalog.peppers();
+        let keys = vec![presented(second, 1, "one text", &peppers[..2])];
+        world.apply(Change::RehashKeys { keys, pepper_version: 3 }).await.unwrap();
+        let back = world.apply(Change::UndeleteKey { id: first }).await;
+        assert!(matches!(back, Err(ApplyError::Exists(_))), "{back:?}");
+        world.apply(Change::DeleteKey { id: second }).await.unwrap();
+        world.apply(Change::UndeleteKey { id: first }).await.unwrap();
     })
     .await;
 }

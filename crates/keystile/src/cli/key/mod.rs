@@ -44,6 +44,9 @@ pub enum Verb {
         /// Those that were deleted and can be brought back.
         #[arg(long)]
         deleted: bool,
+        /// Only those of which a text is hashed with this pepper, by its version.
+        #[arg(long, value_name = "VERSION")]
+        pepper: Option<u32>,
     },
     /// Create a key and print its text, this one time, alone on standard output.
     Create(Box<Create>),
@@ -233,7 +236,8 @@ pub struct Update {
 
 pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> {
     match verb {
-        Verb::List { project, state, kind, labels, deleted } => {
+        Verb::List { project, state, kind, labels, deleted, pepper } => {
+            let pepper = pepper.map(|version| version.to_string());
             let project = project.map(|text| session.project(&text)).transpose()?.map(|id| id.to_string());
             let kind = kind.map(KeyKind::as_str);
             let deleted = deleted.then_some("true");
@@ -244,6 +248,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
                 ("state", state.as_deref()),
                 ("kind", kind),
                 ("deleted", deleted),
+                ("pepper", pepper.as_deref()),
                 ("label", label),
             ];
             let query: Vec<(&str, &str)> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();

@@ -103,7 +103,7 @@ fn a_weak_deployment_is_named_and_a_mended_one_is_left_alone() {
     // One that is there, and is another one.
     fs::write(&root_key, format!("{}\n", "5a".repeat(32))).unwrap();
     fs::set_permissions(&root_key, Permissions::from_mode(0o600)).unwrap();
-    assert_eq!(findings(&open), ["everybody_is_a_trusted_proxy", "root_key_missing"]);
+    assert_eq!(findings(&open), ["everybody_is_a_trusted_proxy", "root_key_of_other_data"]);
     fs::write(&root_key, sound).unwrap();
 
     // What a killed backup left, an audit that is told to nobody, a former root key that nothing needs.

@@ -87,10 +87,17 @@ fn k06_a_pepper_is_rotated_under_load_without_a_failed_call_and_retired_when_eve
 
     // Keys that nobody uses hold the old ones, and are named as the reason.
     let refused = command(&world, &["encryption", "retire-pepper", "1", "--yes"]);
-    assert!(refused.code == 6 && refused.err.contains("1 texts of keys"), "{refused:?}");
+    assert!(refused.code == 6 && refused.err.contains("needed for 1 of"), "{refused:?}");
     assert_eq!(world.manage().post(&format!("/v1/keys/{}/revoke", idle.0), &json!({})).0, 200);
+    let told = command(&world, &["key", "list", "--pepper", "1", "--json"]);
+    let listed: Value = serde_json::from_str(&told.out).unwrap();
+    let ids: Vec<&str> = listed["items"].as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap()).collect();
+    assert!(ids.contains(&idle.0.as_str()) && ids.contains(&revoked.0.as_str()) && ids.len() == 2, "{ids:?}");
+    // Unknown, their texts could be imported as good keys.
+    let refused = command(&world, &["encryption", "retire-pepper", "1", "--yes"]);
+    assert!(refused.code == 6 && refused.err.contains("still tells 2 of"), "{refused:?}");
     for version in ["1", "2", "3"] {
-        let retired = command(&world, &["encryption", "retire-pepper", version, "--yes"]);
+        let retired = command(&world, &["encryption", "retire-pepper", version, "--forget", "--yes"]);
         assert!(retired.code == 0, "{retired:?}");
     }
     let all_good = |world: &World| {
@@ -185,11 +192,13 @@ fn c09_the_root_key_is_given_otherwise_and_changed_at_a_start() {
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path();
     let key = "5a".repeat(32);
-    fs::write(here.join("phrase"), "six words that were drawn by lot\nsecond line\n").unwrap();
+    fs::write(here.join("phrase"), "six words that were drawn by lot\n").unwrap();
     fs::write(here.join("short"), "too short\n").unwrap();
     fs::create_dir(here.join("credentials")).unwrap();
     fs::write(here.join("credentials/root"), format!("{key}\n")).unwrap();
     let credentials = here.join("credentials").display().to_string();
+    fs::write(here.join("lines"), "six words that were drawn by lot\nand a second line\n").unwrap();
+    let lines = format!("root_key = \"passphrase:{}\"\n", here.join("lines").display());
     let phrase = format!("root_key = \"passphrase:{}\"\n", here.join("phrase").display());
     let file = format!("root_key = {:?}\n", here.join("root.key").display().to_string());
     let (env, credential) = ("root_key = \"env:ROOT\"\n", "root_key = \"credential:root\"\n");
@@ -197,13 +206,17 @@ fn c09_the_root_key_is_given_otherwise_and_changed_at_a_start() {
 
     for (settings, environment, works, says) in [
         (&short[..], &[][..], false, "too short"),
+        (&lines, &[], false, "has several lines"),
+        ("root_key = \"file:/x\"\n", &[], false, "`file:` is not known here"),
         (env, &[], false, "the environment variable ROOT is missing"),
         (env, &[("ROOT", "not a key")], false, "is not a root key"),
         (credential, &[], false, "the credential root is missing"),
         // Nothing was made by all that, so a new installation begins here, under a passphrase.
         (&phrase, &[], true, ""),
-        (env, &[("ROOT", &key)], false, "of another installation"),
+        (env, &[("ROOT", &key)], false, "name that one in previous_root_key"),
         (&format!("{env}previous_{phrase}"), &[("ROOT", &key)], true, "under another root key now"),
+        // What it was before need not be there any more.
+        (&format!("{env}previous_root_key = \"env:GONE\"\n"), &[("ROOT", &key)], true, ""),
         (env, &[("ROOT", &key)], true, "whoever may look at this process may read it"),
         (&phrase, &[], false, "of another installation"),
         // The same key, from elsewhere.

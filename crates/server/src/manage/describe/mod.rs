@@ -180,7 +180,7 @@ fn finish_schemas(schemas: &mut Map<String, Value>, rules: &Value) {
             }
         }
         merge(schema, &rules["schemas"][name]);
-        if name.ends_with("Update") {
+        if name.ends_with("Update") || name.starts_with("Encryption") {
             let properties = schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten();
             for (_, property) in properties.filter(|(field, _)| !NULLABLE.contains(&field.as_str())) {
                 leave_out_null(property);

@@ -45,5 +45,6 @@ pub(super) async fn rewrap(
     }
     let entropy = random(&*app.entropy).map_err(|error| internal(&error))?;
     app.apply(&caller, Change::Rewrap { limit, entropy }).await?;
-    Ok(axum::Json(now(&app, &caller).await?))
+    let view = now(&app, &caller).await?;
+    Ok(axum::Json(if caller.conditions.dry_run { view.with_rewrapped(limit) } else { view }))
 }

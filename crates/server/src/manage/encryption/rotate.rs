@@ -43,8 +43,10 @@ pub(super) async fn rotate(
     let fresh = Zeroizing::new(random(&*app.entropy).map_err(|error| internal(&error))?);
     let salt = random(&*app.entropy).map_err(|error| internal(&error))?;
     let key = app.catalog.new_encryption_key(algorithm, &fresh, &salt);
+    let version = key.version;
     app.apply(&caller, Change::RotateEncryptionKey { key }).await?;
-    Ok(axum::Json(now(&app, &caller).await?))
+    let view = now(&app, &caller).await?;
+    Ok(axum::Json(if caller.conditions.dry_run { view.with_key(version, algorithm, app.now()) } else { view }))
 }
 
 async fn newest(app: &App) -> Result<Algorithm, Problem> {

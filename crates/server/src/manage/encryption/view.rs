@@ -1,6 +1,7 @@
 //! What is shown of them. Of a key itself, nothing.
 
 use keystile_core::time::Timestamp;
+use keystile_store::cipher::Algorithm;
 use keystile_store::encryption::{Encryption, EncryptionKeyInfo, PepperInfo};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -45,6 +46,27 @@ struct PepperView {
     /// How many texts of keys are hashed with it that can be used, or can be again. Each gets the newest pepper when it is
     /// presented. Without any, and unless it is the newest, it can be retired.
     digests: u64,
+}
+
+impl EncryptionView {
+    /// As it would be with another version of the encryption key.
+    pub(super) fn with_key(mut self, version: u32, algorithm: Algorithm, created_at: Timestamp) -> Self {
+        self.older_records += self.keys.first().map_or(0, |newest| newest.records);
+        self.keys.insert(0, EncryptionKeyView { version, algorithm: algorithm.name(), created_at, records: 0 });
+        self
+    }
+
+    /// As it would be with another pepper.
+    pub(super) fn with_pepper(mut self, version: u32, created_at: Timestamp) -> Self {
+        self.peppers.insert(0, PepperView { version, created_at, digests: 0 });
+        self
+    }
+
+    /// As it would be if so many secrets were encrypted anew.
+    pub(super) fn with_rewrapped(mut self, limit: u32) -> Self {
+        self.older_records = self.older_records.saturating_sub(limit.into());
+        self
+    }
 }
 
 impl From<Encryption> for EncryptionView {

@@ -172,7 +172,7 @@ async fn found(app: &App, asker: &Asker, action: Action, filter: Filter) -> Resu
         app.project(asker, project).await?;
     }
     let deleted_after = (action == Action::Undelete).then(|| app.brought_back_after());
-    let filter = KeyFilter { project: project_id, standing: state, kind, name, deleted_after, labels };
+    let filter = KeyFilter { project: project_id, standing: state, kind, name, pepper: None, deleted_after, labels };
     let page = Page { before: None, limit: MAX_KEYS as u32 + 1 };
     let keys = app.catalog.keys(asker.organization, filter, page).await.map_err(|error| internal(&error))?;
     if keys.len() > MAX_KEYS {

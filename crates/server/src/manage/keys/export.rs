@@ -50,6 +50,7 @@ pub(super) async fn export(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
     let filter = KeyFilter {
+        pepper: None,
         project: asked.project_id,
         standing: asked.state,
         kind: asked.kind,

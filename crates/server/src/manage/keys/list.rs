@@ -33,6 +33,8 @@ pub(super) struct Asked {
     /// Only `secret`, `publishable`, `management` or `canary` ones.
     #[param(value_type = Option<String>)]
     kind: Option<KeyKind>,
+    /// Only those of which a text is hashed with this pepper (`GET /v1/encryption`).
+    pepper: Option<u32>,
     /// Only those of exactly this name.
     name: Option<String>,
     /// Only those with all of these labels, separated by commas.
@@ -57,6 +59,7 @@ pub(super) async fn list(
         standing: asked.state,
         kind: asked.kind,
         name: asked.name,
+        pepper: asked.pepper,
         deleted_after: asked.deleted.then(|| app.brought_back_after()),
         labels,
     };
