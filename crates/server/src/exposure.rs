@@ -74,7 +74,11 @@ impl Reports {
                 // Written down before, deleted meanwhile, or a former version, which is on its way out.
                 Err(ApplyError::Exists(_) | ApplyError::NotFound(_)) => {}
                 Err(error) => {
-                    tracing::error!(%key, %error, "that a key is exposed could not be written down");
+                    let what = match action {
+                        "canary_used" => "a canary was used: somebody looks for keys where it lies",
+                        _ => "a key was sent where others could read it; its owner should replace it",
+                    };
+                    tracing::error!(%key, %error, "{what}. This could not be written down and is told to nobody else until it happens again");
                     continue;
                 }
             }

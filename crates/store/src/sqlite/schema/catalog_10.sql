@@ -8,3 +8,6 @@ CREATE TABLE encryption_keys (
 
 -- Of the one kind of secrets that there may be a million of: which are under an older version.
 CREATE INDEX key_texts_by_encryption_key ON key_texts (substr(sealed, 1, 5));
+
+-- Deleted keys of a text that another key got: they go along when it is hashed anew.
+CREATE INDEX deleted_keys_by_digest ON keys (digest) WHERE deleted_at IS NOT NULL;
