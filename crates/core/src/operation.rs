@@ -203,7 +203,7 @@ pub fn undocumented_label(method: Method, path: &str, out: &mut String) {
 /// What is longer is hardly a word of a path.
 const LONGEST_WORD: usize = 32;
 
-/// A run of letters, digits and `_` that is at least so long and has both is chance: a key, and no word of a path.
+/// A run of letters and digits that is at least so long and has both is chance: a key, and no word of a path.
 const LONGEST_NAME: usize = 20;
 
 fn may_be_key(segment: &str) -> bool {
@@ -211,8 +211,7 @@ fn may_be_key(segment: &str) -> bool {
         run.len() >= LONGEST_NAME && run.iter().any(u8::is_ascii_digit) && run.iter().any(u8::is_ascii_alphabetic)
     };
     segment.len() >= LONGEST_NAME
-        && (segment.contains(MARK)
-            || segment.as_bytes().split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').any(is_chance))
+        && (segment.contains(MARK) || segment.as_bytes().split(|byte| !byte.is_ascii_alphanumeric()).any(is_chance))
 }
 
 /// Appends the label of a call to an API without a document: the method and the first two segments of its canonical

@@ -120,9 +120,10 @@ impl SecretKey {
 
     /// A key for one purpose and one salt, by HKDF with SHA-256 (RFC 5869).
     pub(crate) fn expand(&self, salt: &[u8], info: &[u8]) -> Self {
-        let mut key = [0; 32];
-        Hkdf::<Sha256>::new(Some(salt), self.0.as_slice()).expand(info, &mut key).expect("HKDF gives 32 bytes");
-        Self::new(key)
+        let mut key = Self::new([0; 32]);
+        let expanded = Hkdf::<Sha256>::new(Some(salt), self.0.as_slice()).expand(info, key.0.as_mut_slice());
+        expanded.expect("HKDF gives 32 bytes");
+        key
     }
 
     /// Encrypts: the nonce, and then what is encrypted with its tag. It only comes back together with `bound`.

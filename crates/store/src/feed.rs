@@ -19,6 +19,10 @@ const CHUNK: u32 = 8_192;
 /// Reads under way at a time, each on a connection of its own: one is taken apart while the next one is made.
 const AHEAD: usize = 2;
 
+/// Everything that stands, or stood, for the digest of a text.
+const ALL_STAND_INS: &str = "(SELECT key, version, digest, lookup, hash FROM slow_hashes \
+     UNION ALL SELECT key, version, digest, NULL, NULL FROM former_digests)";
+
 impl Catalog {
     /// What the revisions after this one touched, oldest first, at most so many.
     pub async fn feed_after(&self, revision: u64, limit: u32) -> Result<Vec<(u64, Subject)>, StoreError> {
@@ -198,8 +202,9 @@ impl Catalog {
     ) -> Result<(), StoreError> {
         let (mut first, last) = (*numbers.start(), *numbers.end());
         loop {
-            let mut query = sql("SELECT s.key, s.version, s.digest, s.lookup, s.hash FROM slow_hashes s \
-                 JOIN keys k ON k.number = s.key WHERE k.deleted_at IS NULL");
+            let mut query = sql("SELECT s.key, s.version, s.digest, s.lookup, s.hash FROM ");
+            query.push(if all { ALL_STAND_INS } else { "slow_hashes" });
+            query.push(" s JOIN keys k ON k.number = s.key WHERE k.deleted_at IS NULL");
             query.push(if all { "" } else { " AND s.lookup IS NOT NULL" });
             query.push(" AND s.key >= ").push_bind(first).push(" AND s.key <= ").push_bind(last);
             query.push(" ORDER BY s.key, s.version LIMIT ").push_bind(CHUNK);

@@ -257,8 +257,19 @@ async fn fill_catalog(
             .map_err(|error| unreadable(error.into()))?;
     }
     let peppers = peppers(&mut db, &ring).await.map_err(unreadable)?;
+    let unnoted: u32 =
+        sql("SELECT count(*) FROM meta WHERE name = 'root_changed'").fetch_number(&mut db).await.map_err(unreadable)?;
     db.commit().await.map_err(|error| unreadable(error.into()))?;
-    Ok(Filled { installation, root, root_changed: former.is_some(), ring, peppers, is_new: seen == 0 })
+    // What the former one opens is still in the log of changes.
+    if former.is_some()
+        && let Err(error) = base.wipe().await
+    {
+        tracing::warn!(
+            cause = told(&error),
+            "what the former root key opens may be in the files until the next orderly end"
+        );
+    }
+    Ok(Filled { installation, root, root_changed: unnoted > 0, ring, peppers, is_new: seen == 0 })
 }
 
 fn some<const N: usize>(random: &mut Random<'_>) -> Result<[u8; N], OpenError> {
@@ -335,11 +346,14 @@ async fn wrap_anew(
             .await
             .map_err(|error| unreadable(error.into()))?;
     }
-    sql("UPDATE meta SET value = ? WHERE name = 'root_check'")
-        .bind(to.check(installation))
-        .execute(db)
-        .await
-        .map_err(|error| unreadable(error.into()))?;
+    for statement in [
+        "UPDATE meta SET value = ? WHERE name = 'root_check'",
+        // Until it stands in the audit.
+        "INSERT INTO meta (name, value) VALUES ('root_changed', ?) ON CONFLICT (name) DO NOTHING",
+    ] {
+        let changed = sql(statement).bind(to.check(installation)).execute(&mut *db).await;
+        changed.map_err(|error| unreadable(error.into()))?;
+    }
     Ok(())
 }
 

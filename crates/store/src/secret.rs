@@ -147,9 +147,18 @@ impl Catalog {
     }
 
     /// Makes the next version of the encryption key, out of random bytes. It is used once the change that brings it is made.
-    pub fn new_encryption_key(&self, algorithm: Algorithm, key: &[u8; 32], salt: &Salt) -> NewEncryptionKey {
-        let version = self.0.ring().current().0 + 1;
-        Keyring::make(&self.0.root, &self.0.installation, (version, algorithm), (&SecretKey::new(*key), salt))
+    ///
+    /// # Errors
+    /// If the keys that there are can't be read.
+    pub async fn new_encryption_key(
+        &self,
+        algorithm: Algorithm,
+        key: &[u8; 32],
+        salt: &Salt,
+    ) -> Result<NewEncryptionKey, StoreError> {
+        let version = self.0.read_ring().await?.current().0 + 1;
+        let key = SecretKey::new(*key);
+        Ok(Keyring::make(&self.0.root, &self.0.installation, (version, algorithm), (&key, salt)))
     }
 
     /// Makes the next pepper, out of random bytes: its version, and how it is kept. It is used once the change that brings it is

@@ -213,6 +213,7 @@ fn without_a_document_the_first_two_segments_name_a_call() {
         ("/a/0123456789abcdefghij/c", "GET /a/*/*"),
         ("/a/x:0123456789abcdefghij", "GET /a/*"),
         ("/a/order-confirmations-of-2027", "GET /a/order-confirmations-of-2027"),
+        ("/a/quarterly_report_of_2027_q1", "GET /a/quarterly_report_of_2027_q1"),
         ("/a/international_standards", "GET /a/international_standards"),
         ("/a/12345678901234567890", "GET /a/12345678901234567890"),
     ] {

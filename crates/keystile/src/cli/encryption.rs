@@ -12,6 +12,8 @@ use super::session::Session;
 use super::table::{Column, Table, away, field, number};
 
 const PATH: &str = "/v1/encryption";
+/// Secrets that are encrypted anew in one request; other changes wait for it less than a second.
+const RECORDS: u32 = 5_000;
 
 /// What to do with them.
 #[derive(Debug, Subcommand)]
@@ -85,8 +87,18 @@ fn rewrap(session: &mut Session<'_>) -> Result<(), Fault> {
     while left(&status) > 0 {
         session.screen.note(&format!("{} secrets are under older versions", number(&status, "older_records")));
         let path = format!("{PATH}/rewrap");
-        let body = Payload::Json(&json!({}));
-        status = session.server.send("encrypt secrets anew", Method::POST, &path, &[], &body)?;
+        let body = json!({ "limit": RECORDS });
+        let before = left(&status);
+        status = session.server.send("encrypt secrets anew", Method::POST, &path, &[], &Payload::Json(&body))?;
+        if left(&status) >= before {
+            let why = format!("{} secrets are still under older versions", number(&status, "older_records"));
+            return Err(Fault::new(
+                Exit::Failure,
+                "could not encrypt all secrets anew",
+                why,
+                "look at the server's log; somebody may have rotated meanwhile, then go on with the same command",
+            ));
+        }
     }
     tell(&status, session);
     Ok(())

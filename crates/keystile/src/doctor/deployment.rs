@@ -6,6 +6,7 @@ use std::iter;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use keystile_core::time::Timestamp;
 use keystile_server::tls::UpstreamTls;
@@ -21,6 +22,8 @@ use crate::process::handshake;
 const BACKUP_DAYS: i64 = 7;
 /// Days before its end in which a certificate should have been renewed: those that are renewed by themselves are so earlier.
 const CERTIFICATE_DAYS: i64 = 14;
+/// Seconds after which nobody works in the folder of a backup or a restore any more.
+const LEFT_SECS: i64 = 3_600;
 /// Free space below which a disk is nearly full: an import of a million keys takes as much.
 const LEAST_FREE_BYTES: u64 = 1 << 30;
 /// What `statfs` says of a file system that is in memory (linux/magic.h).
@@ -34,7 +37,7 @@ pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
     backup(config, now, &mut findings);
     certificates(config, now, &mut findings);
     private_keys(config, &mut findings);
-    leftovers(config, &mut findings);
+    leftovers(config, now, &mut findings);
     audit_file(config, &mut findings);
     findings
 }
@@ -244,11 +247,15 @@ fn private_keys(config: &Config, findings: &mut Vec<Finding>) {
 }
 
 /// What a killed `keystile db backup` or `restore` left: everything, unencrypted.
-fn leftovers(config: &Config, findings: &mut Vec<Finding>) {
+fn leftovers(config: &Config, now: Timestamp, findings: &mut Vec<Finding>) {
     let is_leftover = |name: &str| name.starts_with(".keystile-backup-") || name.starts_with(".keystile-restore-");
     let folders = [config.data.clone(), std::env::temp_dir()];
     for entry in folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(is_leftover) {
+        let touched = entry.metadata().and_then(|about| about.modified()).ok();
+        let age = touched.and_then(|touched| i64::try_from(touched.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok());
+        // One that is being made now is not left.
+        let is_old = age.is_some_and(|since| since < now.as_secs() - LEFT_SECS);
+        if is_old && entry.file_name().to_str().is_some_and(is_leftover) {
             let path = entry.path();
             findings.push(Finding::new(
                 "unfinished_backup_left",

@@ -1,13 +1,16 @@
 //! Changes of the keys that secrets are encrypted under. Who does not use them notices nothing: older records open as before,
 //! until they are encrypted anew and the key that they were under is retired.
 
+use std::sync::Arc;
+
 use keystile_core::api::SecretName;
 use keystile_core::id::{ApiId, KeyId, OrganizationId, WebhookId};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{Done, Work};
-use crate::catalog::encryption::{kept_keys, records_under};
+use crate::catalog::CatalogParts;
+use crate::catalog::encryption::{kept_keys, learn_keys, records_under};
 use crate::cipher::{Salt, SecretKey};
 use crate::db::{Columns, Connection, Row, Value, damaged, sql};
 use crate::keyring::{HEAD_LEN, Keyring, NewEncryptionKey};
@@ -31,6 +34,12 @@ pub(super) async fn refuse_retired(db: &mut Connection, sealed: &Sealed) -> Resu
 
 /// Takes another version into use.
 pub(super) async fn rotate(work: Work<'_>, key: &NewEncryptionKey) -> Result<Done, ApplyError> {
+    // Another process may have changed the root key, and given up before it took this one's place.
+    let row = sql("SELECT value FROM meta WHERE name = 'root_check'").fetch_one(&mut *work.db).await?;
+    if Columns::of(&row).blob()? != work.parts.root.check(&work.parts.installation) {
+        let why = "the root key was changed by another process; start the server anew with the new one first";
+        return Err(ApplyError::Conflict(why.to_owned()));
+    }
     let last: u32 = sql("SELECT max(version) FROM encryption_keys").fetch_number(&mut *work.db).await?;
     if key.version != last + 1 {
         return Err(ApplyError::Stale);
@@ -68,8 +77,9 @@ pub(super) async fn retire(work: Work<'_>, version: u32) -> Result<Done, ApplyEr
 }
 
 /// Notes that everything was wrapped under another root key.
-pub(super) fn root_changed() -> Done {
-    done("encryption.root_changed", String::new(), String::new())
+pub(super) async fn root_changed(work: Work<'_>) -> Result<Done, ApplyError> {
+    sql("DELETE FROM meta WHERE name = 'root_changed'").execute(&mut *work.db).await?;
+    Ok(done("encryption.root_changed", String::new(), String::new()))
 }
 
 fn done(action: &'static str, before: String, after: String) -> Done {
@@ -88,7 +98,7 @@ pub(crate) struct Record {
 
 /// Encrypts as many records anew as are asked for, under the newest version.
 pub(super) async fn rewrap(work: Work<'_>, limit: u32, entropy: &[u8; 32]) -> Result<Done, ApplyError> {
-    let ring = work.parts.ring();
+    let ring = newest_ring(&mut *work.db, work.parts).await?;
     let (version, _) = ring.current();
     let head = Keyring::head(version);
     let home = work.parts.installation;
@@ -118,6 +128,18 @@ pub(super) async fn rewrap(work: Work<'_>, limit: u32, entropy: &[u8; 32]) -> Re
     }
     let shown = json!({ "version": version, "records": records.len() }).to_string();
     Ok(done("encryption.rewrap", String::new(), shown))
+}
+
+/// The keys as they are in this transaction.
+async fn newest_ring(db: &mut Connection, parts: &CatalogParts) -> Result<Arc<Keyring>, StoreError> {
+    let ring = parts.ring();
+    let newest: u32 = sql("SELECT max(version) FROM encryption_keys").fetch_number(&mut *db).await?;
+    if ring.current().0 == newest {
+        return Ok(ring);
+    }
+    let mut fresh = Keyring::new(parts.installation, ring.seed().clone());
+    learn_keys(db, &parts.root, &mut fresh).await?;
+    Ok(Arc::new(fresh))
 }
 
 fn opened(ring: &Keyring, record: &Record) -> Result<Zeroizing<Vec<u8>>, ApplyError> {

@@ -33,6 +33,9 @@ pub(super) async fn import(
         at: work.at,
         revision: work.revision,
     };
+    for version in keys.iter().map(|one| one.key.pepper_version).collect::<HashSet<u32>>() {
+        pepper::refuse_retired(work.db, version).await?;
+    }
     let last_before = last_number(work.db).await?;
     // In the order of the digests' index: a statement then touches few of its pages, not as many as it has keys (105,000
     // keys a second instead of 76,000). Stable, so that of two keys of one text the first goes in.
@@ -41,7 +44,9 @@ pub(super) async fn import(
     if keys.iter().any(|one| !one.older.is_empty()) {
         leave_out_older(work.db, &mut sorted).await?;
     }
-    let any_former = sql("SELECT key FROM key_versions UNION ALL SELECT key FROM slow_hashes LIMIT 1");
+    let any_former = sql(
+        "SELECT key FROM key_versions UNION ALL SELECT key FROM slow_hashes UNION ALL SELECT key FROM former_digests LIMIT 1",
+    );
     if any_former.fetch_optional(&mut *work.db).await?.is_some() {
         leave_out_former(work.db, &mut sorted).await?;
     }
@@ -98,24 +103,31 @@ async fn leave_out_former(db: &mut Connection, keys: &mut Vec<&ImportKey>) -> Re
     Ok(())
 }
 
-/// Leaves out the keys that are known under an older pepper.
+/// Leaves out the keys that are known under an older pepper. Deleted keys of the same text go along with it.
 async fn leave_out_older(db: &mut Connection, keys: &mut Vec<&ImportKey>) -> Result<(), StoreError> {
-    let mut known: HashSet<[u8; 32]> = HashSet::new();
-    for chunk in keys.chunks(CHUNK) {
-        let digests: Vec<&[u8; 32]> = chunk.iter().flat_map(|one| &one.older).map(KeyDigest::as_bytes).collect();
-        if digests.is_empty() {
-            continue;
+    let older: Vec<&[u8; 32]> = keys.iter().flat_map(|one| &one.older).map(KeyDigest::as_bytes).collect();
+    let (mut known, mut deleted) = (HashSet::new(), HashSet::new());
+    for chunk in older.chunks(CHUNK) {
+        known.extend(version::known(db, chunk).await?);
+        for (is_there, found) in [(true, &mut known), (false, &mut deleted)] {
+            let mut query = sql("SELECT digest FROM keys WHERE deleted_at ").seldom();
+            query.push(if is_there { "IS NULL" } else { "IS NOT NULL" }).push(" AND digest IN ");
+            query.push_list(chunk.iter().map(|digest| **digest));
+            for row in query.fetch_all(&mut *db).await? {
+                found.insert(Columns::of(&row).bytes()?);
+            }
         }
-        let mut query = sql("SELECT digest FROM keys WHERE deleted_at IS NULL AND digest IN ").seldom();
-        query.push_list(digests.iter().map(|digest| **digest));
+        let mut query = sql("SELECT v.digest FROM key_versions v JOIN keys k ON k.number = v.key \
+             WHERE k.deleted_at IS NOT NULL AND v.digest IN ")
+        .seldom();
+        query.push_list(chunk.iter().map(|digest| **digest));
         for row in query.fetch_all(&mut *db).await? {
-            known.insert(Columns::of(&row).bytes()?);
+            deleted.insert(Columns::of(&row).bytes()?);
         }
-        known.extend(version::known(db, &digests).await?);
     }
     keys.retain(|one| !one.older.iter().any(|digest| known.contains(digest.as_bytes())));
     for one in keys.iter() {
-        for older in &one.older {
+        for older in one.older.iter().filter(|digest| deleted.contains(digest.as_bytes())) {
             pepper::take_along(db, older.as_bytes(), &one.key.digest, one.key.pepper_version).await?;
         }
     }

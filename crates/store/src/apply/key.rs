@@ -6,7 +6,7 @@ use keystile_core::metadata::Tags;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
-use super::{Done, Work, number_of, or_exists, policy, refuse_stale, text, version};
+use super::{Done, Work, number_of, or_exists, pepper, policy, refuse_stale, text, version};
 use crate::catalog::keys::{find, find_deleted};
 use crate::catalog::projects;
 use crate::db::{signed, sql, state_columns, to_json};
@@ -36,6 +36,7 @@ pub(super) async fn insert(
     policy: u32,
 ) -> Result<u32, ApplyError> {
     version::refuse_known(work.db, &key.digest).await?;
+    pepper::refuse_retired(work.db, key.pepper_version).await?;
     let number = sql(
         "INSERT INTO keys (id, project, organization, environment, kind, name, hint, policy, digest, algorithm, pepper, \
          expires_at, labels, metadata, state, created_at, updated_at, revision) \

@@ -178,11 +178,12 @@ impl Catalog {
         }
         transaction.commit().await?;
         self.0.seen.fetch_max(revision, std::sync::atomic::Ordering::SeqCst);
-        if changes_peppers {
-            self.read_peppers().await?;
+        // Nodes read them with the revision in any case.
+        if changes_peppers && let Err(error) = self.read_peppers().await {
+            tracing::error!(cause = error.cause(), "the peppers could not be read anew");
         }
         // What was wiped is still in the log of changes, and in the pages that it replaces, until they are written back.
-        if wipes && let Err(error) = self.settle().await {
+        if wipes && let Err(error) = self.0.base.wipe().await.map_err(StoreError::from) {
             tracing::warn!(cause = error.cause(), "what was retired may be in the files until the next orderly end");
         }
         // What is not known of them by now is read when it is met; what is known too much is kept a little longer.
@@ -250,7 +251,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::RotatePepper { version, sealed } => pepper::rotate(work, version, &sealed).await,
         Change::RetirePepper { version, forget } => pepper::retire(work, version, forget).await,
         Change::RehashKeys { keys, pepper_version } => pepper::rehash(work, &keys, pepper_version).await,
-        Change::NoteRootChange => Ok(encryption::root_changed()),
+        Change::NoteRootChange => encryption::root_changed(work).await,
         Change::CreateRole { id, name, description, permissions } => {
             let about = role::About { name: &name, description: &description, permissions: &permissions };
             role::create(work, id, about).await

@@ -6,18 +6,32 @@ use std::collections::HashSet;
 use keystile_core::key::KeyDigest;
 use serde_json::json;
 
-use super::encryption::{SUBJECT, refuse_retired};
+use super::encryption::{self, SUBJECT};
 use super::{Done, Work, ranges, version};
-use crate::catalog::encryption::digests_under;
+use crate::catalog::encryption::digests;
 use crate::catalog::keys::find;
 use crate::db::{Columns, Connection, sql};
 use crate::records::Rehashed;
 use crate::secret::Sealed;
 use crate::{ApplyError, StoreError, Subject};
 
+/// Refuses what was hashed with a pepper that was retired before it could be kept.
+pub(super) async fn refuse_retired(db: &mut Connection, pepper: u32) -> Result<(), ApplyError> {
+    if is_there(db, pepper).await? {
+        return Ok(());
+    }
+    let why = "the pepper that this key was hashed with was retired at the same moment; send the request again";
+    Err(ApplyError::Conflict(why.to_owned()))
+}
+
+pub(super) async fn is_there(db: &mut Connection, pepper: u32) -> Result<bool, StoreError> {
+    let known: u32 = sql("SELECT count(*) FROM peppers WHERE version = ?").bind(pepper).fetch_number(db).await?;
+    Ok(known > 0)
+}
+
 /// Takes another pepper into use.
 pub(super) async fn rotate(work: Work<'_>, version: u32, sealed: &Sealed) -> Result<Done, ApplyError> {
-    refuse_retired(work.db, sealed).await?;
+    encryption::refuse_retired(work.db, sealed).await?;
     let last: u32 = sql("SELECT max(version) FROM peppers").fetch_number(&mut *work.db).await?;
     if version != last + 1 {
         return Err(ApplyError::Stale);
@@ -44,7 +58,7 @@ pub(super) async fn retire(work: Work<'_>, version: u32, forget: bool) -> Result
         let why = "it is the newest pepper, with which everything new is hashed; rotate it first";
         return Err(ApplyError::Conflict(why.to_owned()));
     }
-    let left = digests_under(&mut *work.db, version, work.at).await?;
+    let left = digests(&mut *work.db, work.at).await?.get(&version).copied().unwrap_or(0);
     if left > 0 {
         return Err(ApplyError::Conflict(format!(
             "pepper {version} is still needed for {left} of the texts of keys. Each gets the newest one when it is presented; \
@@ -65,6 +79,8 @@ pub(super) async fn retire(work: Work<'_>, version: u32, forget: bool) -> Result
     {
         sql(statement).bind(newest).bind(version).execute(&mut *work.db).await?;
     }
+    // Nobody can make them any more.
+    sql("DELETE FROM former_digests WHERE pepper = ?").bind(version).execute(&mut *work.db).await?;
     sql("DELETE FROM peppers WHERE version = ?").bind(version).execute(&mut *work.db).await?;
     let before = json!({ "version": version, "texts_forgotten": ended }).to_string();
     Ok(done("encryption.retire_pepper", before, String::new()))
@@ -88,6 +104,9 @@ fn done(action: &'static str, before: String, after: String) -> Done {
 /// Gives keys whose texts were presented the digests of them under a newer pepper. Those that were changed meanwhile are left
 /// out: they are presented again.
 pub(super) async fn rehash(mut work: Work<'_>, keys: &[Rehashed], pepper: u32) -> Result<Done, ApplyError> {
+    if !is_there(work.db, pepper).await? {
+        return Err(ApplyError::NotFound("pepper"));
+    }
     let mut numbers = Vec::new();
     let mut seen = HashSet::new();
     for one in keys.iter().filter(|one| seen.insert(one.digest)) {
@@ -109,19 +128,20 @@ async fn rehash_one(work: &mut Work<'_>, one: &Rehashed, pepper: u32) -> Result<
     // A former version's row has its key's number in another column.
     let (read, update) = if one.version == key.version {
         (
-            "SELECT digest FROM keys WHERE number = ? AND version = ? AND pepper < ?",
+            "SELECT digest, pepper FROM keys WHERE number = ? AND version = ? AND pepper < ?",
             "UPDATE keys SET digest = ?, pepper = ? WHERE number = ? AND version = ?",
         )
     } else {
         (
-            "SELECT digest FROM key_versions WHERE key = ? AND version = ? AND pepper < ?",
+            "SELECT digest, pepper FROM key_versions WHERE key = ? AND version = ? AND pepper < ?",
             "UPDATE key_versions SET digest = ?, pepper = ? WHERE key = ? AND version = ?",
         )
     };
     let version = u32::from(one.version);
     let row = sql(read).bind(key.number).bind(version).bind(pepper).fetch_optional(&mut *work.db).await?;
     let Some(row) = row else { return Ok(None) };
-    let former: [u8; 32] = Columns::of(&row).bytes()?;
+    let mut row = Columns::of(&row);
+    let (former, former_pepper): ([u8; 32], u32) = (row.bytes()?, row.number()?);
     if former != *one.was.as_bytes() {
         return Ok(None);
     }
@@ -134,13 +154,13 @@ async fn rehash_one(work: &mut Work<'_>, one: &Rehashed, pepper: u32) -> Result<
         .await?;
     take_along(work.db, &former, &one.digest, pepper).await?;
     // Nodes that know the text by its former digest find the key's record by it.
-    sql("INSERT INTO slow_hashes (key, version, digest, lookup, hash) VALUES (?, ?, ?, NULL, NULL) \
-         ON CONFLICT (key, version) DO UPDATE SET digest = excluded.digest, lookup = NULL, hash = NULL")
-    .bind(key.number)
-    .bind(version)
-    .bind(&former[..])
-    .execute(&mut *work.db)
-    .await?;
+    sql("INSERT INTO former_digests (key, version, pepper, digest) VALUES (?, ?, ?, ?)")
+        .bind(key.number)
+        .bind(version)
+        .bind(former_pepper)
+        .bind(&former[..])
+        .execute(&mut *work.db)
+        .await?;
     Ok(Some(key.number))
 }
 

@@ -7,7 +7,7 @@ use keystile_core::key::{DigestAlgorithm, KeyDigest, Lookup, MAX_CANDIDATES};
 use serde_json::json;
 
 use super::key::NO_SUCH;
-use super::{Done, Work, or_exists, version};
+use super::{Done, Work, or_exists, pepper, version};
 use crate::catalog::keys::find;
 use crate::db::{Columns, Connection, signed, sql};
 use crate::records::ImportKey;
@@ -83,6 +83,9 @@ pub(super) async fn rehash(
 ) -> Result<Done, ApplyError> {
     let key = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     version::refuse_known(work.db, digest).await?;
+    if !pepper::is_there(work.db, pepper_version).await? {
+        return Err(ApplyError::NotFound("pepper"));
+    }
     let forgotten =
         sql("UPDATE slow_hashes SET lookup = NULL, hash = NULL WHERE key = ? AND version = ? AND hash IS NOT NULL")
             .bind(key.number)

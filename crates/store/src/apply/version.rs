@@ -6,7 +6,7 @@ use keystile_core::time::Timestamp;
 use serde_json::json;
 
 use super::key::NO_SUCH;
-use super::{Done, Work, or_exists, refuse_stale, text};
+use super::{Done, Work, or_exists, pepper, refuse_stale, text};
 use crate::audit::Shown;
 use crate::catalog::keys::find;
 use crate::db::{Connection, signed, sql};
@@ -17,6 +17,9 @@ use crate::{ApplyError, StoreError, Subject};
 pub(super) const TAKEN: &str = "a text of this key belongs to another key by now";
 /// Former versions of keys that are not deleted.
 const LIVING: &str = "FROM key_versions v JOIN keys k ON k.number = v.key WHERE k.deleted_at IS NULL AND v.digest";
+/// The same of what texts were hashed to under peppers of before.
+const LIVING_OLDER: &str =
+    "FROM former_digests v JOIN keys k ON k.number = v.key WHERE k.deleted_at IS NULL AND v.digest";
 /// The same of what came with a slow hash.
 const LIVING_SLOW: &str = "FROM slow_hashes v JOIN keys k ON k.number = v.key WHERE k.deleted_at IS NULL AND v.digest";
 
@@ -33,6 +36,7 @@ pub(super) async fn rotate(
     let next =
         before.version.checked_add(1).ok_or(ApplyError::Exists("a key has at most 65535 versions; create another"))?;
     refuse_known(work.db, &fresh.digest).await?;
+    pepper::refuse_retired(work.db, fresh.pepper_version).await?;
     sql(
         "INSERT INTO key_versions (key, version, hint, digest, algorithm, pepper, created_at, superseded_at, ends_at) \
          SELECT number, version, hint, digest, algorithm, pepper, coalesce(versioned_at, created_at), ?, ? FROM keys \
@@ -111,7 +115,9 @@ pub(super) async fn refuse_known(db: &mut Connection, digest: &KeyDigest) -> Res
 /// Which of these digests are former versions of keys, or stood for slow hashes of keys.
 pub(crate) async fn known(db: &mut Connection, digests: &[&[u8; 32]]) -> Result<Vec<[u8; 32]>, StoreError> {
     let mut query = sql("SELECT v.digest ").seldom();
-    for (from, between) in [(LIVING, ""), (LIVING_SLOW, " UNION ALL SELECT v.digest ")] {
+    for (from, between) in
+        [(LIVING, ""), (LIVING_SLOW, " UNION ALL SELECT v.digest "), (LIVING_OLDER, " UNION ALL SELECT v.digest ")]
+    {
         query.push(between).push(from).push(" IN (");
         for (place, digest) in digests.iter().enumerate() {
             query.push(if place == 0 { "" } else { ", " }).push_bind(&digest[..]);
@@ -126,10 +132,12 @@ pub(crate) async fn known(db: &mut Connection, digests: &[&[u8; 32]]) -> Result<
 pub(super) async fn refuse_taken(db: &mut Connection, key: u32) -> Result<(), ApplyError> {
     let taken: u32 = sql("SELECT count(*) FROM (SELECT digest FROM keys WHERE number = ? \
          UNION ALL SELECT digest FROM key_versions WHERE key = ? \
-         UNION ALL SELECT digest FROM slow_hashes WHERE key = ?) AS own \
+         UNION ALL SELECT digest FROM slow_hashes WHERE key = ? \
+         UNION ALL SELECT digest FROM former_digests WHERE key = ?) AS own \
          WHERE EXISTS (SELECT 1 FROM keys k WHERE k.digest = own.digest AND k.deleted_at IS NULL) \
          OR EXISTS (SELECT 1 FROM key_versions v JOIN keys k ON k.number = v.key \
          WHERE v.digest = own.digest AND k.deleted_at IS NULL)")
+    .bind(key)
     .bind(key)
     .bind(key)
     .bind(key)

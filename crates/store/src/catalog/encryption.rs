@@ -1,5 +1,6 @@
 //! The keys that secrets are encrypted under: what there is, and how much is under each.
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use keystile_core::key::{Pepper, PepperSecret};
@@ -60,7 +61,7 @@ pub struct PepperInfo {
     pub version: u32,
     /// When it was made.
     pub created_at: Timestamp,
-    /// How many texts of keys that can be used, or can be again, are hashed with it; those of former versions among them.
+    /// How many texts are hashed with it of keys that are neither revoked nor deleted, and of their former versions.
     pub digests: u64,
 }
 
@@ -84,10 +85,11 @@ impl Catalog {
             unversioned += sql(text).bind(&Keyring::head(0)[..]).fetch_number::<u64>(&mut view).await?;
         }
         let mut peppers = Vec::new();
+        let digests = digests(&mut view, now).await?;
         for row in sql("SELECT version, created_at FROM peppers ORDER BY version DESC").fetch_all(&mut view).await? {
             let mut row = Columns::of(&row);
             let (version, created_at) = (row.number()?, row.moment()?);
-            peppers.push(PepperInfo { version, created_at, digests: digests_under(&mut view, version, now).await? });
+            peppers.push(PepperInfo { version, created_at, digests: digests.get(&version).copied().unwrap_or(0) });
         }
         Ok(Encryption { keys, unversioned, peppers })
     }
@@ -135,16 +137,23 @@ pub(crate) async fn records_under(db: &mut Connection, version: u32) -> Result<u
     Ok(records)
 }
 
-/// How many texts are hashed with a pepper, but for those of keys that are revoked or deleted, and of versions that have ended.
-pub(crate) async fn digests_under(db: &mut Connection, pepper: u32, now: Timestamp) -> Result<u64, StoreError> {
-    sql("SELECT (SELECT count(*) FROM keys WHERE pepper = ? AND deleted_at IS NULL AND state <> 'revoked') \
-         + (SELECT count(*) FROM key_versions v JOIN keys k ON k.number = v.key WHERE v.pepper = ? AND v.ends_at > ? \
-         AND k.deleted_at IS NULL AND k.state <> 'revoked')")
-    .bind(pepper)
-    .bind(pepper)
-    .bind(now.as_micros())
-    .fetch_number(db)
-    .await
+/// How many texts are hashed with each pepper, but for those of keys that are revoked or deleted, and of versions that have
+/// ended. Reads every key.
+pub(crate) async fn digests(db: &mut Connection, now: Timestamp) -> Result<HashMap<u32, u64>, StoreError> {
+    let rows =
+        sql("SELECT pepper, count(*) FROM keys WHERE deleted_at IS NULL AND state <> 'revoked' GROUP BY pepper \
+         UNION ALL SELECT v.pepper, count(*) FROM key_versions v JOIN keys k ON k.number = v.key WHERE v.ends_at > ? \
+         AND k.deleted_at IS NULL AND k.state <> 'revoked' GROUP BY v.pepper")
+        .bind(now.as_micros())
+        .fetch_all(db)
+        .await?;
+    let mut digests = HashMap::new();
+    for row in &rows {
+        let mut row = Columns::of(row);
+        let (pepper, count): (u32, u64) = (row.number()?, row.number()?);
+        *digests.entry(pepper).or_default() += count;
+    }
+    Ok(digests)
 }
 
 /// The encryption keys as they are kept, the oldest first: version, algorithm, wrapped, and since when.

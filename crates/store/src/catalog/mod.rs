@@ -93,7 +93,7 @@ impl Catalog {
         self.0.ring().seed().derive(purpose)
     }
 
-    /// Whether the root key took the place of another one when this was opened.
+    /// Whether the root key took the place of another one, and that does not stand in the audit yet.
     pub fn root_has_changed(&self) -> bool {
         self.0.root_changed
     }

@@ -227,6 +227,12 @@ pub(super) const CATALOG: &[Table] = &[
         columns: &[("key", Number), ("version", Number), ("digest", Bytes), ("lookup", Number), ("hash", Text)],
     },
     Table {
+        name: "former_digests",
+        keys: 3,
+        numbered: false,
+        columns: &[("key", Number), ("version", Number), ("pepper", Number), ("digest", Bytes)],
+    },
+    Table {
         name: "revisions",
         keys: 1,
         numbered: false,

@@ -148,6 +148,15 @@ impl Base {
         }
     }
 
+    /// Writes back what is in the log of changes, so that what was wiped is nowhere in the files. PostgreSQL does it in its own
+    /// time.
+    pub(crate) async fn wipe(&self) -> Result<(), sqlx::Error> {
+        match &self.engine {
+            Engine::Sqlite(file) => file.wipe().await,
+            Engine::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Ends all connections.
     pub(crate) async fn close(&self) {
         match &self.engine {

@@ -16,6 +16,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 use super::place::Place;
 
+/// How often, and after which pause, it is tried to write the log of changes back while somebody reads.
+const WIPE_TRIES: u32 = 10;
+const WIPE_PAUSE: Duration = Duration::from_millis(100);
+
 /// How long a statement waits for another process (a backup, somebody with a shell) to let go of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a caller waits for its turn. Longer than the largest import takes.
@@ -115,6 +119,21 @@ impl DatabaseFile {
             .execute(&mut *self.writer.acquire().await?)
             .await?;
         Ok(())
+    }
+
+    /// The same, and sees to it that all of it was copied: somebody who reads holds it up for a while.
+    pub(crate) async fn wipe(&self) -> Result<(), sqlx::Error> {
+        for _ in 0..WIPE_TRIES {
+            let mut writer = self.writer.acquire().await?;
+            let done: (i64, i64, i64) =
+                sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *writer).await?;
+            if done.0 == 0 {
+                return Ok(());
+            }
+            drop(writer);
+            tokio::time::sleep(WIPE_PAUSE).await;
+        }
+        Err(sqlx::Error::Protocol("somebody reads for a long time, a backup or a check".to_owned()))
     }
 
     /// Ends all connections; the last one copies the WAL into the file.

@@ -24,7 +24,7 @@ fn header(name: &str) -> SecretName {
 async fn rotate(world: &World, algorithm: Algorithm) -> u32 {
     let mut key = [0; 32];
     random(&mut key).unwrap();
-    let key = world.catalog.new_encryption_key(algorithm, &key, &salt());
+    let key = world.catalog.new_encryption_key(algorithm, &key, &salt()).await.unwrap();
     let version = key.version;
     world.apply(Change::RotateEncryptionKey { key }).await.unwrap();
     version
@@ -208,7 +208,7 @@ async fn c09_the_root_key_is_changed_by_naming_the_one_before_it() {
         rotate(&world, Algorithm::Aes256Gcm).await;
         let (api, number) =
             (world.mine.api, world.catalog.api_number(world.mine.id, world.mine.api).await.unwrap().unwrap());
-        let digest = world.catalog.pepper().digest("x");
+        let (digest, owner) = (world.catalog.pepper().digest("x"), world.mine.id);
         let folder = world.close().await;
         let file = RootSource::File(folder.path().join("root.key"));
         let phrase = |text: &str| RootSource::Passphrase(text.to_owned().into(), "the file /phrase".to_owned());
@@ -226,6 +226,11 @@ async fn c09_the_root_key_is_changed_by_naming_the_one_before_it() {
             let store = open(*engine, folder.path(), both.clone()).await.unwrap();
             assert!(store.catalog.root_has_changed());
             close(store).await;
+            // It is told until it stands in the audit.
+            let store = open(*engine, folder.path(), both.clone()).await.unwrap();
+            assert!(store.catalog.root_has_changed());
+            store.catalog.apply(&crate::world::author(owner), Change::NoteRootChange).await.unwrap();
+            close(store).await;
             let store = open(*engine, folder.path(), both).await.unwrap();
             assert!(!store.catalog.root_has_changed(), "once");
             close(store).await;
@@ -240,6 +245,21 @@ async fn c09_the_root_key_is_changed_by_naming_the_one_before_it() {
             assert_eq!(store.catalog.verify_audit().await.unwrap(), None);
             close(store).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn c09_a_process_whose_root_key_another_one_changed_makes_no_key_that_nobody_could_open() {
+    for engine in ENGINES {
+        let world = World::new(*engine).await;
+        let key = world.catalog.new_encryption_key(Algorithm::Aes256Gcm, &[1; 32], &salt()).await.unwrap();
+        // What another process does that then gives up.
+        run_in(&world, *engine, "UPDATE meta SET value = substr(value, 2) WHERE name = 'root_check'").await;
+        let refused = world.apply(Change::RotateEncryptionKey { key }).await;
+        assert!(
+            matches!(&refused, Err(ApplyError::Conflict(why)) if why.contains("start the server anew")),
+            "{refused:?}"
+        );
     }
 }
 

@@ -10,7 +10,7 @@ use keystile_core::policy::Policy;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_store::copy::{Copied, CopyError};
 use keystile_store::hand_over::{Token, lookup_of};
-use keystile_store::records::{ImportKey, KeyFilter, NewKey};
+use keystile_store::records::{ImportKey, KeyFilter, NewKey, Rehashed};
 use keystile_store::upkeep::{self, Kept};
 use keystile_store::{Change, GroupBy, LabelRow, OpenError, Store, UsageQuery};
 use tempfile::TempDir;
@@ -47,10 +47,18 @@ async fn full(engine: Engine) -> World {
     crate::texts::recoverable(&world, "can be had back").await;
     let policy = Policy { roles: vec![role], patterns: vec![pattern], ..Policy::default() };
     let key = new_key(&world.catalog, "with a role");
+    let with_role = key.id;
     world.apply(Change::CreateKey { project: world.mine.project, key, policy }).await.unwrap();
     let gone = world.add_key("deleted").await;
     world.apply(Change::DeleteKey { id: gone }).await.unwrap();
     rotate(&world, world.mine.key, "the second text").await.unwrap();
+    // Another pepper, which one key has by now.
+    let (version, sealed) = world.catalog.new_pepper(&[9; 32], &[7; 24]);
+    world.apply(Change::RotatePepper { version, sealed }).await.unwrap();
+    let [newest, older] = &world.catalog.peppers()[..] else { panic!("two peppers") };
+    let (was, digest) = (older.digest("with a role"), newest.digest("with a role"));
+    let keys = vec![Rehashed { key: with_role, version: 1, was, digest }];
+    world.apply(Change::RehashKeys { keys, pepper_version: version }).await.unwrap();
     let token = Token::new([8; 32]);
     let sealed = world.catalog.seal_hand_over(&token, "waits", &[7; 24]);
     let lookup = lookup_of(&token);

@@ -119,11 +119,15 @@ async fn k06_a_text_that_is_known_under_an_older_pepper_is_not_taken_over_again(
 async fn c03_peppers_are_encrypted_anew_like_everything_else_and_open_at_the_next_start() {
     everywhere(async |world| {
         rotate(world).await;
-        let key = world.catalog.new_encryption_key(
-            keystile_store::cipher::Algorithm::XChaCha20Poly1305,
-            &[bytes(), bytes()].concat().try_into().unwrap(),
-            &salt(),
-        );
+        let key = world
+            .catalog
+            .new_encryption_key(
+                keystile_store::cipher::Algorithm::XChaCha20Poly1305,
+                &[bytes(), bytes()].concat().try_into().unwrap(),
+                &salt(),
+            )
+            .await
+            .unwrap();
         world.apply(Change::RotateEncryptionKey { key }).await.unwrap();
         world.apply(Change::Rewrap { limit: 100, entropy: [3; 32] }).await.unwrap();
         world.apply(Change::RetireEncryptionKey { version: 1 }).await.unwrap();
@@ -161,6 +165,28 @@ async fn k06_a_deleted_key_does_not_come_back_while_another_has_its_text_whateve
         assert!(matches!(back, Err(ApplyError::Exists(_))), "{back:?}");
         world.apply(Change::DeleteKey { id: second }).await.unwrap();
         world.apply(Change::UndeleteKey { id: first }).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn k06_a_slow_hash_is_not_taken_over_again_whatever_its_text_was_hashed_with_since() {
+    everywhere(async |world| {
+        let slow = crate::slow::slow_key(world, "sk_one_", "$2b$04$one");
+        let (placeholder, id) = (slow.key.digest, slow.key.id);
+        let (project, policy) = (world.mine.project, Policy::default());
+        world.apply(Change::ImportKeys { project, keys: vec![slow.clone()], policy: policy.clone() }).await.unwrap();
+        let first = world.catalog.pepper().digest("sk_one and the rest");
+        world.apply(Change::RehashKey { id, version: 1, digest: first, pepper_version: 1 }).await.unwrap();
+        rotate(world).await;
+        let peppers = world.catalog.peppers();
+        let keys = vec![presented(id, 1, "sk_one and the rest", &peppers)];
+        world.apply(Change::RehashKeys { keys, pepper_version: 2 }).await.unwrap();
+        let again = crate::slow::slow_key(world, "sk_one_", "$2b$04$one");
+        assert_ne!(again.key.digest, placeholder, "under another pepper");
+        let again = ImportKey { older: vec![placeholder], ..again };
+        let applied = world.apply(Change::ImportKeys { project, keys: vec![again], policy }).await.unwrap();
+        assert_eq!(applied.duplicates, [0]);
     })
     .await;
 }

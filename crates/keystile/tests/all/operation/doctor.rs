@@ -30,7 +30,9 @@ fn findings(config: &str) -> Vec<String> {
             "{finding}"
         );
     }
-    found.iter().map(|finding| finding["id"].as_str().unwrap().to_owned()).collect()
+    let ids = found.iter().map(|finding| finding["id"].as_str().unwrap().to_owned());
+    // Whether the disk of whoever runs the tests is full says nothing of them.
+    ids.filter(|id| id != "disk_nearly_full").collect()
 }
 
 #[test]
@@ -107,7 +109,10 @@ fn a_weak_deployment_is_named_and_a_mended_one_is_left_alone() {
     fs::write(&root_key, sound).unwrap();
 
     // What a killed backup left, an audit that is told to nobody, a former root key that nothing needs.
-    fs::create_dir(data.join(".keystile-backup-x1y2z3")).unwrap();
+    let left = data.join(".keystile-backup-x1y2z3");
+    fs::create_dir(&left).unwrap();
+    let hours_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000 - 1_000_000_000);
+    fs::File::open(&left).unwrap().set_modified(hours_ago).unwrap();
     let more = settings(
         folder.path(),
         &format!(

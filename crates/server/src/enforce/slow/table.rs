@@ -68,7 +68,8 @@ impl Table {
         }
     }
 
-    /// Those that a text may belong to, by each of the ways of finding them; as many as are tried at most.
+    /// Those that a text may belong to, by each of the ways of finding them; as many as are tried at most, for each pepper that
+    /// they were taken over under.
     pub(super) fn candidates(&self, text: &str, peppers: &[Pepper]) -> Vec<Candidate> {
         let lookups = self.lengths.keys().flat_map(|length| {
             let beginning = text.get(..*length).filter(|_| LOOKUP_CHARS.contains(length));
@@ -81,7 +82,7 @@ impl Table {
         // A row that somebody else wrote opens nothing (K-5).
         let is_ours =
             |one: &Candidate| peppers.iter().any(|pepper| pepper.stands_for(&one.placeholder, one.lookup, &one.hash));
-        lookups.flat_map(|lookup| self.found_by(lookup)).filter(is_ours).take(MAX_CANDIDATES).collect()
+        lookups.flat_map(|lookup| self.found_by(lookup)).filter(is_ours).take(MAX_CANDIDATES * peppers.len()).collect()
     }
 
     /// How many a lookup leads to.

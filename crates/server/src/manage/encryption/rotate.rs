@@ -42,7 +42,7 @@ pub(super) async fn rotate(
     };
     let fresh = Zeroizing::new(random(&*app.entropy).map_err(|error| internal(&error))?);
     let salt = random(&*app.entropy).map_err(|error| internal(&error))?;
-    let key = app.catalog.new_encryption_key(algorithm, &fresh, &salt);
+    let key = app.catalog.new_encryption_key(algorithm, &fresh, &salt).await.map_err(|error| internal(&error))?;
     let version = key.version;
     app.apply(&caller, Change::RotateEncryptionKey { key }).await?;
     let view = now(&app, &caller).await?;

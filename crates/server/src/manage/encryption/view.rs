@@ -43,8 +43,9 @@ struct PepperView {
     /// When it was made.
     #[schema(value_type = String)]
     created_at: Timestamp,
-    /// How many texts of keys are hashed with it that can be used, or can be again. Each gets the newest pepper when it is
-    /// presented. Without any, and unless it is the newest, it can be retired.
+    /// How many texts are hashed with it of keys that are neither revoked nor deleted. Each gets the newest pepper when it is
+    /// presented, but for those that were taken over with `weak=argon2id`. Without any, and unless it is the newest, it can be
+    /// retired.
     digests: u64,
 }
 

@@ -11,3 +11,14 @@ CREATE INDEX key_texts_by_encryption_key ON key_texts (substr(sealed, 1, 5));
 
 -- Deleted keys of a text that another key got: they go along when it is hashed anew.
 CREATE INDEX deleted_keys_by_digest ON keys (digest) WHERE deleted_at IS NOT NULL;
+
+-- What texts of keys were hashed to under peppers of before: a text of them is known, and leads nodes to the key's record.
+CREATE TABLE former_digests (
+    key     INTEGER NOT NULL REFERENCES keys (number),
+    version INTEGER NOT NULL,
+    pepper  INTEGER NOT NULL,
+    digest  BLOB NOT NULL,
+    PRIMARY KEY (key, version, pepper)
+) STRICT;
+
+CREATE INDEX former_digests_by_digest ON former_digests (digest);
