@@ -7,13 +7,12 @@
 use keystile_core::id::{KeyId, OrganizationId};
 
 use crate::apply::encryption::{self as records, Record};
-use crate::catalog::encryption::{kept_keys, learn_keys, peppers};
+use crate::catalog::encryption::{kept_keys, kept_seed, learn_keys, peppers};
 use crate::catalog::{activations, apis, audit, keys, patterns, projects, roles, webhooks};
 use crate::cipher::SecretKey;
-use crate::db::{Base, Columns, Engine, Row, damaged, sql};
+use crate::db::{Base, Columns, Engine, Row, sql};
 use crate::keyring::Keyring;
 use crate::root::RootKey;
-use crate::secret::Place;
 use crate::upkeep::{self, Kept};
 use crate::{OpenError, RootKeys, StoreError, audit as chain, ledger, open, schema};
 
@@ -151,9 +150,7 @@ async fn secrets(
         checked.add("secrets", "there is no encryption key");
         return Ok(());
     }
-    let row = sql("SELECT value FROM meta WHERE name = 'seed'").fetch_one(&mut view).await?;
-    let seed = Place::of_seed(&installation).open(&ring, Columns::of(&row).blob()?)?;
-    let seed = SecretKey::from_slice(&seed).ok_or_else(|| damaged("the seed has another length"))?;
+    let seed = kept_seed(&mut view, &ring).await?;
     let ring = ring.with_seed(seed);
     if let Err(error) = peppers(&mut view, &ring).await {
         checked.add("secrets", error.cause());

@@ -14,7 +14,7 @@ use keystile_core::time::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::catalog::CatalogParts;
-use crate::catalog::encryption::{kept_keys, learn_keys, peppers};
+use crate::catalog::encryption::{keep_key, kept_keys, kept_seed, learn_keys, peppers};
 use crate::cipher::{Algorithm, SecretKey};
 use crate::db::{Base, Columns, Connection, Engine, damaged, sql, told};
 use crate::hold::{Held, Hold};
@@ -306,24 +306,14 @@ async fn fill_ring(
     if kept_keys(db).await.map_err(unreadable)?.is_empty() {
         let (key, first) = (SecretKey::new(some(random)?), (1, Algorithm::Aes256Gcm));
         let made = Keyring::make(root, ring.installation(), first, (&key, &some(random)?));
-        sql("INSERT INTO encryption_keys (version, algorithm, wrapped, created_at) VALUES (?, ?, ?, ?)")
-            .bind(made.version)
-            .bind(u32::from(made.algorithm.number()))
-            .bind(&made.wrapped[..])
-            .bind(at.as_micros())
-            .execute(&mut *db)
-            .await
-            .map_err(|error| unreadable(error.into()))?;
+        keep_key(db, &made, at).await.map_err(unreadable)?;
         learn_keys(db, root, &mut ring).await.map_err(unreadable)?;
         let sealed = place.seal(&ring, ring.seed().expose(), &some(random)?);
         write_meta(db, "seed", &sealed.0).await.map_err(unreadable)?;
         return Ok(ring);
     }
     learn_keys(db, root, &mut ring).await.map_err(unreadable)?;
-    let row = sql("SELECT value FROM meta WHERE name = 'seed'").fetch_one(db).await;
-    let row = row.map_err(|error| unreadable(error.into()))?;
-    let opened = Columns::of(&row).blob().and_then(|sealed| place.open(&ring, sealed)).map_err(unreadable)?;
-    let seed = SecretKey::from_slice(&opened).ok_or_else(|| unreadable(damaged("the seed has another length")))?;
+    let seed = kept_seed(db, &ring).await.map_err(unreadable)?;
     Ok(ring.with_seed(seed))
 }
 

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Done, Work};
 use crate::catalog::CatalogParts;
-use crate::catalog::encryption::{kept_keys, learn_keys, records_under};
+use crate::catalog::encryption::{keep_key, kept_keys, learn_keys, records_under};
 use crate::cipher::{Salt, SecretKey};
 use crate::db::{Columns, Connection, Row, Value, damaged, sql};
 use crate::keyring::{HEAD_LEN, Keyring, NewEncryptionKey};
@@ -44,13 +44,7 @@ pub(super) async fn rotate(work: Work<'_>, key: &NewEncryptionKey) -> Result<Don
     if key.version != last + 1 {
         return Err(ApplyError::Stale);
     }
-    sql("INSERT INTO encryption_keys (version, algorithm, wrapped, created_at) VALUES (?, ?, ?, ?)")
-        .bind(key.version)
-        .bind(u32::from(key.algorithm.number()))
-        .bind(&key.wrapped[..])
-        .bind(work.at.as_micros())
-        .execute(&mut *work.db)
-        .await?;
+    keep_key(work.db, key, work.at).await?;
     let shown = |version: u32| json!({ "version": version }).to_string();
     let after = json!({ "version": key.version, "algorithm": key.algorithm.name() }).to_string();
     Ok(done("encryption.rotate", shown(last), after))
@@ -103,16 +97,10 @@ pub(super) async fn rewrap(work: Work<'_>, limit: u32, entropy: &[u8; 32]) -> Re
     let head = Keyring::head(version);
     let home = work.parts.installation;
     let mut records = Vec::new();
-    for Find { query, read } in [OWN_RECORDS, API_SECRETS, WEBHOOKS, KEY_TEXTS] {
+    for find in [OWN_RECORDS, API_SECRETS, WEBHOOKS, KEY_TEXTS] {
         let left = (limit as usize).saturating_sub(records.len());
-        let mut found = sql(query);
-        for _ in 0..query.matches("< ?").count() {
-            found = found.bind(&head[..]);
-        }
         if left > 0 {
-            for row in found.bind(left as i64).fetch_all(&mut *work.db).await? {
-                records.extend(read(&row, &home, &head)?);
-            }
+            records.extend(find.below(work.db, &head, left as i64, &home).await?);
         }
     }
     let salts = SecretKey::new(*entropy);
@@ -156,14 +144,8 @@ fn opened(ring: &Keyring, record: &Record) -> Result<Zeroizing<Vec<u8>>, ApplyEr
 pub(crate) async fn all(db: &mut Connection, home: &[u8; 16]) -> Result<Vec<Record>, StoreError> {
     let above = [u8::MAX; HEAD_LEN];
     let mut records = Vec::new();
-    for Find { query, read } in [OWN_RECORDS, API_SECRETS, WEBHOOKS] {
-        let mut found = sql(query);
-        for _ in 0..query.matches("< ?").count() {
-            found = found.bind(&above[..]);
-        }
-        for row in found.bind(i64::MAX).fetch_all(&mut *db).await? {
-            records.extend(read(&row, home, &above)?);
-        }
+    for find in [OWN_RECORDS, API_SECRETS, WEBHOOKS] {
+        records.extend(find.below(db, &above, i64::MAX, home).await?);
     }
     Ok(records)
 }
@@ -191,6 +173,21 @@ type Records = Result<Vec<Record>, StoreError>;
 struct Find {
     query: &'static str,
     read: fn(&Row, &[u8; 16], &[u8; HEAD_LEN]) -> Records,
+}
+
+impl Find {
+    /// Those that begin with less than this, at most so many rows of them.
+    async fn below(&self, db: &mut Connection, head: &[u8; HEAD_LEN], limit: i64, home: &[u8; 16]) -> Records {
+        let mut found = sql(self.query);
+        for _ in 0..self.query.matches("< ?").count() {
+            found = found.bind(&head[..]);
+        }
+        let mut records = Vec::new();
+        for row in found.bind(limit).fetch_all(db).await? {
+            records.extend((self.read)(&row, home, head)?);
+        }
+        Ok(records)
+    }
 }
 
 /// The installation's own: peppers and the seed.

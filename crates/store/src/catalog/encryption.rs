@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError};
 use keystile_core::key::{Pepper, PepperSecret};
 use keystile_core::time::Timestamp;
 
-use crate::cipher::Algorithm;
+use crate::cipher::{Algorithm, SecretKey};
 use crate::db::{Columns, Connection, damaged, sql};
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, NewEncryptionKey};
 use crate::root::RootKey;
 use crate::secret::Place;
 use crate::{Catalog, StoreError};
@@ -168,6 +168,25 @@ pub(crate) async fn kept_keys(db: &mut Connection) -> Result<Vec<(u32, Algorithm
         Ok((version, algorithm, row.blob()?.to_vec(), row.moment()?))
     };
     rows.await?.iter().map(read).collect()
+}
+
+/// Keeps a version of the encryption key.
+pub(crate) async fn keep_key(db: &mut Connection, key: &NewEncryptionKey, at: Timestamp) -> Result<(), StoreError> {
+    sql("INSERT INTO encryption_keys (version, algorithm, wrapped, created_at) VALUES (?, ?, ?, ?)")
+        .bind(key.version)
+        .bind(u32::from(key.algorithm.number()))
+        .bind(&key.wrapped[..])
+        .bind(at.as_micros())
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// The seed of other keys, opened with a ring that has the encryption keys.
+pub(crate) async fn kept_seed(db: &mut Connection, ring: &Keyring) -> Result<SecretKey, StoreError> {
+    let row = sql("SELECT value FROM meta WHERE name = 'seed'").fetch_one(db).await?;
+    let seed = Place::of_seed(ring.installation()).open(ring, Columns::of(&row).blob()?)?;
+    SecretKey::from_slice(&seed).ok_or_else(|| damaged("the seed has another length"))
 }
 
 /// Opens the encryption keys into a ring.

@@ -263,6 +263,28 @@ async fn c09_a_process_whose_root_key_another_one_changed_makes_no_key_that_nobo
     }
 }
 
+#[tokio::test]
+async fn what_is_retired_is_nowhere_in_the_files_when_that_is_answered() {
+    let world = World::new(Engine::Sqlite).await;
+    let data = world.folder.path().join("data");
+    let options = SqliteConnectOptions::new().filename(data.join("catalog.db"));
+    let mut db = options.connect().await.unwrap();
+    let (wrapped,): (Vec<u8>,) =
+        sqlx::query_as("SELECT wrapped FROM encryption_keys").fetch_one(&mut db).await.unwrap();
+    db.close().await.unwrap();
+    let is_there = || {
+        ["catalog.db", "catalog.db-wal"].iter().any(|file| {
+            let bytes = fs::read(data.join(file)).unwrap_or_default();
+            bytes.windows(wrapped.len()).any(|window| window == wrapped)
+        })
+    };
+    assert!(is_there());
+    rotate(&world, Algorithm::Aes256Gcm).await;
+    rewrap(&world, 100).await;
+    retire(&world, 1).await.unwrap();
+    assert!(!is_there());
+}
+
 /// An installation of before there were encryption keys, as that version left it.
 pub async fn installation_9() -> TempDir {
     let folder = TempDir::new().unwrap();
