@@ -131,6 +131,16 @@ ids! {
     RoleId = "rol_";
     /// A named filter.
     PatternId = "pat_";
+    /// Somebody who logs in.
+    AccountId = "acc_";
+    /// A person in an organization.
+    MemberId = "mbr_";
+    /// Rights of members under a name.
+    MemberRoleId = "mrl_";
+    /// What lets somebody become a member.
+    InvitationId = "inv_";
+    /// A person logged in.
+    SessionId = "ses_";
 }
 
 #[cfg(test)]

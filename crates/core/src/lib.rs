@@ -8,6 +8,7 @@
 //!
 //! Begin with [`decide`].
 
+pub mod account;
 pub mod api;
 mod base62;
 pub mod code;
@@ -20,6 +21,7 @@ pub mod id;
 pub mod key;
 pub mod limit;
 pub mod media;
+pub mod member;
 pub mod metadata;
 pub mod method;
 pub mod name;

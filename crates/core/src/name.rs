@@ -31,6 +31,7 @@ macro_rules! nameable {
 nameable! {
     RoleId = "role";
     PatternId = "pattern";
+    MemberRoleId = "member role";
 }
 
 /// The name of a thing that has ids of this kind, a word such as `reader`.

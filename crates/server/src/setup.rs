@@ -6,6 +6,7 @@ use keystile_core::api::{ApiSettings, UpstreamUrl};
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState, KeyText, Prefix, Standing};
 use keystile_core::limit::{Algorithm, LimitRule};
+use keystile_core::member::OrganizationKind;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use keystile_store::records::{ActivationFilter, KeyFilter, NewKey, Page, ProjectAbout, ProjectFilter, Wish};
@@ -93,7 +94,9 @@ impl Setup<'_> {
             None => {
                 let id = OrganizationId::from_entropy(self.id()?);
                 let name = "Owner".to_owned();
-                self.catalog.apply(&self.author(id), Change::CreateOrganization { id, name }).await?;
+                self.catalog
+                    .apply(&self.author(id), Change::CreateOrganization { id, name, kind: OrganizationKind::Owner })
+                    .await?;
                 id
             }
         };

@@ -12,6 +12,7 @@ use keystile_core::decide::ActivationState;
 use keystile_core::facts::Facts;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, RoleId};
 use keystile_core::key::{ENTROPY_LEN, Environment, KeyDigest, KeyKind, KeyState, KeyText, Prefix};
+use keystile_core::member::OrganizationKind;
 use keystile_core::policy::Policy;
 use keystile_core::time::{Moment, Ticks, Timestamp};
 use keystile_server::enforce::engine::Door;
@@ -103,7 +104,8 @@ fn new_key(store: &Store, dice: &mut Dice, n: u64) -> NewKey {
 async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
-    apply(&store, Change::CreateOrganization { id: OWNER, name: "Owner".to_owned() }).await;
+    apply(&store, Change::CreateOrganization { id: OWNER, name: "Owner".to_owned(), kind: OrganizationKind::Owner })
+        .await;
     let file = SnapshotFile::new(folder.path().join("snapshot"), &store.catalog);
     let feed = Feed::start(&store, None).await.unwrap();
     let mut dice = Dice(7);
@@ -293,7 +295,8 @@ async fn a_snapshot_of_another_history_is_not_used() {
     let [one, other] = folders.each_ref().map(|folder| folder.path().join("data"));
     let project = ProjectId::from_entropy([9; 16]);
     let store = open(&one).await;
-    apply(&store, Change::CreateOrganization { id: OWNER, name: "Owner".to_owned() }).await;
+    apply(&store, Change::CreateOrganization { id: OWNER, name: "Owner".to_owned(), kind: OrganizationKind::Owner })
+        .await;
     let about = ProjectAbout { name: "project".to_owned(), ..ProjectAbout::default() };
     apply(&store, Change::CreateProject { id: project, about, environment: Environment::Live }).await;
     store.catalog.close().await;

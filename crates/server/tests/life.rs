@@ -8,6 +8,7 @@ use keystile_core::decide::ActivationState;
 use keystile_core::facts::Facts;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, PatternId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState, move_end, overlap_end};
+use keystile_core::member::OrganizationKind;
 use keystile_core::metadata::Tags;
 use keystile_core::pattern::Filter;
 use keystile_core::policy::Policy;
@@ -167,7 +168,7 @@ impl World {
         let about = ProjectAbout { name: "project".to_owned(), ..ProjectAbout::default() };
         let settings = ApiSettings::new("http://127.0.0.1:9".parse().unwrap());
         for change in [
-            Change::CreateOrganization { id: OWNER, name: "owner".to_owned() },
+            Change::CreateOrganization { id: OWNER, name: "owner".to_owned(), kind: OrganizationKind::Owner },
             Change::CreateApi { id: API, name: "api".to_owned(), settings, document: None },
             Change::CreateProject { id: PROJECT, about, environment: Environment::Live },
             Change::CreateActivation { id: LINK, project: PROJECT, api: API, wish: Wish::default() },

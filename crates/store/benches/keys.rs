@@ -11,6 +11,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use keystile_core::id::{KeyId, OrganizationId, ProjectId};
 use keystile_core::key::{Environment, KeyKind};
+use keystile_core::member::OrganizationKind;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
@@ -50,7 +51,7 @@ fn new_installation() -> Installation {
         let name = || "bench".to_owned();
         let (about, environment) = (ProjectAbout { name: name(), ..ProjectAbout::default() }, Environment::Live);
         for change in [
-            Change::CreateOrganization { id: organization, name: name() },
+            Change::CreateOrganization { id: organization, name: name(), kind: OrganizationKind::Owner },
             Change::CreateProject { id: project, about, environment },
         ] {
             store.catalog.apply(&author, change).await.unwrap();

@@ -13,7 +13,10 @@ use sha2::{Digest, Sha256};
 use keystile_core::key::KeyState;
 
 use crate::cipher::SecretKey;
-use crate::records::{Activation, Api, AuditEntry, Key, Organization, Pattern, Project, Role, Webhook, WebhookState};
+use crate::records::{
+    Activation, Api, AuditEntry, CustomRole, Invitation, Key, Member, Organization, Pattern, Project, Role, Webhook,
+    WebhookState,
+};
 use crate::{Actor, Who};
 
 /// The hash of an entry, or of the place before the first one.
@@ -60,6 +63,7 @@ pub(crate) fn seal(seed: &SecretKey, sequence: u64, end: &Hash) -> Hash {
 pub(crate) fn actor_text(actor: &Actor) -> String {
     match actor.who {
         Who::ManagementKey(id) => id.to_string(),
+        Who::Account(id) => id.to_string(),
         Who::System(part) => format!("system:{part}"),
     }
 }
@@ -72,7 +76,31 @@ pub(crate) trait Shown {
 
 impl Shown for Organization {
     fn shown(&self) -> Value {
-        json!({ "name": self.name })
+        json!({ "name": self.name, "kind": self.kind })
+    }
+}
+
+impl Shown for Member {
+    /// Without name and address: the account's id says who it is for as long as there is the account.
+    fn shown(&self) -> Value {
+        json!({ "account": self.account.id, "role": self.role })
+    }
+}
+
+impl Shown for CustomRole {
+    fn shown(&self) -> Value {
+        json!({ "name": self.name, "description": self.description, "permissions": self.permissions })
+    }
+}
+
+impl Shown for Invitation {
+    fn shown(&self) -> Value {
+        json!({
+            "organization": self.organization,
+            "role": self.role,
+            "state": self.state,
+            "ends_at": self.ends_at,
+        })
     }
 }
 

@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{
-    ActivationId, ApiId, KeyId, OrganizationId, PatternId, ProjectId, RequestId, RoleId, WebhookId,
+    AccountId, ActivationId, ApiId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, ProjectId,
+    RequestId, RoleId, SessionId, WebhookId,
 };
 use keystile_core::key::{Environment, KeyDigest, KeyNotice, KeyState};
+use keystile_core::member::{MemberRole, MemberRoleName, OrganizationKind};
 use keystile_core::metadata::Tags;
 use keystile_core::pattern::{Filter, PatternName};
 use keystile_core::permission::Permission;
@@ -19,7 +21,10 @@ use keystile_core::webhook::{EventFilter, WebhookUrl};
 use crate::StoreError;
 use crate::condition::Thing;
 use crate::keyring::NewEncryptionKey;
-use crate::records::{Document, ImportKey, NewKey, NewVersion, ProjectAbout, Rehashed, Suspension, WebhookState, Wish};
+use crate::records::{
+    Document, ImportKey, Invite, Joining, NewKey, NewSession, NewVersion, PasswordHash, ProjectAbout, Rehashed,
+    Suspension, WebhookState, Wish,
+};
 use crate::secret::Sealed;
 
 /// Who acts.
@@ -27,6 +32,8 @@ use crate::secret::Sealed;
 pub enum Who {
     /// A program with a management key.
     ManagementKey(KeyId),
+    /// A person.
+    Account(AccountId),
     /// Keystile itself: a first start, a job.
     System(&'static str),
 }
@@ -70,8 +77,55 @@ pub struct Idempotency {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are those of the records that they become")]
 pub enum Change {
-    /// Makes an organization.
-    CreateOrganization { id: OrganizationId, name: String },
+    /// Makes an organization. The first one is made by itself, others by the one that runs the installation.
+    CreateOrganization { id: OrganizationId, name: String, kind: OrganizationKind },
+    /// Gives an organization another name.
+    UpdateOrganization { id: OrganizationId, was: u64, name: String },
+    /// Makes a role for members.
+    CreateMemberRole { id: MemberRoleId, name: MemberRoleName, description: String, permissions: Vec<Permission> },
+    /// Changes a role, and with it what the members that have it may do.
+    UpdateMemberRole {
+        id: MemberRoleId,
+        was: u64,
+        name: MemberRoleName,
+        description: String,
+        permissions: Vec<Permission>,
+    },
+    /// Takes a role away that no member has and no open invitation promises; else [`ApplyError::Conflict`].
+    DeleteMemberRole { id: MemberRoleId },
+    /// Lets somebody become a member.
+    Invite(Invite),
+    /// Takes an invitation back.
+    WithdrawInvitation { id: InvitationId },
+    /// Makes whoever holds an invitation's token a member; [`ApplyError::NotFound`] for whoever comes second.
+    AcceptInvitation { lookup: [u8; 32], member: MemberId, joining: Joining },
+    /// Gives a member another role; [`ApplyError::Conflict`] for the last one with the leading role.
+    UpdateMember { id: MemberId, was: u64, role: MemberRole },
+    /// Takes a member away, with the sessions there.
+    DeleteMember { id: MemberId },
+    /// Somebody proved who they are, and is logged in.
+    OpenSession(NewSession),
+    /// The holder of a session proved once more who they are; it gets another token.
+    ProveSession { id: SessionId, lookup: [u8; 32], forgives: Option<[u8; 32]> },
+    /// A session goes on in another organization of its account, under another token.
+    MoveSession { id: SessionId, organization: OrganizationId, lookup: [u8; 32] },
+    /// Ends a session in the actor's organization, or one of the actor's own account.
+    EndSession { id: SessionId },
+    /// Ends the sessions of an account, but for one.
+    EndSessions { account: AccountId, except: Option<SessionId> },
+    /// Gives an account another password and ends its sessions, but for one. With the lookup of a link to a new password: only if
+    /// that is still open, and once.
+    SetPassword {
+        account: AccountId,
+        password: PasswordHash,
+        except: Option<SessionId>,
+        reset: Option<[u8; 32]>,
+        forgives: Option<[u8; 32]>,
+    },
+    /// Makes a link to a new password, in the place of others for this account.
+    OfferReset { account: AccountId, lookup: [u8; 32], ends_at: Timestamp },
+    /// Notes that a password was wrong; of an address without an account as well.
+    FailLogin { account: Option<AccountId>, lookup: [u8; 32] },
     /// Publishes an API.
     CreateApi { id: ApiId, name: String, settings: ApiSettings, document: Option<Document> },
     /// Changes an API. `document`: `None` leaves it, `Some(None)` takes it away.

@@ -3,10 +3,15 @@
 
 use std::fmt;
 
-use keystile_core::id::{ActivationId, ApiId, KeyId, PatternId, ProjectId, RoleId, WebhookId};
+use keystile_core::id::{
+    ActivationId, ApiId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, ProjectId, RoleId,
+    WebhookId,
+};
 use keystile_core::time::Timestamp;
 
-use crate::records::{Activation, Api, Key, Pattern, Project, Role, Webhook};
+use crate::records::{
+    Activation, Api, CustomRole, Invitation, Key, Member, Organization, Pattern, Project, Role, Webhook,
+};
 use crate::{Catalog, Change};
 
 /// A state of a thing, told apart from all others that it ever has (RFC 9110 §8.8.3). It says nothing of how many changes
@@ -72,6 +77,14 @@ pub enum ThingId {
     Pattern(PatternId),
     /// A webhook.
     Webhook(WebhookId),
+    /// An organization.
+    Organization(OrganizationId),
+    /// A member.
+    Member(MemberId),
+    /// A role of members.
+    CustomRole(MemberRoleId),
+    /// An invitation.
+    Invitation(InvitationId),
 }
 
 /// What has states.
@@ -144,6 +157,14 @@ things! {
     Pattern, |_| None;
     /// A webhook: deliveries are no changes of it.
     Webhook, |webhook| webhook.failing_since;
+    /// An organization.
+    Organization, |_| None;
+    /// A member.
+    Member, |_| None;
+    /// A role of members.
+    CustomRole, |_| None;
+    /// An invitation.
+    Invitation, |_| None;
 }
 
 impl Catalog {
@@ -166,6 +187,10 @@ impl Catalog {
             Thing::Role(thing) => self.tag(&**thing),
             Thing::Pattern(thing) => self.tag(&**thing),
             Thing::Webhook(thing) => self.tag(&**thing),
+            Thing::Organization(thing) => self.tag(&**thing),
+            Thing::Member(thing) => self.tag(&**thing),
+            Thing::CustomRole(thing) => self.tag(&**thing),
+            Thing::Invitation(thing) => self.tag(&**thing),
         }
     }
 }
@@ -180,6 +205,10 @@ impl fmt::Display for ThingId {
             Self::Role(id) => id.fmt(f),
             Self::Pattern(id) => id.fmt(f),
             Self::Webhook(id) => id.fmt(f),
+            Self::Organization(id) => id.fmt(f),
+            Self::Member(id) => id.fmt(f),
+            Self::CustomRole(id) => id.fmt(f),
+            Self::Invitation(id) => id.fmt(f),
         }
     }
 }
@@ -187,7 +216,15 @@ impl fmt::Display for ThingId {
 /// The things that a change is about: the one of which a condition speaks, and another that it makes.
 pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
     let thing = match change {
-        Change::CreateOrganization { .. }
+        Change::AcceptInvitation { .. }
+        | Change::OpenSession { .. }
+        | Change::ProveSession { .. }
+        | Change::MoveSession { .. }
+        | Change::EndSession { .. }
+        | Change::EndSessions { .. }
+        | Change::SetPassword { .. }
+        | Change::OfferReset { .. }
+        | Change::FailLogin { .. }
         | Change::ImportKeys { .. }
         | Change::OpenHandOver { .. }
         | Change::RotateEncryptionKey { .. }
@@ -235,6 +272,13 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::UpdateWebhook { id, .. }
         | Change::RotateWebhookSecret { id, .. }
         | Change::DeleteWebhook { id } => ThingId::Webhook(*id),
+        Change::CreateOrganization { id, .. } | Change::UpdateOrganization { id, .. } => ThingId::Organization(*id),
+        Change::CreateMemberRole { id, .. } | Change::UpdateMemberRole { id, .. } | Change::DeleteMemberRole { id } => {
+            ThingId::CustomRole(*id)
+        }
+        Change::UpdateMember { id, .. } | Change::DeleteMember { id } => ThingId::Member(*id),
+        Change::Invite(invite) => ThingId::Invitation(invite.id),
+        Change::WithdrawInvitation { id } => ThingId::Invitation(*id),
     };
     [Some(thing), None]
 }

@@ -3,6 +3,13 @@
 //! `number` is the small number that a row has inside the installation (never used twice): snapshots and usage use it
 //! where sixteen random bytes would be too much. `revision` is the revision of the row's last change.
 
+mod people;
+
+pub use people::{
+    Account, Credentials, CustomRole, Invitation, InvitationState, Invite, Joining, Member, Membership, NewAccount,
+    NewSession, PasswordHash, Session,
+};
+
 use std::net::IpAddr;
 
 use keystile_core::api::ApiSettings;
@@ -11,6 +18,7 @@ use keystile_core::id::{
     ActivationId, ApiId, KeyId, OrganizationId, PatternId, ProjectId, RequestId, RoleId, WebhookId,
 };
 use keystile_core::key::{DigestAlgorithm, Environment, KeyDigest, KeyKind, KeyState, SlowHash, Standing};
+use keystile_core::member::OrganizationKind;
 use keystile_core::metadata::{Label, Labels, Metadata, Tags};
 use keystile_core::pattern::{Filter, PatternName};
 use keystile_core::permission::Permission;
@@ -39,8 +47,14 @@ pub struct Organization {
     pub number: u32,
     /// Its name.
     pub name: String,
+    /// What it is there for.
+    pub kind: OrganizationKind,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// The revision of its last change.
+    pub revision: u64,
 }
 
 /// Something protected.

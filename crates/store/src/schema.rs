@@ -28,6 +28,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_8.sql"),
         include_str!("sqlite/schema/catalog_9.sql"),
         include_str!("sqlite/schema/catalog_10.sql"),
+        include_str!("sqlite/schema/catalog_11.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
@@ -40,6 +41,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("postgres/schema/catalog_8.sql"),
         include_str!("postgres/schema/catalog_9.sql"),
         include_str!("postgres/schema/catalog_10.sql"),
+        include_str!("postgres/schema/catalog_11.sql"),
     ],
 };
 /// Those of the ledger.

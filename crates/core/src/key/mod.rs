@@ -5,6 +5,7 @@ mod foreign;
 mod notice;
 mod state;
 mod text;
+mod token;
 mod version;
 
 pub use digest::{DigestAlgorithm, KeyDigest, Pepper, PepperSecret, TextHash};
@@ -18,6 +19,7 @@ pub use text::{
     ENTROPY_LEN, KeyText, MARK, MAX_KEY_TEXT, MIN_KEY_TEXT, MIN_MARKED_KEY_TEXT, NotAKey, NotAPrefix, PoorEntropy,
     Prefix, Presented, estimated_bits, hint, marked_at,
 };
+pub use token::TokenKind;
 pub use version::{DEFAULT_OVERLAP_SECS, MAX_OVERLAP_SECS, OverlapError, move_end, overlap_end};
 
 use std::fmt;

@@ -7,6 +7,7 @@ use keystile_core::api::{ApiSettings, UnusedKeys};
 use keystile_core::code::Code;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState};
+use keystile_core::member::OrganizationKind;
 use keystile_core::metadata::{Labels, Metadata};
 use keystile_core::policy::Policy;
 use keystile_core::time::{Moment, Ticks, Timestamp};
@@ -59,7 +60,9 @@ impl World {
         let (catalog, ledger) = (store.catalog.clone(), store.ledger.clone());
         let lifecycle = Lifecycle { catalog, ledger, feed, clock: clock.clone() };
         let world = Self { _folder: folder, store, clock, lifecycle, project };
-        world.apply(Change::CreateOrganization { id: OWNER, name: "owner".to_owned() }).await;
+        world
+            .apply(Change::CreateOrganization { id: OWNER, name: "owner".to_owned(), kind: OrganizationKind::Owner })
+            .await;
         world.apply(Change::CreateApi { id: api, name: "api".to_owned(), settings: rules, document: None }).await;
         let about = ProjectAbout {
             name: "project".to_owned(),

@@ -3,6 +3,7 @@
 //! Here is the frame that every change passes through; what a change does to its rows is in the room of its noun.
 //! A row that belongs to another organization is answered like one that does not exist.
 
+mod account;
 mod activation;
 mod api;
 mod capacity;
@@ -11,8 +12,11 @@ pub(crate) mod encryption;
 mod hand_over;
 mod idempotency;
 mod import;
+mod invitation;
 mod journal;
 mod key;
+mod member;
+mod member_role;
 mod notice;
 mod organization;
 mod pattern;
@@ -21,6 +25,7 @@ mod policy;
 mod project;
 mod role;
 mod secret;
+mod session;
 mod slow;
 mod text;
 mod thing;
@@ -143,9 +148,11 @@ impl Catalog {
             None => None,
         };
         let revision = journal::next_revision(db, &self.0).await?;
-        // An organization is the tenant of its own making.
+        // The first organization is the tenant of its own making.
         let tenant = match &change {
-            Change::CreateOrganization { id, name } => organization::insert(db, *id, name, author.at).await?,
+            Change::CreateOrganization { id, name, kind } if *id == organization => {
+                organization::insert(db, *id, (name, *kind), author.at, revision).await?
+            }
             _ => tenant(db, organization).await?,
         };
         let changes_keys = matches!(change, Change::RotateEncryptionKey { .. } | Change::RetireEncryptionKey { .. });
@@ -197,7 +204,34 @@ impl Catalog {
 /// Hands a change to the room of its noun.
 async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
     match change {
-        Change::CreateOrganization { id, name } => Ok(organization::done(&work, id, name)),
+        Change::CreateOrganization { id, name, kind } => organization::create(work, id, &name, kind).await,
+        Change::UpdateOrganization { id, was, name } => organization::update(work, id, was, &name).await,
+        Change::CreateMemberRole { id, name, description, permissions } => {
+            let about = member_role::About { name: &name, description: &description, permissions: &permissions };
+            member_role::create(work, id, about).await
+        }
+        Change::UpdateMemberRole { id, was, name, description, permissions } => {
+            let about = member_role::About { name: &name, description: &description, permissions: &permissions };
+            member_role::update(work, id, was, about).await
+        }
+        Change::DeleteMemberRole { id } => member_role::delete(work, id).await,
+        Change::Invite(invite) => invitation::create(work, &invite).await,
+        Change::WithdrawInvitation { id } => invitation::withdraw(work, id).await,
+        Change::AcceptInvitation { lookup, member, joining } => {
+            invitation::accept(work, lookup, member, &joining).await
+        }
+        Change::UpdateMember { id, was, role } => member::update(work, id, was, role).await,
+        Change::DeleteMember { id } => member::delete(work, id).await,
+        Change::OpenSession(session) => session::open(work, &session).await,
+        Change::ProveSession { id, lookup, forgives } => session::prove(work, id, lookup, forgives).await,
+        Change::MoveSession { id, organization, lookup } => session::move_to(work, id, organization, lookup).await,
+        Change::EndSession { id } => session::end(work, id).await,
+        Change::EndSessions { account, except } => session::end_all(work, account, except).await,
+        Change::SetPassword { account, password, except, reset, forgives } => {
+            account::set_password(work, account, &password, except, (reset, forgives)).await
+        }
+        Change::OfferReset { account, lookup, ends_at } => account::offer_reset(work, account, lookup, ends_at).await,
+        Change::FailLogin { account, lookup } => account::fail(work, account, lookup).await,
         Change::CreateApi { id, name, settings, document } => {
             api::create(work, id, &name, &settings, document.as_ref()).await
         }

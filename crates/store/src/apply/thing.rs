@@ -3,7 +3,9 @@
 use keystile_core::id::OrganizationId;
 
 use crate::StoreError;
-use crate::catalog::{activations, apis, keys, patterns, projects, roles, webhooks};
+use crate::catalog::{
+    activations, apis, invitations, keys, member_roles, members, organizations, patterns, projects, roles, webhooks,
+};
 use crate::condition::{Thing, ThingId};
 use crate::db::Connection;
 
@@ -26,5 +28,9 @@ pub(super) async fn find(
         ThingId::Role(id) => roles::find(db, organization, id).await?.map(Thing::from),
         ThingId::Pattern(id) => patterns::find(db, organization, id).await?.map(Thing::from),
         ThingId::Webhook(id) => webhooks::find(db, organization, id).await?.map(Thing::from),
+        ThingId::Organization(id) => organizations::find(db, organization, id).await?.map(Thing::from),
+        ThingId::Member(id) => members::find(db, organization, id).await?.map(Thing::from),
+        ThingId::CustomRole(id) => member_roles::find(db, organization, id).await?.map(Thing::from),
+        ThingId::Invitation(id) => invitations::find(db, organization, id).await?.map(Thing::from),
     })
 }

@@ -2,11 +2,15 @@
 //! rows of another one are answered like rows that do not exist.
 
 mod access;
+pub(crate) mod accounts;
 pub(crate) mod activations;
 pub(crate) mod apis;
 pub(crate) mod audit;
 pub mod encryption;
+pub(crate) mod invitations;
 pub(crate) mod keys;
+pub(crate) mod member_roles;
+pub(crate) mod members;
 mod notices;
 mod numbers;
 pub(crate) mod organizations;
@@ -14,6 +18,7 @@ pub(crate) mod patterns;
 pub(crate) mod projects;
 pub(crate) mod roles;
 mod secrets;
+pub(crate) mod sessions;
 pub(crate) mod webhooks;
 
 pub use notices::Due;

@@ -6,6 +6,7 @@ use keystile_core::api::{ApiSettings, UpgradeProtocol};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState, Pepper, PepperSecret, Standing, TextHash};
+use keystile_core::member::OrganizationKind;
 use keystile_core::metadata::Tags;
 use keystile_core::policy::Policy;
 use keystile_store::records::{Document, DocumentInfo, KeyFilter, NewKey, Page, ProjectAbout, Wish};
@@ -240,7 +241,7 @@ async fn what_is_there_already_is_not_made_twice() {
             Change::CreateKey { project: mine.project, key: same_text, policy: Policy::default() },
             create_api(mine.api, "x"),
             create_project(mine.project, "x"),
-            Change::CreateOrganization { id: mine.id, name: "x".to_owned() },
+            Change::CreateOrganization { id: mine.id, name: "x".to_owned(), kind: OrganizationKind::Owner },
         ] {
             let name = format!("{change:?}");
             let refused = world.apply(change).await;
@@ -279,9 +280,9 @@ async fn what_is_not_there_can_not_be_changed() {
 async fn an_organization_is_the_tenant_of_its_own_making() {
     everywhere(async |world| {
         let id = OrganizationId::from_entropy(bytes());
-        let change = Change::CreateOrganization { id, name: "third".to_owned() };
+        let change = Change::CreateOrganization { id, name: "third".to_owned(), kind: OrganizationKind::Owner };
         world.catalog.apply(&author(id), change).await.unwrap();
-        let made = world.catalog.organization(id).await.unwrap().unwrap();
+        let made = world.catalog.organization(id, id).await.unwrap().unwrap();
         assert_eq!((made.name.as_str(), made.number), ("third", 3));
         let entries = world.catalog.audit(id, None, 10).await.unwrap();
         assert_eq!(entries.iter().map(|entry| &*entry.action).collect::<Vec<_>>(), ["organization.create"]);

@@ -29,6 +29,7 @@ mod ledger;
 mod moving;
 mod notices;
 mod patterns;
+mod people;
 mod peppers;
 mod roles;
 mod secrets;

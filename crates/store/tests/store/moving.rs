@@ -4,8 +4,9 @@ use std::path::Path;
 
 use keystile_core::api::SecretName;
 use keystile_core::code::Code;
-use keystile_core::id::{PatternId, RoleId, WebhookId};
+use keystile_core::id::{MemberRoleId, PatternId, RoleId, WebhookId};
 use keystile_core::key::KeyNotice;
+use keystile_core::member::MemberRole;
 use keystile_core::policy::Policy;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_store::copy::{Copied, CopyError};
@@ -65,6 +66,15 @@ async fn full(engine: Engine) -> World {
     world.apply(Change::HandOver { id: world.mine.key, lookup, sealed, ends_at: NOW.plus_secs(60) }).await.unwrap();
     let notice = KeyNotice::VersionEnded { version: 1, ended_at: NOW };
     world.apply(Change::NoteKey { id: world.mine.key, notice }).await.unwrap();
+    let own = MemberRoleId::from_entropy(bytes());
+    let permissions = vec!["keys.read".parse().unwrap()];
+    let (name, description) = ("night".parse().unwrap(), String::new());
+    world.apply(Change::CreateMemberRole { id: own, name, description, permissions }).await.unwrap();
+    let ada = crate::people::join(&world, world.mine.id, "ada@example.com", MemberRole::Custom(own)).await;
+    crate::people::log_in(&world, &ada).await;
+    let account = ada.account.id;
+    world.apply(Change::OfferReset { account, lookup: [3; 32], ends_at: NOW.plus_secs(60) }).await.unwrap();
+    world.apply(Change::FailLogin { account: Some(account), lookup: [4; 32] }).await.unwrap();
     world.revoke(world.mine.key).await;
     world.catalog.make_deliveries(NOW).await.unwrap();
     let label = LabelRow { number: 9, api: 1, text: "GET /pets/{id}".to_owned() };

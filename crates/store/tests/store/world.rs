@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use keystile_core::api::ApiSettings;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId, WebhookId};
 use keystile_core::key::{Environment, KeyKind, KeyState};
+use keystile_core::member::OrganizationKind;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use keystile_core::webhook::{EventFilter, EventPattern};
@@ -149,7 +150,7 @@ async fn settle(catalog: &Catalog, name: &str) -> Tenant {
     let key = new_key(catalog, &format!("the first key of {name}"));
     let tenant = Tenant { id, number: 0, api, project, activation, key: key.id };
     for change in [
-        Change::CreateOrganization { id, name: name.to_owned() },
+        Change::CreateOrganization { id, name: name.to_owned(), kind: OrganizationKind::Owner },
         create_api(api, name),
         create_project(project, name),
         Change::CreateActivation { id: activation, project, api, wish: Wish::default() },
@@ -157,7 +158,7 @@ async fn settle(catalog: &Catalog, name: &str) -> Tenant {
     ] {
         catalog.apply(&tenant.author(), change).await.unwrap();
     }
-    let number = catalog.organization(id).await.unwrap().unwrap().number;
+    let number = catalog.organization(id, id).await.unwrap().unwrap().number;
     Tenant { number, ..tenant }
 }
 

@@ -1,0 +1,145 @@
+//! Changes of accounts: made, given another password, tried in vain. The audit learns neither addresses nor names: an account's
+//! id says who it is for as long as there is the account.
+
+use keystile_core::account::TRIES;
+use keystile_core::id::{AccountId, SessionId};
+use keystile_core::time::Timestamp;
+use serde_json::json;
+
+use super::{Done, Work, or_exists, session};
+use crate::catalog::accounts::number;
+use crate::catalog::organizations::FIRST;
+use crate::db::{Connection, signed, sql};
+use crate::records::{NewAccount, PasswordHash};
+use crate::{ApplyError, Subject};
+
+pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("account");
+
+/// What stands in the audit where nobody has the address.
+const NOBODY: &str = "unknown";
+
+pub(super) async fn insert(
+    db: &mut Connection,
+    account: &NewAccount,
+    at: Timestamp,
+    revision: u64,
+) -> Result<u32, ApplyError> {
+    let row = sql("INSERT INTO accounts (id, email, name, password, password_at, created_at, updated_at, revision) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING number")
+    .bind(account.id.to_bytes())
+    .bind(account.email.as_str())
+    .bind(account.name.as_str())
+    .bind(account.password.expose())
+    .bind(at.as_micros())
+    .bind(at.as_micros())
+    .bind(at.as_micros())
+    .bind(signed(revision))
+    .fetch_one(db)
+    .await
+    .map_err(or_exists(
+        "there is an account with this e-mail address; log in with it, and accept the invitation then",
+    ))?;
+    Ok(super::number_of(&row)?)
+}
+
+pub(super) async fn set_password(
+    work: Work<'_>,
+    id: AccountId,
+    password: &PasswordHash,
+    except: Option<SessionId>,
+    (reset, forgives): (Option<[u8; 32]>, Option<[u8; 32]>),
+) -> Result<Done, ApplyError> {
+    let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
+    if let Some(lookup) = reset {
+        let opened = sql("DELETE FROM password_resets WHERE lookup = ? AND account = ? AND ends_at > ?")
+            .bind(&lookup[..])
+            .bind(account)
+            .bind(work.at.as_micros())
+            .execute(&mut *work.db)
+            .await?;
+        if opened == 0 {
+            return Err(ApplyError::NotFound("link"));
+        }
+    }
+    sql("UPDATE accounts SET password = ?, password_at = ?, updated_at = ?, revision = ? WHERE number = ?")
+        .bind(password.expose())
+        .bind(work.at.as_micros())
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(account)
+        .execute(&mut *work.db)
+        .await?;
+    sql("DELETE FROM password_resets WHERE account = ?").bind(account).execute(&mut *work.db).await?;
+    forgive(work.db, forgives).await?;
+    let ended = session::end_all_of(work.db, account, None, except).await?;
+    let action = if reset.is_some() { "account.password_reset" } else { "account.password_change" };
+    let shown = json!({ "sessions_ended": ended }).to_string();
+    Ok(Done::new(action, id, String::new(), shown, vec![Subject::Organization]))
+}
+
+/// Makes a link to a new password. Whoever manages one organization gets no hold of somebody who is a member of others too, but
+/// for the one that runs the installation.
+pub(super) async fn offer_reset(
+    work: Work<'_>,
+    id: AccountId,
+    lookup: [u8; 32],
+    ends_at: Timestamp,
+) -> Result<Done, ApplyError> {
+    let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
+    let (here, elsewhere): (u32, u32) = (
+        sql("SELECT count(*) FROM members WHERE account = ? AND organization = ? AND deleted_at IS NULL")
+            .bind(account)
+            .bind(work.tenant.number)
+            .fetch_number(&mut *work.db)
+            .await?,
+        sql("SELECT count(*) FROM members WHERE account = ? AND organization <> ? AND deleted_at IS NULL")
+            .bind(account)
+            .bind(work.tenant.number)
+            .fetch_number(&mut *work.db)
+            .await?,
+    );
+    if here == 0 {
+        return Err(NO_SUCH);
+    }
+    if elsewhere > 0 && work.tenant.number != FIRST {
+        return Err(ApplyError::Conflict(
+            "this person is a member of other organizations too; only whoever runs the installation can make a link to a \
+             new password"
+                .to_owned(),
+        ));
+    }
+    sql("DELETE FROM password_resets WHERE account = ?").bind(account).execute(&mut *work.db).await?;
+    sql("INSERT INTO password_resets (lookup, account, created_at, ends_at) VALUES (?, ?, ?, ?)")
+        .bind(&lookup[..])
+        .bind(account)
+        .bind(work.at.as_micros())
+        .bind(ends_at.as_micros())
+        .execute(&mut *work.db)
+        .await?;
+    let shown = json!({ "ends_at": ends_at }).to_string();
+    Ok(Done::new("account.offer_reset", id, String::new(), shown, vec![Subject::Organization]))
+}
+
+/// Counts a wrong password. Addresses without an account are counted as well, so that nothing tells them apart (A-9).
+pub(super) async fn fail(work: Work<'_>, account: Option<AccountId>, lookup: [u8; 32]) -> Result<Done, ApplyError> {
+    let count: u32 = sql("INSERT INTO login_failures (lookup, known, count, last_at) VALUES (?, ?, 1, ?) \
+         ON CONFLICT (lookup) DO UPDATE SET count = login_failures.count + 1, known = excluded.known, \
+         last_at = excluded.last_at RETURNING count")
+    .bind(&lookup[..])
+    .bind(i64::from(account.is_some()))
+    .bind(work.at.as_micros())
+    .fetch_number(&mut *work.db)
+    .await?;
+    let action = if count.is_multiple_of(TRIES) { "login.lock" } else { "login.fail" };
+    let subject = account.map_or_else(|| NOBODY.to_owned(), |id| id.to_string());
+    let shown = json!({ "in_a_row": count }).to_string();
+    Ok(Done::new(action, subject, String::new(), shown, vec![Subject::Organization]))
+}
+
+/// Forgets what went wrong.
+pub(super) async fn forgive(db: &mut Connection, lookup: Option<[u8; 32]>) -> Result<(), ApplyError> {
+    if let Some(lookup) = lookup {
+        sql("DELETE FROM login_failures WHERE lookup = ?").bind(&lookup[..]).execute(db).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Changes of sessions. A session that ends is gone; the audit tells that there was one.
+
+use keystile_core::id::{AccountId, OrganizationId, SessionId};
+use serde_json::json;
+
+use super::account::{self, forgive};
+use super::{Done, Work};
+use crate::catalog::accounts::number;
+use crate::db::{Columns, Connection, sql};
+use crate::records::NewSession;
+use crate::{ApplyError, StoreError, Subject, Who};
+
+const NO_SUCH: ApplyError = ApplyError::NotFound("session");
+
+/// Most sessions of an account: of more, the oldest end.
+const MAX_OF_ACCOUNT: u32 = 50;
+
+pub(super) async fn open(work: Work<'_>, session: &NewSession) -> Result<Done, ApplyError> {
+    let account = number(work.db, session.account).await?.ok_or(account::NO_SUCH)?;
+    refuse_stranger(work.db, account, work.tenant.number).await?;
+    if let Some(replaced) = session.replaces {
+        sql("DELETE FROM sessions WHERE id = ? AND account = ?")
+            .bind(replaced.to_bytes())
+            .bind(account)
+            .execute(&mut *work.db)
+            .await?;
+    }
+    forgive(work.db, session.forgives).await?;
+    sql("INSERT INTO sessions (id, account, organization, lookup, created_at, seen_at, proven_at, address, agent) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    .bind(session.id.to_bytes())
+    .bind(account)
+    .bind(work.tenant.number)
+    .bind(&session.lookup[..])
+    .bind(work.at.as_micros())
+    .bind(work.at.as_micros())
+    .bind(work.at.as_micros())
+    .bind(work.actor.address.map(|address| address.to_string()).unwrap_or_default())
+    .bind(session.agent.as_str())
+    .execute(&mut *work.db)
+    .await?;
+    sql("DELETE FROM sessions WHERE account = ? AND number NOT IN \
+         (SELECT number FROM sessions WHERE account = ? ORDER BY number DESC LIMIT ?)")
+    .bind(account)
+    .bind(account)
+    .bind(MAX_OF_ACCOUNT)
+    .execute(&mut *work.db)
+    .await?;
+    let shown = json!({ "account": session.account, "agent": session.agent }).to_string();
+    Ok(Done::new("session.create", session.id, String::new(), shown, vec![Subject::Organization]))
+}
+
+pub(super) async fn prove(
+    work: Work<'_>,
+    id: SessionId,
+    lookup: [u8; 32],
+    forgives: Option<[u8; 32]>,
+) -> Result<Done, ApplyError> {
+    forgive(work.db, forgives).await?;
+    let proven = sql("UPDATE sessions SET proven_at = ?, seen_at = ?, lookup = ? WHERE id = ? AND organization = ?")
+        .bind(work.at.as_micros())
+        .bind(work.at.as_micros())
+        .bind(&lookup[..])
+        .bind(id.to_bytes())
+        .bind(work.tenant.number)
+        .execute(&mut *work.db)
+        .await?;
+    if proven == 0 {
+        return Err(NO_SUCH);
+    }
+    Ok(Done::new("session.prove", id, String::new(), String::new(), vec![Subject::Organization]))
+}
+
+pub(super) async fn move_to(
+    work: Work<'_>,
+    id: SessionId,
+    organization: OrganizationId,
+    lookup: [u8; 32],
+) -> Result<Done, ApplyError> {
+    let row = sql("SELECT account FROM sessions WHERE id = ? AND organization = ?")
+        .bind(id.to_bytes())
+        .bind(work.tenant.number)
+        .fetch_optional(&mut *work.db)
+        .await?
+        .ok_or(NO_SUCH)?;
+    let account: u32 = Columns::of(&row).number()?;
+    let to = super::tenant(work.db, organization).await?;
+    refuse_stranger(work.db, account, to.number).await?;
+    sql("UPDATE sessions SET organization = ?, lookup = ? WHERE id = ?")
+        .bind(to.number)
+        .bind(&lookup[..])
+        .bind(id.to_bytes())
+        .execute(&mut *work.db)
+        .await?;
+    let shown = |organization| json!({ "organization": organization }).to_string();
+    let (before, after) = (shown(work.tenant.id), shown(organization));
+    Ok(Done::new("session.move", id, before, after, vec![Subject::Organization]))
+}
+
+pub(super) async fn end(work: Work<'_>, id: SessionId) -> Result<Done, ApplyError> {
+    let own = own_account(&mut *work.db, work.actor.who).await?;
+    let ended = sql("DELETE FROM sessions WHERE id = ? AND (organization = ? OR account = ?)")
+        .bind(id.to_bytes())
+        .bind(work.tenant.number)
+        .bind(own)
+        .execute(&mut *work.db)
+        .await?;
+    if ended == 0 {
+        return Err(NO_SUCH);
+    }
+    Ok(Done::new("session.end", id, String::new(), String::new(), vec![Subject::Organization]))
+}
+
+/// Ends the sessions of an account: all of them for its holder, those in its own organization for anybody else.
+pub(super) async fn end_all(work: Work<'_>, id: AccountId, except: Option<SessionId>) -> Result<Done, ApplyError> {
+    let account = number(work.db, id).await?.ok_or(account::NO_SUCH)?;
+    let within = if work.actor.who == Who::Account(id) { None } else { Some(work.tenant.number) };
+    let ended = end_all_of(work.db, account, within, except).await?;
+    let shown = json!({ "sessions_ended": ended }).to_string();
+    Ok(Done::new("session.end_all", id, String::new(), shown, vec![Subject::Organization]))
+}
+
+/// Ends the sessions of an account, those in one organization alone if one is named; says how many.
+pub(super) async fn end_all_of(
+    db: &mut Connection,
+    account: u32,
+    within: Option<u32>,
+    except: Option<SessionId>,
+) -> Result<u64, ApplyError> {
+    let mut query = sql("DELETE FROM sessions WHERE account = ");
+    query.push_bind(account);
+    if let Some(organization) = within {
+        query.push(" AND organization = ").push_bind(organization);
+    }
+    if let Some(except) = except {
+        query.push(" AND id <> ").push_bind(except.to_bytes());
+    }
+    Ok(query.execute(db).await?)
+}
+
+async fn own_account(db: &mut Connection, who: Who) -> Result<Option<i64>, StoreError> {
+    match who {
+        Who::Account(id) => Ok(number(db, id).await?.map(i64::from)),
+        Who::ManagementKey(_) | Who::System(_) => Ok(None),
+    }
+}
+
+/// Refuses a session where its account is no member.
+async fn refuse_stranger(db: &mut Connection, account: u32, organization: u32) -> Result<(), ApplyError> {
+    let is_member: u32 =
+        sql("SELECT count(*) FROM members WHERE account = ? AND organization = ? AND deleted_at IS NULL")
+            .bind(account)
+            .bind(organization)
+            .fetch_number(db)
+            .await?;
+    if is_member == 0 { Err(ApplyError::NotFound("organization")) } else { Ok(()) }
+}

@@ -1,0 +1,100 @@
+//! Accounts: whose they are, what proves it, and what went wrong at their logins.
+
+use keystile_core::account::{EmailAddress, Failures};
+use keystile_core::id::AccountId;
+use keystile_core::time::Timestamp;
+
+use super::members::read_membership;
+use crate::db::{Columns, Connection, Row, sql};
+use crate::records::{Account, Credentials, Membership, PasswordHash};
+use crate::{Catalog, StoreError};
+
+const SELECT: &str = "SELECT a.id, a.email, a.name, a.created_at, a.password FROM accounts a WHERE ";
+
+/// Reads the columns `id, email, name, created_at` of an account.
+pub(crate) fn columns(row: &mut Columns<'_>) -> Result<Account, StoreError> {
+    Ok(Account { id: row.id(AccountId::from_slice)?, email: row.word()?, name: row.text()?, created_at: row.moment()? })
+}
+
+fn read(row: &Row) -> Result<Credentials, StoreError> {
+    let mut row = Columns::of(row);
+    Ok(Credentials { account: columns(&mut row)?, password: row.text_if_any()?.map(PasswordHash::new) })
+}
+
+/// One account.
+pub(crate) async fn find(db: &mut Connection, id: AccountId) -> Result<Option<Credentials>, StoreError> {
+    let mut query = sql(SELECT);
+    query.push("a.id = ").push_bind(id.to_bytes());
+    query.fetch_optional(db).await?.as_ref().map(read).transpose()
+}
+
+/// The number of an account.
+pub(crate) async fn number(db: &mut Connection, id: AccountId) -> Result<Option<u32>, StoreError> {
+    sql("SELECT number FROM accounts WHERE id = ?").bind(id.to_bytes()).fetch_number_if_any(db).await
+}
+
+impl Catalog {
+    /// The account of an address.
+    pub async fn account_of(&self, email: &EmailAddress) -> Result<Option<Credentials>, StoreError> {
+        let mut query = sql(SELECT);
+        query.push("a.email = ").push_bind(email.as_str());
+        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(read).transpose()
+    }
+
+    /// One account.
+    pub async fn account(&self, id: AccountId) -> Result<Option<Credentials>, StoreError> {
+        find(&mut self.0.base.read().await?, id).await
+    }
+
+    /// Whether anybody can log in here.
+    pub async fn has_accounts(&self) -> Result<bool, StoreError> {
+        let any = sql("SELECT number FROM accounts LIMIT 1").fetch_optional(&mut self.0.base.read().await?).await?;
+        Ok(any.is_some())
+    }
+
+    /// What an account is a member of, the oldest first.
+    pub async fn memberships(&self, account: AccountId) -> Result<Vec<Membership>, StoreError> {
+        let mut query = sql(super::members::SELECT);
+        query.push(" AND a.id = ").push_bind(account.to_bytes()).push(" ORDER BY m.number");
+        query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read_membership).collect()
+    }
+
+    /// What went wrong at the login of an address since it last went right.
+    pub async fn failures(&self, lookup: [u8; 32]) -> Result<Failures, StoreError> {
+        let row = sql("SELECT count, last_at FROM login_failures WHERE lookup = ?")
+            .bind(&lookup[..])
+            .fetch_optional(&mut self.0.base.read().await?)
+            .await?;
+        let Some(row) = row else { return Ok(Failures::default()) };
+        let mut row = Columns::of(&row);
+        Ok(Failures { count: row.number()?, last: Some(row.moment()?) })
+    }
+
+    /// The account that a link to a new password leads to, if it is open at this moment.
+    pub async fn account_to_reset(&self, lookup: [u8; 32], now: Timestamp) -> Result<Option<Credentials>, StoreError> {
+        let mut query = sql(SELECT);
+        query.push("a.number = (SELECT account FROM password_resets WHERE lookup = ").push_bind(&lookup[..]);
+        query.push(" AND ends_at > ").push_bind(now.as_micros()).push(")");
+        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(read).transpose()
+    }
+
+    /// Keeps another hash of the same password, made in today's way; nothing if the password was changed meanwhile.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn rehash_password(
+        &self,
+        account: AccountId,
+        was: &PasswordHash,
+        hash: &PasswordHash,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.0.base.write().await?;
+        sql("UPDATE accounts SET password = ? WHERE id = ? AND password = ?")
+            .bind(hash.expose())
+            .bind(account.to_bytes())
+            .bind(was.expose())
+            .execute(&mut transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+}

@@ -1,0 +1,428 @@
+//! People: they come in by invitation, have a role, log in, and are gone where they were taken away; none of it concerns
+//! another organization.
+
+use keystile_core::account::{EmailAddress, MAX_FAILURES, SessionLimits, TRIES};
+use keystile_core::id::{AccountId, InvitationId, MemberId, MemberRoleId, OrganizationId, SessionId};
+use keystile_core::member::{BuiltInRole, MemberRole, OrganizationKind};
+use keystile_core::time::Timestamp;
+use keystile_store::records::{InvitationState, Invite, Joining, Member, NewAccount, NewSession, PasswordHash};
+use keystile_store::{Actor, ApplyError, Author, Change, Who};
+
+use crate::world::{ALL, NOW, World, author, bytes, everywhere};
+
+const LIMITS: SessionLimits = SessionLimits { idle_secs: 600, lifetime_secs: 3_600, proven_secs: 60 };
+const OWNER: MemberRole = MemberRole::BuiltIn(BuiltInRole::Owner);
+const AUDITOR: MemberRole = MemberRole::BuiltIn(BuiltInRole::Auditor);
+
+fn lookup() -> [u8; 32] {
+    let mut all = [0; 32];
+    all[..16].copy_from_slice(&bytes());
+    all
+}
+
+fn email(text: &str) -> EmailAddress {
+    text.parse().unwrap()
+}
+
+fn hash(of: &str) -> PasswordHash {
+    PasswordHash::new(format!("$argon2id$hash-of-{of}"))
+}
+
+fn invite(organization: OrganizationId, address: Option<&str>, role: MemberRole) -> Invite {
+    let id = InvitationId::from_entropy(bytes());
+    Invite { id, organization, email: address.map(email), role, lookup: lookup(), ends_at: NOW.plus_secs(60) }
+}
+
+fn new_account(address: &str) -> NewAccount {
+    let id = AccountId::from_entropy(bytes());
+    NewAccount { id, email: email(address), name: "Somebody".to_owned(), password: hash(address) }
+}
+
+fn accept(invite: &Invite, joining: Joining) -> (MemberId, Change) {
+    let member = MemberId::from_entropy(bytes());
+    (member, Change::AcceptInvitation { lookup: invite.lookup, member, joining })
+}
+
+/// Somebody who joins an organization, with an account that is made for it.
+pub async fn join(world: &World, organization: OrganizationId, address: &str, role: MemberRole) -> Member {
+    let invite = invite(organization, Some(address), role);
+    world.catalog.apply(&author(organization), Change::Invite(invite.clone())).await.unwrap();
+    let (member, change) = accept(&invite, Joining::New(new_account(address)));
+    world.catalog.apply(&author(organization), change).await.unwrap();
+    world.catalog.member(organization, member).await.unwrap().unwrap()
+}
+
+fn session_of(member: &Member) -> NewSession {
+    let (id, account) = (SessionId::from_entropy(bytes()), member.account.id);
+    NewSession { id, account, lookup: lookup(), agent: "test".to_owned(), replaces: None, forgives: None }
+}
+
+/// The same person's session.
+pub async fn log_in(world: &World, member: &Member) -> NewSession {
+    let session = session_of(member);
+    world.catalog.apply(&by(member), Change::OpenSession(session.clone())).await.unwrap();
+    session
+}
+
+fn by(member: &Member) -> Author {
+    let who = Who::Account(member.account.id);
+    let actor = Actor { organization: member.organization, who, address: None, request: None };
+    Author { actor, at: NOW, idempotency: None }
+}
+
+async fn is_open(world: &World, session: &NewSession) -> bool {
+    is_open_at(world, session, NOW).await
+}
+
+async fn is_open_at(world: &World, session: &NewSession, at: Timestamp) -> bool {
+    world.catalog.session(session.lookup, &LIMITS, at).await.unwrap().is_some()
+}
+
+#[tokio::test]
+async fn an_invitation_makes_one_member_who_logs_in() {
+    everywhere(async |world| {
+        let mine = world.mine.id;
+        assert!(!world.catalog.has_accounts().await.unwrap());
+        let invite = invite(mine, Some("Ada@Example.com"), OWNER);
+        world.apply(Change::Invite(invite.clone())).await.unwrap();
+        let waiting = world.catalog.open_invitation(invite.lookup, NOW).await.unwrap().unwrap();
+        assert_eq!((waiting.role, waiting.organization_name.as_str()), (OWNER, "mine"));
+        assert_eq!(
+            world.catalog.open_invitation(invite.lookup, invite.ends_at).await.unwrap(),
+            None,
+            "its time is over"
+        );
+
+        let (id, change) = accept(&invite, Joining::New(new_account("ada@example.com")));
+        world.apply(change.clone()).await.unwrap();
+        let again = world.apply(change).await;
+        assert!(matches!(again, Err(ApplyError::NotFound("invitation"))), "{again:?}");
+        let member = world.catalog.member(mine, id).await.unwrap().unwrap();
+        assert_eq!((member.account.email.as_str(), member.role), ("ada@example.com", OWNER));
+        assert_eq!(member.granted, BuiltInRole::Owner.permissions());
+        assert!(world.catalog.has_accounts().await.unwrap());
+        assert_eq!(world.catalog.invitation(mine, invite.id).await.unwrap().unwrap().state, InvitationState::Accepted);
+
+        let session = log_in(world, &member).await;
+        let (found, membership) = world.catalog.session(session.lookup, &LIMITS, NOW).await.unwrap().unwrap();
+        assert_eq!((found.id, found.account.id), (session.id, member.account.id));
+        assert_eq!((membership.kind, &membership.member), (OrganizationKind::Owner, &member));
+        let known = world.catalog.account_of(&email("ADA@example.com")).await.unwrap().unwrap();
+        assert_eq!(known.password, Some(hash("ada@example.com")));
+        assert_eq!(format!("{known:?}").matches("argon2").count(), 0, "a hash does not print itself");
+        let entries = world.catalog.audit(mine, None, 3).await.unwrap();
+        let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
+        assert_eq!(actions, ["session.create", "member.create", "invitation.create"]);
+        assert_eq!(entries[0].actor, member.account.id.to_string());
+        let told = format!("{entries:?}");
+        assert!(!told.contains("ada@") && !told.contains("Somebody"), "the audit knows people by their ids: {told}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_invitation_that_is_withdrawn_or_for_somebody_else_leads_nowhere() {
+    everywhere(async |world| {
+        let mine = world.mine.id;
+        let withdrawn = invite(mine, None, AUDITOR);
+        world.apply(Change::Invite(withdrawn.clone())).await.unwrap();
+        world.apply(Change::WithdrawInvitation { id: withdrawn.id }).await.unwrap();
+        let (_, change) = accept(&withdrawn, Joining::New(new_account("a@b.c")));
+        assert!(matches!(world.apply(change).await, Err(ApplyError::NotFound(_))));
+
+        let personal = invite(mine, Some("a@b.c"), AUDITOR);
+        world.apply(Change::Invite(personal.clone())).await.unwrap();
+        let (_, change) = accept(&personal, Joining::New(new_account("x@b.c")));
+        assert!(matches!(world.apply(change).await, Err(ApplyError::Conflict(_))));
+        let (_, change) = accept(&personal, Joining::New(new_account("a@b.c")));
+        assert!(matches!(world.apply_as_other(change.clone()).await, Err(ApplyError::NotFound(_))), "for mine alone");
+        world.apply(change).await.unwrap();
+        assert!(matches!(
+            world.apply(Change::WithdrawInvitation { id: personal.id }).await,
+            Err(ApplyError::Conflict(_))
+        ));
+
+        // Whoever has an account joins with it, and with no other.
+        let theirs = invite(world.theirs.id, Some("a@b.c"), OWNER);
+        world.apply_as_other(Change::Invite(theirs.clone())).await.unwrap();
+        let (_, twice) = accept(&theirs, Joining::New(new_account("a@b.c")));
+        assert!(matches!(world.apply_as_other(twice).await, Err(ApplyError::Exists(_))));
+        let known = world.catalog.account_of(&email("a@b.c")).await.unwrap().unwrap().account.id;
+        let (_, change) = accept(&theirs, Joining::Known(known));
+        world.apply_as_other(change).await.unwrap();
+        let memberships = world.catalog.memberships(known).await.unwrap();
+        assert_eq!(memberships.iter().map(|one| one.organization).collect::<Vec<_>>(), [mine, world.theirs.id]);
+        let second = invite(mine, None, OWNER);
+        world.apply(Change::Invite(second.clone())).await.unwrap();
+        let (_, change) = accept(&second, Joining::Known(known));
+        assert!(matches!(world.apply(change).await, Err(ApplyError::Exists(_))), "nobody is a member twice");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_organization_keeps_somebody_who_can_let_others_in() {
+    everywhere(async |world| {
+        let mine = world.mine.id;
+        let ada = join(world, mine, "ada@b.c", OWNER).await;
+        let bob = join(world, mine, "bob@b.c", AUDITOR).await;
+        let demote = |member: &Member| Change::UpdateMember { id: member.id, was: member.revision, role: AUDITOR };
+        for change in [demote(&ada), Change::DeleteMember { id: ada.id }] {
+            assert!(matches!(world.apply(change).await, Err(ApplyError::Conflict(_))));
+        }
+        let promote = Change::UpdateMember { id: bob.id, was: bob.revision, role: OWNER };
+        world.apply(promote.clone()).await.unwrap();
+        assert!(matches!(world.apply(promote).await, Err(ApplyError::Stale)));
+        let session = log_in(world, &ada).await;
+        world.apply(demote(&ada)).await.unwrap();
+        let (_, membership) = world.catalog.session(session.lookup, &LIMITS, NOW).await.unwrap().unwrap();
+        assert_eq!(membership.member.role, AUDITOR, "the next request knows");
+        world.apply(Change::DeleteMember { id: ada.id }).await.unwrap();
+        assert!(!is_open(world, &session).await, "whoever is no member is not logged in");
+        assert_eq!(world.catalog.members(mine, None, ALL).await.unwrap().len(), 1);
+        assert_eq!(world.catalog.memberships(ada.account.id).await.unwrap(), []);
+        let refused = world.catalog.apply(&by(&ada), Change::OpenSession(session_of(&ada))).await;
+        assert!(matches!(refused, Err(ApplyError::NotFound(_))), "{refused:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_role_of_members_is_kept_while_somebody_has_it() {
+    everywhere(async |world| {
+        let mine = world.mine.id;
+        let id = MemberRoleId::from_entropy(bytes());
+        let create = |id, name: &str| Change::CreateMemberRole {
+            id,
+            name: name.parse().unwrap(),
+            description: String::new(),
+            permissions: vec!["keys.read".parse().unwrap()],
+        };
+        world.apply(create(id, "night")).await.unwrap();
+        let taken = world.apply(create(MemberRoleId::from_entropy(bytes()), "night")).await;
+        assert!(matches!(taken, Err(ApplyError::Exists(_))));
+        join(world, mine, "ada@b.c", OWNER).await;
+        let bob = join(world, mine, "bob@b.c", MemberRole::Custom(id)).await;
+        assert_eq!((bob.role_name.as_ref().map(|name| name.as_str()), bob.granted.len()), (Some("night"), 1));
+        assert!(matches!(world.apply(Change::DeleteMemberRole { id }).await, Err(ApplyError::Conflict(_))));
+        let role = world.catalog.member_role(mine, id).await.unwrap().unwrap();
+        let change = Change::UpdateMemberRole {
+            id,
+            was: role.revision,
+            name: "day".parse().unwrap(),
+            description: "x".to_owned(),
+            permissions: Vec::new(),
+        };
+        world.apply(change).await.unwrap();
+        assert_eq!(world.catalog.member(mine, bob.id).await.unwrap().unwrap().granted, []);
+        world.apply(Change::DeleteMember { id: bob.id }).await.unwrap();
+        let promised = invite(mine, None, MemberRole::Custom(id));
+        world.apply(Change::Invite(promised.clone())).await.unwrap();
+        assert!(matches!(world.apply(Change::DeleteMemberRole { id }).await, Err(ApplyError::Conflict(_))));
+        world.apply(Change::WithdrawInvitation { id: promised.id }).await.unwrap();
+        world.apply(Change::DeleteMemberRole { id }).await.unwrap();
+        assert_eq!(world.catalog.member_roles(mine, None, ALL).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_role_of_another_kind_of_organization_is_not_given() {
+    everywhere(async |world| {
+        let id = OrganizationId::from_entropy(bytes());
+        let change = Change::CreateOrganization { id, name: "Shop".to_owned(), kind: OrganizationKind::Consumer };
+        let refused = world.apply_as_other(change.clone()).await;
+        assert!(matches!(refused, Err(ApplyError::NotFound(_))), "only the first makes others: {refused:?}");
+        world.apply(change).await.unwrap();
+        assert_eq!(world.catalog.organization(world.theirs.id, id).await.unwrap(), None);
+        let made = world.catalog.organization(world.mine.id, id).await.unwrap().unwrap();
+        assert_eq!(made.kind, OrganizationKind::Consumer);
+        assert_eq!(world.catalog.audit(world.mine.id, None, 1).await.unwrap()[0].action, "organization.create");
+        let refused = world.apply(Change::Invite(invite(id, None, OWNER))).await;
+        assert!(matches!(refused, Err(ApplyError::Conflict(_))), "{refused:?}");
+        let fit = invite(id, None, MemberRole::BuiltIn(BuiltInRole::ConsumerAdmin));
+        assert!(matches!(world.apply_as_other(Change::Invite(fit.clone())).await, Err(ApplyError::NotFound(_))));
+        world.apply(Change::Invite(fit)).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn z05_people_of_another_organization_are_none() {
+    everywhere(async |world| {
+        let (mine, theirs) = (world.mine.id, world.theirs.id);
+        join(world, mine, "ada@b.c", OWNER).await;
+        let foreign = join(world, theirs, "eve@b.c", OWNER).await;
+        let session = log_in(world, &foreign).await;
+        let open = invite(theirs, None, AUDITOR);
+        world.apply_as_other(Change::Invite(open.clone())).await.unwrap();
+        let role = MemberRoleId::from_entropy(bytes());
+        let make = Change::CreateMemberRole {
+            id: role,
+            name: "x".parse().unwrap(),
+            description: String::new(),
+            permissions: Vec::new(),
+        };
+        world.apply_as_other(make).await.unwrap();
+        let catalog = &world.catalog;
+        assert_eq!(catalog.member(mine, foreign.id).await.unwrap(), None);
+        assert_eq!(catalog.members(mine, Some("eve@b.c"), ALL).await.unwrap(), []);
+        assert_eq!(catalog.member_role(mine, role).await.unwrap(), None);
+        assert_eq!(catalog.sessions(mine, (&LIMITS, NOW), ALL).await.unwrap(), []);
+        assert_eq!(catalog.invitations(mine, ALL).await.unwrap().len(), 1, "the one that was accepted");
+        let changes = [
+            Change::UpdateMember { id: foreign.id, was: foreign.revision, role: AUDITOR },
+            Change::DeleteMember { id: foreign.id },
+            Change::DeleteMemberRole { id: role },
+            Change::EndSession { id: session.id },
+            Change::ProveSession { id: session.id, lookup: lookup(), forgives: None },
+            Change::MoveSession { id: session.id, organization: mine, lookup: lookup() },
+            Change::OfferReset { account: foreign.account.id, lookup: lookup(), ends_at: NOW.plus_secs(9) },
+        ];
+        for change in changes {
+            let refused = world.apply(change).await;
+            assert!(matches!(refused, Err(ApplyError::NotFound(_))), "{refused:?}");
+        }
+        world.apply(Change::EndSessions { account: foreign.account.id, except: None }).await.unwrap();
+        assert!(is_open(world, &session).await, "sessions elsewhere are not mine to end");
+        // Whoever is no tenant of mine sees none of mine, the first organization's rights apart.
+        assert_eq!(
+            catalog.invitation(theirs, catalog.invitations(mine, ALL).await.unwrap()[0].id).await.unwrap(),
+            None
+        );
+        assert!(catalog.invitation(mine, open.id).await.unwrap().is_some(), "whoever runs the installation sees all");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a04_a09_wrong_passwords_are_counted_whether_there_is_an_account_or_not() {
+    everywhere(async |world| {
+        let ada = join(world, world.mine.id, "ada@b.c", OWNER).await;
+        let (hers, nobodys) = (lookup(), lookup());
+        for n in 1..=TRIES {
+            for (account, lookup) in [(Some(ada.account.id), hers), (None, nobodys)] {
+                world.apply(Change::FailLogin { account, lookup }).await.unwrap();
+                assert_eq!(world.catalog.failures(lookup).await.unwrap().count, n);
+            }
+        }
+        let failures = world.catalog.failures(hers).await.unwrap();
+        assert_eq!(failures, world.catalog.failures(nobodys).await.unwrap(), "nothing tells them apart");
+        assert!(failures.locked_until(NOW).is_some());
+        let entries = world.catalog.audit(world.mine.id, None, 4).await.unwrap();
+        let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
+        assert_eq!(actions, ["login.lock", "login.lock", "login.fail", "login.fail"]);
+        assert_eq!((entries[0].subject.as_str(), entries[1].subject.clone()), ("unknown", ada.account.id.to_string()));
+
+        let later = NOW.plus_secs(48 * 3_600);
+        assert!(world.catalog.forget_sessions(&LIMITS, later).await.unwrap() >= 1);
+        assert_eq!(world.catalog.failures(nobodys).await.unwrap().count, 0);
+        assert_eq!(world.catalog.failures(hers).await.unwrap().count, TRIES, "an account's are not forgotten");
+        let session = NewSession { forgives: Some(hers), ..session_of(&ada) };
+        world.catalog.apply(&by(&ada), Change::OpenSession(session)).await.unwrap();
+        assert_eq!(world.catalog.failures(hers).await.unwrap().count, 0, "until it goes right");
+        assert!(MAX_FAILURES > TRIES);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn s05_another_password_ends_the_sessions_and_a_link_to_one_opens_once() {
+    everywhere(async |world| {
+        let (mine, theirs) = (world.mine.id, world.theirs.id);
+        let ada = join(world, mine, "ada@b.c", OWNER).await;
+        let (kept, other) = (log_in(world, &ada).await, log_in(world, &ada).await);
+        let set = |password: &str, reset, except| Change::SetPassword {
+            account: ada.account.id,
+            password: hash(password),
+            except,
+            reset,
+            forgives: None,
+        };
+        world.catalog.apply(&by(&ada), set("second", None, Some(kept.id))).await.unwrap();
+        assert!(is_open(world, &kept).await && !is_open(world, &other).await);
+
+        let (first, second) = (lookup(), lookup());
+        for lookup in [first, second] {
+            let offer = Change::OfferReset { account: ada.account.id, lookup, ends_at: NOW.plus_secs(60) };
+            world.apply(offer).await.unwrap();
+        }
+        assert_eq!(world.catalog.account_to_reset(first, NOW).await.unwrap(), None, "the next one takes its place");
+        assert_eq!(world.catalog.account_to_reset(second, NOW.plus_secs(60)).await.unwrap(), None);
+        assert!(world.catalog.account_to_reset(second, NOW).await.unwrap().is_some());
+        world.apply(set("third", Some(second), None)).await.unwrap();
+        assert!(!is_open(world, &kept).await);
+        assert!(matches!(world.apply(set("fourth", Some(second), None)).await, Err(ApplyError::NotFound(_))));
+        let known = world.catalog.account(ada.account.id).await.unwrap().unwrap();
+        assert_eq!(known.password, Some(hash("third")));
+        world.catalog.rehash_password(ada.account.id, &hash("third"), &hash("third, anew")).await.unwrap();
+        world.catalog.rehash_password(ada.account.id, &hash("third"), &hash("late")).await.unwrap();
+        let known = world.catalog.account(ada.account.id).await.unwrap().unwrap();
+        assert_eq!(known.password, Some(hash("third, anew")));
+
+        // Whoever manages another organization that she is in gets no hold of her.
+        let theirs_too = invite(theirs, None, OWNER);
+        world.apply_as_other(Change::Invite(theirs_too.clone())).await.unwrap();
+        let (_, change) = accept(&theirs_too, Joining::Known(ada.account.id));
+        world.apply_as_other(change).await.unwrap();
+        let offer = Change::OfferReset { account: ada.account.id, lookup: lookup(), ends_at: NOW.plus_secs(60) };
+        assert!(matches!(world.apply_as_other(offer.clone()).await, Err(ApplyError::Conflict(_))));
+        world.apply(offer).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn s04_a_session_lasts_while_it_is_used_and_not_for_ever() {
+    everywhere(async |world| {
+        let ada = join(world, world.mine.id, "ada@b.c", OWNER).await;
+        let session = log_in(world, &ada).await;
+        let at = |secs| NOW.plus_secs(secs);
+        assert!(is_open_at(world, &session, at(599)).await && !is_open_at(world, &session, at(600)).await);
+        for n in 1..=6 {
+            world.catalog.note_session_used(session.id, at(599 * n)).await.unwrap();
+        }
+        assert!(is_open_at(world, &session, at(3_599)).await && !is_open_at(world, &session, at(3_600)).await);
+        assert_eq!(world.catalog.sessions_of(ada.account.id, (&LIMITS, at(3_599)), ALL).await.unwrap().len(), 1);
+        assert_eq!(world.catalog.sessions(world.mine.id, (&LIMITS, at(3_600)), ALL).await.unwrap(), []);
+        assert_eq!(world.catalog.forget_sessions(&LIMITS, at(3_599)).await.unwrap(), 0);
+        assert_eq!(world.catalog.forget_sessions(&LIMITS, at(3_600)).await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn s01_a_session_that_takes_the_place_of_another_or_moves_has_another_token() {
+    everywhere(async |world| {
+        let ada = join(world, world.mine.id, "ada@b.c", OWNER).await;
+        let first = log_in(world, &ada).await;
+        let second = NewSession { replaces: Some(first.id), ..session_of(&ada) };
+        world.catalog.apply(&by(&ada), Change::OpenSession(second.clone())).await.unwrap();
+        assert!(!is_open(world, &first).await && is_open(world, &second).await);
+
+        let fresh = lookup();
+        let prove = Change::ProveSession { id: second.id, lookup: fresh, forgives: None };
+        world.catalog.apply(&by(&ada), prove).await.unwrap();
+        assert!(!is_open(world, &second).await);
+        let stranger = Change::MoveSession { id: second.id, organization: world.theirs.id, lookup: lookup() };
+        let refused = world.catalog.apply(&by(&ada), stranger.clone()).await;
+        assert!(matches!(refused, Err(ApplyError::NotFound(_))), "{refused:?}");
+        let into = invite(world.theirs.id, None, OWNER);
+        world.apply_as_other(Change::Invite(into.clone())).await.unwrap();
+        let (_, change) = accept(&into, Joining::Known(ada.account.id));
+        world.apply_as_other(change).await.unwrap();
+        let Change::MoveSession { lookup: moved, .. } = stranger else { unreachable!() };
+        world.catalog.apply(&by(&ada), stranger).await.unwrap();
+        assert!(world.catalog.session(fresh, &LIMITS, NOW).await.unwrap().is_none());
+        let (session, membership) = world.catalog.session(moved, &LIMITS, NOW).await.unwrap().unwrap();
+        assert_eq!((session.organization, membership.organization), (world.theirs.id, world.theirs.id));
+        // She ends it wherever she is, and an account has no more sessions than anybody keeps track of.
+        world.catalog.apply(&by(&ada), Change::EndSession { id: second.id }).await.unwrap();
+        let mut all = Vec::new();
+        for _ in 0..52 {
+            all.push(log_in(world, &ada).await);
+        }
+        assert!(!is_open(world, &all[1]).await && is_open(world, &all[2]).await);
+    })
+    .await;
+}
