@@ -11,8 +11,12 @@ use clap::Args;
 use crate::say;
 
 /// Where each document lies, and what `keystile docs` calls it. To add one, add a line and that word.
-const DOCUMENTS: [(&str, &str); 3] =
-    [("docs/codes.md", "codes"), ("docs/settings.md", "settings"), ("docs/openapi.json", "openapi")];
+const DOCUMENTS: [(&str, &str); 4] = [
+    ("docs/codes.md", "codes"),
+    ("docs/settings.md", "settings"),
+    ("docs/openapi.json", "openapi"),
+    ("docs/permissions.md", "permissions"),
+];
 
 /// Writes the generated documents.
 #[derive(Debug, Args)]

@@ -255,7 +255,7 @@ mod tests {
         }
         assert_eq!(failed(95).locked_until(at), Some(Locked::Until(at.plus_secs(MAX_LOCKED_SECS))));
         assert_eq!(failed(MAX_FAILURES).locked_until(at.plus_secs(i64::from(i32::MAX))), Some(Locked::ForGood));
-        assert_eq!(failed(4).and_one(at).locked_until(at).is_some(), true);
+        assert!(failed(4).and_one(at).locked_until(at).is_some());
         assert_eq!(failed(u32::MAX).and_one(at).count, u32::MAX);
     }
 

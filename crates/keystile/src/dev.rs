@@ -17,7 +17,7 @@ use crate::cli::Screen;
 use crate::config::{self, Config, LogFormat, LogLevel};
 use crate::echo;
 use crate::process::{Listeners, Opened, Process};
-use crate::serve::{Signals, harden, log, run_on_control_plane};
+use crate::serve::{Signals, claim, harden, log, run_on_control_plane};
 
 /// Ports from the base: gateway, admin, check, portal, built-in upstream.
 const DEFAULT_PORT_BASE: u16 = 4400;
@@ -109,6 +109,7 @@ fn announce(
         let line = serde_json::json!({
             "gateway": gateway, "admin": admin, "check": check, "portal": format!("http://{portal}"),
             "management_key": management_key, "api_id": trial.api, "project_id": trial.project, "key_id": trial.key, "key": key,
+            "claim": claim(&process.owner),
         });
         return screen.deliver(&format!("{line}\n"));
     }
@@ -128,6 +129,9 @@ fn announce(
         screen.out(&format!(
             "\nUsage, when you have made some calls:\n\n  KEYSTILE_MANAGEMENT_KEY={key} keystile --server {admin} usage\n"
         ));
+    }
+    if let Some(path) = claim(&process.owner) {
+        screen.out(&format!("\nTo log in as a person, open this once:\n\n  {admin}{path}\n"));
     }
     screen.deliver("\nCtrl-C ends it.\n")
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use keystile_server::setup::Owner;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -147,6 +148,7 @@ fn announce(process: &Process, json: bool, screen: &mut Screen) -> std::io::Resu
             line.insert(format!("{name}_tls"), tls_url(both.tls).into());
         }
         line.insert("management_key".to_owned(), key.into());
+        line.insert("claim".to_owned(), claim(&process.owner).into());
         return screen.deliver(&format!("{}\n", serde_json::Value::from(line)));
     }
     for (name, both) in doors {
@@ -159,7 +161,18 @@ fn announce(process: &Process, json: bool, screen: &mut Screen) -> std::io::Resu
             "Keep the management key now: it is shown this one time. Commands take it from KEYSTILE_MANAGEMENT_KEY.",
         );
     }
+    if let Some(path) = claim(&process.owner) {
+        let admin = addresses.admin;
+        let base = tls_url(admin.tls).or_else(|| url(admin.clear)).unwrap_or_default();
+        screen.deliver(&format!("claim: {base}{path}\n"))?;
+        screen.note("Nobody can log in yet. Open that link within a day to be the first; it works once.");
+    }
     Ok(())
+}
+
+/// The path of the page where the first member comes in, with its token, if nobody can log in yet.
+pub(crate) fn claim(owner: &Owner) -> Option<String> {
+    owner.claim.as_ref().map(|token| format!("/join#{}", token.expose()))
 }
 
 /// Runs the control plane to its end. An error is said in one line.

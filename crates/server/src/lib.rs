@@ -11,6 +11,7 @@ pub mod countries;
 pub mod enforce;
 pub mod exposure;
 pub mod gateway;
+pub mod identity;
 pub mod lifecycle;
 pub mod manage;
 pub mod openapi;

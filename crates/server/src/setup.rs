@@ -3,13 +3,13 @@
 //! already is left alone.
 
 use keystile_core::api::{ApiSettings, UpstreamUrl};
-use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
-use keystile_core::key::{Environment, KeyKind, KeyState, KeyText, Prefix, Standing};
+use keystile_core::id::{ActivationId, ApiId, InvitationId, KeyId, OrganizationId, ProjectId};
+use keystile_core::key::{Environment, KeyKind, KeyState, KeyText, PoorEntropy, Prefix, Standing, TokenKind};
 use keystile_core::limit::{Algorithm, LimitRule};
-use keystile_core::member::OrganizationKind;
+use keystile_core::member::{BuiltInRole, MemberRole, OrganizationKind};
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
-use keystile_store::records::{ActivationFilter, KeyFilter, NewKey, Page, ProjectAbout, ProjectFilter, Wish};
+use keystile_store::records::{ActivationFilter, Invite, KeyFilter, NewKey, Page, ProjectAbout, ProjectFilter, Wish};
 use keystile_store::{Actor, ApplyError, Author, Catalog, Change, StoreError, Who};
 
 use crate::openapi::ApiDocument;
@@ -34,7 +34,7 @@ pub enum SetupError {
     Entropy(#[from] NoEntropy),
     /// The randomness is none.
     #[error(transparent)]
-    Poor(#[from] keystile_core::key::PoorEntropy),
+    Poor(#[from] PoorEntropy),
     /// The document can't be kept.
     #[error("the OpenAPI document can't be kept: {0}")]
     Document(#[from] serde_json::Error),
@@ -56,6 +56,8 @@ pub struct Owner {
     pub organization: OrganizationId,
     /// A management key, if there was none in use: at the first start, or when all were revoked or have expired.
     pub management_key: Option<(KeyId, KeyText)>,
+    /// What lets whoever started it be its first member, if nobody can log in yet.
+    pub claim: Option<KeyText>,
 }
 
 /// What a trial works with.
@@ -69,6 +71,9 @@ pub struct Trial {
     /// Its text, if it was made just now.
     pub text: Option<KeyText>,
 }
+
+/// For how long an installation can be claimed after a start.
+const CLAIM_HOURS: i64 = 24;
 
 const FIRST: Page = Page { before: None, limit: 1 };
 const ALL: Page = Page { before: None, limit: u32::MAX };
@@ -115,7 +120,23 @@ impl Setup<'_> {
                 Some(self.key(organization, project, "first", KeyKind::Management, everything, None).await?)
             }
         };
-        Ok(Owner { organization, management_key })
+        let claim = self.claim(organization).await?;
+        Ok(Owner { organization, management_key, claim })
+    }
+
+    /// What lets whoever started the installation be its first member, if nobody can log in yet: the token of an invitation, in the
+    /// place of the one of the start before.
+    async fn claim(&self, organization: OrganizationId) -> Result<Option<KeyText>, SetupError> {
+        if self.catalog.has_accounts().await? {
+            return Ok(None);
+        }
+        let token = TokenKind::Invitation.issue(&random(self.entropy)?)?;
+        let lookup = TokenKind::Invitation.lookup(token.expose()).ok_or(PoorEntropy)?;
+        let id = InvitationId::from_entropy(self.id()?);
+        let (role, ends_at) = (MemberRole::BuiltIn(BuiltInRole::Owner), self.at.plus_secs(CLAIM_HOURS * 3_600));
+        let invite = Invite { id, organization, email: None, role, lookup, ends_at };
+        self.catalog.apply(&self.author(organization), Change::OfferClaim(invite)).await?;
+        Ok(Some(token))
     }
 
     /// Revokes a key that was made and could not be shown: the next start makes another.

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use keystile_core::Code;
+use keystile_core::account::SessionLimits;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_core::webhook::Reach;
 use keystile_server::enforce::feed::Feed;
 use keystile_server::enforce::news::Trouble;
 use keystile_server::exposure::exposures;
+use keystile_server::identity::{Identity, IdentitySettings};
 use keystile_server::manage::{App, router};
 use keystile_server::telemetry::metrics::{Calls, Registry};
 use keystile_server::telemetry::pulse::Pulse;
@@ -48,7 +50,11 @@ async fn app_over(store: &Store, queue: &Arc<Queue>) -> App {
     let tls = Arc::new(UpstreamTls::new(None).unwrap());
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let webhooks = Webhooks::new(store.catalog.clone(), Reach::default(), tls, clock.clone(), entropy.clone());
+    let sessions = SessionLimits { idle_secs: 3_600, lifetime_secs: 86_400, proven_secs: 300 };
+    let people = IdentitySettings { sessions, breached: None };
+    let identity = Identity::new(store.catalog.clone(), clock.clone(), entropy.clone(), people);
     App {
+        identity: Arc::new(identity),
         webhooks: Arc::new(webhooks),
         catalog: store.catalog.clone(),
         ledger: store.ledger.clone(),

@@ -95,6 +95,9 @@ pub enum Change {
     DeleteMemberRole { id: MemberRoleId },
     /// Lets somebody become a member.
     Invite(Invite),
+    /// Lets somebody claim an installation in which nobody can log in yet: an invitation in the place of the one that a start
+    /// before this made.
+    OfferClaim(Invite),
     /// Takes an invitation back.
     WithdrawInvitation { id: InvitationId },
     /// Makes whoever holds an invitation's token a member; [`ApplyError::NotFound`] for whoever comes second.
@@ -109,10 +112,14 @@ pub enum Change {
     ProveSession { id: SessionId, lookup: [u8; 32], forgives: Option<[u8; 32]> },
     /// A session goes on in another organization of its account, under another token.
     MoveSession { id: SessionId, organization: OrganizationId, lookup: [u8; 32] },
-    /// Ends a session in the actor's organization, or one of the actor's own account.
+    /// Ends a session in the actor's organization.
     EndSession { id: SessionId },
+    /// Ends a session of this account, wherever it is.
+    EndOwnSession { id: SessionId, account: AccountId },
     /// Ends the sessions of an account, but for one.
     EndSessions { account: AccountId, except: Option<SessionId> },
+    /// Gives an account's holder another name.
+    RenameAccount { account: AccountId, name: String },
     /// Gives an account another password and ends its sessions, but for one. With the lookup of a link to a new password: only if
     /// that is still open, and once.
     SetPassword {

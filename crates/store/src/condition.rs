@@ -221,6 +221,8 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::ProveSession { .. }
         | Change::MoveSession { .. }
         | Change::EndSession { .. }
+        | Change::EndOwnSession { .. }
+        | Change::RenameAccount { .. }
         | Change::EndSessions { .. }
         | Change::SetPassword { .. }
         | Change::OfferReset { .. }
@@ -277,7 +279,7 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
             ThingId::CustomRole(*id)
         }
         Change::UpdateMember { id, .. } | Change::DeleteMember { id } => ThingId::Member(*id),
-        Change::Invite(invite) => ThingId::Invitation(invite.id),
+        Change::Invite(invite) | Change::OfferClaim(invite) => ThingId::Invitation(invite.id),
         Change::WithdrawInvitation { id } => ThingId::Invitation(*id),
     };
     [Some(thing), None]

@@ -28,6 +28,8 @@ pub struct Installation {
     pub tls: [Option<SocketAddr>; 3],
     /// Shown on the first start on a data folder only.
     pub management_key: Option<String>,
+    /// The path by which the first member comes in, while nobody can log in.
+    pub claim: Option<String>,
     /// The first API; empty after [`Installation::serve`], which makes none.
     pub api_id: String,
     /// The first project; empty after [`Installation::serve`].
@@ -132,6 +134,7 @@ impl Installation {
             tls: ["gateway_tls", "admin_tls", "check_tls"]
                 .map(|name| text(name).and_then(|url| url.strip_prefix("https://")?.parse().ok())),
             management_key: text("management_key"),
+            claim: text("claim"),
             api_id: text("api_id").unwrap_or_default(),
             project_id: text("project_id").unwrap_or_default(),
             key_id: text("key_id").unwrap_or_default(),

@@ -123,6 +123,12 @@ settings! {
         file: Option<PathBuf> = "file", path_or_off(), None, "A file to whose end each entry is written as a line of JSON. One that was moved away is made anew.";
         syslog: Option<SyslogTarget> = "syslog", syslog_or_off(), None, "A receiver of syslog messages (RFC 5424). Over UDP messages can be lost.";
     }
+    login: Login = "login", "People who log in at the management API." {
+        idle: Duration = "session_idle_seconds", seconds(10..=604_800), Duration::from_secs(3_600), "After how long without a request a session ends.";
+        lifetime: Duration = "session_seconds", seconds(10..=2_592_000), Duration::from_secs(86_400), "After how long a session ends in any case.";
+        step_up: Duration = "step_up_seconds", seconds(1..=3_600), Duration::from_secs(300), "For how long somebody who proved who they are may do what is dangerous: show secrets, export, change factors, give away the leading role, change encryption keys. After that they prove it again.";
+        breached: Option<PathBuf> = "breached_passwords", path_or_off(), None, "A file of passwords that were found in breaches, which nobody may choose: their SHA-1 in hexadecimal, one a line and in order, as Have I Been Pwned gives them out. It is searched here, and may be larger than the memory.";
+    }
     webhooks: Webhooks = "webhooks", "Webhooks, which tell others of changes." {
         networks: Vec<IpNet> = "networks", networks(), Vec::new(), "Networks besides the public internet to which webhooks may lead, such as those of receivers of your own. Only there they may go in clear (http://). Whoever may make webhooks can reach what is in them.";
     }

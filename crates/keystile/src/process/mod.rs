@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use keystile_core::account::SessionLimits;
 use keystile_core::webhook::Reach;
 use keystile_server::audit_stream::{AuditStream, Sink};
 use keystile_server::countries::{CountryFile, CountryFileError, Database};
@@ -36,6 +37,7 @@ use keystile_server::enforce::watch::watch;
 use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
+use keystile_server::identity::{Identity, IdentitySettings};
 use keystile_server::lifecycle::Lifecycle;
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Owner, Setup, SetupError};
@@ -201,6 +203,17 @@ fn sinks(config: &Config) -> impl Iterator<Item = Sink> {
     file.into_iter().chain(config.audit.syslog.clone().map(Sink::Syslog))
 }
 
+/// What logging in is like.
+fn identity_settings(config: &Config) -> IdentitySettings {
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let sessions = SessionLimits {
+        idle_secs: seconds(config.login.idle),
+        lifetime_secs: seconds(config.login.lifetime),
+        proven_secs: seconds(config.login.step_up),
+    };
+    IdentitySettings { sessions, breached: config.login.breached.clone() }
+}
+
 fn setup<'a>(store: &'a Store, entropy: &'a dyn Entropy, clock: &dyn Clock) -> Setup<'a> {
     Setup { catalog: &store.catalog, entropy, at: clock.now().wall }
 }
@@ -241,6 +254,9 @@ impl Process {
         let reach = Reach::with(config.webhooks.networks.clone());
         let (catalog, tls_out) = (store.catalog.clone(), upstream_tls.clone());
         let webhooks = Webhooks::new(catalog, reach, tls_out, clock.clone(), entropy.clone());
+        let people = identity_settings(config);
+        let sessions = people.sessions;
+        let identity = Arc::new(Identity::new(store.catalog.clone(), clock.clone(), entropy.clone(), people));
         let app = App {
             webhooks: Arc::new(webhooks),
             catalog: store.catalog.clone(),
@@ -252,6 +268,7 @@ impl Process {
             pulse: pulse.clone(),
             clock: clock.clone(),
             exposures: exposures.clone(),
+            identity,
             undelete: config.keys.undelete,
             entropy: entropy.clone(),
         };
@@ -261,6 +278,7 @@ impl Process {
             ledger: store.ledger.clone(),
             feed: feed.clone(),
             clock: clock.clone(),
+            sessions,
         };
         tokio::spawn(lifecycle.run(config.keys.round));
         tokio::spawn(rehash::write_down(feed.clone(), store.catalog.clone(), clock.clone()));
@@ -300,8 +318,9 @@ impl Process {
             let carry = move |stream, peer: SocketAddr, permit| {
                 let (router, ending, security) = (router.clone(), admin_ending.clone(), security.clone());
                 tokio::spawn(async move {
-                    if let Some((stream, _)) = security.shake(stream, Http2::NO, patience.head).await {
-                        serve::admin(stream, peer.ip(), router, patience, ending).await;
+                    if let Some((stream, secured)) = security.shake(stream, Http2::NO, patience.head).await {
+                        let peer = (peer.ip(), secured.encrypted);
+                        serve::admin(stream, peer, router, patience, ending).await;
                     }
                     drop(permit);
                 });

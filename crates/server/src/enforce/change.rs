@@ -9,6 +9,7 @@ use tokio::task::JoinError;
 use super::feed::Feed;
 
 /// Why a change was not made.
+#[derive(Debug)]
 pub enum NotMade {
     /// Another process makes changes now.
     Elsewhere,

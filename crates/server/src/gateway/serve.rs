@@ -24,7 +24,7 @@ use super::ending::Ending;
 use super::handler::Worker;
 use super::http2;
 use super::wire::{self, Exchange, Patience};
-use crate::manage::PeerAddress;
+use crate::manage::{Encrypted, PeerAddress};
 use crate::problem::Problem;
 use crate::verify::{self, AskedBy};
 
@@ -71,13 +71,16 @@ pub async fn check<S>(
 }
 
 /// Serves a connection of the management API.
-pub async fn admin<S>(stream: S, peer: IpAddr, router: Router, patience: Patience, ending: Ending)
+pub async fn admin<S>(stream: S, (peer, encrypted): (IpAddr, bool), router: Router, patience: Patience, ending: Ending)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let answer = |exchange: Exchange, mut request: Request<Incoming>| {
         let router = router.clone();
         request.extensions_mut().insert(PeerAddress(peer));
+        if encrypted {
+            request.extensions_mut().insert(Encrypted);
+        }
         if let Some(refused) = exchange.refused() {
             request.extensions_mut().insert(Problem::of(refused.code).because(refused.detail));
         }

@@ -13,6 +13,7 @@ mod unused;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keystile_core::account::SessionLimits;
 use keystile_core::id::OrganizationId;
 use keystile_core::key::KeyNotice;
 use keystile_core::time::Timestamp;
@@ -38,6 +39,8 @@ pub struct Lifecycle {
     pub feed: Arc<Feed>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// How long sessions of people last.
+    pub sessions: SessionLimits,
 }
 
 /// Why a round came to its end too early.
@@ -79,6 +82,7 @@ impl Lifecycle {
         self.tell_of_ends(now).await?;
         if self.feed.makers.now() == Maker::Here {
             self.catalog.wipe_hand_overs(now).await?;
+            self.catalog.forget_sessions(&self.sessions, now).await?;
         }
         for api in self.catalog.feed_apis().await? {
             self.remind_of_rotation(&api, now).await?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use keystile_core::account::SessionLimits;
 use keystile_core::api::{ApiSettings, UnusedKeys};
 use keystile_core::code::Code;
 use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, ProjectId};
@@ -18,6 +19,8 @@ use keystile_store::{Actor, Author, Change, OpenError, Store, Who};
 use super::Lifecycle;
 use crate::enforce::feed::Feed;
 use crate::world::Clock;
+
+const SESSIONS: SessionLimits = SessionLimits { idle_secs: 3_600, lifetime_secs: 86_400, proven_secs: 300 };
 
 const OWNER: OrganizationId = OrganizationId::from_entropy([1; 16]);
 const DAY: i64 = 86_400;
@@ -58,7 +61,7 @@ impl World {
         let clock = Arc::new(Still::default());
         let feed = Arc::new(Feed::start(&store, None).await.unwrap());
         let (catalog, ledger) = (store.catalog.clone(), store.ledger.clone());
-        let lifecycle = Lifecycle { catalog, ledger, feed, clock: clock.clone() };
+        let lifecycle = Lifecycle { catalog, ledger, feed, clock: clock.clone(), sessions: SESSIONS };
         let world = Self { _folder: folder, store, clock, lifecycle, project };
         world
             .apply(Change::CreateOrganization { id: OWNER, name: "owner".to_owned(), kind: OrganizationKind::Owner })

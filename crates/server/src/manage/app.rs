@@ -3,9 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keystile_core::id::{ActivationId, ApiId, KeyId, PatternId, ProjectId, RequestId, RoleId, WebhookId};
+use keystile_core::id::{
+    ActivationId, ApiId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, ProjectId, RequestId,
+    RoleId, WebhookId,
+};
 use keystile_core::time::Timestamp;
-use keystile_store::records::{Activation, Api, Key, Pattern, Project, Role, Webhook};
+use keystile_store::records::{
+    Activation, Api, CustomRole, Invitation, Key, Member, Organization, Pattern, Project, Role, Webhook,
+};
 use keystile_store::{Applied, ApplyError, Author, Catalog, Change, Idempotency, Ledger, Stated, StoreError, ThingId};
 
 use super::caller::Asker;
@@ -14,6 +19,7 @@ use super::problem::{conflict, elsewhere, internal, not_found, precondition_fail
 use crate::enforce::change::NotMade;
 use crate::enforce::feed::Feed;
 use crate::exposure::Exposures;
+use crate::identity::Identity;
 use crate::problem::Problem;
 use crate::telemetry::metrics::{Calls, Registry};
 use crate::telemetry::pulse::Pulse;
@@ -40,6 +46,8 @@ pub struct App {
     pub pulse: Arc<Pulse>,
     /// Tells others of changes.
     pub webhooks: Arc<Webhooks>,
+    /// People and what proves who they are.
+    pub identity: Arc<Identity>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Where canaries are reported that somebody uses.
@@ -121,6 +129,29 @@ impl App {
     /// A webhook of the asker's.
     pub(super) async fn webhook(&self, asker: &Asker, id: WebhookId) -> Result<Webhook, Problem> {
         self.one(asker, ThingId::Webhook(id), self.catalog.webhook(asker.organization, id), "webhook").await
+    }
+
+    /// An organization that the asker's sees.
+    pub(super) async fn organization(&self, asker: &Asker, id: OrganizationId) -> Result<Organization, Problem> {
+        let look = self.catalog.organization(asker.organization, id);
+        self.one(asker, ThingId::Organization(id), look, "organization").await
+    }
+
+    /// A member of the asker's organization.
+    pub(super) async fn member(&self, asker: &Asker, id: MemberId) -> Result<Member, Problem> {
+        self.one(asker, ThingId::Member(id), self.catalog.member(asker.organization, id), "member").await
+    }
+
+    /// A role that the asker's organization made for its members.
+    pub(super) async fn member_role(&self, asker: &Asker, id: MemberRoleId) -> Result<CustomRole, Problem> {
+        let look = self.catalog.member_role(asker.organization, id);
+        self.one(asker, ThingId::CustomRole(id), look, "member role").await
+    }
+
+    /// An invitation that the asker's organization sees.
+    pub(super) async fn invitation(&self, asker: &Asker, id: InvitationId) -> Result<Invitation, Problem> {
+        let look = self.catalog.invitation(asker.organization, id);
+        self.one(asker, ThingId::Invitation(id), look, "invitation").await
     }
 
     /// A thing of the asker's, as it is or, where the request is only tried, as it would be.

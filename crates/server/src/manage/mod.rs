@@ -8,10 +8,13 @@
 //! Not here: the page and health answers (`page`), decisions, SQL.
 
 mod access;
+mod account;
 mod activations;
 mod apis;
 mod app;
+mod asker;
 mod audit;
+mod authenticate;
 mod caller;
 mod condition;
 mod describe;
@@ -19,15 +22,22 @@ mod encryption;
 mod events;
 mod extract;
 mod hand_over;
+mod invitations;
 mod keys;
 mod list;
+mod login;
+mod member_roles;
+mod members;
 mod ndjson;
+mod organizations;
 mod page;
 mod patterns;
 mod problem;
 mod projects;
 mod reason;
+mod rights;
 mod roles;
+mod sessions;
 mod usage;
 mod webhooks;
 
@@ -42,6 +52,8 @@ use utoipa_axum::router::OpenApiRouter;
 pub use app::App;
 pub(crate) use audit::EntryView as AuditLine;
 pub use caller::PeerAddress;
+pub use problem::Encrypted;
+pub use rights::RIGHTS;
 
 /// Largest body of an ordinary request.
 const BODY_LIMIT_BYTES: usize = 1 << 20;
@@ -76,7 +88,7 @@ fn routes() -> OpenApiRouter<App> {
     let key = SecurityScheme::Http(
         HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A management key, as `Authorization: Bearer KEY`."))
+            .description(Some("A management key, or the token of a session, as `Authorization: Bearer TEXT`."))
             .build(),
     );
     let components = utoipa::openapi::ComponentsBuilder::new().security_scheme("management_key", key).build();
@@ -103,4 +115,11 @@ fn routes() -> OpenApiRouter<App> {
         .merge(events::routes())
         .merge(audit::routes())
         .merge(encryption::routes())
+        .merge(login::routes())
+        .merge(account::routes())
+        .merge(members::routes())
+        .merge(member_roles::routes())
+        .merge(invitations::routes())
+        .merge(sessions::routes())
+        .merge(organizations::routes())
 }

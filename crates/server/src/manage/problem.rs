@@ -6,7 +6,10 @@ use std::borrow::Cow;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, STRICT_TRANSPORT_SECURITY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, StatusCode};
 use keystile_store::{StoreError, StoreFault};
 
@@ -52,6 +55,67 @@ pub(super) fn too_large() -> Problem {
 /// The body is of another media type.
 pub(super) fn unsupported(detail: &'static str) -> Problem {
     Problem { status: 415, code: "unsupported_media_type", title: "Unsupported media type", detail: detail.into() }
+}
+
+/// The session is over.
+pub(super) fn session_ended() -> Problem {
+    Problem {
+        status: 401,
+        code: "session_ended",
+        title: "Session ended",
+        detail: "This session has ended, or never was; log in again.".into(),
+    }
+}
+
+/// Only a person who is logged in can do it.
+pub(super) fn session_required() -> Problem {
+    Problem {
+        status: 403,
+        code: "session_required",
+        title: "Session required",
+        detail: "This is about the account of whoever is logged in; send the token of a session in place of a key."
+            .into(),
+    }
+}
+
+/// A person must prove first who they are.
+pub(super) fn step_up_required() -> Problem {
+    Problem {
+        status: 403,
+        code: "step_up_required",
+        title: "Proof required",
+        detail: "Prove once more who you are, with POST /v1/account/prove, and send it again.".into(),
+    }
+}
+
+/// Another site's page asks.
+pub(super) fn cross_site() -> Problem {
+    Problem {
+        status: 403,
+        code: "cross_site",
+        title: "Cross-site request",
+        detail: "A browser asks this from a page of another site, which may change nothing here.".into(),
+    }
+}
+
+/// Nobody is known by this address and this password.
+pub(super) fn login_failed() -> Problem {
+    Problem {
+        status: 401,
+        code: "login_failed",
+        title: "Login failed",
+        detail: "The e-mail address or the password is wrong.".into(),
+    }
+}
+
+/// Too many were wrong.
+pub(super) fn login_locked(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem { status: 429, code: "login_locked", title: "Login locked", detail: detail.into() }
+}
+
+/// There is no room to look at it now.
+pub(super) fn overloaded(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::of(keystile_core::Code::Overloaded).because(detail)
 }
 
 /// Something failed that the caller can't help; the cause goes to the log, here and nowhere else.
@@ -103,6 +167,22 @@ fn failed() -> Problem {
     }
 }
 
+/// What every answer says to browsers, unless a page says more: it runs nothing, is in no frame, tells nobody where it came
+/// from, and is nobody's to embed (S-7).
+const EVERY_ANSWER: [(http::HeaderName, &str); 4] = [
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    (REFERRER_POLICY, "no-referrer"),
+    (http::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (http::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// For a year browsers come here with TLS alone, once they did.
+const ONLY_TLS: &str = "max-age=31536000";
+
+/// That a request came encrypted, put into its extensions by whoever accepted the connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Encrypted;
+
 pub(super) async fn no_such_route() -> Problem {
     not_found("route").because("There is no such route; /openapi.json lists them.")
 }
@@ -137,6 +217,7 @@ pub(super) async fn finish(State(app): State<App>, mut request: Request, next: N
     let seen = Seen::default();
     request.extensions_mut().insert(seen.clone());
     let asked = Asked::of(request.method(), request.headers());
+    let is_encrypted = request.extensions().get::<Encrypted>().is_some();
     let mut response = match request.extensions_mut().remove::<Problem>() {
         // The wire guard refused it: what hyper shows is a stand-in.
         Some(refused) => refused.into_response(),
@@ -157,5 +238,11 @@ pub(super) async fn finish(State(app): State<App>, mut request: Request, next: N
     headers.insert(X_REQUEST_ID, HeaderValue::try_from(id.to_string()).expect("ids are visible ASCII"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    for (name, value) in EVERY_ANSWER {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if is_encrypted {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(ONLY_TLS));
+    }
     response
 }

@@ -42,6 +42,21 @@ pub(super) async fn insert(
     Ok(super::number_of(&row)?)
 }
 
+/// The audit learns that there is another name, not which.
+pub(super) async fn rename(work: Work<'_>, id: AccountId, name: &str) -> Result<Done, ApplyError> {
+    let renamed = sql("UPDATE accounts SET name = ?, updated_at = ?, revision = ? WHERE id = ?")
+        .bind(name)
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(id.to_bytes())
+        .execute(&mut *work.db)
+        .await?;
+    if renamed == 0 {
+        return Err(NO_SUCH);
+    }
+    Ok(Done::new("account.update", id, String::new(), String::new(), vec![Subject::Organization]))
+}
+
 pub(super) async fn set_password(
     work: Work<'_>,
     id: AccountId,

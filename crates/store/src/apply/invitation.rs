@@ -56,6 +56,25 @@ pub(super) async fn create(work: Work<'_>, invite: &Invite) -> Result<Done, Appl
     Ok(Done::made("invitation.create", invite.id, &made, Subject::Organization))
 }
 
+/// Where it is noted which invitation is the claim, that the next one takes its place.
+const CLAIM: &str = "claim";
+
+pub(super) async fn offer_claim(work: Work<'_>, invite: &Invite) -> Result<Done, ApplyError> {
+    sql("UPDATE invitations SET state = 'withdrawn', updated_at = ?, revision = ? \
+         WHERE state = 'open' AND id = (SELECT value FROM meta WHERE name = ?)")
+    .bind(work.at.as_micros())
+    .bind(signed(work.revision))
+    .bind(CLAIM)
+    .execute(&mut *work.db)
+    .await?;
+    sql("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
+        .bind(CLAIM)
+        .bind(invite.id.to_bytes())
+        .execute(&mut *work.db)
+        .await?;
+    create(work, invite).await
+}
+
 pub(super) async fn withdraw(work: Work<'_>, id: InvitationId) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     if before.state == InvitationState::Accepted {

@@ -216,6 +216,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         }
         Change::DeleteMemberRole { id } => member_role::delete(work, id).await,
         Change::Invite(invite) => invitation::create(work, &invite).await,
+        Change::OfferClaim(invite) => invitation::offer_claim(work, &invite).await,
         Change::WithdrawInvitation { id } => invitation::withdraw(work, id).await,
         Change::AcceptInvitation { lookup, member, joining } => {
             invitation::accept(work, lookup, member, &joining).await
@@ -226,6 +227,8 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::ProveSession { id, lookup, forgives } => session::prove(work, id, lookup, forgives).await,
         Change::MoveSession { id, organization, lookup } => session::move_to(work, id, organization, lookup).await,
         Change::EndSession { id } => session::end(work, id).await,
+        Change::EndOwnSession { id, account } => session::end_own(work, id, account).await,
+        Change::RenameAccount { account, name } => account::rename(work, account, &name).await,
         Change::EndSessions { account, except } => session::end_all(work, account, except).await,
         Change::SetPassword { account, password, except, reset, forgives } => {
             account::set_password(work, account, &password, except, (reset, forgives)).await

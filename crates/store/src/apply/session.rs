@@ -8,7 +8,7 @@ use super::{Done, Work};
 use crate::catalog::accounts::number;
 use crate::db::{Columns, Connection, sql};
 use crate::records::NewSession;
-use crate::{ApplyError, StoreError, Subject, Who};
+use crate::{ApplyError, Subject, Who};
 
 const NO_SUCH: ApplyError = ApplyError::NotFound("session");
 
@@ -98,13 +98,26 @@ pub(super) async fn move_to(
 }
 
 pub(super) async fn end(work: Work<'_>, id: SessionId) -> Result<Done, ApplyError> {
-    let own = own_account(&mut *work.db, work.actor.who).await?;
-    let ended = sql("DELETE FROM sessions WHERE id = ? AND (organization = ? OR account = ?)")
+    let ended = sql("DELETE FROM sessions WHERE id = ? AND organization = ?")
         .bind(id.to_bytes())
         .bind(work.tenant.number)
-        .bind(own)
         .execute(&mut *work.db)
         .await?;
+    ended_one(id, ended)
+}
+
+/// Ends a session of an account, wherever it is.
+pub(super) async fn end_own(work: Work<'_>, id: SessionId, account: AccountId) -> Result<Done, ApplyError> {
+    let account = number(work.db, account).await?.ok_or(account::NO_SUCH)?;
+    let ended = sql("DELETE FROM sessions WHERE id = ? AND account = ?")
+        .bind(id.to_bytes())
+        .bind(account)
+        .execute(&mut *work.db)
+        .await?;
+    ended_one(id, ended)
+}
+
+fn ended_one(id: SessionId, ended: u64) -> Result<Done, ApplyError> {
     if ended == 0 {
         return Err(NO_SUCH);
     }
@@ -136,13 +149,6 @@ pub(super) async fn end_all_of(
         query.push(" AND id <> ").push_bind(except.to_bytes());
     }
     Ok(query.execute(db).await?)
-}
-
-async fn own_account(db: &mut Connection, who: Who) -> Result<Option<i64>, StoreError> {
-    match who {
-        Who::Account(id) => Ok(number(db, id).await?.map(i64::from)),
-        Who::ManagementKey(_) | Who::System(_) => Ok(None),
-    }
 }
 
 /// Refuses a session where its account is no member.

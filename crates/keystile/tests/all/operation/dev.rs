@@ -48,7 +48,8 @@ fn the_line_is_one_line_with_these_fields_and_no_other() {
     assert_eq!(server.out().lines().count(), 1);
     let mut names: Vec<&String> = server.line.as_object().unwrap().keys().collect();
     names.sort_unstable();
-    let expected = ["admin", "api_id", "check", "gateway", "key", "key_id", "management_key", "portal", "project_id"];
+    let expected =
+        ["admin", "api_id", "check", "claim", "gateway", "key", "key_id", "management_key", "portal", "project_id"];
     assert_eq!(names, expected);
     let base = server.address("gateway").port();
     for (offset, name) in ["gateway", "admin", "check", "portal"].into_iter().enumerate() {

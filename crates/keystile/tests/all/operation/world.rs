@@ -64,6 +64,12 @@ impl World {
         Self { installation, management_key, echo }
     }
 
+    /// The world of a running `serve`, in which there is nothing yet.
+    pub(super) fn bare(installation: Installation) -> Self {
+        let management_key = installation.management_key.clone().expect("only a first start shows its management key");
+        Self { installation, management_key, echo: String::new() }
+    }
+
     /// The owner of everything.
     pub(super) fn manage(&self) -> Api {
         self.manage_as(&self.management_key)

@@ -15,7 +15,7 @@ macro_rules! asked {
             r#type: Option<keystile_core::webhook::EventPattern>,
             /// Only those about the thing of this id.
             subject_id: Option<String>,
-            /// Only what this actor did: a management key's id, or `system:…`.
+            /// Only what this actor did: a management key's id, a person's account `acc_…`, or `system:…`.
             actor: Option<String>,
             /// Only what was done from this address.
             #[param(value_type = Option<String>)]

@@ -31,6 +31,7 @@ pub(super) async fn export(
     State(app): State<App>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
+    caller.proven()?;
     let after = asked.after.unwrap_or(0);
     if i64::try_from(after).is_err() {
         return Err(invalid("after is the sequence of an entry; no entry has one as high as that."));

@@ -33,9 +33,12 @@ fn refuse_names(kind: Option<&EventPattern>, subject: Option<&str>, actor: Optio
     if subject.is_some_and(|subject| subject != "encryption" && !subject.contains('_')) {
         return Err(invalid("subject_id is the id of a thing, such as key_…, and not its name."));
     }
-    let is_actor = |actor: &str| actor.starts_with("key_") || actor.strip_prefix("system:").is_some_and(is_word);
+    let is_id = |actor: &str| actor.starts_with("key_") || actor.starts_with("acc_");
+    let is_actor = |actor: &str| is_id(actor) || actor.strip_prefix("system:").is_some_and(is_word);
     if actor.is_some_and(|actor| !is_actor(actor)) {
-        return Err(invalid("actor is the id of a management key, key_…, or system:WORD, such as system:gateway."));
+        return Err(invalid(
+            "actor is the id of a management key, key_…, or of an account, acc_…, or system:WORD, such as system:gateway.",
+        ));
     }
     Ok(())
 }

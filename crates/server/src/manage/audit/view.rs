@@ -30,7 +30,7 @@ pub(crate) struct EntryView {
     /// When.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// Who did it: a management key's id, or `system:…`.
+    /// Who did it: a management key's id, a person's account `acc_…`, or `system:…`.
     actor: String,
     /// From which address; `null` if it was no request.
     #[schema(value_type = Option<String>)]

@@ -11,9 +11,30 @@ use utoipa::openapi::OpenApi;
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// Requests that do something elsewhere or nothing at all: they can't be tried, and leave their thing as it is.
-const NO_CHANGE: [&str; 5] = ["revealKey", "explainKey", "testWebhook", "replayDelivery", "replayEvents"];
+const NO_CHANGE: [&str; 15] = [
+    "revealKey",
+    "explainKey",
+    "testWebhook",
+    "replayDelivery",
+    "replayEvents",
+    "login",
+    "acceptInvitation",
+    "resetPassword",
+    "updateAccount",
+    "joinOrganization",
+    "changePassword",
+    "proveAccount",
+    "switchOrganization",
+    "logout",
+    "resetMemberPassword",
+];
+/// Requests that need nobody to be known: what they carry is the proof.
+const OPEN: [&str; 3] = ["login", "acceptInvitation", "resetPassword"];
 /// Requests that can be sent again.
-const REPEATABLE: [&str; 11] = [
+const REPEATABLE: [&str; 14] = [
+    "createOrganization",
+    "createMemberRole",
+    "createInvitation",
     "createApi",
     "createProject",
     "createActivation",
@@ -78,6 +99,9 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value, rules: &Val
             }
         }
     }
+    if OPEN.contains(&id.as_str()) {
+        operation["security"] = json!([]);
+    }
     let mut more = Vec::new();
     if is_change {
         more.push(json!({ "name": "dry_run", "in": "query", "schema": { "type": "boolean" }, "description":
@@ -101,7 +125,8 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value, rules: &Val
     }
 
     let Some(answers) = operation["responses"].as_object_mut() else { return };
-    let always: &[&str] = &["400", "401", "403", "503"];
+    let is_open = OPEN.contains(&id.as_str());
+    let always: &[&str] = if is_open { &["400", "403", "503"] } else { &["400", "401", "403", "503"] };
     let changing: &[&str] = if changes { &["409", "413", "507"] } else { &[] };
     let found: &[&str] = if of_one { &["404"] } else { &[] };
     let read: &[&str] = if has_body { &["415"] } else { &[] };
@@ -155,6 +180,11 @@ fn in_path(path: &str, name: &str) -> Value {
         ("id", Some("webhooks")) => "whk_",
         ("id", Some("roles")) => "rol_",
         ("id", Some("patterns")) => "pat_",
+        ("id", Some("members")) => "mbr_",
+        ("id", Some("member_roles")) => "mrl_",
+        ("id", Some("invitations")) => "inv_",
+        ("id", Some("sessions" | "account")) => "ses_",
+        ("id", Some("organizations")) => "org_",
         ("delivery", _) => "evt_",
         ("version", _) => return json!({ "pattern": "^[1-9][0-9]{0,3}$" }),
         ("name", _) => return json!({ "pattern": "^(?:header:x-[a-z][a-z0-9-]{0,30}|client_certificate)$" }),
@@ -215,7 +245,12 @@ fn id_prefix(schema: &str, field: &str) -> Option<&'static str> {
         ("key_id", _) | ("id", "Key") => Some("key_"),
         ("id", "Activation" | "Access") => Some("act_"),
         ("id", "Webhook") => Some("whk_"),
-        ("organization_id", _) => Some("org_"),
+        ("organization_id", _) | ("id", "Organization") => Some("org_"),
+        ("account_id", _) | ("id", "Account") => Some("acc_"),
+        ("session_id", _) | ("id", "Session") => Some("ses_"),
+        ("id", "Member") => Some("mbr_"),
+        ("id", "MemberRole") => Some("mrl_"),
+        ("id", "Invitation") => Some("inv_"),
         _ => None,
     }
 }
@@ -249,6 +284,7 @@ fn meaning(status: &str) -> &'static str {
         "409" => "It can't be done in the state in which things are.",
         "412" => "It is not in the state that If-Match names.",
         "413" => "The body is too long.",
+        "429" => "Too many passwords were wrong; try again when `Retry-After` says.",
         "415" => "The body is of another media type.",
         "503" => "The store can't be reached; try again when `Retry-After` says.",
         "507" => "The disk is full; try again when there is room.",

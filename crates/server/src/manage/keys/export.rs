@@ -49,6 +49,7 @@ pub(super) async fn export(
     State(app): State<App>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
+    caller.proven()?;
     let filter = KeyFilter {
         pepper: None,
         project: asked.project_id,

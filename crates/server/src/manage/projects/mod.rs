@@ -46,6 +46,11 @@ pub(super) fn checked_name(name: String) -> Result<String, Problem> {
     }
 }
 
+/// The name of a person; it may be left empty.
+pub(super) fn checked_person(name: String) -> Result<String, Problem> {
+    if name.is_empty() { Ok(name) } else { checked_name(name) }
+}
+
 /// The patterns that are meant, none twice and no more than a project may have.
 async fn checked_patterns(app: &App, asker: &Asker, named: &[PatternRef]) -> Result<Vec<PatternId>, Problem> {
     let mut ids = patterns::ids_of(app, asker, named).await?;

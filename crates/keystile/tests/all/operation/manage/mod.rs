@@ -11,4 +11,4 @@ mod idempotency;
 mod lists;
 mod resources;
 mod rights;
-mod routes;
+pub(super) mod routes;

@@ -4,41 +4,63 @@ use keystile_testkit::Api;
 use keystile_testkit::raw::Answer;
 use serde_json::{Value, json};
 
+use super::super::people::{PASSWORD, Person};
 use super::super::world::{Caller, World, id, name};
 
 /// The methods that a document can list.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 /// A route of the document.
-pub(super) struct Route {
+pub(in super::super) struct Route {
     /// `GET`
-    pub(super) method: String,
+    pub(in super::super) method: String,
     /// `/v1/keys/{id}`
-    pub(super) template: String,
+    pub(in super::super) template: String,
     /// What the document says of it.
-    pub(super) operation: Value,
+    pub(in super::super) operation: Value,
 }
 
 /// One thing of each kind, for the ids in paths.
-pub(super) struct Things {
+pub(in super::super) struct Things {
     api: String,
-    pub(super) project: String,
+    pub(in super::super) project: String,
     activation: String,
     key: String,
     role: String,
     pattern: String,
     webhook: String,
+    member: String,
+    member_role: String,
+    invitation: String,
+    /// Another session of `person`.
+    session: String,
+    organization: String,
+    /// Somebody who is logged in.
+    pub(in super::super) person: Person,
+}
+
+/// Who may use a route.
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) enum Access {
+    /// Whoever has this right.
+    Right(String),
+    /// Whoever is known.
+    Anybody,
+    /// Whoever is logged in.
+    Person,
+    /// Everybody: what is sent is the proof.
+    Open,
 }
 
 /// The document.
-pub(super) fn document(world: &World) -> Value {
+pub(in super::super) fn document(world: &World) -> Value {
     let (status, document) = world.manage().get("/openapi.json");
     assert_eq!(status, 200);
     document
 }
 
 /// Every route of the document.
-pub(super) fn routes(document: &Value) -> Vec<Route> {
+pub(in super::super) fn routes(document: &Value) -> Vec<Route> {
     let paths = document["paths"].as_object().expect("a document has paths");
     let route = |template: &String, method: &str, operation: &Value| Route {
         method: method.to_uppercase(),
@@ -67,15 +89,45 @@ fn quiet_webhook(world: &World) -> Value {
 
 impl Things {
     /// New ones, with names that say nothing.
-    pub(super) fn of(world: &World) -> Self {
+    pub(in super::super) fn of(world: &World) -> Self {
         let caller = world.caller(&json!({}));
         // With a former version.
         assert_eq!(world.manage().post(&format!("/v1/keys/{}/rotate", caller.id), &json!({})).0, 200);
         let webhook = id(&world.manage().create("/v1/webhooks", &quiet_webhook(world)));
         let role = id(&world.manage().create("/v1/roles", &json!({ "name": name("role") })));
         let pattern = id(&world.manage().create("/v1/patterns", &reading()));
+        let manage = world.manage();
+        let member_role = id(&manage.create("/v1/member_roles", &json!({ "name": name("member-role") })));
+        let invitation = id(&manage.create("/v1/invitations", &json!({ "role": "auditor" })));
+        let organization = id(&manage.create("/v1/organizations", &json!({ "name": name("organization") })));
+        // Of a member with a role that grants nothing, everybody who may do anything to members may do it.
+        let (person, other) = (world.person("owner"), world.person(&member_role));
+        let session = world.log_in(&person.email).0;
         let Caller { api, project, activation, id: key, .. } = caller;
-        Self { api, project, activation, key, role, pattern, webhook }
+        let member = other.member;
+        Self {
+            api,
+            project,
+            activation,
+            key,
+            role,
+            pattern,
+            webhook,
+            member,
+            member_role,
+            invitation,
+            session,
+            organization,
+            person,
+        }
+    }
+
+    /// All that they are known by.
+    pub(in super::super) fn ids(&self) -> Vec<String> {
+        let person = [&self.person.account, &self.person.member, &self.person.session, &self.person.email];
+        let things = [&self.api, &self.project, &self.activation, &self.key, &self.role, &self.pattern, &self.webhook];
+        let people = [&self.member, &self.member_role, &self.invitation, &self.session, &self.organization];
+        person.into_iter().chain(things).chain(people).cloned().collect()
     }
 
     /// The id that belongs into a path, or one of another kind.
@@ -84,7 +136,12 @@ impl Things {
             (Some("apis"), true) | (Some("projects"), false) => &self.api,
             (Some("projects"), true) | (Some("activations"), false) => &self.project,
             (Some("activations"), true) | (Some("keys"), false) => &self.activation,
-            (Some("keys"), true) | (Some("apis" | "roles" | "patterns" | "webhooks"), false) => &self.key,
+            (Some("members"), true) => &self.member,
+            (Some("member_roles"), true) => &self.member_role,
+            (Some("invitations"), true) => &self.invitation,
+            (Some("sessions" | "account"), true) => &self.session,
+            (Some("organizations"), true) => &self.organization,
+            (Some("keys"), true) | (Some(_), false) => &self.key,
             (Some("roles"), true) => &self.role,
             (Some("patterns"), true) => &self.pattern,
             (Some("webhooks"), true) => &self.webhook,
@@ -95,31 +152,52 @@ impl Things {
 
 impl Route {
     /// The path with an id in it.
-    pub(super) fn path(&self, things: &Things) -> String {
+    pub(in super::super) fn path(&self, things: &Things) -> String {
         if self.has_id() { self.at(things.id(&self.template, true)) } else { self.at("") }
     }
 
     /// The path with the id of something else in it.
-    pub(super) fn strange_path(&self, things: &Things) -> String {
+    pub(in super::super) fn strange_path(&self, things: &Things) -> String {
         self.at(things.id(&self.template, false))
     }
 
     /// The path with this in place of an id.
-    pub(super) fn at(&self, id: &str) -> String {
+    pub(in super::super) fn at(&self, id: &str) -> String {
         let event = "evt_0000000000000000000000";
         let path = self.template.replace("{id}", id).replace("{name}", "header:x-own").replace("{version}", "1");
         path.replace("{delivery}", event)
     }
 
-    pub(super) fn has_id(&self) -> bool {
+    pub(in super::super) fn has_id(&self) -> bool {
         self.template.contains("{id}")
     }
 
+    /// Who may use it.
+    pub(in super::super) fn access(&self) -> Access {
+        match self.template.as_str() {
+            "/v1/login" | "/v1/invitations/accept" | "/v1/password/reset" => Access::Open,
+            "/v1/whoami" | "/v1/permissions" => Access::Anybody,
+            "/v1/logout" => Access::Person,
+            template if template.starts_with("/v1/account") => Access::Person,
+            _ => Access::Right(self.permission()),
+        }
+    }
+
+    /// Somebody who may use it. What ends a session, or gives it another token, is asked by somebody who is there for that alone.
+    pub(in super::super) fn holder(&self, world: &World, things: &Things) -> Api {
+        match self.access() {
+            Access::Person if self.has_id() || self.method == "GET" => world.as_person(&things.person),
+            Access::Person => world.as_person(&world.person("owner")),
+            Access::Right(_) | Access::Anybody | Access::Open => world.manage(),
+        }
+    }
+
     /// The permission that the route needs: what it is about, and whether it only looks.
-    pub(super) fn permission(&self) -> String {
+    fn permission(&self) -> String {
         let noun = match self.template.split('/').next_back() {
             // It tells what was called.
             Some("unknown_operations") => "usage",
+            _ if self.is_about_members() => "members",
             _ => self.template.split('/').nth(2).expect("routes begin with /v1/…"),
         };
         if self.template.ends_with("/reveal") {
@@ -129,18 +207,23 @@ impl Route {
         format!("{noun}.{}", if looks { "read" } else { "write" })
     }
 
+    fn is_about_members(&self) -> bool {
+        let about = self.template.split('/').nth(2);
+        matches!(about, Some("members" | "member_roles" | "invitations" | "sessions"))
+    }
+
     /// Whether the document says that it takes JSON.
-    pub(super) fn takes_json(&self) -> bool {
+    pub(in super::super) fn takes_json(&self) -> bool {
         self.operation["requestBody"]["content"]["application/json"].is_object()
     }
 
     /// The request without a body.
-    pub(super) fn ask(&self, api: &Api, things: &Things) -> Answer {
+    pub(in super::super) fn ask(&self, api: &Api, things: &Things) -> Answer {
         api.request(&self.method, &self.path(things), &[], b"")
     }
 
     /// A body that the route accepts.
-    pub(super) fn sound_body(&self, world: &World, things: &Things) -> Value {
+    pub(in super::super) fn sound_body(&self, world: &World, things: &Things) -> Value {
         match (self.method.as_str(), self.template.as_str()) {
             ("POST", "/v1/apis") => json!({ "name": name("sound"), "upstream": world.echo, "path_prefix": "/sound" }),
             ("POST", "/v1/projects") => json!({ "name": name("sound") }),
@@ -151,7 +234,30 @@ impl Route {
                 json!({ "project_id": project, "api_id": things.api })
             }
             ("POST", "/v1/patterns") => reading(),
-            ("POST", "/v1/roles") => json!({ "name": name("sound") }),
+            ("POST", "/v1/roles" | "/v1/member_roles" | "/v1/organizations") => json!({ "name": name("sound") }),
+            ("POST", "/v1/invitations") => json!({ "role": "auditor" }),
+            ("POST", "/v1/login") => json!({ "email": things.person.email, "password": PASSWORD }),
+            ("POST", "/v1/invitations/accept") => {
+                let token = world.invitation(&world.manage(), &json!({ "role": "auditor" }));
+                json!({ "token": token, "email": format!("{}@example.com", name("sound")), "password": PASSWORD })
+            }
+            ("POST", "/v1/password/reset") => {
+                let path = format!("/v1/members/{}/reset_password", world.person("auditor").member);
+                let (_, link) = world.manage().post(&path, &json!({}));
+                let token = link["path"].as_str().unwrap().split_once('#').unwrap().1.to_owned();
+                json!({ "token": token, "password": PASSWORD })
+            }
+            ("POST", "/v1/account/join") => {
+                let wish = json!({ "role": "consumer_admin", "organization_id": things.organization });
+                json!({ "token": world.invitation(&world.manage(), &wish) })
+            }
+            ("POST", "/v1/account/password") => {
+                json!({ "current": PASSWORD, "password": "eleven green pianos whisper" })
+            }
+            ("POST", "/v1/account/prove") => json!({ "password": PASSWORD }),
+            ("POST", "/v1/account/switch") => {
+                json!({ "organization_id": world.manage().get("/v1/whoami").1["organization_id"] })
+            }
             ("POST", "/v1/webhooks") => quiet_webhook(world),
             ("POST", "/v1/webhooks/{id}/replay") => json!({ "since": "2027-01-31T12:00:00Z" }),
             ("PUT", "/v1/apis/{id}/secrets/{name}") => json!({ "value": "sound" }),
@@ -160,7 +266,7 @@ impl Route {
     }
 
     /// What to call it in messages.
-    pub(super) fn title(&self) -> String {
+    pub(in super::super) fn title(&self) -> String {
         format!("{} {}", self.method, self.template)
     }
 }

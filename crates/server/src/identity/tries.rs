@@ -1,0 +1,95 @@
+//! Wrong passwords by client address: whoever tries one password at many accounts waits, too. In memory, for it is the moment's
+//! affair; what is counted for an account is in the store.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+
+use keystile_core::time::Ticks;
+
+/// Wrong passwords from an address after which it waits. More than a whole office mistypes.
+const MAX_FAILURES: u32 = 100;
+/// In which time.
+const WINDOW_NANOS: u64 = 15 * 60 * 1_000_000_000;
+/// Addresses that are remembered; of more, those whose time is over go, and then all.
+const MAX_ADDRESSES: usize = 100_000;
+
+/// What went wrong from where.
+#[derive(Default)]
+pub(super) struct Tries(HashMap<IpAddr, (u32, Ticks)>);
+
+impl Tries {
+    /// Whether an address may try. This machine's own may: proxies are there, and with them everybody.
+    pub(super) fn may_try(&self, address: Option<IpAddr>, now: Ticks) -> bool {
+        let Some(address) = address.and_then(counted) else { return true };
+        self.0.get(&address).is_none_or(|(count, since)| *count < MAX_FAILURES || is_over(*since, now))
+    }
+
+    /// Notes that it was wrong.
+    pub(super) fn note(&mut self, address: Option<IpAddr>, now: Ticks) {
+        let Some(address) = address.and_then(counted) else { return };
+        if self.0.len() >= MAX_ADDRESSES && !self.0.contains_key(&address) {
+            self.0.retain(|_, (_, since)| !is_over(*since, now));
+            if self.0.len() >= MAX_ADDRESSES {
+                self.0.clear();
+            }
+        }
+        let entry = self.0.entry(address).or_insert((0, now));
+        if is_over(entry.1, now) {
+            *entry = (0, now);
+        }
+        entry.0 += 1;
+    }
+}
+
+fn is_over(since: Ticks, now: Ticks) -> bool {
+    now.nanos_since(since) >= WINDOW_NANOS
+}
+
+/// The address under which it is counted: of IPv6 the network that one customer has.
+fn counted(address: IpAddr) -> Option<IpAddr> {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Some(IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)))
+        }
+        address => Some(address),
+    }
+    .filter(|counted| !counted.is_loopback() && !address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a04_an_address_that_is_wrong_too_often_waits_and_others_do_not() {
+        let at = |nanos| Ticks::from_nanos(1 << 60).nanos_since(Ticks::from_nanos(0)) + nanos;
+        let at = |nanos| Ticks::from_nanos(at(nanos));
+        let ip = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+        let mut tries = Tries::default();
+        for n in 0..MAX_FAILURES {
+            assert!(tries.may_try(ip("192.0.2.1"), at(0)), "{n}");
+            tries.note(ip("192.0.2.1"), at(0));
+            tries.note(ip(&format!("2001:db8::{n:x}")), at(0));
+            tries.note(ip("127.0.0.1"), at(0));
+        }
+        assert!(!tries.may_try(ip("192.0.2.1"), at(0)) && !tries.may_try(ip("::ffff:192.0.2.1"), at(0)));
+        assert!(!tries.may_try(ip("2001:db8::ffff"), at(WINDOW_NANOS - 1)), "a network of IPv6 counts as one");
+        for free in ["192.0.2.2", "2001:db8:0:1::1", "127.0.0.1", "::1"] {
+            assert!(tries.may_try(ip(free), at(0)), "{free}");
+        }
+        assert!(tries.may_try(ip("192.0.2.1"), at(WINDOW_NANOS)));
+        tries.note(ip("192.0.2.1"), at(WINDOW_NANOS));
+        assert!(tries.may_try(ip("192.0.2.1"), at(WINDOW_NANOS)));
+        assert!(tries.may_try(None, at(0)));
+    }
+
+    #[test]
+    fn l06_the_addresses_that_are_remembered_are_bounded() {
+        let mut tries = Tries::default();
+        for n in 0..MAX_ADDRESSES as u32 + 10 {
+            tries.note(Some(IpAddr::V4(n.to_be_bytes().into())), Ticks::from_nanos(1 << 60));
+        }
+        assert!(tries.0.len() <= MAX_ADDRESSES);
+    }
+}

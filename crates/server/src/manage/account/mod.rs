@@ -1,0 +1,28 @@
+//! `/v1/account`: what somebody who is logged in does about themselves, and `/v1/whoami`, which programs ask too. No right is
+//! needed for one's own.
+
+mod change;
+mod password;
+mod prove;
+mod session;
+mod whoami;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::app::App;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(whoami::whoami))
+        .routes(routes!(whoami::permissions))
+        .routes(routes!(change::update))
+        .routes(routes!(change::join))
+        .routes(routes!(password::change))
+        .routes(routes!(prove::prove))
+        .routes(routes!(session::switch))
+        .routes(routes!(session::logout))
+        .routes(routes!(session::list))
+        .routes(routes!(session::end))
+        .routes(routes!(session::end_others))
+}

@@ -1,0 +1,54 @@
+//! `POST /v1/members/{id}/reset_password`
+
+use axum::extract::State;
+use keystile_core::id::MemberId;
+use keystile_core::key::TokenKind;
+use keystile_core::time::Timestamp;
+use keystile_store::Change;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::refuse_higher;
+use crate::manage::app::App;
+use crate::manage::caller::{Caller, WriteMembers};
+use crate::manage::extract::{Id, Nothing};
+use crate::manage::problem::internal;
+use crate::problem::Problem;
+
+/// For how long a link to a new password is good.
+const HOURS: i64 = 24;
+
+/// A link to a new password.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PasswordLink)]
+pub(super) struct PasswordLinkView {
+    /// What to add to the address of this server. What follows the `#` opens it: send it only to whom it is for. It is shown this
+    /// one time.
+    #[schema(example = "/password#reset_live_…")]
+    path: String,
+    /// Until when it can be used; it works once.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+}
+
+/// Make a link by which a member chooses a new password. Nobody but the member learns it, and other factors stay as they are.
+/// Prove first who you are.
+#[utoipa::path(post, operation_id = "resetMemberPassword", path = "/v1/members/{id}/reset_password", tag = "Members",
+    params(("id" = String, Path)), security(("management_key" = [])),
+    responses((status = 200, body = PasswordLinkView), (status = 401), (status = 403), (status = 404), (status = 409)))]
+pub(super) async fn reset(
+    caller: Caller<WriteMembers>,
+    State(app): State<App>,
+    Id(id): Id<MemberId>,
+    _: Nothing,
+) -> Result<axum::Json<PasswordLinkView>, Problem> {
+    caller.refuse_dry_run()?;
+    let member = app.member(&caller, id).await?;
+    refuse_higher(&caller, &member)?;
+    caller.proven()?;
+    let token = app.identity.token(TokenKind::Reset).map_err(|error| internal(&error))?;
+    let ends_at = app.now().plus_secs(HOURS * 3_600);
+    let change = Change::OfferReset { account: member.account.id, lookup: token.lookup, ends_at };
+    app.apply(&caller, change).await?;
+    Ok(axum::Json(PasswordLinkView { path: format!("/password#{}", token.text.expose()), expires_at: ends_at }))
+}
