@@ -74,6 +74,10 @@ impl Fault {
             _ => Exit::Failure,
         };
         let todo = match exit {
+            _ if code == "session_ended" => "log in again with `keystile login`".to_owned(),
+            _ if code == "login_failed" => "check the address and the password".to_owned(),
+            _ if code == "step_up_required" => "prove it with `keystile account prove`".to_owned(),
+            _ if code == "session_required" => "log in with `keystile login`, and give no management key".to_owned(),
             Exit::Authentication => {
                 "put a management key that is in force into KEYSTILE_MANAGEMENT_KEY, or its file into --key-file"
                     .to_owned()

@@ -6,6 +6,7 @@
 //! Not here: `serve`, `dev` and `config`, which need no running server. Begin with [`run`].
 
 mod access;
+mod account;
 mod activation;
 mod api;
 mod api_operations;
@@ -18,10 +19,14 @@ mod encryption;
 mod fault;
 mod hours;
 mod import;
+mod kept;
 mod key;
+mod login;
+mod member;
 mod pattern;
 mod policy;
 mod project;
+mod prompt;
 mod role;
 mod route;
 mod screen;
@@ -48,6 +53,8 @@ pub use fault::Exit;
 pub use screen::{Screen, Terminal};
 
 use fault::Fault;
+use kept::Kept;
+use login::Door;
 use secret::Secret;
 use server::Server;
 use session::Session;
@@ -96,6 +103,44 @@ pub struct Global {
 /// What to do with a running server.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Log in as a person; the commands that follow need no management key.
+    Login(login::Login),
+    /// Accept an invitation, choose a password, and log in.
+    Join(login::Join),
+    /// End the session.
+    Logout,
+    /// Who the commands are carried out as, and what that may do.
+    Whoami,
+    /// Your own account: password, sessions, organizations.
+    Account {
+        /// What to do.
+        #[command(subcommand)]
+        verb: account::Verb,
+    },
+    /// Members: the people of your organization.
+    Member {
+        /// What to do.
+        #[command(subcommand)]
+        verb: member::Verb,
+    },
+    /// Invitations: how people become members.
+    Invitation {
+        /// What to do.
+        #[command(subcommand)]
+        verb: member::Inviting,
+    },
+    /// Roles of members: permissions at the management API under a name.
+    MemberRole {
+        /// What to do.
+        #[command(subcommand)]
+        verb: member::RoleVerb,
+    },
+    /// Organizations: tenants.
+    Organization {
+        /// What to do.
+        #[command(subcommand)]
+        verb: member::Tenants,
+    },
     /// APIs: what is protected.
     Api {
         /// What to do.
@@ -196,9 +241,20 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
     let done = match command {
         // The one command that needs no management key.
         Command::Key { verb: key::Verb::Verify(ask) } => verify::run(*ask, &global, env, input, &mut screen),
-        command => open(&global, env, &mut screen).and_then(|server| {
-            let mut session = Session { server, screen: &mut screen, input, clock, global };
+        // Nor do those by which a person comes and goes.
+        Command::Login(ask) => Door { global: &global, env, input, screen: &mut screen }.login(ask),
+        Command::Join(ask) => Door { global: &global, env, input, screen: &mut screen }.join(ask),
+        Command::Logout => Door { global: &global, env, input, screen: &mut screen }.logout(),
+        command => open(&global, env, &mut screen).and_then(|(server, kept)| {
+            let mut session = Session { server, screen: &mut screen, input, clock, global, kept };
             match command {
+                Command::Login(_) | Command::Join(_) | Command::Logout => unreachable!("they were carried out"),
+                Command::Whoami => account::whoami(&mut session),
+                Command::Account { verb } => account::run(verb, &mut session),
+                Command::Member { verb } => member::run(verb, &mut session),
+                Command::Invitation { verb } => member::invitations(verb, &mut session),
+                Command::MemberRole { verb } => member::roles(verb, &mut session),
+                Command::Organization { verb } => member::organizations(verb, &mut session),
                 Command::Api { verb } => api::run(verb, &mut session),
                 Command::Project { verb } => project::run(verb, &mut session),
                 Command::Activation { verb } => activation::run(verb, &mut session),
@@ -222,15 +278,30 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
     screen.ended(exit)
 }
 
-/// The server that is meant, with the key to it.
-fn open(global: &Global, env: &dyn Fn(&str) -> Option<String>, screen: &mut Screen) -> Result<Server, Fault> {
-    let url = global.server.clone().or_else(|| env("KEYSTILE_URL")).unwrap_or_else(|| DEFAULT_SERVER.to_owned());
-    let key = management_key(global, env)?.ok_or_else(|| {
+/// The server that is meant, with the key to it or the session that is kept for it.
+fn open(
+    global: &Global,
+    env: &dyn Fn(&str) -> Option<String>,
+    screen: &mut Screen,
+) -> Result<(Server, Option<Kept>), Fault> {
+    let url = login::server_url(global, env);
+    let mut kept = None;
+    let key = match management_key(global, env)? {
+        Some(key) => Some(key),
+        None => {
+            let place = Kept::new(env).ok();
+            let base = Server::at(&url, None)?.base().to_owned();
+            let token = place.as_ref().map(|place| place.token(&base)).transpose()?.flatten();
+            kept = place.filter(|_| token.is_some());
+            token
+        }
+    };
+    let key = key.ok_or_else(|| {
         Fault::new(
             Exit::Authentication,
-            "no management key is given",
-            "commands need one to be let in",
-            "put it into KEYSTILE_MANAGEMENT_KEY, or into a file for --key-file",
+            "no management key is given, and nobody is logged in",
+            "commands need one of both to be let in",
+            "log in with `keystile login`, or put a key into KEYSTILE_MANAGEMENT_KEY or into a file for --key-file",
         )
     })?;
     let server = Server::at(&url, Some(key))?;
@@ -238,7 +309,7 @@ fn open(global: &Global, env: &dyn Fn(&str) -> Option<String>, screen: &mut Scre
         screen
             .note("warning: the management key crosses the network unencrypted; use https:// to reach another machine");
     }
-    Ok(server)
+    Ok((server, kept))
 }
 
 fn management_key(global: &Global, env: &dyn Fn(&str) -> Option<String>) -> Result<Option<Secret>, Fault> {

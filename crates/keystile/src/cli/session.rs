@@ -11,6 +11,7 @@ use ureq::http::Method;
 
 use super::Global;
 use super::fault::{Exit, Fault};
+use super::kept::Kept;
 use super::screen::Screen;
 use super::server::{PAGE, Payload, Server};
 use super::table::{Column, Table, card, field};
@@ -27,6 +28,8 @@ pub(super) struct Session<'a> {
     pub(super) input: Box<dyn Read + Send>,
     pub(super) clock: &'a dyn Fn() -> Moment,
     pub(super) global: Global,
+    /// Where the session is kept that the server is asked with, if it is one.
+    pub(super) kept: Option<Kept>,
 }
 
 /// A kind of object: what people call it and where it is.
@@ -44,6 +47,10 @@ pub(super) const KEY: Noun = Noun { one: "key", many: "keys", path: "/v1/keys" }
 pub(super) const ROLE: Noun = Noun { one: "role", many: "roles", path: "/v1/roles" };
 pub(super) const PATTERN: Noun = Noun { one: "pattern", many: "patterns", path: "/v1/patterns" };
 pub(super) const WEBHOOK: Noun = Noun { one: "webhook", many: "webhooks", path: "/v1/webhooks" };
+pub(super) const MEMBER: Noun = Noun { one: "member", many: "members", path: "/v1/members" };
+pub(super) const INVITATION: Noun = Noun { one: "invitation", many: "invitations", path: "/v1/invitations" };
+pub(super) const MEMBER_ROLE: Noun = Noun { one: "member role", many: "member roles", path: "/v1/member_roles" };
+pub(super) const ORGANIZATION: Noun = Noun { one: "organization", many: "organizations", path: "/v1/organizations" };
 pub(super) const EVENT: Noun = Noun { one: "event", many: "events", path: "/v1/events" };
 
 impl Session<'_> {
@@ -81,7 +88,12 @@ impl Session<'_> {
 
     /// An id if the text is one, else the id of the one object with exactly this name. What was revoked for good keeps its
     /// name and is meant only where nothing else has it.
-    fn named<I: FromStr + Display>(&self, noun: Noun, text: &str, query: &[(&str, &str)]) -> Result<I, Fault> {
+    pub(super) fn named<I: FromStr + Display>(
+        &self,
+        noun: Noun,
+        text: &str,
+        query: &[(&str, &str)],
+    ) -> Result<I, Fault> {
         if let Ok(id) = text.parse() {
             return Ok(id);
         }

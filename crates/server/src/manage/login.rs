@@ -27,7 +27,7 @@ use crate::identity::{LoginError, NotAPassword, Opened, Token};
 use crate::problem::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(login)).routes(routes!(accept)).routes(routes!(reset))
+    OpenApiRouter::new().routes(routes!(login)).routes(routes!(look)).routes(routes!(accept)).routes(routes!(reset))
 }
 
 /// How a session's token reaches whoever logs in.
@@ -182,6 +182,48 @@ impl From<NotAPassword> for Problem {
             NotAPassword::Entropy(error) => internal(&error),
         }
     }
+}
+
+/// Which invitation is looked at.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InvitationLook {
+    /// The token of the invitation: what follows the `#` in its link.
+    token: Secret,
+}
+
+/// What an invitation leads to, for whoever holds it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = InvitationOffer)]
+pub(super) struct OfferView {
+    /// The name of the organization.
+    organization_name: String,
+    /// The role there.
+    role: String,
+    /// The e-mail address that it is for; `null` if that is up to whoever accepts it.
+    email: Option<String>,
+    /// Until when it can be accepted.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+}
+
+/// See what an invitation leads to, before it is accepted.
+#[utoipa::path(post, operation_id = "lookAtInvitation", path = "/v1/invitations/look", tag = "Members",
+    request_body = InvitationLook, security(()), responses((status = 200, body = OfferView), (status = 400), (status = 404)))]
+pub(super) async fn look(
+    _: Newcomer,
+    State(app): State<App>,
+    body: Json<InvitationLook>,
+) -> Result<axum::Json<OfferView>, Problem> {
+    let lookup = TokenKind::Invitation.lookup(body.value.token.expose()).ok_or_else(no_invitation)?;
+    let invitation = app.catalog.open_invitation(lookup, app.now()).await.map_err(|error| internal(&error))?;
+    let invitation = invitation.ok_or_else(no_invitation)?;
+    Ok(axum::Json(OfferView {
+        organization_name: invitation.organization_name,
+        role: role_text(invitation.role, invitation.role_name.as_ref()),
+        email: invitation.email.map(|email| email.as_str().to_owned()),
+        expires_at: invitation.ends_at,
+    }))
 }
 
 /// Who joins by an invitation.

@@ -40,6 +40,7 @@ mod roles;
 mod sessions;
 mod usage;
 mod webhooks;
+mod welcome;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -68,6 +69,7 @@ pub fn router(app: App) -> Router {
         .route("/page.css", get(page::style))
         .route("/hand-over", get(hand_over::page).post(hand_over::open))
         .route("/hand-over.js", get(hand_over::script))
+        .merge(welcome::routes())
         .route("/healthz", get(page::health))
         .route("/readyz", get(page::ready))
         .route("/metrics", get(page::metrics))

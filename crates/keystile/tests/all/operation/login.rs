@@ -428,9 +428,21 @@ fn s07_s08_every_answer_says_what_browsers_may_do_with_it_and_is_for_no_other_si
     let things = Things::of(world);
     let mut paths: Vec<(String, String)> =
         routes(&document(world)).iter().map(|route| (route.method.clone(), route.path(&things))).collect();
-    for path in
-        ["/", "/page.css", "/hand-over", "/hand-over.js", "/healthz", "/readyz", "/metrics", "/openapi.json", "/x"]
-    {
+    for path in [
+        "/",
+        "/page.css",
+        "/hand-over",
+        "/hand-over.js",
+        "/join",
+        "/join.js",
+        "/password",
+        "/password.js",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/x",
+    ] {
         paths.push(("GET".to_owned(), path.to_owned()));
     }
     for (method, path) in paths {

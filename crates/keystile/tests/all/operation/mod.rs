@@ -15,6 +15,7 @@ mod audit;
 mod audit_stream;
 mod backup;
 mod cli;
+mod cli_people;
 mod compromised;
 mod counting;
 mod crash;

@@ -11,7 +11,8 @@ use utoipa::openapi::OpenApi;
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// Requests that do something elsewhere or nothing at all: they can't be tried, and leave their thing as it is.
-const NO_CHANGE: [&str; 15] = [
+const NO_CHANGE: [&str; 16] = [
+    "lookAtInvitation",
     "revealKey",
     "explainKey",
     "testWebhook",
@@ -29,7 +30,7 @@ const NO_CHANGE: [&str; 15] = [
     "resetMemberPassword",
 ];
 /// Requests that need nobody to be known: what they carry is the proof.
-const OPEN: [&str; 3] = ["login", "acceptInvitation", "resetPassword"];
+const OPEN: [&str; 4] = ["login", "lookAtInvitation", "acceptInvitation", "resetPassword"];
 /// Requests that can be sent again.
 const REPEATABLE: [&str; 14] = [
     "createOrganization",

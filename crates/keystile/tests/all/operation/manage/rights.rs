@@ -8,8 +8,20 @@ use super::super::world::{id, mistyped, name, shared};
 use super::routes::{Access, Things, document, routes};
 
 /// What is answered to anybody. Nothing else is.
-const OPEN: [&str; 8] =
-    ["/", "/page.css", "/hand-over", "/hand-over.js", "/healthz", "/readyz", "/metrics", "/openapi.json"];
+const OPEN: [&str; 12] = [
+    "/",
+    "/page.css",
+    "/hand-over",
+    "/hand-over.js",
+    "/join",
+    "/join.js",
+    "/password",
+    "/password.js",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+];
 /// Every right there is.
 const RIGHTS: [&str; 25] = [
     "apis.read",

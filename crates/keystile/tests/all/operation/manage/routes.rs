@@ -175,7 +175,7 @@ impl Route {
     /// Who may use it.
     pub(in super::super) fn access(&self) -> Access {
         match self.template.as_str() {
-            "/v1/login" | "/v1/invitations/accept" | "/v1/password/reset" => Access::Open,
+            "/v1/login" | "/v1/invitations/look" | "/v1/invitations/accept" | "/v1/password/reset" => Access::Open,
             "/v1/whoami" | "/v1/permissions" => Access::Anybody,
             "/v1/logout" => Access::Person,
             template if template.starts_with("/v1/account") => Access::Person,
@@ -240,6 +240,9 @@ impl Route {
             ("POST", "/v1/invitations/accept") => {
                 let token = world.invitation(&world.manage(), &json!({ "role": "auditor" }));
                 json!({ "token": token, "email": format!("{}@example.com", name("sound")), "password": PASSWORD })
+            }
+            ("POST", "/v1/invitations/look") => {
+                json!({ "token": world.invitation(&world.manage(), &json!({ "role": "auditor" })) })
             }
             ("POST", "/v1/password/reset") => {
                 let path = format!("/v1/members/{}/reset_password", world.person("auditor").member);
