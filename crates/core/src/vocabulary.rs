@@ -19,6 +19,7 @@ pub fn owasp(action: &str) -> &'static str {
         "login.lock" => "authn_login_lock",
         "session.end" | "session.end_all" => "session_expired",
         "account.password_change" | "account.password_reset" => "authn_password_change",
+        "account.totp_add" | "account.factors_remove" | "account.recovery_codes" => "user_updated",
         "member.create" => "user_created",
         "member.update" => "user_updated",
         "member.delete" => "user_deleted",

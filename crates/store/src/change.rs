@@ -23,7 +23,7 @@ use crate::condition::Thing;
 use crate::keyring::NewEncryptionKey;
 use crate::records::{
     Document, ImportKey, Invite, Joining, NewKey, NewSession, NewVersion, PasswordHash, ProjectAbout, Rehashed,
-    Suspension, WebhookState, Wish,
+    Suspension, UsedFactor, WebhookState, Wish,
 };
 use crate::secret::Sealed;
 
@@ -109,7 +109,7 @@ pub enum Change {
     /// Somebody proved who they are, and is logged in.
     OpenSession(NewSession),
     /// The holder of a session proved once more who they are; it gets another token.
-    ProveSession { id: SessionId, lookup: [u8; 32], forgives: Option<[u8; 32]> },
+    ProveSession { id: SessionId, lookup: [u8; 32], forgives: Option<[u8; 32]>, factor: Option<UsedFactor> },
     /// A session goes on in another organization of its account, under another token.
     MoveSession { id: SessionId, organization: OrganizationId, lookup: [u8; 32] },
     /// Ends a session in the actor's organization.
@@ -125,10 +125,21 @@ pub enum Change {
     SetPassword {
         account: AccountId,
         password: PasswordHash,
+        alone: bool,
         except: Option<SessionId>,
         reset: Option<[u8; 32]>,
         forgives: Option<[u8; 32]>,
     },
+    /// Gives an account a seed of one-time codes, which are asked for once one was shown. [`ApplyError::Conflict`] if it has one.
+    OfferTotp { account: AccountId, sealed: Sealed },
+    /// One-time codes are asked for from now on, beginning after this step, and these recovery codes will do in their place. Other
+    /// sessions end.
+    ConfirmTotp { account: AccountId, step: u64, codes: Vec<[u8; 32]>, except: SessionId },
+    /// Gives an account other recovery codes in the place of those that it has.
+    SetRecoveryCodes { account: AccountId, codes: Vec<[u8; 32]> },
+    /// Nothing besides the password is asked for any more. Sessions end, but for one. [`ApplyError::Conflict`] if the password is too
+    /// short to be all.
+    RemoveFactors { account: AccountId, except: Option<SessionId> },
     /// Makes a link to a new password, in the place of others for this account.
     OfferReset { account: AccountId, lookup: [u8; 32], ends_at: Timestamp },
     /// Notes that a password was wrong; of an address without an account as well.

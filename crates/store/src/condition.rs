@@ -226,6 +226,10 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::EndSessions { .. }
         | Change::SetPassword { .. }
         | Change::OfferReset { .. }
+        | Change::OfferTotp { .. }
+        | Change::ConfirmTotp { .. }
+        | Change::SetRecoveryCodes { .. }
+        | Change::RemoveFactors { .. }
         | Change::FailLogin { .. }
         | Change::ImportKeys { .. }
         | Change::OpenHandOver { .. }

@@ -7,7 +7,7 @@ mod people;
 
 pub use people::{
     Account, Credentials, CustomRole, Invitation, InvitationState, Invite, Joining, Member, Membership, NewAccount,
-    NewSession, PasswordHash, Session,
+    NewSession, PasswordHash, Session, Totp, UsedFactor,
 };
 
 use std::net::IpAddr;

@@ -5,7 +5,7 @@
 use std::sync::{Arc, PoisonError};
 
 use keystile_core::api::SecretName;
-use keystile_core::id::{ApiId, KeyId, OrganizationId, WebhookId};
+use keystile_core::id::{AccountId, ApiId, KeyId, OrganizationId, WebhookId};
 use keystile_core::time::Timestamp;
 use zeroize::Zeroizing;
 
@@ -68,6 +68,11 @@ impl Place {
         Self { owner: Owner::Organization(owner), bound, what: format!("the text of {key}") }
     }
 
+    pub(crate) fn of_totp(installation: &[u8; 16], account: AccountId) -> Self {
+        let bound = format!("totp|{}|{account}", hex(installation));
+        Self { owner: Owner::Installation, bound, what: format!("the one-time codes of {account}") }
+    }
+
     pub(crate) fn of_pepper(installation: &[u8; 16], version: u32) -> Self {
         let bound = format!("pepper|{}|{version}", hex(installation));
         Self { owner: Owner::Installation, bound, what: format!("pepper {version}") }
@@ -110,6 +115,11 @@ impl Catalog {
     /// Seals what deliveries of a webhook are signed with. The salt is random, and never used twice.
     pub fn seal_webhook_secret(&self, owner: OrganizationId, webhook: WebhookId, value: &[u8], salt: &Salt) -> Sealed {
         Place::of_webhook(&self.0.installation, owner, webhook).seal(&self.0.ring(), value, salt)
+    }
+
+    /// Seals the seed of somebody's one-time codes. The salt is random, and never used twice.
+    pub fn seal_totp(&self, account: AccountId, seed: &[u8], salt: &Salt) -> Sealed {
+        Place::of_totp(&self.0.installation, account).seal(&self.0.ring(), seed, salt)
     }
 
     /// Seals the text of a key's version, to be had back. The salt is random, and never used twice.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::fault::{Exit, Fault};
+use super::login::with_factor;
 use super::prompt;
 use super::server::Payload;
 use super::session::Session;
@@ -18,6 +19,12 @@ pub enum Verb {
     Prove,
     /// Choose another password. All other sessions end.
     Password,
+    /// Ask for a one-time code of an app with the password from now on.
+    AddTotp,
+    /// Let the password be all again.
+    RemoveTotp,
+    /// Get other recovery codes in the place of those that are left.
+    RecoveryCodes,
     /// Say what you are called.
     Rename {
         /// Your name.
@@ -46,17 +53,42 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
         Verb::Prove => {
             let password = prompt::hidden(session.screen, &mut session.input, "Password")?;
             let body = json!({ "password": *password });
-            renewed(session, "prove who you are", "/v1/account/prove", &body)
+            renewed(session, "prove who you are", "/v1/account/prove", body)
         }
         Verb::Password => {
             let current = prompt::hidden(session.screen, &mut session.input, "Present password")?;
             let fresh = prompt::new_password(session.screen, &mut session.input)?;
             let body = json!({ "current": *current, "password": *fresh });
-            renewed(session, "change the password", "/v1/account/password", &body)
+            renewed(session, "change the password", "/v1/account/password", body)
         }
         Verb::Switch { organization } => {
             let body = json!({ "organization_id": organization });
-            renewed(session, "switch to that organization", "/v1/account/switch", &body)
+            renewed(session, "switch to that organization", "/v1/account/switch", body)
+        }
+        Verb::AddTotp => {
+            let path = "/v1/account/totp";
+            let offer = session.server.send("begin with one-time codes", Method::POST, path, &[], &Payload::Nothing)?;
+            session.screen.note("Put this into an app that shows one-time codes (or the URI below it, as a picture):");
+            session.screen.out(&format!("{}\n{}\n", field(&offer, "secret"), field(&offer, "uri")));
+            let code = prompt::line(session.screen, &mut session.input, "The code that it shows")?;
+            let body = json!({ "code": code.trim() });
+            let path = "/v1/account/totp/confirm";
+            let codes = session.server.send("confirm the code", Method::POST, path, &[], &Payload::Json(&body))?;
+            tell_codes(session, &codes);
+            Ok(Exit::Ok)
+        }
+        Verb::RemoveTotp => {
+            session.confirm("Let the password be all that is asked for?")?;
+            let path = "/v1/account/totp";
+            session.server.send("remove the one-time codes", Method::DELETE, path, &[], &Payload::Nothing)?;
+            session.screen.note("the password is all from now on; other sessions have ended");
+            Ok(Exit::Ok)
+        }
+        Verb::RecoveryCodes => {
+            let path = "/v1/account/recovery_codes";
+            let codes = session.server.send("get recovery codes", Method::POST, path, &[], &Payload::Nothing)?;
+            tell_codes(session, &codes);
+            Ok(Exit::Ok)
         }
         Verb::Rename { name } => {
             let body = json!({ "name": name });
@@ -92,8 +124,10 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
 }
 
 /// Does something by which the session gets another token, and keeps that.
-fn renewed(session: &mut Session<'_>, what: &str, path: &str, body: &Value) -> Result<Exit, Fault> {
-    let mut answer = session.server.send(what, Method::POST, path, &[], &Payload::Json(body))?;
+fn renewed(session: &mut Session<'_>, what: &str, path: &str, mut body: Value) -> Result<Exit, Fault> {
+    let server = &session.server;
+    let send = |body: &Value| server.send(what, Method::POST, path, &[], &Payload::Json(body));
+    let mut answer = with_factor(session.screen, &mut session.input, &mut body, send)?;
     let token = answer.as_object_mut().and_then(|fields| fields.remove("token"));
     if let (Some(kept), Some(token)) = (&session.kept, token.as_ref().and_then(Value::as_str)) {
         kept.keep(session.server.base(), token)?;
@@ -105,6 +139,17 @@ fn renewed(session: &mut Session<'_>, what: &str, path: &str, body: &Value) -> R
         session.screen.note(&if until == "-" { "done".to_owned() } else { format!("done; proven until {until}") });
     }
     Ok(Exit::Ok)
+}
+
+fn tell_codes(session: &mut Session<'_>, answer: &Value) {
+    if session.global.json {
+        session.screen.out(&format!("{answer}\n"));
+        return;
+    }
+    session.screen.note("Recovery codes: each will do once in place of the app's. They are shown this one time.");
+    for code in answer["recovery_codes"].as_array().into_iter().flatten() {
+        session.screen.out(&format!("{}\n", code.as_str().unwrap_or_default()));
+    }
 }
 
 pub(super) fn whoami(session: &mut Session<'_>) -> Result<Exit, Fault> {

@@ -59,6 +59,11 @@ impl Fault {
         Self::new(Exit::Usage, what, why, todo)
     }
 
+    /// Whether the server said no for this reason.
+    pub(super) fn is(&self, code: &str) -> bool {
+        self.problem.as_ref().is_some_and(|problem| problem["code"] == code)
+    }
+
     /// The server said no. `what` is the end of "could not …".
     pub(super) fn refused(what: &str, status: u16, problem: Option<Value>, retry_after: Option<&str>) -> Self {
         let field = |name: &str| problem.as_ref().and_then(|p| p.get(name)).and_then(Value::as_str).unwrap_or("");

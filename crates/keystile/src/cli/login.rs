@@ -82,8 +82,9 @@ impl Door<'_> {
             .with("email", Some(email))
             .with("password", Some(password))
             .with("organization_id", organization.map(|id| id.to_string()));
-        let body = Value::Object(fields.0);
-        let mut answer = server.send("log in", Method::POST, "/v1/login", &[], &Payload::Json(&body))?;
+        let mut body = Value::Object(fields.0);
+        let send = |body: &Value| server.send("log in", Method::POST, "/v1/login", &[], &Payload::Json(body));
+        let mut answer = with_factor(self.screen, &mut self.input, &mut body, send)?;
         let token = answer.get_mut("token").map(Value::take);
         let Some(token) = token.as_ref().and_then(Value::as_str) else {
             return Err(Fault::new(
@@ -147,6 +148,23 @@ impl Door<'_> {
             }
             Err(fault) => Err(fault),
         }
+    }
+}
+
+/// Sends what proves who somebody is; where a second factor is asked for, that is asked for here and sent too.
+pub(super) fn with_factor(
+    screen: &mut Screen,
+    input: &mut dyn Read,
+    body: &mut Value,
+    send: impl Fn(&Value) -> Result<Value, Fault>,
+) -> Result<Value, Fault> {
+    match send(body) {
+        Err(fault) if fault.is("second_factor_required") => {
+            let code = prompt::hidden(screen, input, "Code of your app, or a recovery code")?;
+            body["code"] = code.as_str().into();
+            send(body)
+        }
+        sent => sent,
     }
 }
 

@@ -41,6 +41,11 @@ pub enum Verb {
         /// Its id, or the e-mail address.
         member: String,
     },
+    /// Take the second factor from a member who lost it.
+    RemoveFactors {
+        /// Its id, or the e-mail address.
+        member: String,
+    },
     /// List who is logged in.
     Sessions,
     /// End a session.
@@ -70,6 +75,14 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             let path = format!("/v1/members/{id}/reset_password");
             let link = session.server.send("make a link", Method::POST, &path, &[], &Payload::Nothing)?;
             linked(session, &link);
+            Ok(Exit::Ok)
+        }
+        Verb::RemoveFactors { member } => {
+            let id = find(session, &member)?;
+            session.confirm(&format!("Let the password of {member} be all that is asked for?"))?;
+            let path = format!("/v1/members/{id}/remove_factors");
+            session.server.send("remove the second factor", Method::POST, &path, &[], &Payload::Nothing)?;
+            session.screen.note(&format!("removed; the sessions of {member} have ended"));
             Ok(Exit::Ok)
         }
         Verb::Sessions => session.list_at("sessions", "/v1/sessions", &[], &SESSIONS),

@@ -7,8 +7,8 @@ use keystile_core::account::{EmailAddress, Locked};
 use keystile_core::id::{AccountId, OrganizationId, RequestId, SessionId};
 use keystile_core::key::TokenKind;
 use keystile_core::time::Timestamp;
-use keystile_store::records::{Account, Credentials, Membership, NewSession};
-use keystile_store::{Actor, Author, Change, StoreError, Who};
+use keystile_store::records::{Account, Credentials, Membership, NewSession, UsedFactor};
+use keystile_store::{Actor, ApplyError, Author, Change, StoreError, Who};
 use zeroize::Zeroizing;
 
 use super::hashing::{Overloaded, is_of_before, normalized};
@@ -27,6 +27,9 @@ pub enum LoginError {
     /// The address or the password is wrong, or the account is a member of nothing. Nobody learns which.
     #[error("the e-mail address or the password is wrong")]
     Wrong,
+    /// The password is right, and a second factor is asked for.
+    #[error("a second factor is asked for")]
+    FactorRequired,
     /// Too many were wrong; until then none is looked at. `None`: until there is a new password.
     #[error("too many passwords were wrong")]
     Locked(Option<Timestamp>),
@@ -62,6 +65,15 @@ impl From<NoEntropy> for LoginError {
     }
 }
 
+/// What somebody shows of who they are.
+#[derive(Clone, Copy)]
+pub struct Proof<'a> {
+    /// The password.
+    pub password: &'a str,
+    /// A one-time code or a recovery code.
+    pub code: Option<&'a str>,
+}
+
 /// From where somebody logs in.
 pub struct Visitor<'a> {
     /// The address.
@@ -95,7 +107,7 @@ impl Identity {
         &self,
         feed: &Arc<Feed>,
         visitor: &Visitor<'_>,
-        (email, password): (&EmailAddress, &str),
+        (email, proof): (&EmailAddress, Proof<'_>),
         organization: Option<OrganizationId>,
     ) -> Result<Opened, LoginError> {
         let known = self.catalog.account_of(email).await?;
@@ -108,9 +120,10 @@ impl Identity {
             None => self.first_organization().await?,
         };
         let lookup = self.lookup_of(email);
-        let proven = self.prove(feed, visitor, (home, account), lookup, (known.as_ref(), password)).await;
-        let (Ok(()), Some(known), Some(first)) = (&proven, known, memberships.first().cloned()) else {
-            return Err(proven.err().unwrap_or(LoginError::Wrong));
+        let proven = self.prove(feed, visitor, (home, account), lookup, (known.as_ref(), proof)).await;
+        let factor = proven?;
+        let (Some(known), Some(first)) = (known, memberships.first().cloned()) else {
+            return Err(LoginError::Wrong);
         };
         let membership = match organization {
             None => first,
@@ -126,9 +139,14 @@ impl Identity {
             agent: visitor.agent.chars().filter(|c| !c.is_control()).take(MAX_AGENT).collect(),
             replaces: visitor.replaces,
             forgives: Some(lookup),
+            factor,
         };
         let author = self.author(visitor, membership.organization, Who::Account(known.account.id));
-        feed.make(author, Change::OpenSession(session), self.now().ticks).await?;
+        let opened = feed.make(author, Change::OpenSession(session), self.now().ticks).await;
+        if let Err(NotMade::Refused(ApplyError::NotFound("code"))) = opened {
+            return self.failed(feed, visitor, (home, account), lookup).await;
+        }
+        opened?;
         Ok(Opened { id, account: known.account, membership, token })
     }
 
@@ -141,27 +159,31 @@ impl Identity {
         feed: &Arc<Feed>,
         visitor: &Visitor<'_>,
         (session, account, organization): (SessionId, AccountId, OrganizationId),
-        password: &str,
+        proof: Proof<'_>,
     ) -> Result<Token, LoginError> {
         let known = self.catalog.account(account).await?.ok_or(LoginError::Wrong)?;
         let lookup = self.lookup_of(&known.account.email);
         let home = (organization, Some(account));
-        self.prove(feed, visitor, home, lookup, (Some(&known), password)).await?;
+        let factor = self.prove(feed, visitor, home, lookup, (Some(&known), proof)).await?;
         let token = self.token(TokenKind::Session)?;
-        let change = Change::ProveSession { id: session, lookup: token.lookup, forgives: Some(lookup) };
-        feed.make(self.author(visitor, organization, Who::Account(account)), change, self.now().ticks).await?;
-        Ok(token)
+        let change = Change::ProveSession { id: session, lookup: token.lookup, forgives: Some(lookup), factor };
+        let author = self.author(visitor, organization, Who::Account(account));
+        match feed.make(author, change, self.now().ticks).await {
+            Ok(_) => Ok(token),
+            Err(NotMade::Refused(ApplyError::NotFound("code"))) => self.failed(feed, visitor, home, lookup).await,
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Looks at a password. One that is wrong is counted before this is answered.
+    /// Looks at a password, and at a second factor where there is one. What is wrong is counted before this is answered.
     async fn prove(
         &self,
         feed: &Arc<Feed>,
         visitor: &Visitor<'_>,
-        (organization, account): (OrganizationId, Option<AccountId>),
+        whose: (OrganizationId, Option<AccountId>),
         lookup: [u8; 32],
-        (known, password): (Option<&Credentials>, &str),
-    ) -> Result<(), LoginError> {
+        (known, proof): (Option<&Credentials>, Proof<'_>),
+    ) -> Result<Option<UsedFactor>, LoginError> {
         let now = self.now();
         if !self.tries.lock().may_try(visitor.address, now.ticks) {
             return Err(LoginError::TooMany);
@@ -171,17 +193,37 @@ impl Identity {
             Some(Locked::ForGood) => return Err(LoginError::Locked(None)),
             None => {}
         }
-        let password = normalized(password);
+        let password = normalized(proof.password);
         let kept = known.and_then(|known| known.password.clone());
-        if self.hashing.fits(password.clone(), kept.clone()).await?
-            && let (Some(known), Some(kept)) = (known, kept)
-        {
-            self.rehash(known.account.id, kept, password).await;
-            return Ok(());
-        }
+        let fits = self.hashing.fits(password.clone(), kept.clone()).await?;
+        let (true, Some(known), Some(kept)) = (fits, known, kept) else {
+            return self.failed(feed, visitor, whose, lookup).await;
+        };
+        let account = known.account.id;
+        let factor = match (known.account.has_totp, proof.code) {
+            (false, _) => None,
+            (true, None) => return Err(LoginError::FactorRequired),
+            (true, Some(code)) => match self.factor(account, code).await? {
+                Some(factor) => Some(factor),
+                None => return self.failed(feed, visitor, whose, lookup).await,
+            },
+        };
+        self.rehash(account, kept, password).await;
+        Ok(factor)
+    }
+
+    /// Counts what was wrong.
+    async fn failed<T>(
+        &self,
+        feed: &Arc<Feed>,
+        visitor: &Visitor<'_>,
+        (organization, account): (OrganizationId, Option<AccountId>),
+        lookup: [u8; 32],
+    ) -> Result<T, LoginError> {
+        let now = self.now();
         self.tries.lock().note(visitor.address, now.ticks);
         let author = self.author(visitor, organization, Who::System("login"));
-        feed.make(author, Change::FailLogin { account, lookup }, self.now().ticks).await?;
+        feed.make(author, Change::FailLogin { account, lookup }, now.ticks).await?;
         Err(LoginError::Wrong)
     }
 

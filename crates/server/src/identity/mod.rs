@@ -5,8 +5,11 @@
 //! hash, and is read with each request: what changes of a person holds for the next one on every node. An address without an
 //! account is answered like one with another password, after the same work.
 //!
+//! Whoever has a second factor ([`factor`]) shows it with the password; each code is taken once, in the transaction that it opens.
+//!
 //! Not here: routes and cookies (`manage`), what a role may do (the core).
 
+mod factor;
 mod hashing;
 mod login;
 mod strength;
@@ -23,7 +26,8 @@ use keystile_store::records::{Membership, PasswordHash, Session};
 use keystile_store::{Catalog, StoreError};
 use parking_lot::Mutex;
 
-pub use login::{LoginError, Opened, Visitor};
+pub use factor::{Enrolment, RecoveryCodes};
+pub use login::{LoginError, Opened, Proof, Visitor};
 pub use strength::BreachedFile;
 
 use crate::problem::causes;
@@ -56,6 +60,8 @@ pub struct Identity {
     tries: Mutex<Tries>,
     /// What e-mail addresses are looked up by where wrong passwords are counted.
     address_key: [u8; 32],
+    /// What recovery codes are kept under.
+    code_key: [u8; 32],
 }
 
 /// Why a text does not become a password.
@@ -102,9 +108,10 @@ impl Identity {
     pub fn new(catalog: Catalog, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, settings: IdentitySettings) -> Self {
         let hashing = Hashing::new(catalog.derive("passwords"));
         let address_key = catalog.derive("login addresses");
+        let code_key = catalog.derive("recovery codes");
         let breached = settings.breached.map(BreachedFile::new);
         let (limits, tries) = (settings.sessions, Mutex::default());
-        Self { catalog, clock, entropy, limits, hashing, breached, tries, address_key }
+        Self { catalog, clock, entropy, limits, hashing, breached, tries, address_key, code_key }
     }
 
     fn now(&self) -> Moment {

@@ -18,12 +18,12 @@ use zeroize::Zeroizing;
 
 use super::app::App;
 use super::authenticate::{Newcomer, cookie_of};
-use super::extract::{Json, said};
+use super::extract::Json;
 use super::members::view::{MemberView, role_text};
-use super::problem::{internal, invalid, login_failed, login_locked, not_found, overloaded};
+use super::problem::{factor_required, internal, invalid, login_failed, login_locked, not_found, overloaded};
 use super::projects::checked_person;
 use crate::enforce::change::NotMade;
-use crate::identity::{LoginError, NotAPassword, Opened, Token};
+use crate::identity::{LoginError, NotAPassword, Opened, Proof, Token};
 use crate::problem::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -31,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// How a session's token reaches whoever logs in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Delivery {
     /// In the answer: for programs.
@@ -49,20 +49,25 @@ pub(super) struct Login {
     #[schema(value_type = String, example = "ada@example.com")]
     email: EmailAddress,
     /// The password.
+    #[schema(value_type = String)]
     password: Secret,
+    /// The six digits that your app shows, or a recovery code, if the account has a second factor.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "123456")]
+    code: Option<Secret>,
     /// The organization to work in; else the one that the account joined first.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
     organization_id: Option<OrganizationId>,
     /// Whether the token comes in the answer (`token`), or in a cookie that no script sees (`cookie`).
     #[serde(default)]
-    deliver: Delivery,
+    #[schema(value_type = Option<String>, example = "token")]
+    deliver: Option<Delivery>,
 }
 
 /// A text that is wiped when dropped and does not print itself.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
 #[serde(transparent)]
-#[schema(value_type = String)]
 pub(super) struct Secret(Zeroizing<String>);
 
 impl Secret {
@@ -101,7 +106,7 @@ pub(super) fn delivered(token: &Token, deliver: Delivery) -> (Option<String>, He
     }
 }
 
-/// Log in with a password. Whoever is wrong too often waits; an address without an account is answered like a wrong password.
+/// Log in with a password, and with a code if the account has a second factor (`second_factor_required` says so). Whoever is wrong too often waits; an address without an account is answered like a wrong password.
 #[utoipa::path(post, operation_id = "login", path = "/v1/login", tag = "Accounts", request_body = Login, security(()),
     responses((status = 200, body = LoggedInView), (status = 400), (status = 401), (status = 429)))]
 pub(super) async fn login(newcomer: Newcomer, State(app): State<App>, body: Json<Login>) -> Result<Response, Problem> {
@@ -111,14 +116,15 @@ pub(super) async fn login(newcomer: Newcomer, State(app): State<App>, body: Json
         None => None,
     };
     let visitor = newcomer.visitor(former.map(|(session, _)| session.id));
-    let shown = (&wanted.email, wanted.password.expose());
+    let proof = Proof { password: wanted.password.expose(), code: wanted.code.as_ref().map(Secret::expose) };
+    let shown = (&wanted.email, proof);
     let opened = match app.identity.log_in(&app.feed, &visitor, shown, wanted.organization_id).await {
         Ok(opened) => opened,
         Err(error) => return Ok(refused(&app, error)),
     };
     app.webhooks.wake();
     let Opened { id, account, membership, token } = opened;
-    let (text, cookie) = delivered(&token, wanted.deliver);
+    let (text, cookie) = delivered(&token, wanted.deliver.unwrap_or_default());
     let view = LoggedInView {
         session_id: id,
         account_id: account.id,
@@ -135,6 +141,7 @@ pub(super) fn refused(app: &App, error: LoginError) -> Response {
     app.webhooks.wake();
     match error {
         LoginError::Wrong => login_failed().into_response(),
+        LoginError::FactorRequired => factor_required().into_response(),
         LoginError::Locked(Some(end)) => wait(
             "Too many passwords were wrong; none is looked at for a while. Retry-After says for how long.",
             seconds_until(app.now(), end),
@@ -189,6 +196,7 @@ impl From<NotAPassword> for Problem {
 #[serde(deny_unknown_fields)]
 pub(super) struct InvitationLook {
     /// The token of the invitation: what follows the `#` in its link.
+    #[schema(value_type = String)]
     token: Secret,
 }
 
@@ -231,15 +239,17 @@ pub(super) async fn look(
 #[serde(deny_unknown_fields)]
 pub(super) struct Acceptance {
     /// The token of the invitation: what follows the `#` in its link.
+    #[schema(value_type = String)]
     token: Secret,
     /// The e-mail address to log in with. It can be left out where the invitation names one.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
     email: Option<EmailAddress>,
     /// What you are called.
     #[serde(default)]
     name: String,
     /// The password to log in with from now on.
+    #[schema(value_type = String)]
     password: Secret,
 }
 
@@ -282,8 +292,10 @@ pub(super) fn no_invitation() -> Problem {
 #[serde(deny_unknown_fields)]
 pub(super) struct PasswordReset {
     /// The token: what follows the `#` in the link.
+    #[schema(value_type = String)]
     token: Secret,
     /// The password to log in with from now on.
+    #[schema(value_type = String)]
     password: Secret,
 }
 
@@ -308,7 +320,8 @@ pub(super) async fn reset(
     let known = [account.email.as_str(), &account.name];
     let password = app.identity.new_password(wanted.password.expose(), false, &known).await?;
     let forgives = Some(app.identity.lookup_of(&account.email));
-    let change = Change::SetPassword { account: account.id, password, except: None, reset: Some(lookup), forgives };
+    let change =
+        Change::SetPassword { account: account.id, password, alone: true, except: None, reset: Some(lookup), forgives };
     make(&app, &newcomer, (home, Who::Account(account.id)), change).await.map_err(|problem| match problem.status {
         404 => no_link(),
         _ => problem,

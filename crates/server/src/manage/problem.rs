@@ -108,6 +108,16 @@ pub(super) fn login_failed() -> Problem {
     }
 }
 
+/// The password was right, and is not all.
+pub(super) fn factor_required() -> Problem {
+    Problem {
+        status: 401,
+        code: "second_factor_required",
+        title: "Second factor required",
+        detail: "Send it again with code: the six digits that your app shows, or a recovery code.".into(),
+    }
+}
+
 /// Too many were wrong.
 pub(super) fn login_locked(detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem { status: 429, code: "login_locked", title: "Login locked", detail: detail.into() }

@@ -24,21 +24,22 @@ pub(super) async fn insert(
     at: Timestamp,
     revision: u64,
 ) -> Result<u32, ApplyError> {
-    let row = sql("INSERT INTO accounts (id, email, name, password, password_at, created_at, updated_at, revision) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING number")
-    .bind(account.id.to_bytes())
-    .bind(account.email.as_str())
-    .bind(account.name.as_str())
-    .bind(account.password.expose())
-    .bind(at.as_micros())
-    .bind(at.as_micros())
-    .bind(at.as_micros())
-    .bind(signed(revision))
-    .fetch_one(db)
-    .await
-    .map_err(or_exists(
-        "there is an account with this e-mail address; log in with it, and accept the invitation then",
-    ))?;
+    let row =
+        sql("INSERT INTO accounts (id, email, name, password, password_at, alone, created_at, updated_at, revision) \
+         VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?) RETURNING number")
+        .bind(account.id.to_bytes())
+        .bind(account.email.as_str())
+        .bind(account.name.as_str())
+        .bind(account.password.expose())
+        .bind(at.as_micros())
+        .bind(at.as_micros())
+        .bind(at.as_micros())
+        .bind(signed(revision))
+        .fetch_one(db)
+        .await
+        .map_err(or_exists(
+            "there is an account with this e-mail address; log in with it, and accept the invitation then",
+        ))?;
     Ok(super::number_of(&row)?)
 }
 
@@ -60,7 +61,7 @@ pub(super) async fn rename(work: Work<'_>, id: AccountId, name: &str) -> Result<
 pub(super) async fn set_password(
     work: Work<'_>,
     id: AccountId,
-    password: &PasswordHash,
+    (password, alone): (&PasswordHash, bool),
     except: Option<SessionId>,
     (reset, forgives): (Option<[u8; 32]>, Option<[u8; 32]>),
 ) -> Result<Done, ApplyError> {
@@ -76,9 +77,10 @@ pub(super) async fn set_password(
             return Err(ApplyError::NotFound("link"));
         }
     }
-    sql("UPDATE accounts SET password = ?, password_at = ?, updated_at = ?, revision = ? WHERE number = ?")
+    sql("UPDATE accounts SET password = ?, password_at = ?, alone = ?, updated_at = ?, revision = ? WHERE number = ?")
         .bind(password.expose())
         .bind(work.at.as_micros())
+        .bind(i64::from(alone))
         .bind(work.at.as_micros())
         .bind(signed(work.revision))
         .bind(account)
@@ -95,12 +97,27 @@ pub(super) async fn set_password(
 /// Makes a link to a new password. Whoever manages one organization gets no hold of somebody who is a member of others too, but
 /// for the one that runs the installation.
 pub(super) async fn offer_reset(
-    work: Work<'_>,
+    mut work: Work<'_>,
     id: AccountId,
     lookup: [u8; 32],
     ends_at: Timestamp,
 ) -> Result<Done, ApplyError> {
     let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
+    refuse_shared(&mut work, account).await?;
+    sql("DELETE FROM password_resets WHERE account = ?").bind(account).execute(&mut *work.db).await?;
+    sql("INSERT INTO password_resets (lookup, account, created_at, ends_at) VALUES (?, ?, ?, ?)")
+        .bind(&lookup[..])
+        .bind(account)
+        .bind(work.at.as_micros())
+        .bind(ends_at.as_micros())
+        .execute(&mut *work.db)
+        .await?;
+    let shown = json!({ "ends_at": ends_at }).to_string();
+    Ok(Done::new("account.offer_reset", id, String::new(), shown, vec![Subject::Organization]))
+}
+
+/// Refuses to lay hands on how somebody logs in who is a member of others as well.
+pub(super) async fn refuse_shared(work: &mut Work<'_>, account: u32) -> Result<(), ApplyError> {
     let (here, elsewhere): (u32, u32) = (
         sql("SELECT count(*) FROM members WHERE account = ? AND organization = ? AND deleted_at IS NULL")
             .bind(account)
@@ -118,21 +135,12 @@ pub(super) async fn offer_reset(
     }
     if elsewhere > 0 && work.tenant.number != FIRST {
         return Err(ApplyError::Conflict(
-            "this person is a member of other organizations too; only whoever runs the installation can make a link to a \
-             new password"
+            "this person is a member of other organizations too; only whoever runs the installation can change how they log \
+             in"
                 .to_owned(),
         ));
     }
-    sql("DELETE FROM password_resets WHERE account = ?").bind(account).execute(&mut *work.db).await?;
-    sql("INSERT INTO password_resets (lookup, account, created_at, ends_at) VALUES (?, ?, ?, ?)")
-        .bind(&lookup[..])
-        .bind(account)
-        .bind(work.at.as_micros())
-        .bind(ends_at.as_micros())
-        .execute(&mut *work.db)
-        .await?;
-    let shown = json!({ "ends_at": ends_at }).to_string();
-    Ok(Done::new("account.offer_reset", id, String::new(), shown, vec![Subject::Organization]))
+    Ok(())
 }
 
 /// Counts a wrong password. Addresses without an account are counted as well, so that nothing tells them apart (A-9).

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use keystile_core::api::SecretName;
-use keystile_core::id::{ApiId, KeyId, OrganizationId, WebhookId};
+use keystile_core::id::{AccountId, ApiId, KeyId, OrganizationId, WebhookId};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -97,7 +97,7 @@ pub(super) async fn rewrap(work: Work<'_>, limit: u32, entropy: &[u8; 32]) -> Re
     let head = Keyring::head(version);
     let home = work.parts.installation;
     let mut records = Vec::new();
-    for find in [OWN_RECORDS, API_SECRETS, WEBHOOKS, KEY_TEXTS] {
+    for find in [OWN_RECORDS, API_SECRETS, WEBHOOKS, TOTPS, KEY_TEXTS] {
         let left = (limit as usize).saturating_sub(records.len());
         if left > 0 {
             records.extend(find.below(work.db, &head, left as i64, &home).await?);
@@ -144,7 +144,7 @@ fn opened(ring: &Keyring, record: &Record) -> Result<Zeroizing<Vec<u8>>, ApplyEr
 pub(crate) async fn all(db: &mut Connection, home: &[u8; 16]) -> Result<Vec<Record>, StoreError> {
     let above = [u8::MAX; HEAD_LEN];
     let mut records = Vec::new();
-    for find in [OWN_RECORDS, API_SECRETS, WEBHOOKS] {
+    for find in [OWN_RECORDS, API_SECRETS, WEBHOOKS, TOTPS] {
         records.extend(find.below(db, &above, i64::MAX, home).await?);
     }
     Ok(records)
@@ -242,6 +242,18 @@ const WEBHOOKS: Find = Find {
             }
         }
         Ok(records)
+    },
+};
+
+const TOTPS: Find = Find {
+    query: "SELECT a.id, t.account, t.sealed FROM totps t JOIN accounts a ON a.number = t.account \
+         WHERE substr(t.sealed, 1, 5) < ? LIMIT ?",
+    read: |row: &Row, home: &[u8; 16], _: &[u8; HEAD_LEN]| {
+        let mut row = Columns::of(row);
+        let (account, number) = (row.id(AccountId::from_slice)?, row.number::<u32>()?);
+        let place = Place::of_totp(home, account);
+        let update = "UPDATE totps SET sealed = ? WHERE account = ?";
+        Ok(vec![Record { place, sealed: row.blob()?.to_vec(), update, row: vec![number.into()] }])
     },
 };
 

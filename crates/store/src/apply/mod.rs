@@ -9,6 +9,7 @@ mod api;
 mod capacity;
 mod compromise;
 pub(crate) mod encryption;
+mod factor;
 mod hand_over;
 mod idempotency;
 mod import;
@@ -224,15 +225,23 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::UpdateMember { id, was, role } => member::update(work, id, was, role).await,
         Change::DeleteMember { id } => member::delete(work, id).await,
         Change::OpenSession(session) => session::open(work, &session).await,
-        Change::ProveSession { id, lookup, forgives } => session::prove(work, id, lookup, forgives).await,
+        Change::ProveSession { id, lookup, forgives, factor } => {
+            session::prove(work, id, lookup, (forgives, factor)).await
+        }
         Change::MoveSession { id, organization, lookup } => session::move_to(work, id, organization, lookup).await,
         Change::EndSession { id } => session::end(work, id).await,
         Change::EndOwnSession { id, account } => session::end_own(work, id, account).await,
         Change::RenameAccount { account, name } => account::rename(work, account, &name).await,
         Change::EndSessions { account, except } => session::end_all(work, account, except).await,
-        Change::SetPassword { account, password, except, reset, forgives } => {
-            account::set_password(work, account, &password, except, (reset, forgives)).await
+        Change::SetPassword { account, password, alone, except, reset, forgives } => {
+            account::set_password(work, account, (&password, alone), except, (reset, forgives)).await
         }
+        Change::OfferTotp { account, sealed } => factor::offer_totp(work, account, &sealed).await,
+        Change::ConfirmTotp { account, step, codes, except } => {
+            factor::confirm_totp(work, account, step, (&codes, except)).await
+        }
+        Change::SetRecoveryCodes { account, codes } => factor::set_codes(work, account, &codes).await,
+        Change::RemoveFactors { account, except } => factor::remove(work, account, except).await,
         Change::OfferReset { account, lookup, ends_at } => account::offer_reset(work, account, lookup, ends_at).await,
         Change::FailLogin { account, lookup } => account::fail(work, account, lookup).await,
         Change::CreateApi { id, name, settings, document } => {

@@ -4,10 +4,10 @@ use keystile_core::id::{AccountId, OrganizationId, SessionId};
 use serde_json::json;
 
 use super::account::{self, forgive};
-use super::{Done, Work};
+use super::{Done, Work, factor};
 use crate::catalog::accounts::number;
 use crate::db::{Columns, Connection, sql};
-use crate::records::NewSession;
+use crate::records::{NewSession, UsedFactor};
 use crate::{ApplyError, Subject, Who};
 
 const NO_SUCH: ApplyError = ApplyError::NotFound("session");
@@ -26,6 +26,7 @@ pub(super) async fn open(work: Work<'_>, session: &NewSession) -> Result<Done, A
             .await?;
     }
     forgive(work.db, session.forgives).await?;
+    factor::use_up(work.db, account, session.factor).await?;
     sql("INSERT INTO sessions (id, account, organization, lookup, created_at, seen_at, proven_at, address, agent) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
     .bind(session.id.to_bytes())
@@ -54,9 +55,12 @@ pub(super) async fn prove(
     work: Work<'_>,
     id: SessionId,
     lookup: [u8; 32],
-    forgives: Option<[u8; 32]>,
+    (forgives, factor): (Option<[u8; 32]>, Option<UsedFactor>),
 ) -> Result<Done, ApplyError> {
     forgive(work.db, forgives).await?;
+    let account = sql("SELECT account FROM sessions WHERE id = ?").bind(id.to_bytes());
+    let account: u32 = account.fetch_number_if_any(&mut *work.db).await?.ok_or(NO_SUCH)?;
+    factor::use_up(work.db, account, factor).await?;
     let proven = sql("UPDATE sessions SET proven_at = ?, seen_at = ?, lookup = ? WHERE id = ? AND organization = ?")
         .bind(work.at.as_micros())
         .bind(work.at.as_micros())

@@ -6,14 +6,30 @@ use keystile_core::time::Timestamp;
 
 use super::members::read_membership;
 use crate::db::{Columns, Connection, Row, sql};
-use crate::records::{Account, Credentials, Membership, PasswordHash};
+use crate::records::{Account, Credentials, Membership, PasswordHash, Totp};
+use crate::secret::Place;
 use crate::{Catalog, StoreError};
 
-const SELECT: &str = "SELECT a.id, a.email, a.name, a.created_at, a.password FROM accounts a WHERE ";
+/// The columns of an account, as `a`, that [`columns`] takes.
+macro_rules! account {
+    () => {
+        "a.id, a.email, a.name, a.created_at, \
+         (SELECT count(*) FROM totps t WHERE t.account = a.number AND t.confirmed_at IS NOT NULL)"
+    };
+}
+pub(crate) use account;
 
-/// Reads the columns `id, email, name, created_at` of an account.
+const SELECT: &str = concat!("SELECT ", account!(), ", a.password FROM accounts a WHERE ");
+
+/// Reads the columns of an account.
 pub(crate) fn columns(row: &mut Columns<'_>) -> Result<Account, StoreError> {
-    Ok(Account { id: row.id(AccountId::from_slice)?, email: row.word()?, name: row.text()?, created_at: row.moment()? })
+    Ok(Account {
+        id: row.id(AccountId::from_slice)?,
+        email: row.word()?,
+        name: row.text()?,
+        created_at: row.moment()?,
+        has_totp: row.flag()?,
+    })
 }
 
 fn read(row: &Row) -> Result<Credentials, StoreError> {
@@ -76,6 +92,34 @@ impl Catalog {
         query.push("a.number = (SELECT account FROM password_resets WHERE lookup = ").push_bind(&lookup[..]);
         query.push(" AND ends_at > ").push_bind(now.as_micros()).push(")");
         query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(read).transpose()
+    }
+
+    /// The seed of somebody's one-time codes, if there is one.
+    ///
+    /// # Errors
+    /// If the store fails, or it was altered.
+    pub async fn totp(&self, account: AccountId) -> Result<Option<Totp>, StoreError> {
+        let row =
+            sql("SELECT t.sealed, t.confirmed_at, t.last_step FROM totps t JOIN accounts a ON a.number = t.account \
+             WHERE a.id = ?")
+            .bind(account.to_bytes())
+            .fetch_optional(&mut self.0.base.read().await?)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let mut row = Columns::of(&row);
+        let sealed = row.blob()?;
+        let (confirmed_at, last_step) = (row.moment_if_any()?, row.number()?);
+        let ring = self.ring_for([sealed]).await?;
+        let seed = Place::of_totp(&self.0.installation, account).open(&ring, sealed)?;
+        Ok(Some(Totp { seed, is_confirmed: confirmed_at.is_some(), last_step }))
+    }
+
+    /// How many recovery codes somebody has left.
+    pub async fn recovery_codes_left(&self, account: AccountId) -> Result<u32, StoreError> {
+        sql("SELECT count(*) FROM recovery_codes c JOIN accounts a ON a.number = c.account WHERE a.id = ?")
+            .bind(account.to_bytes())
+            .fetch_number(&mut self.0.base.read().await?)
+            .await
     }
 
     /// Keeps another hash of the same password, made in today's way; nothing if the password was changed meanwhile.

@@ -14,11 +14,12 @@ use crate::secret::Place;
 use crate::{Catalog, StoreError};
 
 /// Every column that holds records under an encryption key: its table, and how it is called there. Empty ones hold none.
-pub(crate) const RECORDS: [(&str, &str); 6] = [
+pub(crate) const RECORDS: [(&str, &str); 7] = [
     ("api_secrets", "sealed"),
     ("webhooks", "secret"),
     ("webhooks", "old_secret"),
     ("key_texts", "sealed"),
+    ("totps", "sealed"),
     ("peppers", "wrapped"),
     ("meta WHERE name = 'seed'", "value"),
 ];

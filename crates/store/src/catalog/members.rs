@@ -4,16 +4,20 @@ use keystile_core::id::{MemberId, MemberRoleId, OrganizationId};
 use keystile_core::member::{MemberRole, MemberRoleName};
 use keystile_core::permission::Permission;
 
+use super::accounts::account;
 use super::{accounts, push_page};
 use crate::db::{Columns, Connection, Row, damaged, sql, word};
 use crate::records::{Member, Membership, Page};
 use crate::{Catalog, StoreError};
 
 /// The columns that [`read`] and [`read_membership`] take.
-pub(crate) const SELECT: &str = "SELECT m.id, m.number, o.id, a.id, a.email, a.name, a.created_at, m.role, r.id, r.name, \
-     r.permissions, m.created_at, m.updated_at, m.revision, o.number, o.name, o.kind FROM members m \
-     JOIN organizations o ON o.number = m.organization JOIN accounts a ON a.number = m.account \
-     LEFT JOIN member_roles r ON r.number = m.custom_role WHERE m.deleted_at IS NULL";
+pub(crate) const SELECT: &str = concat!(
+    "SELECT m.id, m.number, o.id, ",
+    account!(),
+    ", m.role, r.id, r.name, r.permissions, m.created_at, m.updated_at, m.revision, o.number, o.name, o.kind \
+     FROM members m JOIN organizations o ON o.number = m.organization JOIN accounts a ON a.number = m.account \
+     LEFT JOIN member_roles r ON r.number = m.custom_role WHERE m.deleted_at IS NULL"
+);
 
 fn columns(row: &mut Columns<'_>) -> Result<Member, StoreError> {
     let (id, number) = (row.id(MemberId::from_slice)?, row.number()?);

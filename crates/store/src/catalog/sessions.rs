@@ -5,15 +5,19 @@ use keystile_core::account::{SessionLimits, SessionTimes};
 use keystile_core::id::{AccountId, OrganizationId, SessionId};
 use keystile_core::time::Timestamp;
 
+use super::accounts::account;
 use super::members::read_membership;
 use super::{accounts, push_page};
 use crate::db::{Columns, Row, Sql, sql};
 use crate::records::{Membership, Page, Session};
 use crate::{Catalog, StoreError};
 
-const SELECT: &str = "SELECT s.id, s.number, a.id, a.email, a.name, a.created_at, o.id, s.created_at, s.seen_at, \
-     s.proven_at, s.address, s.agent FROM sessions s JOIN accounts a ON a.number = s.account \
-     JOIN organizations o ON o.number = s.organization WHERE 1 = 1";
+const SELECT: &str = concat!(
+    "SELECT s.id, s.number, ",
+    account!(),
+    ", o.id, s.created_at, s.seen_at, s.proven_at, s.address, s.agent FROM sessions s \
+     JOIN accounts a ON a.number = s.account JOIN organizations o ON o.number = s.organization WHERE 1 = 1"
+);
 
 /// Seconds after which wrong passwords for an address without an account are forgotten.
 const STRANGERS_SECS: i64 = 24 * 3_600;

@@ -60,6 +60,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("name", Text),
             ("password", Text),
             ("password_at", Number),
+            ("alone", Number),
             ("created_at", Number),
             ("updated_at", Number),
             ("revision", Number),
@@ -141,6 +142,19 @@ pub(super) const CATALOG: &[Table] = &[
         numbered: false,
         columns: &[("lookup", Bytes), ("account", Number), ("created_at", Number), ("ends_at", Number)],
     },
+    Table {
+        name: "totps",
+        keys: 1,
+        numbered: false,
+        columns: &[
+            ("account", Number),
+            ("sealed", Bytes),
+            ("created_at", Number),
+            ("confirmed_at", Number),
+            ("last_step", Number),
+        ],
+    },
+    Table { name: "recovery_codes", keys: 2, numbered: false, columns: &[("account", Number), ("lookup", Bytes)] },
     Table {
         name: "login_failures",
         keys: 1,

@@ -20,6 +20,8 @@ pub struct Account {
     pub name: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Whether one-time codes are asked of it.
+    pub has_totp: bool,
 }
 
 /// A password as it is kept: a keyed Argon2id hash as a PHC string. It hides itself.
@@ -51,6 +53,31 @@ pub struct Credentials {
     pub account: Account,
     /// Its password, if it has one.
     pub password: Option<PasswordHash>,
+}
+
+/// The seed of one-time codes.
+pub struct Totp {
+    /// It. It is wiped when dropped.
+    pub seed: Zeroizing<Vec<u8>>,
+    /// Whether codes are asked for.
+    pub is_confirmed: bool,
+    /// The step of the last code that was taken.
+    pub last_step: u64,
+}
+
+/// A second factor that was shown, and is used up by that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsedFactor {
+    /// A one-time code of this step: no code of it or of a step before is taken again.
+    Totp {
+        /// Which.
+        step: u64,
+    },
+    /// A recovery code.
+    RecoveryCode {
+        /// What it is found by.
+        lookup: [u8; 32],
+    },
 }
 
 /// An account to make.
@@ -224,6 +251,8 @@ pub struct NewSession {
     pub replaces: Option<SessionId>,
     /// The wrong passwords that are forgotten now.
     pub forgives: Option<[u8; 32]>,
+    /// The second factor that was shown.
+    pub factor: Option<UsedFactor>,
 }
 
 /// A person logged in.

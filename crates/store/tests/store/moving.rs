@@ -71,7 +71,8 @@ async fn full(engine: Engine) -> World {
     let (name, description) = ("night".parse().unwrap(), String::new());
     world.apply(Change::CreateMemberRole { id: own, name, description, permissions }).await.unwrap();
     let ada = crate::people::join(&world, world.mine.id, "ada@example.com", MemberRole::Custom(own)).await;
-    crate::people::log_in(&world, &ada).await;
+    let session = crate::people::log_in(&world, &ada).await;
+    crate::people::with_totp(&world, &ada, &session).await;
     let account = ada.account.id;
     world.apply(Change::OfferReset { account, lookup: [3; 32], ends_at: NOW.plus_secs(60) }).await.unwrap();
     world.apply(Change::FailLogin { account: Some(account), lookup: [4; 32] }).await.unwrap();

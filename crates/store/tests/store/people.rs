@@ -5,7 +5,10 @@ use keystile_core::account::{EmailAddress, SessionLimits, TRIES};
 use keystile_core::id::{AccountId, InvitationId, MemberId, MemberRoleId, OrganizationId, SessionId};
 use keystile_core::member::{BuiltInRole, MemberRole, OrganizationKind};
 use keystile_core::time::Timestamp;
-use keystile_store::records::{InvitationState, Invite, Joining, Member, NewAccount, NewSession, PasswordHash};
+use keystile_store::cipher::Algorithm;
+use keystile_store::records::{
+    InvitationState, Invite, Joining, Member, NewAccount, NewSession, PasswordHash, UsedFactor,
+};
 use keystile_store::{Actor, ApplyError, Author, Change, Who};
 
 use crate::world::{ALL, NOW, World, author, bytes, everywhere};
@@ -54,7 +57,7 @@ pub async fn join(world: &World, organization: OrganizationId, address: &str, ro
 
 fn session_of(member: &Member) -> NewSession {
     let (id, account) = (SessionId::from_entropy(bytes()), member.account.id);
-    NewSession { id, account, lookup: lookup(), agent: "test".to_owned(), replaces: None, forgives: None }
+    NewSession { id, account, lookup: lookup(), agent: "test".to_owned(), replaces: None, forgives: None, factor: None }
 }
 
 /// The same person's session.
@@ -275,7 +278,7 @@ async fn z05_people_of_another_organization_are_none() {
             Change::DeleteMember { id: foreign.id },
             Change::DeleteMemberRole { id: role },
             Change::EndSession { id: session.id },
-            Change::ProveSession { id: session.id, lookup: lookup(), forgives: None },
+            Change::ProveSession { id: session.id, lookup: lookup(), forgives: None, factor: None },
             Change::MoveSession { id: session.id, organization: mine, lookup: lookup() },
             Change::OfferReset { account: foreign.account.id, lookup: lookup(), ends_at: NOW.plus_secs(9) },
         ];
@@ -334,6 +337,7 @@ async fn s05_another_password_ends_the_sessions_and_a_link_to_one_opens_once() {
         let set = |password: &str, reset, except| Change::SetPassword {
             account: ada.account.id,
             password: hash(password),
+            alone: true,
             except,
             reset,
             forgives: None,
@@ -400,7 +404,7 @@ async fn s01_a_session_that_takes_the_place_of_another_or_moves_has_another_toke
         assert!(!is_open(world, &first).await && is_open(world, &second).await);
 
         let fresh = lookup();
-        let prove = Change::ProveSession { id: second.id, lookup: fresh, forgives: None };
+        let prove = Change::ProveSession { id: second.id, lookup: fresh, forgives: None, factor: None };
         world.catalog.apply(&by(&ada), prove).await.unwrap();
         assert!(!is_open(world, &second).await);
         let stranger = Change::MoveSession { id: second.id, organization: world.theirs.id, lookup: lookup() };
@@ -425,6 +429,106 @@ async fn s01_a_session_that_takes_the_place_of_another_or_moves_has_another_toke
             all.push(log_in(world, &ada).await);
         }
         assert!(!is_open(world, &all[1]).await && is_open(world, &all[2]).await);
+    })
+    .await;
+}
+
+/// One-time codes of somebody, asked for from step 10 on, with two recovery codes.
+pub async fn with_totp(world: &World, member: &Member, session: &NewSession) -> [[u8; 32]; 2] {
+    let (account, codes) = (member.account.id, [lookup(), lookup()]);
+    let sealed = world.catalog.seal_totp(account, b"a seed of twenty byt", &crate::world::salt());
+    world.catalog.apply(&by(member), Change::OfferTotp { account, sealed }).await.unwrap();
+    let confirm = Change::ConfirmTotp { account, step: 10, codes: codes.to_vec(), except: session.id };
+    world.catalog.apply(&by(member), confirm).await.unwrap();
+    codes
+}
+
+#[tokio::test]
+async fn a07_a08_codes_are_taken_once_and_their_seed_is_sealed() {
+    everywhere(async |world| {
+        let ada = join(world, world.mine.id, "ada@b.c", OWNER).await;
+        let account = ada.account.id;
+        let (kept, other) = (log_in(world, &ada).await, log_in(world, &ada).await);
+        let early = Change::SetRecoveryCodes { account, codes: vec![lookup()] };
+        assert!(matches!(world.catalog.apply(&by(&ada), early).await, Err(ApplyError::Conflict(_))));
+        assert!(world.catalog.totp(account).await.unwrap().is_none());
+        let codes = with_totp(world, &ada, &kept).await;
+        assert!(is_open(world, &kept).await && !is_open(world, &other).await, "other sessions ended");
+        let totp = world.catalog.totp(account).await.unwrap().unwrap();
+        assert_eq!((&totp.seed[..], totp.is_confirmed, totp.last_step), (&b"a seed of twenty byt"[..], true, 10));
+        assert!(world.catalog.account(account).await.unwrap().unwrap().account.has_totp);
+        let sealed = world.catalog.seal_totp(account, b"another", &crate::world::salt());
+        let again = world.catalog.apply(&by(&ada), Change::OfferTotp { account, sealed }).await;
+        assert!(matches!(again, Err(ApplyError::Conflict(_))), "nobody replaces what is asked for: {again:?}");
+
+        let with = |factor| NewSession { factor: Some(factor), ..session_of(&ada) };
+        let step = |step| with(UsedFactor::Totp { step });
+        let code = |lookup| with(UsedFactor::RecoveryCode { lookup });
+        for (session, is_taken) in [
+            (step(9), false),
+            (step(10), false),
+            (step(11), true),
+            (step(11), false),
+            (step(12), true),
+            (code(codes[0]), true),
+            (code(codes[0]), false),
+            (code(lookup()), false),
+        ] {
+            let opened = world.catalog.apply(&by(&ada), Change::OpenSession(session.clone())).await;
+            assert_eq!(opened.is_ok(), is_taken, "{:?}", session.factor);
+            assert_eq!(is_open(world, &session).await, is_taken);
+        }
+        assert_eq!(world.catalog.recovery_codes_left(account).await.unwrap(), 1);
+        let prove = Change::ProveSession {
+            id: kept.id,
+            lookup: lookup(),
+            forgives: None,
+            factor: Some(UsedFactor::Totp { step: 12 }),
+        };
+        assert!(matches!(world.catalog.apply(&by(&ada), prove).await, Err(ApplyError::NotFound("code"))));
+        assert!(is_open(world, &kept).await, "what is refused changes nothing");
+        let fresh = Change::SetRecoveryCodes { account, codes: vec![lookup(); 1] };
+        world.catalog.apply(&by(&ada), fresh).await.unwrap();
+        let gone = world.catalog.apply(&by(&ada), Change::OpenSession(code(codes[1]))).await;
+        assert!(gone.is_err(), "others take their place");
+
+        // They go with the key that they are sealed under.
+        let limit = 100;
+        let key =
+            world.catalog.new_encryption_key(Algorithm::Aes256Gcm, &[5; 32], &crate::world::salt()).await.unwrap();
+        world.apply(Change::RotateEncryptionKey { key }).await.unwrap();
+        world.apply(Change::Rewrap { limit, entropy: [6; 32] }).await.unwrap();
+        world.apply(Change::RetireEncryptionKey { version: 1 }).await.unwrap();
+        assert_eq!(&world.catalog.totp(account).await.unwrap().unwrap().seed[..], b"a seed of twenty byt");
+
+        let remove = Change::RemoveFactors { account, except: None };
+        let short = Change::SetPassword {
+            account,
+            password: hash("short"),
+            alone: false,
+            except: None,
+            reset: None,
+            forgives: None,
+        };
+        world.catalog.apply(&by(&ada), short).await.unwrap();
+        let refused = world.catalog.apply(&by(&ada), remove.clone()).await;
+        assert!(
+            matches!(refused, Err(ApplyError::Conflict(_))),
+            "A-1: a short password is not left alone: {refused:?}"
+        );
+        let long = Change::SetPassword {
+            account,
+            password: hash("long"),
+            alone: true,
+            except: None,
+            reset: None,
+            forgives: None,
+        };
+        world.catalog.apply(&by(&ada), long).await.unwrap();
+        world.catalog.apply(&by(&ada), remove.clone()).await.unwrap();
+        assert_eq!(world.catalog.recovery_codes_left(account).await.unwrap(), 0);
+        assert!(world.catalog.totp(account).await.unwrap().is_none());
+        assert!(matches!(world.catalog.apply(&by(&ada), remove).await, Err(ApplyError::NotFound(_))));
     })
     .await;
 }

@@ -202,6 +202,7 @@ fn a11_what_is_dangerous_wants_proof_from_a_person_who_gave_it_a_while_ago() {
         ("GET", "/v1/audit/export".to_owned(), Value::Null),
         ("POST", "/v1/invitations".to_owned(), json!({ "role": "owner" })),
         ("POST", format!("/v1/members/{}/reset_password", other.member), Value::Null),
+        ("POST", "/v1/account/totp".to_owned(), Value::Null),
         ("PATCH", format!("/v1/members/{}", other.member), json!({ "role": "owner" })),
         ("DELETE", format!("/v1/members/{}", other.member), Value::Null),
     ];

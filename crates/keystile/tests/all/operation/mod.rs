@@ -24,6 +24,7 @@ mod dev;
 mod disk;
 mod doctor;
 mod encryption;
+mod factors;
 mod form;
 mod hand_over;
 mod holder;

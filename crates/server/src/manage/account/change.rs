@@ -51,6 +51,7 @@ pub(super) async fn update(
 #[serde(deny_unknown_fields)]
 pub(super) struct Join {
     /// The token of the invitation: what follows the `#` in its link.
+    #[schema(value_type = String)]
     token: Secret,
 }
 

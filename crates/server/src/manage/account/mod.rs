@@ -2,6 +2,7 @@
 //! needed for one's own.
 
 mod change;
+mod factor;
 mod password;
 mod prove;
 mod session;
@@ -20,6 +21,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(change::join))
         .routes(routes!(password::change))
         .routes(routes!(prove::prove))
+        .routes(routes!(factor::offer, factor::remove))
+        .routes(routes!(factor::confirm))
+        .routes(routes!(factor::renew))
         .routes(routes!(session::switch))
         .routes(routes!(session::logout))
         .routes(routes!(session::list))

@@ -6,7 +6,7 @@ use keystile_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::identity::Visitor;
+use crate::identity::{self, Visitor};
 use crate::manage::app::App;
 use crate::manage::caller::{Anybody, Asker, Caller};
 use crate::manage::extract::Json;
@@ -18,7 +18,12 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub(super) struct Proof {
     /// The password.
+    #[schema(value_type = String)]
     password: Secret,
+    /// The six digits that your app shows, or a recovery code, if the account has a second factor.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    code: Option<Secret>,
 }
 
 /// A session whose holder proved who they are.
@@ -44,15 +49,22 @@ pub(super) async fn prove(
 ) -> Result<Response, Problem> {
     caller.refuse_dry_run()?;
     let deliver = if caller.person()?.in_cookie { Delivery::Cookie } else { Delivery::Token };
-    proven(&app, &caller, body.value.password.expose(), deliver).await
+    let wanted = body.value;
+    let proof = identity::Proof { password: wanted.password.expose(), code: wanted.code.as_ref().map(Secret::expose) };
+    proven(&app, &caller, proof, deliver).await
 }
 
 /// Looks at a password once more; the session's new token, or why it was none.
-pub(super) async fn proven(app: &App, asker: &Asker, password: &str, deliver: Delivery) -> Result<Response, Problem> {
+pub(super) async fn proven(
+    app: &App,
+    asker: &Asker,
+    proof: identity::Proof<'_>,
+    deliver: Delivery,
+) -> Result<Response, Problem> {
     let person = asker.person()?;
     let visitor = Visitor { address: asker.address, request: asker.request, agent: "", replaces: None };
     let of = (person.id(), person.account(), asker.organization);
-    let token = match app.identity.prove_again(&app.feed, &visitor, of, password).await {
+    let token = match app.identity.prove_again(&app.feed, &visitor, of, proof).await {
         Ok(token) => token,
         Err(error) => return Ok(refused(app, error)),
     };

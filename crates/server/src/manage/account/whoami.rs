@@ -54,6 +54,10 @@ pub(super) struct AccountView {
     email: String,
     /// What it is called.
     name: String,
+    /// Whether one-time codes are asked for with the password.
+    has_second_factor: bool,
+    /// How many recovery codes are left.
+    recovery_codes_left: u32,
     /// The organizations that it is a member of.
     organizations: Vec<MembershipView>,
 }
@@ -89,11 +93,14 @@ pub(super) async fn of(app: &App, asker: &Asker) -> Result<WhoAmIView, Problem> 
             // As it is now: it may have been changed by this very request.
             let known = app.catalog.account(person.account()).await.map_err(|error| internal(&error))?;
             let all = app.catalog.memberships(person.account()).await.map_err(|error| internal(&error))?;
+            let left = app.catalog.recovery_codes_left(person.account()).await.map_err(|error| internal(&error))?;
             let organizations = all.into_iter().map(MembershipView::from).collect();
             known.map(|known| AccountView {
                 id: known.account.id,
                 email: known.account.email.as_str().to_owned(),
                 name: known.account.name,
+                has_second_factor: known.account.has_totp,
+                recovery_codes_left: left,
                 organizations,
             })
         }

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::view::InvitationView;
 use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WriteMembers, WriteOrganizations};
-use crate::manage::extract::{Json, said};
+use crate::manage::extract::Json;
 use crate::manage::members::{is_leading, role_of};
 use crate::manage::problem::{internal, invalid, not_found};
 use crate::problem::Problem;
@@ -30,18 +30,18 @@ const MAX_HOURS: u32 = 720;
 #[serde(deny_unknown_fields)]
 pub(super) struct InvitationCreate {
     /// Whom: only an account with this address can accept it. Without one, whoever holds the link can.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default)]
     #[schema(value_type = Option<String>, example = "ada@example.com")]
     email: Option<EmailAddress>,
     /// As what: the word of a role that is built in, or the name or id of one of your own; nothing in it that you lack yourself.
     #[schema(value_type = String, example = "developer")]
     role: MemberRoleRef,
     /// Where to: your own organization, unless yours runs the installation and invites the first member of another one.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
     organization_id: Option<OrganizationId>,
     /// For how many hours it can be accepted; a week unless something else is said.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default)]
     expires_in_hours: Option<u32>,
 }
 

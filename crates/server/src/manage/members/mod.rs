@@ -24,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list::list))
         .routes(routes!(get::get, update::update, delete::delete))
         .routes(routes!(reset::reset))
+        .routes(routes!(reset::remove_factors))
 }
 
 /// The role that is meant, with what it grants, of the asker's organization.

@@ -1,6 +1,7 @@
-//! `POST /v1/members/{id}/reset_password`
+//! `POST /v1/members/{id}/reset_password`, `POST /v1/members/{id}/remove_factors`: for whoever forgot or lost what they log in with.
 
 use axum::extract::State;
+use http::StatusCode;
 use keystile_core::id::MemberId;
 use keystile_core::key::TokenKind;
 use keystile_core::time::Timestamp;
@@ -51,4 +52,23 @@ pub(super) async fn reset(
     let change = Change::OfferReset { account: member.account.id, lookup: token.lookup, ends_at };
     app.apply(&caller, change).await?;
     Ok(axum::Json(PasswordLinkView { path: format!("/password#{}", token.text.expose()), expires_at: ends_at }))
+}
+
+/// Take the second factor from a member who lost it and has no recovery code left: the password is all then, and the sessions end.
+/// Prove first who you are.
+#[utoipa::path(post, operation_id = "removeMemberFactors", path = "/v1/members/{id}/remove_factors", tag = "Members",
+    params(("id" = String, Path)), security(("management_key" = [])),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
+pub(super) async fn remove_factors(
+    caller: Caller<WriteMembers>,
+    State(app): State<App>,
+    Id(id): Id<MemberId>,
+    _: Nothing,
+) -> Result<StatusCode, Problem> {
+    caller.refuse_dry_run()?;
+    let member = app.member(&caller, id).await?;
+    refuse_higher(&caller, &member)?;
+    caller.proven()?;
+    app.apply(&caller, Change::RemoveFactors { account: member.account.id, except: None }).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -22,6 +22,8 @@ pub(in crate::manage) struct MemberView {
     email: String,
     /// What the person is called.
     name: String,
+    /// Whether one-time codes are asked for with the password.
+    has_second_factor: bool,
     /// The role: the word of one that is built in, or the name of one of your own.
     #[schema(example = "developer")]
     role: String,
@@ -48,6 +50,7 @@ impl From<Member> for MemberView {
             account_id: member.account.id,
             email: member.account.email.as_str().to_owned(),
             name: member.account.name,
+            has_second_factor: member.account.has_totp,
             role: role_text(member.role, member.role_name.as_ref()),
             permissions: member.granted,
             created_at: member.created_at,

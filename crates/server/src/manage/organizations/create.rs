@@ -25,13 +25,9 @@ pub(super) struct OrganizationCreate {
     #[schema(example = "Weather Apps Ltd")]
     name: String,
     /// What it is there for: `consumer` unless something else is said.
-    #[serde(default = "consumer")]
+    #[serde(default)]
     #[schema(value_type = Option<String>, example = "consumer")]
-    kind: OrganizationKind,
-}
-
-const fn consumer() -> OrganizationKind {
-    OrganizationKind::Consumer
+    kind: Option<OrganizationKind>,
 }
 
 /// Make an organization. Invite its first member then, with `organization_id`. Only the organization that runs the installation can.
@@ -45,7 +41,8 @@ pub(super) async fn create(
 ) -> Result<impl IntoResponse, Problem> {
     caller.runs_the_installation()?;
     let id = OrganizationId::from_entropy(app.id()?);
-    let change = Change::CreateOrganization { id, name: checked_name(body.value.name)?, kind: body.value.kind };
+    let kind = body.value.kind.unwrap_or(OrganizationKind::Consumer);
+    let change = Change::CreateOrganization { id, name: checked_name(body.value.name)?, kind };
     let id = match app.create(&caller, body.hash, id.to_string(), change).await? {
         Made::Now => id,
         Made::Before(subject) => subject.parse().map_err(|_| not_found("organization"))?,

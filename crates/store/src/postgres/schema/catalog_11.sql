@@ -11,6 +11,7 @@ CREATE TABLE accounts (
     name        TEXT COLLATE "C" NOT NULL,
     password    TEXT COLLATE "C",                            -- a keyed Argon2id hash, as a PHC string
     password_at BIGINT,
+    alone       BIGINT NOT NULL CHECK (alone IN (0, 1)),     -- whether the password may be all that is asked for
     created_at  BIGINT NOT NULL,
     updated_at  BIGINT NOT NULL,
     revision    BIGINT NOT NULL
@@ -96,4 +97,20 @@ CREATE TABLE login_failures (
     known   BIGINT NOT NULL CHECK (known IN (0, 1)),         -- whether there was an account
     count   BIGINT NOT NULL,
     last_at BIGINT NOT NULL
+);
+
+-- Seeds of one-time codes (RFC 6238), sealed. One that was not confirmed asks nobody for anything.
+CREATE TABLE totps (
+    account      BIGINT PRIMARY KEY REFERENCES accounts (number),
+    sealed       BYTEA NOT NULL,
+    created_at   BIGINT NOT NULL,
+    confirmed_at BIGINT,
+    last_step    BIGINT NOT NULL                             -- of the last code that was taken; none of before is
+);
+
+-- Codes for whoever lost the other factor. One that was used goes.
+CREATE TABLE recovery_codes (
+    account BIGINT NOT NULL REFERENCES accounts (number),
+    lookup  BYTEA NOT NULL CHECK (length(lookup) = 32),      -- HMAC of the code
+    PRIMARY KEY (account, lookup)
 );

@@ -11,6 +11,7 @@ CREATE TABLE accounts (
     name        TEXT NOT NULL,
     password    TEXT,                                        -- a keyed Argon2id hash, as a PHC string
     password_at INTEGER,
+    alone       INTEGER NOT NULL CHECK (alone IN (0, 1)),    -- whether the password may be all that is asked for
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
     revision    INTEGER NOT NULL
@@ -96,4 +97,20 @@ CREATE TABLE login_failures (
     known   INTEGER NOT NULL CHECK (known IN (0, 1)),        -- whether there was an account
     count   INTEGER NOT NULL,
     last_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Seeds of one-time codes (RFC 6238), sealed. One that was not confirmed asks nobody for anything.
+CREATE TABLE totps (
+    account      INTEGER PRIMARY KEY REFERENCES accounts (number),
+    sealed       BLOB NOT NULL,
+    created_at   INTEGER NOT NULL,
+    confirmed_at INTEGER,
+    last_step    INTEGER NOT NULL                            -- of the last code that was taken; none of before is
+) STRICT;
+
+-- Codes for whoever lost the other factor. One that was used goes.
+CREATE TABLE recovery_codes (
+    account INTEGER NOT NULL REFERENCES accounts (number),
+    lookup  BLOB NOT NULL CHECK (length(lookup) = 32),       -- HMAC of the code
+    PRIMARY KEY (account, lookup)
 ) STRICT, WITHOUT ROWID;

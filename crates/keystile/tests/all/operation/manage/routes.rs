@@ -258,6 +258,7 @@ impl Route {
                 json!({ "current": PASSWORD, "password": "eleven green pianos whisper" })
             }
             ("POST", "/v1/account/prove") => json!({ "password": PASSWORD }),
+            ("POST", "/v1/account/totp/confirm") => json!({ "code": "000000" }),
             ("POST", "/v1/account/switch") => {
                 json!({ "organization_id": world.manage().get("/v1/whoami").1["organization_id"] })
             }

@@ -1,0 +1,126 @@
+//! Changes of second factors: one-time codes, and recovery codes for whoever lost them. Each code is taken once.
+
+use keystile_core::id::{AccountId, SessionId};
+use serde_json::json;
+
+use super::account::{NO_SUCH, refuse_shared};
+use super::encryption::refuse_retired;
+use super::{Done, Work, session};
+use crate::catalog::accounts::number;
+use crate::db::{Connection, signed, sql};
+use crate::records::UsedFactor;
+use crate::secret::Sealed;
+use crate::{ApplyError, Subject, Who};
+
+pub(super) async fn offer_totp(work: Work<'_>, id: AccountId, sealed: &Sealed) -> Result<Done, ApplyError> {
+    refuse_retired(work.db, sealed).await?;
+    let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
+    let kept = sql("INSERT INTO totps (account, sealed, created_at, last_step) VALUES (?, ?, ?, 0) \
+         ON CONFLICT (account) DO UPDATE SET sealed = excluded.sealed, created_at = excluded.created_at \
+         WHERE totps.confirmed_at IS NULL")
+    .bind(account)
+    .bind(&sealed.0[..])
+    .bind(work.at.as_micros())
+    .execute(&mut *work.db)
+    .await?;
+    if kept == 0 {
+        return Err(ApplyError::Conflict("one-time codes are asked for already; remove them first".to_owned()));
+    }
+    Ok(done("account.totp_offer", id, String::new()))
+}
+
+pub(super) async fn confirm_totp(
+    work: Work<'_>,
+    id: AccountId,
+    step: u64,
+    (codes, except): (&[[u8; 32]], SessionId),
+) -> Result<Done, ApplyError> {
+    let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
+    let confirmed = sql("UPDATE totps SET confirmed_at = ?, last_step = ? WHERE account = ? AND confirmed_at IS NULL")
+        .bind(work.at.as_micros())
+        .bind(signed(step))
+        .bind(account)
+        .execute(&mut *work.db)
+        .await?;
+    if confirmed == 0 {
+        return Err(ApplyError::Conflict("no one-time codes wait to be confirmed; begin anew".to_owned()));
+    }
+    replace_codes(work.db, account, codes).await?;
+    let ended = session::end_all_of(work.db, account, None, Some(except)).await?;
+    Ok(done("account.totp_add", id, json!({ "sessions_ended": ended }).to_string()))
+}
+
+pub(super) async fn set_codes(work: Work<'_>, id: AccountId, codes: &[[u8; 32]]) -> Result<Done, ApplyError> {
+    let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
+    let has_totp: u32 = sql("SELECT count(*) FROM totps WHERE account = ? AND confirmed_at IS NOT NULL")
+        .bind(account)
+        .fetch_number(&mut *work.db)
+        .await?;
+    if has_totp == 0 {
+        return Err(ApplyError::Conflict(
+            "recovery codes are for whoever has one-time codes; add those first".to_owned(),
+        ));
+    }
+    replace_codes(work.db, account, codes).await?;
+    Ok(done("account.recovery_codes", id, json!({ "codes": codes.len() }).to_string()))
+}
+
+pub(super) async fn remove(mut work: Work<'_>, id: AccountId, except: Option<SessionId>) -> Result<Done, ApplyError> {
+    let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
+    if work.actor.who != Who::Account(id) {
+        refuse_shared(&mut work, account).await?;
+    }
+    let alone: u32 =
+        sql("SELECT alone FROM accounts WHERE number = ?").bind(account).fetch_number(&mut *work.db).await?;
+    if alone == 0 {
+        return Err(ApplyError::Conflict(
+            "the password is too short to be all that is asked for; choose one of 15 characters first".to_owned(),
+        ));
+    }
+    let removed = sql("DELETE FROM totps WHERE account = ?").bind(account).execute(&mut *work.db).await?;
+    sql("DELETE FROM recovery_codes WHERE account = ?").bind(account).execute(&mut *work.db).await?;
+    if removed == 0 {
+        return Err(ApplyError::NotFound("second factor"));
+    }
+    let ended = session::end_all_of(work.db, account, None, except).await?;
+    Ok(done("account.factors_remove", id, json!({ "sessions_ended": ended }).to_string()))
+}
+
+/// Takes a code, once: of two who show the same one the second is refused.
+pub(super) async fn use_up(db: &mut Connection, account: u32, factor: Option<UsedFactor>) -> Result<(), ApplyError> {
+    let used = match factor {
+        None => return Ok(()),
+        Some(UsedFactor::Totp { step }) => {
+            sql("UPDATE totps SET last_step = ? WHERE account = ? AND last_step < ?")
+                .bind(signed(step))
+                .bind(account)
+                .bind(signed(step))
+                .execute(db)
+                .await?
+        }
+        Some(UsedFactor::RecoveryCode { lookup }) => {
+            sql("DELETE FROM recovery_codes WHERE account = ? AND lookup = ?")
+                .bind(account)
+                .bind(&lookup[..])
+                .execute(db)
+                .await?
+        }
+    };
+    if used == 0 { Err(ApplyError::NotFound("code")) } else { Ok(()) }
+}
+
+async fn replace_codes(db: &mut Connection, account: u32, codes: &[[u8; 32]]) -> Result<(), ApplyError> {
+    sql("DELETE FROM recovery_codes WHERE account = ?").bind(account).execute(&mut *db).await?;
+    for lookup in codes {
+        sql("INSERT INTO recovery_codes (account, lookup) VALUES (?, ?)")
+            .bind(account)
+            .bind(&lookup[..])
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(())
+}
+
+fn done(action: &'static str, id: AccountId, after: String) -> Done {
+    Done::new(action, id, String::new(), after, vec![Subject::Organization])
+}
