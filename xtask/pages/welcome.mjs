@@ -59,6 +59,7 @@ export async function welcome(look) {
   await page.click("#send");
   await page.waitForFunction(() => document.getElementById("state").textContent === "This link leads nowhere");
   await page.context().close();
+  await device(look, email, "eleven green pianos whisper");
 
   const login = await fetch(`${look.admin}/v1/login`, {
     method: "POST",
@@ -66,4 +67,45 @@ export async function welcome(look) {
     body: JSON.stringify({ email, password: "eleven green pianos whisper" }),
   });
   look.holds(login.status === 200, `the new password is one: ${login.status}`);
+}
+
+/** A device that shows a code, let in by somebody who logs in for that. */
+async function device(look, email, password) {
+  const ask = async (path, body) => {
+    const headers = { "content-type": "application/json" };
+    const answer = await fetch(look.admin + path, { method: "POST", headers, body: JSON.stringify(body) });
+    return { status: answer.status, answer: await answer.json() };
+  };
+  const begun = (await ask("/v1/device/authorize", {})).answer;
+  const page = await look.page();
+  for (const path of ["/v1/whoami", "/v1/login", "/v1/account/device/look"]) look.refused.add(path);
+  await page.goto(look.admin + begun.verification_path_complete);
+  await page.waitForSelector("#login:not([hidden])");
+  await look.judge(page, "device-login");
+  await page.fill("#email", email);
+  await page.fill("#password", "not the password at all");
+  await page.click("#login button");
+  await page.waitForSelector("#fault:not([hidden])");
+  await page.fill("#password", password);
+  await page.click("#login button");
+  await page.waitForSelector("#choose:not([hidden])");
+  look.holds((await page.inputValue("#user-code")) === begun.user_code, "the code stands there already");
+  await look.judge(page, "device-code");
+  await page.fill("#user-code", "BBBB-BBBB");
+  await page.click("#choose button");
+  await page.waitForSelector("#fault:not([hidden])");
+  await page.fill("#user-code", begun.user_code.toLowerCase());
+  await page.click("#choose button");
+  await page.waitForSelector("#judge:not([hidden])");
+  await look.judge(page, "device-judge");
+  await page.click("#judge button[type=submit]");
+  await page.waitForFunction(() => document.getElementById("state").textContent === "It is in");
+  await look.judge(page, "device-in");
+  const cookies = await page.context().cookies();
+  const cookie = cookies.find(({ name }) => name === "__Host-keystile_session");
+  look.holds(cookie?.httpOnly && cookie.secure && cookie.sameSite === "Lax", "the browser keeps the session from scripts");
+  look.holds((await page.evaluate("document.cookie")) === "", "and scripts see nothing");
+  const polled = await ask("/v1/device/token", { device_code: begun.device_code });
+  look.holds(polled.status === 200 && polled.answer.role === "auditor", `the device is in: ${polled.status}`);
+  await page.context().close();
 }

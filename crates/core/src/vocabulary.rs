@@ -15,6 +15,8 @@ pub fn owasp(action: &str) -> &'static str {
         "key.reveal" | "key.handed_over" => "sensitive_read",
         "session.create" => "authn_login_success",
         "session.prove" => "authn_login_success",
+        "device_login.approve" => "authn_token_created",
+        "device_login.deny" => "authn_token_revoked",
         "login.fail" => "authn_login_fail",
         "login.lock" => "authn_login_lock",
         "session.end" | "session.end_all" => "session_expired",

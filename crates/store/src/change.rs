@@ -108,6 +108,10 @@ pub enum Change {
     DeleteMember { id: MemberId },
     /// Somebody proved who they are, and is logged in.
     OpenSession(NewSession),
+    /// Somebody lets a device in as themselves, or does not; [`ApplyError::NotFound`] if none waits.
+    JudgeDeviceLogin { user_code: [u8; 32], account: AccountId, approve: bool },
+    /// A device that was let in is logged in, once; [`ApplyError::NotFound`] for whoever comes second.
+    FinishDeviceLogin { lookup: [u8; 32], session: NewSession },
     /// The holder of a session proved once more who they are; it gets another token.
     ProveSession { id: SessionId, lookup: [u8; 32], forgives: Option<[u8; 32]>, factor: Option<UsedFactor> },
     /// A session goes on in another organization of its account, under another token.

@@ -226,6 +226,8 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::EndSessions { .. }
         | Change::SetPassword { .. }
         | Change::OfferReset { .. }
+        | Change::JudgeDeviceLogin { .. }
+        | Change::FinishDeviceLogin { .. }
         | Change::OfferTotp { .. }
         | Change::ConfirmTotp { .. }
         | Change::SetRecoveryCodes { .. }

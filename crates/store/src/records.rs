@@ -6,8 +6,8 @@
 mod people;
 
 pub use people::{
-    Account, Credentials, CustomRole, Invitation, InvitationState, Invite, Joining, Member, Membership, NewAccount,
-    NewSession, PasswordHash, Session, Totp, UsedFactor,
+    Account, Credentials, CustomRole, DeviceLogin, DeviceLoginState, Invitation, InvitationState, Invite, Joining,
+    Member, Membership, NewAccount, NewDeviceLogin, NewSession, PasswordHash, Session, Totp, UsedFactor,
 };
 
 use std::net::IpAddr;

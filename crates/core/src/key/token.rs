@@ -15,6 +15,8 @@ pub enum TokenKind {
     Invitation,
     /// A new password.
     Reset,
+    /// A device that waits to be let in.
+    Device,
 }
 
 impl TokenKind {
@@ -23,6 +25,7 @@ impl TokenKind {
             Self::Session => "session",
             Self::Invitation => "invitation",
             Self::Reset => "reset",
+            Self::Device => "device",
         }
     }
 

@@ -80,6 +80,9 @@ impl Fault {
         };
         let todo = match exit {
             _ if code == "session_ended" => "log in again with `keystile login`".to_owned(),
+            _ if matches!(code, "access_denied" | "expired_token") => {
+                "begin again with `keystile login --device`".to_owned()
+            }
             _ if code == "login_failed" => "check the address and the password".to_owned(),
             _ if code == "step_up_required" => "prove it with `keystile account prove`".to_owned(),
             _ if code == "session_required" => "log in with `keystile login`, and give no management key".to_owned(),

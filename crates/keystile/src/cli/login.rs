@@ -23,6 +23,9 @@ pub struct Login {
     /// The e-mail address of the account; else it is asked for.
     #[arg(long)]
     email: Option<String>,
+    /// Log in by a browser, here or elsewhere, in which you are logged in or log in: no password is typed here.
+    #[arg(long, conflicts_with_all = ["email", "organization"])]
+    device: bool,
     /// The organization to work in; else the one that the account joined first.
     #[arg(long, value_name = "ID")]
     organization: Option<OrganizationId>,
@@ -62,6 +65,9 @@ impl Door<'_> {
     pub(super) fn login(mut self, ask: Login) -> Result<Exit, Fault> {
         let server = self.server()?;
         let kept = Kept::new(self.env)?;
+        if ask.device {
+            return self.login_by_browser(&server, &kept);
+        }
         let email = match ask.email {
             Some(email) => email,
             None => prompt::line(self.screen, &mut self.input, "E-mail address")?.trim().to_owned(),
@@ -70,6 +76,7 @@ impl Door<'_> {
         self.enter(&server, &kept, &email, &password, ask.organization)
     }
 
+    /// Logs in with a password.
     fn enter(
         &mut self,
         server: &Server,
@@ -84,7 +91,30 @@ impl Door<'_> {
             .with("organization_id", organization.map(|id| id.to_string()));
         let mut body = Value::Object(fields.0);
         let send = |body: &Value| server.send("log in", Method::POST, "/v1/login", &[], &Payload::Json(body));
-        let mut answer = with_factor(self.screen, &mut self.input, &mut body, send)?;
+        let answer = with_factor(self.screen, &mut self.input, &mut body, send)?;
+        self.entered(server, kept, answer)
+    }
+
+    /// Shows a code, and waits until somebody has typed it in a browser (RFC 8628).
+    fn login_by_browser(&mut self, server: &Server, kept: &Kept) -> Result<Exit, Fault> {
+        let path = "/v1/device/authorize";
+        let waiting = server.send("begin to log in", Method::POST, path, &[], &Payload::Nothing)?;
+        let (code, page) = (field(&waiting, "user_code"), field(&waiting, "verification_path_complete"));
+        self.screen.complain(&format!("Open {}{page} and let this device in. It shows {code}.", server.base()));
+        let body = json!({ "device_code": waiting["device_code"] });
+        let mut pause = waiting["interval"].as_u64().unwrap_or(5).max(1);
+        loop {
+            std::thread::sleep(std::time::Duration::from_secs(pause));
+            match server.send("log in", Method::POST, "/v1/device/token", &[], &Payload::Json(&body)) {
+                Ok(answer) => return self.entered(server, kept, answer),
+                Err(fault) if fault.is("authorization_pending") => {}
+                Err(fault) if fault.is("slow_down") => pause += 5,
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    fn entered(&mut self, server: &Server, kept: &Kept, mut answer: Value) -> Result<Exit, Fault> {
         let token = answer.get_mut("token").map(Value::take);
         let Some(token) = token.as_ref().and_then(Value::as_str) else {
             return Err(Fault::new(

@@ -98,6 +98,11 @@ pub struct Opened {
     pub token: Token,
 }
 
+/// What a program calls itself, as it is kept and shown.
+pub(super) fn shown_agent(agent: &str) -> String {
+    agent.chars().filter(|c| !c.is_control()).take(MAX_AGENT).collect()
+}
+
 impl Identity {
     /// Lets somebody in who knows a password: into this organization, else into the one that the account joined first.
     ///
@@ -136,7 +141,7 @@ impl Identity {
             id,
             account: known.account.id,
             lookup: token.lookup,
-            agent: visitor.agent.chars().filter(|c| !c.is_control()).take(MAX_AGENT).collect(),
+            agent: shown_agent(visitor.agent),
             replaces: visitor.replaces,
             forgives: Some(lookup),
             factor,
@@ -249,7 +254,7 @@ impl Identity {
         all.first().map(|first| first.id).ok_or(LoginError::Wrong)
     }
 
-    fn author(&self, visitor: &Visitor<'_>, organization: OrganizationId, who: Who) -> Author {
+    pub(super) fn author(&self, visitor: &Visitor<'_>, organization: OrganizationId, who: Who) -> Author {
         let actor = Actor { organization, who, address: visitor.address, request: Some(visitor.request) };
         Author { actor, at: self.now().wall, idempotency: None }
     }

@@ -9,6 +9,7 @@
 //!
 //! Not here: routes and cookies (`manage`), what a role may do (the core).
 
+mod device;
 mod factor;
 mod hashing;
 mod login;
@@ -26,6 +27,8 @@ use keystile_store::records::{Membership, PasswordHash, Session};
 use keystile_store::{Catalog, StoreError};
 use parking_lot::Mutex;
 
+pub use device::{DeviceCodes, Polled};
+pub(crate) use device::{INTERVAL_SECS as DEVICE_INTERVAL_SECS, LIFE_SECS as DEVICE_LIFE_SECS};
 pub use factor::{Enrolment, RecoveryCodes};
 pub use login::{LoginError, Opened, Proof, Visitor};
 pub use strength::BreachedFile;
@@ -60,8 +63,9 @@ pub struct Identity {
     tries: Mutex<Tries>,
     /// What e-mail addresses are looked up by where wrong passwords are counted.
     address_key: [u8; 32],
-    /// What recovery codes are kept under.
+    /// What recovery codes, and codes that people type for a device, are kept under.
     code_key: [u8; 32],
+    polls: Mutex<device::Polls>,
 }
 
 /// Why a text does not become a password.
@@ -111,7 +115,18 @@ impl Identity {
         let code_key = catalog.derive("recovery codes");
         let breached = settings.breached.map(BreachedFile::new);
         let (limits, tries) = (settings.sessions, Mutex::default());
-        Self { catalog, clock, entropy, limits, hashing, breached, tries, address_key, code_key }
+        Self {
+            catalog,
+            clock,
+            entropy,
+            limits,
+            hashing,
+            breached,
+            tries,
+            address_key,
+            code_key,
+            polls: Mutex::default(),
+        }
     }
 
     fn now(&self) -> Moment {

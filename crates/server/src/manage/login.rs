@@ -98,6 +98,21 @@ pub(super) struct LoggedInView {
     token: Option<String>,
 }
 
+impl LoggedInView {
+    /// With the token in it.
+    pub(super) fn with_token(opened: Opened) -> Self {
+        let Opened { id, account, membership, token } = opened;
+        Self {
+            session_id: id,
+            account_id: account.id,
+            organization_id: membership.organization,
+            organization_name: membership.organization_name,
+            role: role_text(membership.member.role, membership.member.role_name.as_ref()),
+            token: Some(token.text.expose().to_owned()),
+        }
+    }
+}
+
 /// The token where it belongs: in the answer or in a cookie.
 pub(super) fn delivered(token: &Token, deliver: Delivery) -> (Option<String>, HeaderMap) {
     match deliver {
@@ -123,16 +138,8 @@ pub(super) async fn login(newcomer: Newcomer, State(app): State<App>, body: Json
         Err(error) => return Ok(refused(&app, error)),
     };
     app.webhooks.wake();
-    let Opened { id, account, membership, token } = opened;
-    let (text, cookie) = delivered(&token, wanted.deliver.unwrap_or_default());
-    let view = LoggedInView {
-        session_id: id,
-        account_id: account.id,
-        organization_id: membership.organization,
-        organization_name: membership.organization_name,
-        role: role_text(membership.member.role, membership.member.role_name.as_ref()),
-        token: text,
-    };
+    let (text, cookie) = delivered(&opened.token, wanted.deliver.unwrap_or_default());
+    let view = LoggedInView { token: text, ..LoggedInView::with_token(opened) };
     Ok((cookie, axum::Json(view)).into_response())
 }
 

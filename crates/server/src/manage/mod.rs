@@ -18,6 +18,7 @@ mod authenticate;
 mod caller;
 mod condition;
 mod describe;
+mod devices;
 mod encryption;
 mod events;
 mod extract;
@@ -119,6 +120,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(encryption::routes())
         .merge(login::routes())
         .merge(account::routes())
+        .merge(devices::routes())
         .merge(members::routes())
         .merge(member_roles::routes())
         .merge(invitations::routes())

@@ -118,6 +118,11 @@ pub(super) fn factor_required() -> Problem {
     }
 }
 
+/// A device is not let in, or not yet (RFC 8628 §3.5).
+pub(super) fn device_problem(code: &'static str, detail: &'static str) -> Problem {
+    Problem { status: 400, code, title: "Device not let in", detail: detail.into() }
+}
+
 /// Too many were wrong.
 pub(super) fn login_locked(detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem { status: 429, code: "login_locked", title: "Login locked", detail: detail.into() }

@@ -1,5 +1,5 @@
-//! `/join` and `/password`: the pages that an invitation's link and a link to a new password lead to. The token stands behind the
-//! `#`, so that it is in no log of anybody's. They ask the management API as everybody does.
+//! `/join`, `/password` and `/device`: the pages that invitations, links to a new password and devices lead to. A token stands behind
+//! the `#`, so that it is in no log of anybody's. They ask the management API as everybody does.
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,8 @@ pub(super) fn routes() -> Router<App> {
         .route("/join", get(async || html(include_str!("join.html"))))
         .route("/join.js", get(async || script(include_str!("join.js"))))
         .route("/password", get(async || html(include_str!("password.html"))))
+        .route("/device", get(async || html(include_str!("device.html"))))
+        .route("/device.js", get(async || script(include_str!("device.js"))))
         .route("/password.js", get(async || script(include_str!("password.js"))))
 }
 

@@ -8,6 +8,7 @@ mod activation;
 mod api;
 mod capacity;
 mod compromise;
+mod device;
 pub(crate) mod encryption;
 mod factor;
 mod hand_over;
@@ -224,6 +225,10 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         }
         Change::UpdateMember { id, was, role } => member::update(work, id, was, role).await,
         Change::DeleteMember { id } => member::delete(work, id).await,
+        Change::JudgeDeviceLogin { user_code, account, approve } => {
+            device::judge(work, user_code, account, approve).await
+        }
+        Change::FinishDeviceLogin { lookup, session } => device::finish(work, lookup, &session).await,
         Change::OpenSession(session) => session::open(work, &session).await,
         Change::ProveSession { id, lookup, forgives, factor } => {
             session::prove(work, id, lookup, (forgives, factor)).await

@@ -6,6 +6,7 @@ pub(crate) mod accounts;
 pub(crate) mod activations;
 pub(crate) mod apis;
 pub(crate) mod audit;
+mod devices;
 pub mod encryption;
 pub(crate) mod invitations;
 pub(crate) mod keys;

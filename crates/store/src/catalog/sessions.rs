@@ -120,11 +120,13 @@ impl Catalog {
             .bind(now.as_micros())
             .execute(&mut transaction)
             .await?;
+        let devices =
+            sql("DELETE FROM device_logins WHERE ends_at <= ?").bind(now.as_micros()).execute(&mut transaction).await?;
         let strangers = sql("DELETE FROM login_failures WHERE known = 0 AND last_at <= ?")
             .bind(now.plus_secs(-STRANGERS_SECS).as_micros())
             .execute(&mut transaction)
             .await?;
         transaction.commit().await?;
-        Ok(sessions + resets + strangers)
+        Ok(sessions + resets + devices + strangers)
     }
 }

@@ -255,6 +255,50 @@ pub struct NewSession {
     pub factor: Option<UsedFactor>,
 }
 
+/// A login of a device that has no browser, to begin (RFC 8628).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDeviceLogin {
+    /// What the device's code is found by.
+    pub lookup: [u8; 32],
+    /// What is kept of what people type.
+    pub user_code: [u8; 32],
+    /// What the program calls itself.
+    pub agent: String,
+    /// Until when it waits.
+    pub ends_at: Timestamp,
+}
+
+/// A login of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceLogin {
+    /// What the program calls itself.
+    pub agent: String,
+    /// From where it asks; empty if unknown.
+    pub address: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// Until when it waits.
+    pub ends_at: Timestamp,
+    /// What was said to it.
+    pub state: DeviceLoginState,
+}
+
+/// What was said to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceLoginState {
+    /// Nothing yet.
+    Waiting,
+    /// That it is let in, as whom and where.
+    Approved {
+        /// As whom.
+        account: AccountId,
+        /// Where.
+        organization: OrganizationId,
+    },
+    /// That it is not.
+    Denied,
+}
+
 /// A person logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {

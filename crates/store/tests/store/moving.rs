@@ -11,7 +11,7 @@ use keystile_core::policy::Policy;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_store::copy::{Copied, CopyError};
 use keystile_store::hand_over::{Token, lookup_of};
-use keystile_store::records::{ImportKey, KeyFilter, NewKey, Rehashed};
+use keystile_store::records::{ImportKey, KeyFilter, NewDeviceLogin, NewKey, Rehashed};
 use keystile_store::upkeep::{self, Kept};
 use keystile_store::{Change, GroupBy, LabelRow, OpenError, Store, UsageQuery};
 use tempfile::TempDir;
@@ -75,6 +75,9 @@ async fn full(engine: Engine) -> World {
     crate::people::with_totp(&world, &ada, &session).await;
     let account = ada.account.id;
     world.apply(Change::OfferReset { account, lookup: [3; 32], ends_at: NOW.plus_secs(60) }).await.unwrap();
+    let waits =
+        NewDeviceLogin { lookup: [5; 32], user_code: [6; 32], agent: String::new(), ends_at: NOW.plus_secs(60) };
+    assert!(world.catalog.begin_device_login(&waits, None, NOW).await.unwrap());
     world.apply(Change::FailLogin { account: Some(account), lookup: [4; 32] }).await.unwrap();
     world.revoke(world.mine.key).await;
     world.catalog.make_deliveries(NOW).await.unwrap();

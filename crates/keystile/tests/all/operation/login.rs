@@ -194,6 +194,7 @@ fn a11_what_is_dangerous_wants_proof_from_a_person_who_gave_it_a_while_ago() {
     let project = id_of(&world, "/v1/projects", &json!({ "name": "p" }));
     world.manage().create("/v1/activations", &json!({ "project_id": project, "api_id": api }));
     let key = id_of(&world, "/v1/keys", &json!({ "project_id": project, "name": "k", "recoverable": true }));
+    let device = world.anonymously("/v1/device/authorize", &json!({})).json();
     let dangerous = [
         ("POST", format!("/v1/keys/{key}/reveal"), Value::Null),
         ("POST", "/v1/encryption/rotate".to_owned(), json!({})),
@@ -203,6 +204,7 @@ fn a11_what_is_dangerous_wants_proof_from_a_person_who_gave_it_a_while_ago() {
         ("POST", "/v1/invitations".to_owned(), json!({ "role": "owner" })),
         ("POST", format!("/v1/members/{}/reset_password", other.member), Value::Null),
         ("POST", "/v1/account/totp".to_owned(), Value::Null),
+        ("POST", "/v1/account/device".to_owned(), json!({ "user_code": device["user_code"], "approve": true })),
         ("PATCH", format!("/v1/members/{}", other.member), json!({ "role": "owner" })),
         ("DELETE", format!("/v1/members/{}", other.member), Value::Null),
     ];
@@ -438,6 +440,8 @@ fn s07_s08_every_answer_says_what_browsers_may_do_with_it_and_is_for_no_other_si
         "/join.js",
         "/password",
         "/password.js",
+        "/device",
+        "/device.js",
         "/healthz",
         "/readyz",
         "/metrics",

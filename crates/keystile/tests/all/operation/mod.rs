@@ -21,6 +21,7 @@ mod counting;
 mod crash;
 mod database;
 mod dev;
+mod devices;
 mod disk;
 mod doctor;
 mod encryption;

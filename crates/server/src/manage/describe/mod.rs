@@ -11,7 +11,11 @@ use utoipa::openapi::OpenApi;
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// Requests that do something elsewhere or nothing at all: they can't be tried, and leave their thing as it is.
-const NO_CHANGE: [&str; 21] = [
+const NO_CHANGE: [&str; 25] = [
+    "authorizeDevice",
+    "deviceToken",
+    "lookAtDevice",
+    "judgeDevice",
     "offerTotp",
     "confirmTotp",
     "removeTotp",
@@ -35,7 +39,8 @@ const NO_CHANGE: [&str; 21] = [
     "resetMemberPassword",
 ];
 /// Requests that need nobody to be known: what they carry is the proof.
-const OPEN: [&str; 4] = ["login", "lookAtInvitation", "acceptInvitation", "resetPassword"];
+const OPEN: [&str; 6] =
+    ["login", "lookAtInvitation", "acceptInvitation", "resetPassword", "authorizeDevice", "deviceToken"];
 /// Requests that can be sent again.
 const REPEATABLE: [&str; 14] = [
     "createOrganization",

@@ -114,3 +114,16 @@ CREATE TABLE recovery_codes (
     lookup  BYTEA NOT NULL CHECK (length(lookup) = 32),      -- HMAC of the code
     PRIMARY KEY (account, lookup)
 );
+
+-- Logins of a device that has no browser (RFC 8628), which somebody who is logged in elsewhere lets in.
+CREATE TABLE device_logins (
+    lookup       BYTEA PRIMARY KEY CHECK (length(lookup) = 32), -- SHA-256 of the device's code
+    user_code    BYTEA NOT NULL UNIQUE CHECK (length(user_code) = 32), -- HMAC of what people type
+    agent        TEXT COLLATE "C" NOT NULL,
+    address      TEXT COLLATE "C" NOT NULL,
+    created_at   BIGINT NOT NULL,
+    ends_at      BIGINT NOT NULL,
+    state        TEXT COLLATE "C" NOT NULL CHECK (state IN ('waiting', 'approved', 'denied')),
+    account      BIGINT REFERENCES accounts (number),
+    organization BIGINT REFERENCES organizations (number)
+);

@@ -114,3 +114,16 @@ CREATE TABLE recovery_codes (
     lookup  BLOB NOT NULL CHECK (length(lookup) = 32),       -- HMAC of the code
     PRIMARY KEY (account, lookup)
 ) STRICT, WITHOUT ROWID;
+
+-- Logins of a device that has no browser (RFC 8628), which somebody who is logged in elsewhere lets in.
+CREATE TABLE device_logins (
+    lookup       BLOB PRIMARY KEY CHECK (length(lookup) = 32), -- SHA-256 of the device's code
+    user_code    BLOB NOT NULL UNIQUE CHECK (length(user_code) = 32), -- HMAC of what people type
+    agent        TEXT NOT NULL,
+    address      TEXT NOT NULL,
+    created_at   INTEGER NOT NULL,
+    ends_at      INTEGER NOT NULL,
+    state        TEXT NOT NULL CHECK (state IN ('waiting', 'approved', 'denied')),
+    account      INTEGER REFERENCES accounts (number),
+    organization INTEGER REFERENCES organizations (number)
+) STRICT;

@@ -176,6 +176,7 @@ impl Route {
     pub(in super::super) fn access(&self) -> Access {
         match self.template.as_str() {
             "/v1/login" | "/v1/invitations/look" | "/v1/invitations/accept" | "/v1/password/reset" => Access::Open,
+            "/v1/device/authorize" | "/v1/device/token" => Access::Open,
             "/v1/whoami" | "/v1/permissions" => Access::Anybody,
             "/v1/logout" => Access::Person,
             template if template.starts_with("/v1/account") => Access::Person,
@@ -258,6 +259,19 @@ impl Route {
                 json!({ "current": PASSWORD, "password": "eleven green pianos whisper" })
             }
             ("POST", "/v1/account/prove") => json!({ "password": PASSWORD }),
+            ("POST", "/v1/device/token") => {
+                let waiting = world.anonymously("/v1/device/authorize", &json!({})).json();
+                let code = json!({ "user_code": waiting["user_code"], "approve": true });
+                assert_eq!(world.as_person(&things.person).post("/v1/account/device", &code).0, 204);
+                json!({ "device_code": waiting["device_code"] })
+            }
+            ("POST", "/v1/account/device/look") => {
+                json!({ "user_code": world.anonymously("/v1/device/authorize", &json!({})).json()["user_code"] })
+            }
+            ("POST", "/v1/account/device") => {
+                let code = world.anonymously("/v1/device/authorize", &json!({})).json()["user_code"].clone();
+                json!({ "user_code": code, "approve": false })
+            }
             ("POST", "/v1/account/totp/confirm") => json!({ "code": "000000" }),
             ("POST", "/v1/account/switch") => {
                 json!({ "organization_id": world.manage().get("/v1/whoami").1["organization_id"] })

@@ -1,0 +1,80 @@
+// Lets a device in: whoever opens this logs in, types the code that the device shows (or brings it behind the #), sees which
+// device it is, and decides.
+const element = (id) => document.getElementById(id);
+const [login, choose, judge, fault, second, code, userCode] = ["login", "choose", "judge", "fault", "second", "code", "user-code"].map(element);
+const forms = [login, choose, judge];
+const show = (form, title, text) => {
+  for (const other of forms) other.hidden = other !== form;
+  element("state").textContent = title;
+  element("about").textContent = text;
+  fault.hidden = true;
+  form?.querySelector("input, button")?.focus();
+};
+const complain = (text) => {
+  fault.textContent = text;
+  fault.hidden = false;
+};
+const ask = async (method, path, body) => {
+  try {
+    const response = await fetch(path, {
+      method,
+      headers: body ? { "content-type": "application/json" } : {},
+      body: body && JSON.stringify(body),
+    });
+    const text = await response.text();
+    return { ok: response.ok, answer: text ? JSON.parse(text) : {} };
+  } catch {
+    return { ok: false, answer: { detail: "The server was not reached. Try again." } };
+  }
+};
+let me;
+
+const begin = async () => {
+  const known = await ask("GET", "/v1/whoami");
+  if (!known.ok) return show(login, "Log in first", "Then you see which device it is.");
+  me = known.answer;
+  userCode.value = location.hash.slice(1);
+  show(choose, "Which device?", `You are ${me.account.email}.`);
+};
+
+login.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const proof = { email: element("email").value.trim(), password: element("password").value, deliver: "cookie" };
+  if (!second.hidden) proof.code = code.value.trim();
+  const entered = await ask("POST", "/v1/login", proof);
+  if (entered.ok) {
+    element("password").value = "";
+    return begin();
+  }
+  if (entered.answer.code === "second_factor_required") {
+    second.hidden = false;
+    fault.hidden = true;
+    return code.focus();
+  }
+  complain(entered.answer.detail);
+});
+
+choose.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const looked = await ask("POST", "/v1/account/device/look", { user_code: userCode.value });
+  if (!looked.ok) return complain(looked.answer.detail);
+  const { agent, address } = looked.answer;
+  show(judge, agent || "A device without a name", `It asks from ${address ?? "an unknown address"}. Let in, it is ${me.account.email} until its session ends.`);
+});
+
+const decide = async (approve) => {
+  const done = await ask("POST", "/v1/account/device", { user_code: userCode.value, approve });
+  if (done.ok) {
+    history.replaceState(null, "", location.pathname);
+    return show(undefined, approve ? "It is in" : "It was refused", "You can close this page.");
+  }
+  if (done.answer.code === "step_up_required") return show(login, "Log in once more", "To let a device in, prove first who you are.");
+  complain(done.answer.detail);
+};
+judge.addEventListener("submit", (event) => {
+  event.preventDefault();
+  decide(true);
+});
+element("refuse").addEventListener("click", () => decide(false));
+
+begin();
