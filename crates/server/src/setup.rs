@@ -127,7 +127,7 @@ impl Setup<'_> {
     /// What lets whoever started the installation be its first member, if nobody can log in yet: the token of an invitation, in the
     /// place of the one of the start before.
     async fn claim(&self, organization: OrganizationId) -> Result<Option<KeyText>, SetupError> {
-        if self.catalog.has_accounts().await? {
+        if self.catalog.has_owner().await? {
             return Ok(None);
         }
         let token = TokenKind::Invitation.issue(&random(self.entropy)?)?;

@@ -22,8 +22,8 @@ use crate::StoreError;
 use crate::condition::Thing;
 use crate::keyring::NewEncryptionKey;
 use crate::records::{
-    Document, ImportKey, Invite, Joining, NewKey, NewSession, NewVersion, PasswordHash, ProjectAbout, Rehashed,
-    Suspension, UsedFactor, WebhookState, Wish,
+    Document, ImportKey, Invite, Joining, NewKey, NewSession, NewVersion, PasswordHash, ProjectAbout, Rehashed, Shown,
+    Suspension, WebhookState, Wish,
 };
 use crate::secret::Sealed;
 
@@ -105,7 +105,7 @@ pub enum Change {
     /// Gives a member another role; [`ApplyError::Conflict`] for the last one with the leading role.
     UpdateMember { id: MemberId, was: u64, role: MemberRole },
     /// Takes a member away, with the sessions there.
-    DeleteMember { id: MemberId },
+    DeleteMember { id: MemberId, was: u64 },
     /// Somebody proved who they are, and is logged in.
     OpenSession(NewSession),
     /// Somebody lets a device in as themselves, or does not; [`ApplyError::NotFound`] if none waits.
@@ -113,7 +113,7 @@ pub enum Change {
     /// A device that was let in is logged in, once; [`ApplyError::NotFound`] for whoever comes second.
     FinishDeviceLogin { lookup: [u8; 32], session: NewSession },
     /// The holder of a session proved once more who they are; it gets another token.
-    ProveSession { id: SessionId, lookup: [u8; 32], forgives: Option<[u8; 32]>, factor: Option<UsedFactor> },
+    ProveSession { id: SessionId, lookup: [u8; 32], shown: Shown },
     /// A session goes on in another organization of its account, under another token.
     MoveSession { id: SessionId, organization: OrganizationId, lookup: [u8; 32] },
     /// Ends a session in the actor's organization.
@@ -124,30 +124,24 @@ pub enum Change {
     EndSessions { account: AccountId, except: Option<SessionId> },
     /// Gives an account's holder another name.
     RenameAccount { account: AccountId, name: String },
-    /// Gives an account another password and ends its sessions, but for one. With the lookup of a link to a new password: only if
-    /// that is still open, and once.
-    SetPassword {
-        account: AccountId,
-        password: PasswordHash,
-        alone: bool,
-        except: Option<SessionId>,
-        reset: Option<[u8; 32]>,
-        forgives: Option<[u8; 32]>,
-    },
+    /// Gives an account another password and ends its sessions, but for the one that goes on. `alone` is whether it may be all that
+    /// is asked for.
+    SetPassword { account: AccountId, password: PasswordHash, alone: bool, by: PasswordBy },
     /// Gives an account a seed of one-time codes, which are asked for once one was shown. [`ApplyError::Conflict`] if it has one.
     OfferTotp { account: AccountId, sealed: Sealed },
     /// One-time codes are asked for from now on, beginning after this step, and these recovery codes will do in their place. Other
     /// sessions end.
-    ConfirmTotp { account: AccountId, step: u64, codes: Vec<[u8; 32]>, except: SessionId },
+    ConfirmTotp { account: AccountId, made_at: Timestamp, step: u64, codes: Vec<[u8; 32]>, except: SessionId },
     /// Gives an account other recovery codes in the place of those that it has.
     SetRecoveryCodes { account: AccountId, codes: Vec<[u8; 32]> },
     /// Nothing besides the password is asked for any more. Sessions end, but for one. [`ApplyError::Conflict`] if the password is too
-    /// short to be all.
-    RemoveFactors { account: AccountId, except: Option<SessionId> },
-    /// Makes a link to a new password, in the place of others for this account.
-    OfferReset { account: AccountId, lookup: [u8; 32], ends_at: Timestamp },
-    /// Notes that a password was wrong; of an address without an account as well.
-    FailLogin { account: Option<AccountId>, lookup: [u8; 32] },
+    /// short to be all. By somebody else: of this member, if it is still as it was.
+    RemoveFactors { account: AccountId, except: Option<SessionId>, of: Option<(MemberId, u64)> },
+    /// Makes a link to a new password of this member, if it is still as it was, in the place of others for the account. It is good as
+    /// long as the account is what it is now, in all its organizations.
+    OfferReset { member: MemberId, was: u64, lookup: [u8; 32], ends_at: Timestamp },
+    /// Notes that a password or a code was wrong, so many in a row; of an address without an account as well.
+    FailLogin { account: Option<AccountId>, in_a_row: u32 },
     /// Publishes an API.
     CreateApi { id: ApiId, name: String, settings: ApiSettings, document: Option<Document> },
     /// Changes an API. `document`: `None` leaves it, `Some(None)` takes it away.
@@ -262,6 +256,27 @@ pub enum Change {
     RotateWebhookSecret { id: WebhookId, secret: Sealed, old_until: Timestamp },
     /// Takes a webhook away, with its deliveries.
     DeleteWebhook { id: WebhookId },
+}
+
+/// By what somebody sets a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PasswordBy {
+    /// By what they showed; this session goes on, under another token.
+    Holder {
+        /// What.
+        shown: Shown,
+        /// Which.
+        session: SessionId,
+        /// What its token is found by from now on.
+        lookup: [u8; 32],
+    },
+    /// By a link, once; [`ApplyError::NotFound`] if it is not good any more.
+    Link {
+        /// What it is found by.
+        lookup: [u8; 32],
+        /// The tries that are forgotten.
+        forgives: [u8; 32],
+    },
 }
 
 /// What became of a change.

@@ -284,7 +284,7 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         Change::CreateMemberRole { id, .. } | Change::UpdateMemberRole { id, .. } | Change::DeleteMemberRole { id } => {
             ThingId::CustomRole(*id)
         }
-        Change::UpdateMember { id, .. } | Change::DeleteMember { id } => ThingId::Member(*id),
+        Change::UpdateMember { id, .. } | Change::DeleteMember { id, .. } => ThingId::Member(*id),
         Change::Invite(invite) | Change::OfferClaim(invite) => ThingId::Invitation(invite.id),
         Change::WithdrawInvitation { id } => ThingId::Invitation(*id),
     };

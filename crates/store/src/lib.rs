@@ -41,7 +41,7 @@ use keystile_core::time::Timestamp;
 
 pub use catalog::encryption;
 pub use catalog::{Catalog, Due};
-pub use change::{Actor, Applied, ApplyError, Author, Change, Idempotency, Subject, Who};
+pub use change::{Actor, Applied, ApplyError, Author, Change, Idempotency, PasswordBy, Subject, Who};
 pub use condition::{Conditions, Expected, Stated, Tag, Thing, ThingId};
 pub use keyring::NewEncryptionKey;
 pub use ledger::{Ledger, Use};

@@ -7,7 +7,7 @@ mod people;
 
 pub use people::{
     Account, Credentials, CustomRole, DeviceLogin, DeviceLoginState, Invitation, InvitationState, Invite, Joining,
-    Member, Membership, NewAccount, NewDeviceLogin, NewSession, PasswordHash, Session, Totp, UsedFactor,
+    Member, Membership, NewAccount, NewDeviceLogin, NewSession, PasswordHash, Session, Shown, Totp, Try, UsedFactor,
 };
 
 use std::net::IpAddr;

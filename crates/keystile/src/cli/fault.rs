@@ -91,7 +91,7 @@ impl Fault {
                     .to_owned()
             }
             Exit::Permission => "use a management key that may do this, or ask its owner".to_owned(),
-            Exit::NotFound => "look at the list (`keystile api|project|key list`) and check the id".to_owned(),
+            Exit::NotFound => "check the id, name or link; `list` of its noun says what there is".to_owned(),
             Exit::Conflict => "look at the present state (`show`, `status`), then decide".to_owned(),
             Exit::RateLimited => match retry_after {
                 Some(seconds) => format!("try again in {} s", harmless(seconds)),

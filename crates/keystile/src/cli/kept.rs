@@ -1,9 +1,9 @@
 //! Sessions that `keystile login` began, kept for the commands that follow: a file of tokens by server, which nobody else of this
 //! machine may read.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
@@ -61,10 +61,9 @@ impl Kept {
         let written = || -> std::io::Result<()> {
             let folder = self.0.parent().unwrap_or_else(|| std::path::Path::new("."));
             fs::create_dir_all(folder)?;
-            let fresh = self.0.with_extension("new");
+            let fresh = self.0.with_extension(format!("{}.new", std::process::id()));
             let _ = fs::remove_file(&fresh);
-            let mut file = File::options().write(true).create_new(true).open(&fresh)?;
-            file.set_permissions(Permissions::from_mode(0o600))?;
+            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&fresh)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&fresh, &self.0)
@@ -84,6 +83,8 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

@@ -107,15 +107,7 @@ impl Identity {
             return Ok(Polled::Denied);
         };
         let (token, id) = (self.token(TokenKind::Session)?, SessionId::from_entropy(random(&*self.entropy)?));
-        let session = NewSession {
-            id,
-            account,
-            lookup: token.lookup,
-            agent: login.agent,
-            replaces: None,
-            forgives: None,
-            factor: None,
-        };
+        let session = NewSession { id, account, lookup: token.lookup, agent: login.agent, replaces: None, shown: None };
         let author = self.author(visitor, organization, Who::Account(account));
         match feed.make(author, Change::FinishDeviceLogin { lookup, session }, now.ticks).await {
             Ok(_) => Ok(Polled::In(Box::new(Opened { id, account: known.account, membership, token }))),

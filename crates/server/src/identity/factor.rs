@@ -81,13 +81,16 @@ impl Identity {
         Ok(Enrolment { secret, uri: Zeroizing::new(uri), sealed })
     }
 
-    /// The step of a code of a seed that waits to be confirmed; `None` if it does not fit, or nothing waits.
+    /// The step of a code of a seed that waits to be confirmed, and when that was made; `None` if it does not fit, or nothing waits.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn confirms(&self, account: AccountId, code: &str) -> Result<Option<u64>, StoreError> {
+    pub async fn confirms(&self, account: AccountId, code: &str) -> Result<Option<(Timestamp, u64)>, StoreError> {
         let waiting = self.catalog.totp(account).await?.filter(|totp| !totp.is_confirmed);
-        Ok(waiting.and_then(|totp| fits(&totp.seed, code, self.now().wall, totp.last_step)))
+        let fits = |totp: keystile_store::records::Totp| {
+            fits(&totp.seed, code, self.now().wall, totp.last_step).map(|step| (totp.created_at, step))
+        };
+        Ok(waiting.and_then(fits))
     }
 
     /// Makes recovery codes.
@@ -112,7 +115,9 @@ impl Identity {
     pub(super) async fn factor(&self, account: AccountId, code: &str) -> Result<Option<UsedFactor>, StoreError> {
         let code = code.trim();
         if !is_one_time(code) {
-            return Ok(Some(UsedFactor::RecoveryCode { lookup: self.lookup_of_code(account, code) }));
+            let lookup = self.lookup_of_code(account, code);
+            let is_known = self.catalog.has_recovery_code(account, lookup).await?;
+            return Ok(is_known.then_some(UsedFactor::RecoveryCode { lookup }));
         }
         let totp = self.catalog.totp(account).await?.filter(|totp| totp.is_confirmed);
         let step = totp.and_then(|totp| fits(&totp.seed, code, self.now().wall, totp.last_step));

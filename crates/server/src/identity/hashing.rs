@@ -8,7 +8,7 @@ use std::time::Duration;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use keystile_store::records::PasswordHash;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
@@ -55,14 +55,24 @@ impl Hashing {
         self.aside(move || hash(&key, &password, &salt)).await?.ok_or(Overloaded)
     }
 
-    /// Whether a hash is that of a password. Where there is none, the same work is done for nothing.
+    /// Waits for a turn.
+    pub(super) async fn turn(&self) -> Result<Turn, Overloaded> {
+        let place = Place::take(&self.waiting).ok_or(Overloaded)?;
+        let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
+        drop(place);
+        Ok(Turn(turn.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?))
+    }
+
+    /// Whether a hash is that of a password; the turn goes on. Where there is none, or the password is too long to be one, the same
+    /// work is done for nothing.
     pub(super) async fn fits(
         &self,
+        turn: Turn,
         password: Zeroizing<String>,
         hash: Option<PasswordHash>,
-    ) -> Result<bool, Overloaded> {
+    ) -> Result<(bool, Turn), Overloaded> {
         let key = self.key.clone();
-        self.aside(move || match hash {
+        in_turn(turn, move || match hash {
             Some(hash) => fits(&key, &password, hash.expose()),
             None => self::hash(&key, &password, &[0; SALT_LEN]).is_none(),
         })
@@ -74,18 +84,24 @@ impl Hashing {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Overloaded> {
-        let place = Place::take(&self.waiting).ok_or(Overloaded)?;
-        let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
-        drop(place);
-        let turn = turn.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
-        // Whoever leaves meanwhile keeps its turn until the work is done.
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(turn);
-            done
-        });
-        done.await.map_err(|_| Overloaded)
+        let turn = self.turn().await?;
+        in_turn(turn, work).await.map(|(done, _)| done)
     }
+}
+
+/// A turn; the next one begins when it is dropped.
+pub(super) struct Turn(#[allow(dead_code, reason = "it is held")] OwnedSemaphorePermit);
+
+/// Whoever leaves meanwhile keeps the turn until the work is done.
+async fn in_turn<T: Send + 'static>(
+    turn: Turn,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<(T, Turn), Overloaded> {
+    let done = tokio::task::spawn_blocking(move || (work(), turn)).await;
+    done.map_err(|error| {
+        tracing::error!(%error, "a password could not be looked at");
+        Overloaded
+    })
 }
 
 /// A place among those who wait, given back when dropped.

@@ -3,13 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use keystile_core::account::{EmailAddress, Locked};
+use keystile_core::account::{EmailAddress, Locked, MAX_PASSWORD_CHARS};
 use keystile_core::id::{AccountId, OrganizationId, RequestId, SessionId};
 use keystile_core::key::TokenKind;
 use keystile_core::time::Timestamp;
-use keystile_store::records::{Account, Credentials, Membership, NewSession, UsedFactor};
+use keystile_store::records::{Account, Membership, NewSession, PasswordHash, Shown, Try};
 use keystile_store::{Actor, ApplyError, Author, Change, StoreError, Who};
-use zeroize::Zeroizing;
 
 use super::hashing::{Overloaded, is_of_before, normalized};
 use super::{Identity, NoToken, Token};
@@ -20,6 +19,8 @@ use crate::world::{NoEntropy, random};
 
 /// Longest name of a program that is kept of a session.
 const MAX_AGENT: usize = 200;
+/// Longest text that is looked at as a password: four bytes for each character of the longest one.
+const MAX_PASSWORD_BYTES: usize = 4 * MAX_PASSWORD_CHARS;
 
 /// Why somebody is not let in.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +87,24 @@ pub struct Visitor<'a> {
     pub replaces: Option<SessionId>,
 }
 
+/// Somebody who showed who they are.
+#[derive(Debug, Clone)]
+pub struct Proven {
+    /// Who.
+    pub account: Account,
+    /// By what. It is used up by the change that it is shown for.
+    pub shown: Shown,
+    wrong: Wrong,
+}
+
+/// What is noted if it turns out to be wrong.
+#[derive(Debug, Clone, Copy)]
+struct Wrong {
+    home: OrganizationId,
+    account: Option<AccountId>,
+    tried: Try,
+}
+
 /// A session that was opened just now.
 pub struct Opened {
     /// Its id.
@@ -115,44 +134,31 @@ impl Identity {
         (email, proof): (&EmailAddress, Proof<'_>),
         organization: Option<OrganizationId>,
     ) -> Result<Opened, LoginError> {
-        let known = self.catalog.account_of(email).await?;
-        let account = known.as_ref().map(|known| known.account.id);
-        // For an address without an account the same questions are asked.
-        let asked = account.unwrap_or(AccountId::from_entropy(random(&*self.entropy)?));
-        let memberships = self.catalog.memberships(asked).await?;
-        let home = match memberships.first() {
-            Some(first) => first.organization,
-            None => self.first_organization().await?,
-        };
-        let lookup = self.lookup_of(email);
-        let proven = self.prove(feed, visitor, (home, account), lookup, (known.as_ref(), proof)).await;
-        let factor = proven?;
-        let (Some(known), Some(first)) = (known, memberships.first().cloned()) else {
-            return Err(LoginError::Wrong);
+        let (proven, memberships) = self.prove(feed, visitor, email, proof).await?;
+        let Some(first) = memberships.first().cloned() else {
+            return self.failed(feed, visitor, &proven).await;
         };
         let membership = match organization {
             None => first,
             Some(wanted) => {
+                self.catalog.release_try(proven.wrong.tried).await?;
                 memberships.into_iter().find(|one| one.organization == wanted).ok_or(LoginError::Elsewhere)?
             }
         };
         let (token, id) = (self.token(TokenKind::Session)?, SessionId::from_entropy(random(&*self.entropy)?));
+        let account = proven.account.clone();
         let session = NewSession {
             id,
-            account: known.account.id,
+            account: account.id,
             lookup: token.lookup,
             agent: shown_agent(visitor.agent),
             replaces: visitor.replaces,
-            forgives: Some(lookup),
-            factor,
+            shown: Some(proven.shown.clone()),
         };
-        let author = self.author(visitor, membership.organization, Who::Account(known.account.id));
-        let opened = feed.make(author, Change::OpenSession(session), self.now().ticks).await;
-        if let Err(NotMade::Refused(ApplyError::NotFound("code"))) = opened {
-            return self.failed(feed, visitor, (home, account), lookup).await;
-        }
-        opened?;
-        Ok(Opened { id, account: known.account, membership, token })
+        let author = self.author(visitor, membership.organization, Who::Account(account.id));
+        self.used(feed, visitor, &proven, (author, Change::OpenSession(session))).await?;
+        self.rehash(account.id, proven.shown.password, proof.password).await;
+        Ok(Opened { id, account, membership, token })
     }
 
     /// Proves once more who holds a session: its new token.
@@ -163,98 +169,134 @@ impl Identity {
         &self,
         feed: &Arc<Feed>,
         visitor: &Visitor<'_>,
-        (session, account, organization): (SessionId, AccountId, OrganizationId),
+        (session, account, organization): (SessionId, &Account, OrganizationId),
         proof: Proof<'_>,
     ) -> Result<Token, LoginError> {
-        let known = self.catalog.account(account).await?.ok_or(LoginError::Wrong)?;
-        let lookup = self.lookup_of(&known.account.email);
-        let home = (organization, Some(account));
-        let factor = self.prove(feed, visitor, home, lookup, (Some(&known), proof)).await?;
+        let (proven, _) = self.prove(feed, visitor, &account.email, proof).await?;
         let token = self.token(TokenKind::Session)?;
-        let change = Change::ProveSession { id: session, lookup: token.lookup, forgives: Some(lookup), factor };
-        let author = self.author(visitor, organization, Who::Account(account));
-        match feed.make(author, change, self.now().ticks).await {
-            Ok(_) => Ok(token),
-            Err(NotMade::Refused(ApplyError::NotFound("code"))) => self.failed(feed, visitor, home, lookup).await,
-            Err(error) => Err(error.into()),
-        }
+        let change = Change::ProveSession { id: session, lookup: token.lookup, shown: proven.shown.clone() };
+        let author = self.author(visitor, organization, Who::Account(account.id));
+        self.used(feed, visitor, &proven, (author, change)).await?;
+        Ok(token)
     }
 
-    /// Looks at a password, and at a second factor where there is one. What is wrong is counted before this is answered.
-    async fn prove(
+    /// Makes the change for which somebody showed who they are. If that is not so any more, it counts as wrong.
+    ///
+    /// # Errors
+    /// [`LoginError`] says why it was not made.
+    pub async fn used(
         &self,
         feed: &Arc<Feed>,
         visitor: &Visitor<'_>,
-        whose: (OrganizationId, Option<AccountId>),
-        lookup: [u8; 32],
-        (known, proof): (Option<&Credentials>, Proof<'_>),
-    ) -> Result<Option<UsedFactor>, LoginError> {
-        let now = self.now();
-        if !self.tries.lock().may_try(visitor.address, now.ticks) {
+        proven: &Proven,
+        (author, change): (Author, Change),
+    ) -> Result<(), LoginError> {
+        match feed.make(author, change, self.now().ticks).await {
+            Ok(_) => Ok(()),
+            Err(NotMade::Refused(ApplyError::NotFound("proof"))) => self.failed(feed, visitor, proven).await,
+            Err(error) => {
+                self.catalog.release_try(proven.wrong.tried).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Looks at a password, and at a second factor where there is one, one after the other: each try is counted before it is made, so
+    /// that of many at once none is looked at too much; what was wrong is noted before this is answered.
+    ///
+    /// # Errors
+    /// [`LoginError`] says what was wrong.
+    pub async fn prove(
+        &self,
+        feed: &Arc<Feed>,
+        visitor: &Visitor<'_>,
+        email: &EmailAddress,
+        proof: Proof<'_>,
+    ) -> Result<(Proven, Vec<Membership>), LoginError> {
+        if !self.tries.lock().may_try(visitor.address, self.now().ticks) {
             return Err(LoginError::TooMany);
         }
-        match self.catalog.failures(lookup).await?.locked_until(now.wall) {
-            Some(Locked::Until(end)) => return Err(LoginError::Locked(Some(end))),
-            Some(Locked::ForGood) => return Err(LoginError::Locked(None)),
-            None => {}
+        let turn = self.hashing.turn().await?;
+        if !feed.makers.are_here().await {
+            return Err(NotMade::Elsewhere.into());
         }
-        let password = normalized(proof.password);
-        let kept = known.and_then(|known| known.password.clone());
-        let fits = self.hashing.fits(password.clone(), kept.clone()).await?;
-        let (true, Some(known), Some(kept)) = (fits, known, kept) else {
-            return self.failed(feed, visitor, whose, lookup).await;
+        let known = self.catalog.account_of(email).await?;
+        let account = known.as_ref().map(|known| known.account.id);
+        // For an address without an account the same questions are asked.
+        let asked = account.unwrap_or(AccountId::from_entropy(random(&*self.entropy)?));
+        let memberships = self.catalog.memberships(asked).await?;
+        let home = memberships.first().map_or(self.first_organization().await?, |first| first.organization);
+        let lookup = self.lookup_of(email);
+        let tried = match self.catalog.reserve_try(lookup, self.now().wall).await? {
+            Ok(tried) => tried,
+            Err(Locked::Until(end)) => return Err(LoginError::Locked(Some(end))),
+            Err(Locked::ForGood) => return Err(LoginError::Locked(None)),
         };
-        let account = known.account.id;
+        let wrong = Wrong { home, account, tried };
+        let is_sound = proof.password.len() <= MAX_PASSWORD_BYTES;
+        let password = normalized(if is_sound { proof.password } else { "" });
+        let kept = known.as_ref().and_then(|known| known.password.clone()).filter(|_| is_sound);
+        let (fits, _turn) = match self.hashing.fits(turn, password, kept.clone()).await {
+            Ok(looked) => looked,
+            Err(error) => {
+                self.catalog.release_try(tried).await?;
+                return Err(error.into());
+            }
+        };
+        let (true, Some(known), Some(kept)) = (fits, known, kept) else {
+            return self.note(feed, visitor, wrong).await;
+        };
         let factor = match (known.account.has_totp, proof.code) {
             (false, _) => None,
-            (true, None) => return Err(LoginError::FactorRequired),
-            (true, Some(code)) => match self.factor(account, code).await? {
+            (true, None) => {
+                self.catalog.release_try(tried).await?;
+                return Err(LoginError::FactorRequired);
+            }
+            (true, Some(code)) => match self.factor(known.account.id, code).await? {
                 Some(factor) => Some(factor),
-                None => return self.failed(feed, visitor, whose, lookup).await,
+                None => return self.note(feed, visitor, wrong).await,
             },
         };
-        self.rehash(account, kept, password).await;
-        Ok(factor)
+        let shown = Shown { password: kept, factor, forgives: lookup };
+        Ok((Proven { account: known.account, shown, wrong }, memberships))
     }
 
-    /// Counts what was wrong.
-    async fn failed<T>(
-        &self,
-        feed: &Arc<Feed>,
-        visitor: &Visitor<'_>,
-        (organization, account): (OrganizationId, Option<AccountId>),
-        lookup: [u8; 32],
-    ) -> Result<T, LoginError> {
+    async fn failed<T>(&self, feed: &Arc<Feed>, visitor: &Visitor<'_>, proven: &Proven) -> Result<T, LoginError> {
+        self.note(feed, visitor, proven.wrong).await
+    }
+
+    /// Notes what was wrong.
+    async fn note<T>(&self, feed: &Arc<Feed>, visitor: &Visitor<'_>, wrong: Wrong) -> Result<T, LoginError> {
         let now = self.now();
         self.tries.lock().note(visitor.address, now.ticks);
-        let author = self.author(visitor, organization, Who::System("login"));
-        feed.make(author, Change::FailLogin { account, lookup }, now.ticks).await?;
+        let author = self.author(visitor, wrong.home, Who::System("login"));
+        let change = Change::FailLogin { account: wrong.account, in_a_row: wrong.tried.in_a_row };
+        feed.make(author, change, now.ticks).await?;
         Err(LoginError::Wrong)
     }
 
     /// A hash of before becomes one of today; that it could not be is no reason to let nobody in.
-    async fn rehash(
-        &self,
-        account: AccountId,
-        kept: keystile_store::records::PasswordHash,
-        password: Zeroizing<String>,
-    ) {
+    async fn rehash(&self, account: AccountId, kept: PasswordHash, password: &str) {
         if !is_of_before(&kept) {
             return;
         }
         let Ok(salt) = random(&*self.entropy) else { return };
-        let Ok(hash) = self.hashing.hash(password, salt).await else { return };
+        let Ok(hash) = self.hashing.hash(normalized(password), salt).await else { return };
         if let Err(error) = self.catalog.rehash_password(account, &kept, &hash).await {
             tracing::warn!(cause = causes(&error), "a password could not be hashed anew");
         }
     }
 
     async fn first_organization(&self) -> Result<OrganizationId, LoginError> {
-        let all = self.catalog.organizations().await?;
-        all.first().map(|first| first.id).ok_or(LoginError::Wrong)
+        if let Some(first) = self.first.get() {
+            return Ok(*first);
+        }
+        let first = self.catalog.first_organization().await?.ok_or(LoginError::Wrong)?;
+        Ok(*self.first.get_or_init(|| first))
     }
 
-    pub(super) fn author(&self, visitor: &Visitor<'_>, organization: OrganizationId, who: Who) -> Author {
+    /// Who it is that acts, from where.
+    pub fn author(&self, visitor: &Visitor<'_>, organization: OrganizationId, who: Who) -> Author {
         let actor = Actor { organization, who, address: visitor.address, request: Some(visitor.request) };
         Author { actor, at: self.now().wall, idempotency: None }
     }

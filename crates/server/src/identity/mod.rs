@@ -17,10 +17,10 @@ mod strength;
 mod tries;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use keystile_core::account::{EmailAddress, PoorPassword, SessionLimits, checked_length};
-use keystile_core::id::SessionId;
+use keystile_core::id::{OrganizationId, SessionId};
 use keystile_core::key::{ENTROPY_LEN, KeyText, PoorEntropy, TokenKind};
 use keystile_core::time::{Moment, Timestamp};
 use keystile_store::records::{Membership, PasswordHash, Session};
@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 pub use device::{DeviceCodes, Polled};
 pub(crate) use device::{INTERVAL_SECS as DEVICE_INTERVAL_SECS, LIFE_SECS as DEVICE_LIFE_SECS};
 pub use factor::{Enrolment, RecoveryCodes};
-pub use login::{LoginError, Opened, Proof, Visitor};
+pub use login::{LoginError, Opened, Proof, Proven, Visitor};
 pub use strength::BreachedFile;
 
 use crate::problem::causes;
@@ -66,6 +66,8 @@ pub struct Identity {
     /// What recovery codes, and codes that people type for a device, are kept under.
     code_key: [u8; 32],
     polls: Mutex<device::Polls>,
+    /// The organization that runs the installation, once it was asked for.
+    first: OnceLock<OrganizationId>,
 }
 
 /// Why a text does not become a password.
@@ -126,6 +128,7 @@ impl Identity {
             address_key,
             code_key,
             polls: Mutex::default(),
+            first: OnceLock::new(),
         }
     }
 
@@ -183,8 +186,8 @@ impl Identity {
         has_factor: bool,
         known: &[&str],
     ) -> Result<PasswordHash, NotAPassword> {
-        checked_length(password, has_factor).map_err(NotAPassword::Poor)?;
         let password = hashing::normalized(password);
+        checked_length(&password, has_factor).map_err(NotAPassword::Poor)?;
         let known: Vec<String> = known.iter().map(|text| (*text).to_owned()).collect();
         let (judged, breached) = (password.clone(), self.breached.clone());
         let judge = move || -> std::io::Result<Result<(), Weak>> {
@@ -200,6 +203,11 @@ impl Identity {
             return Err(NotAPassword::Weak(weak.0));
         }
         Ok(self.hashing.hash(password, random(&*self.entropy)?).await?)
+    }
+
+    /// Whether a password may be all that is asked for.
+    pub fn may_be_alone(&self, password: &str) -> bool {
+        checked_length(&hashing::normalized(password), false).is_ok()
     }
 
     /// What wrong passwords for an address are counted by.

@@ -97,6 +97,14 @@ impl Asker {
         Ok(())
     }
 
+    /// Refuses conditions where what is done is about the asker alone and can't be taken back.
+    pub(super) fn refuse_conditions(&self) -> Result<(), Problem> {
+        if self.conditions.expected.is_some() {
+            return Err(invalid("This can't be made dependent on a state; leave If-Match out."));
+        }
+        self.refuse_dry_run()
+    }
+
     /// Whether its organization runs the installation.
     pub(super) const fn is_of_the_first(&self) -> bool {
         self.owner == FIRST_ORGANIZATION
@@ -116,8 +124,18 @@ impl Asker {
         if self.policy.permissions.iter().any(|own| own.covers(R::NAME)) { Ok(()) } else { Err(lacks::<R>()) }
     }
 
-    /// Refuses to give anybody permissions that the asker lacks: rights over this API are handed down, never made (K-14).
+    /// Refuses to give a person permissions that the asker lacks: rights over this API are handed down, never made (K-14). A
+    /// person's have no end and hold from everywhere, so a key that is bounded in either gives none.
     pub(super) fn hands_down(&self, permissions: &[Permission]) -> Result<(), Problem> {
+        self.reaches(permissions)?;
+        let policy = Policy { permissions: permissions.to_vec(), ..Policy::default() };
+        self.may_hand_down(&policy, None).map_err(|why| {
+            Problem::of(Code::PermissionMissing).because(format!("Nobody gives more than they have themselves: {why}."))
+        })
+    }
+
+    /// Refuses to take from whoever has permissions that the asker lacks.
+    pub(super) fn reaches(&self, permissions: &[Permission]) -> Result<(), Problem> {
         self.lacked(permissions).map_or(Ok(()), |beyond| {
             Err(Problem::of(Code::PermissionMissing).because(format!(
                 "Nobody gives or takes more than they have themselves; you lack {}.",

@@ -137,7 +137,7 @@ pub(super) async fn look(
     State(app): State<App>,
     body: Json<UserCode>,
 ) -> Result<axum::Json<WaitingView>, Problem> {
-    caller.refuse_dry_run()?;
+    caller.refuse_conditions()?;
     caller.person()?;
     let lookup = app.identity.lookup_of_user_code(&body.value.user_code);
     let found = app.catalog.device_login_to_judge(lookup, app.now()).await.map_err(|error| internal(&error))?;
@@ -167,7 +167,7 @@ pub(super) async fn judge(
     State(app): State<App>,
     body: Json<Judgement>,
 ) -> Result<StatusCode, Problem> {
-    caller.refuse_dry_run()?;
+    caller.refuse_conditions()?;
     let account = caller.person()?.account();
     caller.proven()?;
     let Judgement { user_code, approve } = body.value;

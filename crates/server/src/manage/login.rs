@@ -9,7 +9,7 @@ use keystile_core::id::{AccountId, MemberId, OrganizationId, SessionId};
 use keystile_core::key::TokenKind;
 use keystile_core::time::Timestamp;
 use keystile_store::records::{Joining, NewAccount};
-use keystile_store::{Actor, ApplyError, Author, Change, Who};
+use keystile_store::{Actor, ApplyError, Author, Change, PasswordBy, Who};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -167,6 +167,7 @@ pub(super) fn refused(app: &App, error: LoginError) -> Response {
         LoginError::Overloaded(error) => overloaded(sentence(&error)).into_response(),
         LoginError::NoToken(error) => internal(&error).into_response(),
         LoginError::Store(error) => internal(&error).into_response(),
+        LoginError::NotMade(NotMade::Refused(ApplyError::NotFound("invitation"))) => no_invitation().into_response(),
         LoginError::NotMade(why) => Problem::from(why).into_response(),
     }
 }
@@ -255,37 +256,60 @@ pub(super) struct Acceptance {
     /// What you are called.
     #[serde(default)]
     name: String,
-    /// The password to log in with from now on.
+    /// The password to log in with from now on; of an account that is there already, the one that it has.
     #[schema(value_type = String)]
     password: Secret,
+    /// The six digits that your app shows, or a recovery code, if there is an account with a second factor already.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    code: Option<Secret>,
 }
 
-/// Accept an invitation and make an account. Whoever has one logs in first and uses `POST /v1/account/join`.
+/// Accept an invitation: an account is made, or the one of the address joins, with its password. Whoever is logged in uses
+/// `POST /v1/account/join`.
 #[utoipa::path(post, operation_id = "acceptInvitation", path = "/v1/invitations/accept", tag = "Members",
     request_body = Acceptance, security(()),
-    responses((status = 201, body = MemberView), (status = 400), (status = 404), (status = 409)))]
+    responses((status = 201, body = MemberView), (status = 400), (status = 401), (status = 404), (status = 409), (status = 429)))]
 pub(super) async fn accept(
     newcomer: Newcomer,
     State(app): State<App>,
     body: Json<Acceptance>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let wanted = body.value;
     let lookup = TokenKind::Invitation.lookup(wanted.token.expose()).ok_or_else(no_invitation)?;
     let invitation = app.catalog.open_invitation(lookup, app.now()).await.map_err(|error| internal(&error))?;
     let invitation = invitation.ok_or_else(no_invitation)?;
     let email = wanted.email.or(invitation.email);
     let email = email.ok_or_else(|| invalid("Say the e-mail address to log in with, as email."))?;
-    let name = checked_person(wanted.name)?;
-    let known = [email.as_str(), &name, &invitation.organization_name];
-    let password = app.identity.new_password(wanted.password.expose(), false, &known).await?;
-    let account = AccountId::from_entropy(app.id()?);
-    let member = MemberId::from_entropy(app.id()?);
-    let joining = Joining::New(NewAccount { id: account, email, name, password });
-    let change = Change::AcceptInvitation { lookup, member, joining };
     let organization = invitation.organization;
-    make(&app, &newcomer, (organization, Who::Account(account)), change).await?;
+    let member = MemberId::from_entropy(app.id()?);
+    let known = app.catalog.account_of(&email).await.map_err(|error| internal(&error))?;
+    if known.is_some() {
+        let visitor = newcomer.visitor(None);
+        let proof = Proof { password: wanted.password.expose(), code: wanted.code.as_ref().map(Secret::expose) };
+        let (proven, _) = match app.identity.prove(&app.feed, &visitor, &email, proof).await {
+            Ok(proven) => proven,
+            Err(error) => return Ok(refused(&app, error)),
+        };
+        let joining = Joining::Known(proven.account.id, Some(proven.shown.clone()));
+        let change = Change::AcceptInvitation { lookup, member, joining };
+        let author = app.identity.author(&visitor, organization, Who::Account(proven.account.id));
+        if let Err(error) = app.identity.used(&app.feed, &visitor, &proven, (author, change)).await {
+            return Ok(refused(&app, error));
+        }
+        app.webhooks.wake();
+    } else {
+        let name = checked_person(wanted.name)?;
+        let known = [email.as_str(), &name, &invitation.organization_name];
+        let password = app.identity.new_password(wanted.password.expose(), false, &known).await?;
+        let account = AccountId::from_entropy(app.id()?);
+        let joining = Joining::New(NewAccount { id: account, email, name, password });
+        let change = Change::AcceptInvitation { lookup, member, joining };
+        make(&app, &newcomer, (organization, Who::Account(account)), change).await?;
+    }
     let made = app.catalog.member(organization, member).await.map_err(|error| internal(&error))?;
-    Ok((StatusCode::CREATED, axum::Json(MemberView::from(made.ok_or_else(|| not_found("member"))?))))
+    let view = MemberView::from(made.ok_or_else(|| not_found("member"))?);
+    Ok((StatusCode::CREATED, axum::Json(view)).into_response())
 }
 
 pub(super) fn no_invitation() -> Problem {
@@ -326,9 +350,9 @@ pub(super) async fn reset(
     let home = memberships.first().ok_or_else(no_link)?.organization;
     let known = [account.email.as_str(), &account.name];
     let password = app.identity.new_password(wanted.password.expose(), false, &known).await?;
-    let forgives = Some(app.identity.lookup_of(&account.email));
+    let forgives = app.identity.lookup_of(&account.email);
     let change =
-        Change::SetPassword { account: account.id, password, alone: true, except: None, reset: Some(lookup), forgives };
+        Change::SetPassword { account: account.id, password, alone: true, by: PasswordBy::Link { lookup, forgives } };
     make(&app, &newcomer, (home, Who::Account(account.id)), change).await.map_err(|problem| match problem.status {
         404 => no_link(),
         _ => problem,

@@ -74,11 +74,11 @@ rights! {
     /// See members, their sessions and roles, and who is invited.
     ReadMembers = "members.read";
     /// Invite members, give them roles, end their sessions, take them away: whoever may gives nobody more than they may themselves.
-    WriteMembers = "members.write";
+    WriteMembers = "members.write", step_up;
     /// See organizations: one's own, and all of them in the organization that runs the installation.
     ReadOrganizations = "organizations.read";
     /// Make organizations and change them.
-    WriteOrganizations = "organizations.write";
+    WriteOrganizations = "organizations.write", step_up;
     /// See what secrets are encrypted under and texts of keys are hashed with.
     ReadEncryption = "encryption.read";
     /// Change that for the whole installation.

@@ -2,16 +2,18 @@
 //! id says who it is for as long as there is the account.
 
 use keystile_core::account::TRIES;
-use keystile_core::id::{AccountId, SessionId};
+use keystile_core::id::{AccountId, MemberId};
 use keystile_core::time::Timestamp;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
-use super::{Done, Work, or_exists, session};
+use super::{Done, Work, factor, or_exists, refuse_stale, session};
 use crate::catalog::accounts::number;
+use crate::catalog::members;
 use crate::catalog::organizations::FIRST;
 use crate::db::{Connection, signed, sql};
 use crate::records::{NewAccount, PasswordHash};
-use crate::{ApplyError, Subject};
+use crate::{ApplyError, PasswordBy, Subject};
 
 pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("account");
 
@@ -38,7 +40,7 @@ pub(super) async fn insert(
         .fetch_one(db)
         .await
         .map_err(or_exists(
-            "there is an account with this e-mail address; log in with it, and accept the invitation then",
+            "there is an account with this e-mail address by now; accept the invitation with its password",
         ))?;
     Ok(super::number_of(&row)?)
 }
@@ -62,20 +64,36 @@ pub(super) async fn set_password(
     work: Work<'_>,
     id: AccountId,
     (password, alone): (&PasswordHash, bool),
-    except: Option<SessionId>,
-    (reset, forgives): (Option<[u8; 32]>, Option<[u8; 32]>),
+    by: &PasswordBy,
 ) -> Result<Done, ApplyError> {
     let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
-    if let Some(lookup) = reset {
-        let opened = sql("DELETE FROM password_resets WHERE lookup = ? AND account = ? AND ends_at > ?")
-            .bind(&lookup[..])
-            .bind(account)
-            .bind(work.at.as_micros())
-            .execute(&mut *work.db)
-            .await?;
-        if opened == 0 {
-            return Err(ApplyError::NotFound("link"));
+    let (except, action) = match by {
+        PasswordBy::Holder { shown, session, lookup } => {
+            factor::hold(work.db, account, shown).await?;
+            session::renew(work.db, *session, account, *lookup, work.at).await?;
+            (Some(*session), "account.password_change")
         }
+        PasswordBy::Link { lookup, forgives } => {
+            let standing = standing(work.db, account).await?;
+            let opened =
+                sql("DELETE FROM password_resets WHERE lookup = ? AND account = ? AND ends_at > ? AND standing = ?")
+                    .bind(&lookup[..])
+                    .bind(account)
+                    .bind(work.at.as_micros())
+                    .bind(&standing[..])
+                    .execute(&mut *work.db)
+                    .await?;
+            if opened == 0 {
+                return Err(ApplyError::NotFound("link"));
+            }
+            forgive(work.db, *forgives).await?;
+            (None, "account.password_reset")
+        }
+    };
+    if !alone && !factor::has_totp(work.db, account).await? {
+        return Err(ApplyError::Conflict(
+            "the second factor was removed meanwhile; choose a longer password".to_owned(),
+        ));
     }
     sql("UPDATE accounts SET password = ?, password_at = ?, alone = ?, updated_at = ?, revision = ? WHERE number = ?")
         .bind(password.expose())
@@ -87,33 +105,57 @@ pub(super) async fn set_password(
         .execute(&mut *work.db)
         .await?;
     sql("DELETE FROM password_resets WHERE account = ?").bind(account).execute(&mut *work.db).await?;
-    forgive(work.db, forgives).await?;
     let ended = session::end_all_of(work.db, account, None, except).await?;
-    let action = if reset.is_some() { "account.password_reset" } else { "account.password_change" };
     let shown = json!({ "sessions_ended": ended }).to_string();
     Ok(Done::new(action, id, String::new(), shown, vec![Subject::Organization]))
 }
 
 /// Makes a link to a new password. Whoever manages one organization gets no hold of somebody who is a member of others too, but
-/// for the one that runs the installation.
+/// for the one that runs the installation; nor of what somebody becomes later.
 pub(super) async fn offer_reset(
     mut work: Work<'_>,
-    id: AccountId,
+    (member, was): (MemberId, u64),
     lookup: [u8; 32],
     ends_at: Timestamp,
 ) -> Result<Done, ApplyError> {
+    let id = unchanged(&mut work, member, was).await?;
     let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
     refuse_shared(&mut work, account).await?;
+    let standing = standing(work.db, account).await?;
     sql("DELETE FROM password_resets WHERE account = ?").bind(account).execute(&mut *work.db).await?;
-    sql("INSERT INTO password_resets (lookup, account, created_at, ends_at) VALUES (?, ?, ?, ?)")
+    sql("INSERT INTO password_resets (lookup, account, standing, created_at, ends_at) VALUES (?, ?, ?, ?, ?)")
         .bind(&lookup[..])
         .bind(account)
+        .bind(&standing[..])
         .bind(work.at.as_micros())
         .bind(ends_at.as_micros())
         .execute(&mut *work.db)
         .await?;
     let shown = json!({ "ends_at": ends_at }).to_string();
     Ok(Done::new("account.offer_reset", id, String::new(), shown, vec![Subject::Organization]))
+}
+
+/// The account of a member that nobody changed meanwhile.
+pub(super) async fn unchanged(work: &mut Work<'_>, member: MemberId, was: u64) -> Result<AccountId, ApplyError> {
+    let found = members::find(work.db, work.tenant.id, member).await?.ok_or(super::member::NO_SUCH)?;
+    refuse_stale(found.revision, was)?;
+    Ok(found.account.id)
+}
+
+/// What an account is in all its organizations, as one value: another one as soon as anything of it changes.
+async fn standing(db: &mut Connection, account: u32) -> Result<[u8; 32], ApplyError> {
+    let mut query = sql(members::SELECT);
+    query.push(" AND a.number = ").push_bind(account).push(" ORDER BY m.number");
+    let mut hash = Sha256::new();
+    for row in query.fetch_all(db).await? {
+        let member = members::read(&row)?;
+        hash.update(member.id.to_bytes());
+        for permission in &member.granted {
+            hash.update(permission.as_str());
+            hash.update(b"|");
+        }
+    }
+    Ok(hash.finalize().into())
 }
 
 /// Refuses to lay hands on how somebody logs in who is a member of others as well.
@@ -143,26 +185,16 @@ pub(super) async fn refuse_shared(work: &mut Work<'_>, account: u32) -> Result<(
     Ok(())
 }
 
-/// Counts a wrong password. Addresses without an account are counted as well, so that nothing tells them apart (A-9).
-pub(super) async fn fail(work: Work<'_>, account: Option<AccountId>, lookup: [u8; 32]) -> Result<Done, ApplyError> {
-    let count: u32 = sql("INSERT INTO login_failures (lookup, known, count, last_at) VALUES (?, ?, 1, ?) \
-         ON CONFLICT (lookup) DO UPDATE SET count = login_failures.count + 1, known = excluded.known, \
-         last_at = excluded.last_at RETURNING count")
-    .bind(&lookup[..])
-    .bind(i64::from(account.is_some()))
-    .bind(work.at.as_micros())
-    .fetch_number(&mut *work.db)
-    .await?;
-    let action = if count.is_multiple_of(TRIES) { "login.lock" } else { "login.fail" };
+/// Notes that something was wrong. Addresses without an account are noted as well, so that nothing tells them apart (A-9).
+pub(super) fn fail(account: Option<AccountId>, in_a_row: u32) -> Done {
+    let action = if in_a_row.is_multiple_of(TRIES) { "login.lock" } else { "login.fail" };
     let subject = account.map_or_else(|| NOBODY.to_owned(), |id| id.to_string());
-    let shown = json!({ "in_a_row": count }).to_string();
-    Ok(Done::new(action, subject, String::new(), shown, vec![Subject::Organization]))
+    let shown = json!({ "in_a_row": in_a_row }).to_string();
+    Done::new(action, subject, String::new(), shown, vec![Subject::Organization])
 }
 
 /// Forgets what went wrong.
-pub(super) async fn forgive(db: &mut Connection, lookup: Option<[u8; 32]>) -> Result<(), ApplyError> {
-    if let Some(lookup) = lookup {
-        sql("DELETE FROM login_failures WHERE lookup = ?").bind(&lookup[..]).execute(db).await?;
-    }
+pub(super) async fn forgive(db: &mut Connection, lookup: [u8; 32]) -> Result<(), ApplyError> {
+    sql("DELETE FROM login_failures WHERE lookup = ?").bind(&lookup[..]).execute(db).await?;
     Ok(())
 }

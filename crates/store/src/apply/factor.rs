@@ -1,16 +1,20 @@
 //! Changes of second factors: one-time codes, and recovery codes for whoever lost them. Each code is taken once.
 
-use keystile_core::id::{AccountId, SessionId};
+use keystile_core::id::{AccountId, MemberId, SessionId};
+use keystile_core::time::Timestamp;
 use serde_json::json;
 
-use super::account::{NO_SUCH, refuse_shared};
+use super::account::{NO_SUCH, forgive, refuse_shared, unchanged};
 use super::encryption::refuse_retired;
 use super::{Done, Work, session};
 use crate::catalog::accounts::number;
 use crate::db::{Connection, signed, sql};
-use crate::records::UsedFactor;
+use crate::records::{Shown, UsedFactor};
 use crate::secret::Sealed;
-use crate::{ApplyError, Subject, Who};
+use crate::{ApplyError, Subject};
+
+/// What was shown is not what is asked for, or was used before.
+const NO_PROOF: ApplyError = ApplyError::NotFound("proof");
 
 pub(super) async fn offer_totp(work: Work<'_>, id: AccountId, sealed: &Sealed) -> Result<Done, ApplyError> {
     refuse_retired(work.db, sealed).await?;
@@ -32,18 +36,22 @@ pub(super) async fn offer_totp(work: Work<'_>, id: AccountId, sealed: &Sealed) -
 pub(super) async fn confirm_totp(
     work: Work<'_>,
     id: AccountId,
-    step: u64,
+    (made_at, step): (Timestamp, u64),
     (codes, except): (&[[u8; 32]], SessionId),
 ) -> Result<Done, ApplyError> {
     let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
-    let confirmed = sql("UPDATE totps SET confirmed_at = ?, last_step = ? WHERE account = ? AND confirmed_at IS NULL")
-        .bind(work.at.as_micros())
-        .bind(signed(step))
-        .bind(account)
-        .execute(&mut *work.db)
-        .await?;
+    let confirmed = sql("UPDATE totps SET confirmed_at = ?, last_step = ? WHERE account = ? AND created_at = ? \
+         AND confirmed_at IS NULL")
+    .bind(work.at.as_micros())
+    .bind(signed(step))
+    .bind(account)
+    .bind(made_at.as_micros())
+    .execute(&mut *work.db)
+    .await?;
     if confirmed == 0 {
-        return Err(ApplyError::Conflict("no one-time codes wait to be confirmed; begin anew".to_owned()));
+        return Err(ApplyError::Conflict(
+            "no one-time codes wait to be confirmed, or others do by now; begin anew".to_owned(),
+        ));
     }
     replace_codes(work.db, account, codes).await?;
     let ended = session::end_all_of(work.db, account, None, Some(except)).await?;
@@ -52,11 +60,7 @@ pub(super) async fn confirm_totp(
 
 pub(super) async fn set_codes(work: Work<'_>, id: AccountId, codes: &[[u8; 32]]) -> Result<Done, ApplyError> {
     let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
-    let has_totp: u32 = sql("SELECT count(*) FROM totps WHERE account = ? AND confirmed_at IS NOT NULL")
-        .bind(account)
-        .fetch_number(&mut *work.db)
-        .await?;
-    if has_totp == 0 {
+    if !has_totp(work.db, account).await? {
         return Err(ApplyError::Conflict(
             "recovery codes are for whoever has one-time codes; add those first".to_owned(),
         ));
@@ -65,16 +69,24 @@ pub(super) async fn set_codes(work: Work<'_>, id: AccountId, codes: &[[u8; 32]])
     Ok(done("account.recovery_codes", id, json!({ "codes": codes.len() }).to_string()))
 }
 
-pub(super) async fn remove(mut work: Work<'_>, id: AccountId, except: Option<SessionId>) -> Result<Done, ApplyError> {
+pub(super) async fn remove(
+    mut work: Work<'_>,
+    id: AccountId,
+    except: Option<SessionId>,
+    of: Option<(MemberId, u64)>,
+) -> Result<Done, ApplyError> {
     let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
-    if work.actor.who != Who::Account(id) {
+    if let Some((member, was)) = of {
+        unchanged(&mut work, member, was).await?;
         refuse_shared(&mut work, account).await?;
     }
     let alone: u32 =
         sql("SELECT alone FROM accounts WHERE number = ?").bind(account).fetch_number(&mut *work.db).await?;
     if alone == 0 {
         return Err(ApplyError::Conflict(
-            "the password is too short to be all that is asked for; choose one of 15 characters first".to_owned(),
+            "the password is too short to be all that is asked for: first there must be one of 15 characters, chosen by its \
+             holder or by a link to a new password"
+                .to_owned(),
         ));
     }
     let removed = sql("DELETE FROM totps WHERE account = ?").bind(account).execute(&mut *work.db).await?;
@@ -86,12 +98,39 @@ pub(super) async fn remove(mut work: Work<'_>, id: AccountId, except: Option<Ses
     Ok(done("account.factors_remove", id, json!({ "sessions_ended": ended }).to_string()))
 }
 
+/// Whether one-time codes are asked for.
+pub(super) async fn has_totp(db: &mut Connection, account: u32) -> Result<bool, ApplyError> {
+    let confirmed = sql("SELECT count(*) FROM totps WHERE account = ? AND confirmed_at IS NOT NULL").bind(account);
+    Ok(confirmed.fetch_number::<u32>(db).await? > 0)
+}
+
+/// Uses up what somebody showed, if it still is what is asked for: another password, or a factor that came meanwhile, wants another
+/// proof.
+pub(super) async fn hold(db: &mut Connection, account: u32, shown: &Shown) -> Result<(), ApplyError> {
+    let same = sql("SELECT count(*) FROM accounts WHERE number = ? AND password = ?");
+    let same: u32 = same.bind(account).bind(shown.password.expose()).fetch_number(&mut *db).await?;
+    if same == 0 || (shown.factor.is_none() && has_totp(db, account).await?) {
+        return Err(NO_PROOF);
+    }
+    use_up(db, account, shown.factor).await?;
+    forgive(db, shown.forgives).await
+}
+
+/// What was shown besides the password, for the audit.
+pub(super) const fn word(shown: &Shown) -> Option<&'static str> {
+    match shown.factor {
+        None => None,
+        Some(UsedFactor::Totp { .. }) => Some("totp"),
+        Some(UsedFactor::RecoveryCode { .. }) => Some("recovery_code"),
+    }
+}
+
 /// Takes a code, once: of two who show the same one the second is refused.
-pub(super) async fn use_up(db: &mut Connection, account: u32, factor: Option<UsedFactor>) -> Result<(), ApplyError> {
+async fn use_up(db: &mut Connection, account: u32, factor: Option<UsedFactor>) -> Result<(), ApplyError> {
     let used = match factor {
         None => return Ok(()),
         Some(UsedFactor::Totp { step }) => {
-            sql("UPDATE totps SET last_step = ? WHERE account = ? AND last_step < ?")
+            sql("UPDATE totps SET last_step = ? WHERE account = ? AND last_step < ? AND confirmed_at IS NOT NULL")
                 .bind(signed(step))
                 .bind(account)
                 .bind(signed(step))
@@ -106,7 +145,7 @@ pub(super) async fn use_up(db: &mut Connection, account: u32, factor: Option<Use
                 .await?
         }
     };
-    if used == 0 { Err(ApplyError::NotFound("code")) } else { Ok(()) }
+    if used == 0 { Err(NO_PROOF) } else { Ok(()) }
 }
 
 async fn replace_codes(db: &mut Connection, account: u32, codes: &[[u8; 32]]) -> Result<(), ApplyError> {

@@ -1,10 +1,11 @@
 //! Changes of invitations. The token of one is seen by whoever made it, once; kept is its hash.
 
 use keystile_core::id::{InvitationId, MemberId};
-use keystile_core::member::MemberRole;
+use keystile_core::member::{BuiltInRole, MemberRole};
 
 use super::account::insert;
-use super::{Done, Work, member, member_role, or_exists, organization};
+use super::{Done, Work, factor, member, member_role, or_exists, organization};
+use crate::audit;
 use crate::catalog::invitations::{find, find_open};
 use crate::catalog::{accounts, members, organizations};
 use crate::db::{signed, sql};
@@ -27,6 +28,17 @@ pub(super) async fn create(work: Work<'_>, invite: &Invite) -> Result<Done, Appl
             into.kind
         )));
     }
+    if into.id != work.tenant.id {
+        let members: u32 = sql("SELECT count(*) FROM members WHERE organization = ? AND deleted_at IS NULL")
+            .bind(into.number)
+            .fetch_number(&mut *work.db)
+            .await?;
+        if members > 0 {
+            return Err(ApplyError::Conflict(
+                "that organization has members by now, who invite others themselves".to_owned(),
+            ));
+        }
+    }
     let open: u32 = sql("SELECT count(*) FROM invitations WHERE organization = ? AND state = 'open' AND ends_at > ?")
         .bind(into.number)
         .bind(work.at.as_micros())
@@ -38,7 +50,7 @@ pub(super) async fn create(work: Work<'_>, invite: &Invite) -> Result<Done, Appl
     let (word, custom) = member_role::columns(work.db, into.id, invite.role).await?;
     sql(
         "INSERT INTO invitations (id, organization, email, role, custom_role, lookup, created_at, updated_at, ends_at, \
-         state, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', ?)",
+         made_by, state, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', ?)",
     )
     .bind(invite.id.to_bytes())
     .bind(into.number)
@@ -49,6 +61,7 @@ pub(super) async fn create(work: Work<'_>, invite: &Invite) -> Result<Done, Appl
     .bind(work.at.as_micros())
     .bind(work.at.as_micros())
     .bind(invite.ends_at.as_micros())
+    .bind(audit::actor_text(&work.actor))
     .bind(signed(work.revision))
     .execute(&mut *work.db)
     .await?;
@@ -59,7 +72,7 @@ pub(super) async fn create(work: Work<'_>, invite: &Invite) -> Result<Done, Appl
 /// Where it is noted which invitation is the claim, that the next one takes its place.
 const CLAIM: &str = "claim";
 
-pub(super) async fn offer_claim(work: Work<'_>, invite: &Invite) -> Result<Done, ApplyError> {
+async fn withdraw_claim(work: &mut Work<'_>) -> Result<(), ApplyError> {
     sql("UPDATE invitations SET state = 'withdrawn', updated_at = ?, revision = ? \
          WHERE state = 'open' AND id = (SELECT value FROM meta WHERE name = ?)")
     .bind(work.at.as_micros())
@@ -67,6 +80,11 @@ pub(super) async fn offer_claim(work: Work<'_>, invite: &Invite) -> Result<Done,
     .bind(CLAIM)
     .execute(&mut *work.db)
     .await?;
+    Ok(())
+}
+
+pub(super) async fn offer_claim(mut work: Work<'_>, invite: &Invite) -> Result<Done, ApplyError> {
+    withdraw_claim(&mut work).await?;
     sql("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
         .bind(CLAIM)
         .bind(invite.id.to_bytes())
@@ -93,7 +111,7 @@ pub(super) async fn withdraw(work: Work<'_>, id: InvitationId) -> Result<Done, A
 }
 
 pub(super) async fn accept(
-    work: Work<'_>,
+    mut work: Work<'_>,
     lookup: [u8; 32],
     id: MemberId,
     joining: &Joining,
@@ -107,10 +125,14 @@ pub(super) async fn accept(
             refuse_other_address(&invitation, account.email.as_str())?;
             insert(work.db, account, work.at, work.revision).await?
         }
-        Joining::Known(account) => {
+        Joining::Known(account, shown) => {
             let found = accounts::find(work.db, *account).await?.ok_or(super::account::NO_SUCH)?;
             refuse_other_address(&invitation, found.account.email.as_str())?;
-            accounts::number(work.db, *account).await?.ok_or(super::account::NO_SUCH)?
+            let number = accounts::number(work.db, *account).await?.ok_or(super::account::NO_SUCH)?;
+            if let Some(shown) = shown {
+                factor::hold(work.db, number, shown).await?;
+            }
+            number
         }
     };
     sql("UPDATE invitations SET state = 'accepted', updated_at = ?, revision = ? WHERE number = ?")
@@ -119,6 +141,10 @@ pub(super) async fn accept(
         .bind(invitation.number)
         .execute(&mut *work.db)
         .await?;
+    if work.tenant.number == organizations::FIRST && invitation.role == MemberRole::BuiltIn(BuiltInRole::Owner) {
+        // There is somebody who can let others in; the claim is no longer needed.
+        withdraw_claim(&mut work).await?;
+    }
     let (word, custom) = member_role::columns(work.db, work.tenant.id, invitation.role).await?;
     sql("INSERT INTO members (id, organization, account, role, custom_role, created_at, updated_at, revision) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)")

@@ -18,6 +18,9 @@ pub(super) async fn update(mut work: Work<'_>, id: MemberId, was: u64, role: Mem
     if role != before.role {
         refuse_last(&mut work, &before).await?;
     }
+    if role != before.role {
+        withdraw_invitations(&mut work, &before).await?;
+    }
     let (word, custom) = member_role::columns(work.db, work.tenant.id, role).await?;
     sql("UPDATE members SET role = ?, custom_role = ?, updated_at = ?, revision = ? WHERE number = ?")
         .bind(word)
@@ -31,9 +34,11 @@ pub(super) async fn update(mut work: Work<'_>, id: MemberId, was: u64, role: Mem
     Ok(Done::changed("member.update", id, [&before, &after], Subject::Organization))
 }
 
-pub(super) async fn delete(mut work: Work<'_>, id: MemberId) -> Result<Done, ApplyError> {
+pub(super) async fn delete(mut work: Work<'_>, id: MemberId, was: u64) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    refuse_stale(before.revision, was)?;
     refuse_last(&mut work, &before).await?;
+    withdraw_invitations(&mut work, &before).await?;
     sql("DELETE FROM sessions WHERE organization = ? AND account = (SELECT account FROM members WHERE number = ?)")
         .bind(work.tenant.number)
         .bind(before.number)
@@ -46,6 +51,19 @@ pub(super) async fn delete(mut work: Work<'_>, id: MemberId) -> Result<Done, App
         .execute(&mut *work.db)
         .await?;
     Ok(Done::deleted("member.delete", id, &before, vec![Subject::Organization]))
+}
+
+/// Takes back the invitations that somebody made who may have no right to them any more.
+async fn withdraw_invitations(work: &mut Work<'_>, member: &Member) -> Result<(), ApplyError> {
+    sql("UPDATE invitations SET state = 'withdrawn', updated_at = ?, revision = ? \
+         WHERE organization = ? AND made_by = ? AND state = 'open'")
+    .bind(work.at.as_micros())
+    .bind(signed(work.revision))
+    .bind(work.tenant.number)
+    .bind(member.account.id.to_string())
+    .execute(&mut *work.db)
+    .await?;
+    Ok(())
 }
 
 /// Refuses to take the leading role from the last one that has it.

@@ -80,6 +80,12 @@ pub(super) async fn update(work: Work<'_>, id: MemberRoleId, was: u64, about: Ab
     .execute(&mut *work.db)
     .await
     .map_err(or_exists(NAME_TAKEN))?;
+    // Whoever read what a member may do before is told that it changed.
+    sql("UPDATE members SET revision = ? WHERE custom_role = ? AND deleted_at IS NULL")
+        .bind(signed(work.revision))
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     Ok(Done::changed("member_role.update", id, [&before, &after], Subject::Organization))
 }

@@ -224,31 +224,31 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
             invitation::accept(work, lookup, member, &joining).await
         }
         Change::UpdateMember { id, was, role } => member::update(work, id, was, role).await,
-        Change::DeleteMember { id } => member::delete(work, id).await,
+        Change::DeleteMember { id, was } => member::delete(work, id, was).await,
         Change::JudgeDeviceLogin { user_code, account, approve } => {
             device::judge(work, user_code, account, approve).await
         }
         Change::FinishDeviceLogin { lookup, session } => device::finish(work, lookup, &session).await,
         Change::OpenSession(session) => session::open(work, &session).await,
-        Change::ProveSession { id, lookup, forgives, factor } => {
-            session::prove(work, id, lookup, (forgives, factor)).await
-        }
+        Change::ProveSession { id, lookup, shown } => session::prove(work, id, lookup, &shown).await,
         Change::MoveSession { id, organization, lookup } => session::move_to(work, id, organization, lookup).await,
         Change::EndSession { id } => session::end(work, id).await,
         Change::EndOwnSession { id, account } => session::end_own(work, id, account).await,
         Change::RenameAccount { account, name } => account::rename(work, account, &name).await,
         Change::EndSessions { account, except } => session::end_all(work, account, except).await,
-        Change::SetPassword { account, password, alone, except, reset, forgives } => {
-            account::set_password(work, account, (&password, alone), except, (reset, forgives)).await
+        Change::SetPassword { account, password, alone, by } => {
+            account::set_password(work, account, (&password, alone), &by).await
         }
         Change::OfferTotp { account, sealed } => factor::offer_totp(work, account, &sealed).await,
-        Change::ConfirmTotp { account, step, codes, except } => {
-            factor::confirm_totp(work, account, step, (&codes, except)).await
+        Change::ConfirmTotp { account, made_at, step, codes, except } => {
+            factor::confirm_totp(work, account, (made_at, step), (&codes, except)).await
         }
         Change::SetRecoveryCodes { account, codes } => factor::set_codes(work, account, &codes).await,
-        Change::RemoveFactors { account, except } => factor::remove(work, account, except).await,
-        Change::OfferReset { account, lookup, ends_at } => account::offer_reset(work, account, lookup, ends_at).await,
-        Change::FailLogin { account, lookup } => account::fail(work, account, lookup).await,
+        Change::RemoveFactors { account, except, of } => factor::remove(work, account, except, of).await,
+        Change::OfferReset { member, was, lookup, ends_at } => {
+            account::offer_reset(work, (member, was), lookup, ends_at).await
+        }
+        Change::FailLogin { account, in_a_row } => Ok(account::fail(account, in_a_row)),
         Change::CreateApi { id, name, settings, document } => {
             api::create(work, id, &name, &settings, document.as_ref()).await
         }

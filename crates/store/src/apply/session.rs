@@ -1,13 +1,14 @@
 //! Changes of sessions. A session that ends is gone; the audit tells that there was one.
 
 use keystile_core::id::{AccountId, OrganizationId, SessionId};
+use keystile_core::time::Timestamp;
 use serde_json::json;
 
-use super::account::{self, forgive};
+use super::account;
 use super::{Done, Work, factor};
 use crate::catalog::accounts::number;
 use crate::db::{Columns, Connection, sql};
-use crate::records::{NewSession, UsedFactor};
+use crate::records::{NewSession, Shown};
 use crate::{ApplyError, Subject, Who};
 
 const NO_SUCH: ApplyError = ApplyError::NotFound("session");
@@ -19,14 +20,11 @@ pub(super) async fn open(work: Work<'_>, session: &NewSession) -> Result<Done, A
     let account = number(work.db, session.account).await?.ok_or(account::NO_SUCH)?;
     refuse_stranger(work.db, account, work.tenant.number).await?;
     if let Some(replaced) = session.replaces {
-        sql("DELETE FROM sessions WHERE id = ? AND account = ?")
-            .bind(replaced.to_bytes())
-            .bind(account)
-            .execute(&mut *work.db)
-            .await?;
+        sql("DELETE FROM sessions WHERE id = ?").bind(replaced.to_bytes()).execute(&mut *work.db).await?;
     }
-    forgive(work.db, session.forgives).await?;
-    factor::use_up(work.db, account, session.factor).await?;
+    if let Some(shown) = &session.shown {
+        factor::hold(work.db, account, shown).await?;
+    }
     sql("INSERT INTO sessions (id, account, organization, lookup, created_at, seen_at, proven_at, address, agent) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
     .bind(session.id.to_bytes())
@@ -47,32 +45,38 @@ pub(super) async fn open(work: Work<'_>, session: &NewSession) -> Result<Done, A
     .bind(MAX_OF_ACCOUNT)
     .execute(&mut *work.db)
     .await?;
-    let shown = json!({ "account": session.account, "agent": session.agent }).to_string();
+    let factor = session.shown.as_ref().map(factor::word);
+    let shown = json!({ "account": session.account, "agent": session.agent, "factor": factor }).to_string();
     Ok(Done::new("session.create", session.id, String::new(), shown, vec![Subject::Organization]))
 }
 
-pub(super) async fn prove(
-    work: Work<'_>,
-    id: SessionId,
-    lookup: [u8; 32],
-    (forgives, factor): (Option<[u8; 32]>, Option<UsedFactor>),
-) -> Result<Done, ApplyError> {
-    forgive(work.db, forgives).await?;
-    let account = sql("SELECT account FROM sessions WHERE id = ?").bind(id.to_bytes());
+pub(super) async fn prove(work: Work<'_>, id: SessionId, lookup: [u8; 32], shown: &Shown) -> Result<Done, ApplyError> {
+    let account = sql("SELECT account FROM sessions WHERE id = ? AND organization = ?");
+    let account = account.bind(id.to_bytes()).bind(work.tenant.number);
     let account: u32 = account.fetch_number_if_any(&mut *work.db).await?.ok_or(NO_SUCH)?;
-    factor::use_up(work.db, account, factor).await?;
-    let proven = sql("UPDATE sessions SET proven_at = ?, seen_at = ?, lookup = ? WHERE id = ? AND organization = ?")
-        .bind(work.at.as_micros())
-        .bind(work.at.as_micros())
+    factor::hold(work.db, account, shown).await?;
+    renew(work.db, id, account, lookup, work.at).await?;
+    let after = json!({ "factor": factor::word(shown) }).to_string();
+    Ok(Done::new("session.prove", id, String::new(), after, vec![Subject::Organization]))
+}
+
+/// Gives a session another token: its holder proved just now who they are.
+pub(super) async fn renew(
+    db: &mut Connection,
+    id: SessionId,
+    account: u32,
+    lookup: [u8; 32],
+    at: Timestamp,
+) -> Result<(), ApplyError> {
+    let renewed = sql("UPDATE sessions SET proven_at = ?, seen_at = ?, lookup = ? WHERE id = ? AND account = ?")
+        .bind(at.as_micros())
+        .bind(at.as_micros())
         .bind(&lookup[..])
         .bind(id.to_bytes())
-        .bind(work.tenant.number)
-        .execute(&mut *work.db)
+        .bind(account)
+        .execute(db)
         .await?;
-    if proven == 0 {
-        return Err(NO_SUCH);
-    }
-    Ok(Done::new("session.prove", id, String::new(), String::new(), vec![Subject::Organization]))
+    if renewed == 0 { Err(NO_SUCH) } else { Ok(()) }
 }
 
 pub(super) async fn move_to(
@@ -152,7 +156,12 @@ pub(super) async fn end_all_of(
     if let Some(except) = except {
         query.push(" AND id <> ").push_bind(except.to_bytes());
     }
-    Ok(query.execute(db).await?)
+    let ended = query.execute(&mut *db).await?;
+    if within.is_none() {
+        // Nor does a device come in that was let in before.
+        sql("DELETE FROM device_logins WHERE account = ?").bind(account).execute(db).await?;
+    }
+    Ok(ended)
 }
 
 /// Refuses a session where its account is no member.

@@ -1,12 +1,14 @@
 //! Accounts: whose they are, what proves it, and what went wrong at their logins.
 
-use keystile_core::account::{EmailAddress, Failures};
+use keystile_core::account::{EmailAddress, Failures, Locked};
 use keystile_core::id::AccountId;
+use keystile_core::member::BuiltInRole;
 use keystile_core::time::Timestamp;
 
 use super::members::read_membership;
+use super::organizations::FIRST;
 use crate::db::{Columns, Connection, Row, sql};
-use crate::records::{Account, Credentials, Membership, PasswordHash, Totp};
+use crate::records::{Account, Credentials, Membership, PasswordHash, Totp, Try};
 use crate::secret::Place;
 use crate::{Catalog, StoreError};
 
@@ -62,10 +64,22 @@ impl Catalog {
         find(&mut self.0.base.read().await?, id).await
     }
 
-    /// Whether anybody can log in here.
-    pub async fn has_accounts(&self) -> Result<bool, StoreError> {
-        let any = sql("SELECT number FROM accounts LIMIT 1").fetch_optional(&mut self.0.base.read().await?).await?;
+    /// Whether somebody can log in who runs the installation.
+    pub async fn has_owner(&self) -> Result<bool, StoreError> {
+        let any = sql("SELECT number FROM members WHERE organization = ? AND role = ? AND deleted_at IS NULL LIMIT 1")
+            .bind(FIRST)
+            .bind(BuiltInRole::Owner.as_str())
+            .fetch_optional(&mut self.0.base.read().await?)
+            .await?;
         Ok(any.is_some())
+    }
+
+    /// Whether this is a recovery code that somebody has left.
+    pub async fn has_recovery_code(&self, account: AccountId, lookup: [u8; 32]) -> Result<bool, StoreError> {
+        let found = sql("SELECT count(*) FROM recovery_codes c JOIN accounts a ON a.number = c.account \
+             WHERE a.id = ? AND c.lookup = ?");
+        let found = found.bind(account.to_bytes()).bind(&lookup[..]);
+        Ok(found.fetch_number::<u32>(&mut self.0.base.read().await?).await? > 0)
     }
 
     /// What an account is a member of, the oldest first.
@@ -75,15 +89,51 @@ impl Catalog {
         query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read_membership).collect()
     }
 
-    /// What went wrong at the login of an address since it last went right.
-    pub async fn failures(&self, lookup: [u8; 32]) -> Result<Failures, StoreError> {
+    /// Counts a try at the login of an address before it is made, so that of many at once none is uncounted; or says that none is made
+    /// now. No change of anything, so no audit entry; what was wrong gets one.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn reserve_try(&self, lookup: [u8; 32], at: Timestamp) -> Result<Result<Try, Locked>, StoreError> {
+        let mut transaction = self.0.base.write().await?;
         let row = sql("SELECT count, last_at FROM login_failures WHERE lookup = ?")
             .bind(&lookup[..])
-            .fetch_optional(&mut self.0.base.read().await?)
+            .fetch_optional(&mut transaction)
             .await?;
-        let Some(row) = row else { return Ok(Failures::default()) };
-        let mut row = Columns::of(&row);
-        Ok(Failures { count: row.number()?, last: Some(row.moment()?) })
+        let before = match &row {
+            None => Failures::default(),
+            Some(row) => {
+                let mut row = Columns::of(row);
+                Failures { count: row.number()?, last: Some(row.moment()?) }
+            }
+        };
+        if let Some(locked) = before.locked_until(at) {
+            return Ok(Err(locked));
+        }
+        let in_a_row = before.and_one(at).count;
+        sql("INSERT INTO login_failures (lookup, count, last_at) VALUES (?, ?, ?) \
+             ON CONFLICT (lookup) DO UPDATE SET count = excluded.count, last_at = excluded.last_at")
+        .bind(&lookup[..])
+        .bind(in_a_row)
+        .bind(at.as_micros())
+        .execute(&mut transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Ok(Try { lookup, in_a_row, before: before.last }))
+    }
+
+    /// Takes a try back that was neither right nor wrong: as if it had not been made.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn release_try(&self, tried: Try) -> Result<(), StoreError> {
+        let mut transaction = self.0.base.write().await?;
+        sql("UPDATE login_failures SET count = count - 1, last_at = ? WHERE lookup = ? AND count > 0")
+            .bind(tried.before.map_or(0, Timestamp::as_micros))
+            .bind(&tried.lookup[..])
+            .execute(&mut transaction)
+            .await?;
+        Ok(transaction.commit().await?)
     }
 
     /// The account that a link to a new password leads to, if it is open at this moment.
@@ -100,7 +150,7 @@ impl Catalog {
     /// If the store fails, or it was altered.
     pub async fn totp(&self, account: AccountId) -> Result<Option<Totp>, StoreError> {
         let row =
-            sql("SELECT t.sealed, t.confirmed_at, t.last_step FROM totps t JOIN accounts a ON a.number = t.account \
+            sql("SELECT t.sealed, t.confirmed_at, t.last_step, t.created_at FROM totps t JOIN accounts a ON a.number = t.account \
              WHERE a.id = ?")
             .bind(account.to_bytes())
             .fetch_optional(&mut self.0.base.read().await?)
@@ -108,10 +158,10 @@ impl Catalog {
         let Some(row) = row else { return Ok(None) };
         let mut row = Columns::of(&row);
         let sealed = row.blob()?;
-        let (confirmed_at, last_step) = (row.moment_if_any()?, row.number()?);
+        let (confirmed_at, last_step, created_at) = (row.moment_if_any()?, row.number()?, row.moment()?);
         let ring = self.ring_for([sealed]).await?;
         let seed = Place::of_totp(&self.0.installation, account).open(&ring, sealed)?;
-        Ok(Some(Totp { seed, is_confirmed: confirmed_at.is_some(), last_step }))
+        Ok(Some(Totp { seed, is_confirmed: confirmed_at.is_some(), last_step, created_at }))
     }
 
     /// How many recovery codes somebody has left.

@@ -10,7 +10,7 @@ use crate::db::{Columns, Connection, Row, sql, word};
 use crate::records::{Invitation, Page};
 use crate::{Catalog, StoreError};
 
-const SELECT: &str = "SELECT i.id, i.number, o.id, o.name, i.email, i.role, r.id, r.name, i.state, i.created_at, \
+const SELECT: &str = "SELECT i.id, i.number, o.id, o.name, i.email, i.role, r.id, r.name, i.made_by, i.state, i.created_at, \
      i.updated_at, i.ends_at, i.revision FROM invitations i JOIN organizations o ON o.number = i.organization \
      LEFT JOIN member_roles r ON r.number = i.custom_role WHERE 1 = 1";
 
@@ -28,6 +28,7 @@ fn read(row: &Row) -> Result<Invitation, StoreError> {
         email,
         role,
         role_name,
+        made_by: row.text()?,
         state: row.word()?,
         created_at: row.moment()?,
         updated_at: row.moment()?,

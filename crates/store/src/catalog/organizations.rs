@@ -54,6 +54,14 @@ impl Catalog {
         query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read).collect()
     }
 
+    /// The id of the one that runs the installation; `None` before there is any.
+    pub async fn first_organization(&self) -> Result<Option<OrganizationId>, StoreError> {
+        let mut query = sql(SELECT);
+        query.push(" AND o.number = ").push_bind(FIRST);
+        let row = query.fetch_optional(&mut self.0.base.read().await?).await?;
+        Ok(row.as_ref().map(read).transpose()?.map(|first| first.id))
+    }
+
     /// The organizations that one sees, newest first.
     pub async fn organizations_seen_by(
         &self,

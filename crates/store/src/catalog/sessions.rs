@@ -9,7 +9,7 @@ use super::accounts::account;
 use super::members::read_membership;
 use super::{accounts, push_page};
 use crate::db::{Columns, Row, Sql, sql};
-use crate::records::{Membership, Page, Session};
+use crate::records::{Member, Membership, Page, Session};
 use crate::{Catalog, StoreError};
 
 const SELECT: &str = concat!(
@@ -19,8 +19,10 @@ const SELECT: &str = concat!(
      JOIN accounts a ON a.number = s.account JOIN organizations o ON o.number = s.organization WHERE 1 = 1"
 );
 
-/// Seconds after which wrong passwords for an address without an account are forgotten.
-const STRANGERS_SECS: i64 = 24 * 3_600;
+/// Seconds after which wrong passwords are forgotten, whether there is an account or not.
+const FAILURES_SECS: i64 = 30 * 24 * 3_600;
+/// Addresses of which wrong passwords are counted; of more, those that were tried longest ago are forgotten.
+const MAX_FAILURES: u32 = 100_000;
 
 fn read(row: &Row) -> Result<Session, StoreError> {
     let mut row = Columns::of(row);
@@ -90,6 +92,20 @@ impl Catalog {
         query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read).collect()
     }
 
+    /// The member whose session at an organization this is.
+    pub async fn member_of_session(
+        &self,
+        organization: OrganizationId,
+        id: SessionId,
+    ) -> Result<Option<Member>, StoreError> {
+        let mut query = sql(super::members::SELECT);
+        query.push(" AND o.id = ").push_bind(organization.to_bytes());
+        query.push(" AND a.number = (SELECT account FROM sessions WHERE id = ").push_bind(id.to_bytes());
+        query.push(" AND organization = o.number)");
+        let row = query.fetch_optional(&mut self.0.base.read().await?).await?;
+        row.as_ref().map(super::members::read).transpose()
+    }
+
     /// Notes that a session was used: no change of anything, so no audit entry.
     ///
     /// # Errors
@@ -105,7 +121,7 @@ impl Catalog {
         Ok(transaction.commit().await?)
     }
 
-    /// Forgets sessions and links that have ended, and what went wrong at addresses without an account; says how many.
+    /// Forgets sessions and links that have ended, and what went wrong at logins long ago; says how many.
     ///
     /// # Errors
     /// If the store failed.
@@ -122,11 +138,13 @@ impl Catalog {
             .await?;
         let devices =
             sql("DELETE FROM device_logins WHERE ends_at <= ?").bind(now.as_micros()).execute(&mut transaction).await?;
-        let strangers = sql("DELETE FROM login_failures WHERE known = 0 AND last_at <= ?")
-            .bind(now.plus_secs(-STRANGERS_SECS).as_micros())
-            .execute(&mut transaction)
-            .await?;
+        let failures = sql("DELETE FROM login_failures WHERE last_at <= ? OR last_at < \
+             (SELECT last_at FROM login_failures ORDER BY last_at DESC LIMIT 1 OFFSET ?)")
+        .bind(now.plus_secs(-FAILURES_SECS).as_micros())
+        .bind(MAX_FAILURES)
+        .execute(&mut transaction)
+        .await?;
         transaction.commit().await?;
-        Ok(sessions + resets + devices + strangers)
+        Ok(sessions + resets + devices + failures)
     }
 }

@@ -115,6 +115,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("created_at", Number),
             ("updated_at", Number),
             ("ends_at", Number),
+            ("made_by", Text),
             ("state", Text),
             ("revision", Number),
         ],
@@ -140,7 +141,13 @@ pub(super) const CATALOG: &[Table] = &[
         name: "password_resets",
         keys: 1,
         numbered: false,
-        columns: &[("lookup", Bytes), ("account", Number), ("created_at", Number), ("ends_at", Number)],
+        columns: &[
+            ("lookup", Bytes),
+            ("account", Number),
+            ("standing", Bytes),
+            ("created_at", Number),
+            ("ends_at", Number),
+        ],
     },
     Table {
         name: "totps",
@@ -159,7 +166,7 @@ pub(super) const CATALOG: &[Table] = &[
         name: "login_failures",
         keys: 1,
         numbered: false,
-        columns: &[("lookup", Bytes), ("known", Number), ("count", Number), ("last_at", Number)],
+        columns: &[("lookup", Bytes), ("count", Number), ("last_at", Number)],
     },
     Table {
         name: "apis",

@@ -63,6 +63,8 @@ pub struct Totp {
     pub is_confirmed: bool,
     /// The step of the last code that was taken.
     pub last_step: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
 }
 
 /// A second factor that was shown, and is used up by that.
@@ -78,6 +80,29 @@ pub enum UsedFactor {
         /// What it is found by.
         lookup: [u8; 32],
     },
+}
+
+/// A try at a login that was counted before it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Try {
+    /// Of which address.
+    pub lookup: [u8; 32],
+    /// How many there were with it since it last went right.
+    pub in_a_row: u32,
+    /// When the one before was.
+    pub before: Option<Timestamp>,
+}
+
+/// What somebody showed of who they are. It must still be so when it is used: a password that was changed meanwhile, or a factor
+/// that came, is another proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The password that fitted, as it was kept.
+    pub password: PasswordHash,
+    /// The second factor.
+    pub factor: Option<UsedFactor>,
+    /// The tries that are forgotten now.
+    pub forgives: [u8; 32],
 }
 
 /// An account to make.
@@ -98,8 +123,8 @@ pub struct NewAccount {
 pub enum Joining {
     /// Somebody who was not known before.
     New(NewAccount),
-    /// Somebody who has an account.
-    Known(AccountId),
+    /// Somebody who has an account, with what they showed of it if they are not logged in.
+    Known(AccountId, Option<Shown>),
 }
 
 /// A person in an organization.
@@ -199,6 +224,8 @@ pub struct Invitation {
     pub role: MemberRole,
     /// The name of the role, if it is one that the organization made.
     pub role_name: Option<MemberRoleName>,
+    /// Who made it: a management key, an account, or the installation itself.
+    pub made_by: String,
     /// What became of it.
     pub state: InvitationState,
     /// When it was made.
@@ -247,12 +274,10 @@ pub struct NewSession {
     pub lookup: [u8; 32],
     /// What the program calls itself.
     pub agent: String,
-    /// A session of the same account that ends with it.
+    /// A session that ends with it: its token was shown.
     pub replaces: Option<SessionId>,
-    /// The wrong passwords that are forgotten now.
-    pub forgives: Option<[u8; 32]>,
-    /// The second factor that was shown.
-    pub factor: Option<UsedFactor>,
+    /// What its holder showed; nothing for a device that somebody else let in.
+    pub shown: Option<Shown>,
 }
 
 /// A login of a device that has no browser, to begin (RFC 8628).

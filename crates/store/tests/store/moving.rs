@@ -73,12 +73,12 @@ async fn full(engine: Engine) -> World {
     let ada = crate::people::join(&world, world.mine.id, "ada@example.com", MemberRole::Custom(own)).await;
     let session = crate::people::log_in(&world, &ada).await;
     crate::people::with_totp(&world, &ada, &session).await;
-    let account = ada.account.id;
-    world.apply(Change::OfferReset { account, lookup: [3; 32], ends_at: NOW.plus_secs(60) }).await.unwrap();
+    let was = ada.revision;
+    world.apply(Change::OfferReset { member: ada.id, was, lookup: [3; 32], ends_at: NOW.plus_secs(60) }).await.unwrap();
     let waits =
         NewDeviceLogin { lookup: [5; 32], user_code: [6; 32], agent: String::new(), ends_at: NOW.plus_secs(60) };
     assert!(world.catalog.begin_device_login(&waits, None, NOW).await.unwrap());
-    world.apply(Change::FailLogin { account: Some(account), lookup: [4; 32] }).await.unwrap();
+    world.catalog.reserve_try([4; 32], NOW).await.unwrap().unwrap();
     world.revoke(world.mine.key).await;
     world.catalog.make_deliveries(NOW).await.unwrap();
     let label = LabelRow { number: 9, api: 1, text: "GET /pets/{id}".to_owned() };

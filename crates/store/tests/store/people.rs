@@ -1,15 +1,15 @@
 //! People: they come in by invitation, have a role, log in, and are gone where they were taken away; none of it concerns
 //! another organization.
 
-use keystile_core::account::{EmailAddress, SessionLimits, TRIES};
+use keystile_core::account::{EmailAddress, Locked, SessionLimits, TRIES};
 use keystile_core::id::{AccountId, InvitationId, MemberId, MemberRoleId, OrganizationId, SessionId};
 use keystile_core::member::{BuiltInRole, MemberRole, OrganizationKind};
 use keystile_core::time::Timestamp;
 use keystile_store::cipher::Algorithm;
 use keystile_store::records::{
-    InvitationState, Invite, Joining, Member, NewAccount, NewSession, PasswordHash, UsedFactor,
+    InvitationState, Invite, Joining, Member, NewAccount, NewSession, PasswordHash, Shown, UsedFactor,
 };
-use keystile_store::{Actor, ApplyError, Author, Change, Who};
+use keystile_store::{Actor, ApplyError, Author, Change, PasswordBy, Who};
 
 use crate::world::{ALL, NOW, World, author, bytes, everywhere};
 
@@ -41,6 +41,11 @@ fn new_account(address: &str) -> NewAccount {
     NewAccount { id, email: email(address), name: "Somebody".to_owned(), password: hash(address) }
 }
 
+/// What somebody with this password showed.
+fn shown(password: &PasswordHash) -> Shown {
+    Shown { password: password.clone(), factor: None, forgives: [9; 32] }
+}
+
 fn accept(invite: &Invite, joining: Joining) -> (MemberId, Change) {
     let member = MemberId::from_entropy(bytes());
     (member, Change::AcceptInvitation { lookup: invite.lookup, member, joining })
@@ -57,7 +62,7 @@ pub async fn join(world: &World, organization: OrganizationId, address: &str, ro
 
 fn session_of(member: &Member) -> NewSession {
     let (id, account) = (SessionId::from_entropy(bytes()), member.account.id);
-    NewSession { id, account, lookup: lookup(), agent: "test".to_owned(), replaces: None, forgives: None, factor: None }
+    NewSession { id, account, lookup: lookup(), agent: "test".to_owned(), replaces: None, shown: None }
 }
 
 /// The same person's session.
@@ -85,7 +90,7 @@ async fn is_open_at(world: &World, session: &NewSession, at: Timestamp) -> bool 
 async fn an_invitation_makes_one_member_who_logs_in() {
     everywhere(async |world| {
         let mine = world.mine.id;
-        assert!(!world.catalog.has_accounts().await.unwrap());
+        assert!(!world.catalog.has_owner().await.unwrap());
         let invite = invite(mine, Some("Ada@Example.com"), OWNER);
         world.apply(Change::Invite(invite.clone())).await.unwrap();
         let waiting = world.catalog.open_invitation(invite.lookup, NOW).await.unwrap().unwrap();
@@ -103,7 +108,7 @@ async fn an_invitation_makes_one_member_who_logs_in() {
         let member = world.catalog.member(mine, id).await.unwrap().unwrap();
         assert_eq!((member.account.email.as_str(), member.role), ("ada@example.com", OWNER));
         assert_eq!(member.granted, BuiltInRole::Owner.permissions());
-        assert!(world.catalog.has_accounts().await.unwrap());
+        assert!(world.catalog.has_owner().await.unwrap());
         assert_eq!(world.catalog.invitation(mine, invite.id).await.unwrap().unwrap().state, InvitationState::Accepted);
 
         let session = log_in(world, &member).await;
@@ -151,13 +156,13 @@ async fn an_invitation_that_is_withdrawn_or_for_somebody_else_leads_nowhere() {
         let (_, twice) = accept(&theirs, Joining::New(new_account("a@b.c")));
         assert!(matches!(world.apply_as_other(twice).await, Err(ApplyError::Exists(_))));
         let known = world.catalog.account_of(&email("a@b.c")).await.unwrap().unwrap().account.id;
-        let (_, change) = accept(&theirs, Joining::Known(known));
+        let (_, change) = accept(&theirs, Joining::Known(known, None));
         world.apply_as_other(change).await.unwrap();
         let memberships = world.catalog.memberships(known).await.unwrap();
         assert_eq!(memberships.iter().map(|one| one.organization).collect::<Vec<_>>(), [mine, world.theirs.id]);
         let second = invite(mine, None, OWNER);
         world.apply(Change::Invite(second.clone())).await.unwrap();
-        let (_, change) = accept(&second, Joining::Known(known));
+        let (_, change) = accept(&second, Joining::Known(known, None));
         assert!(matches!(world.apply(change).await, Err(ApplyError::Exists(_))), "nobody is a member twice");
     })
     .await;
@@ -170,7 +175,7 @@ async fn an_organization_keeps_somebody_who_can_let_others_in() {
         let ada = join(world, mine, "ada@b.c", OWNER).await;
         let bob = join(world, mine, "bob@b.c", AUDITOR).await;
         let demote = |member: &Member| Change::UpdateMember { id: member.id, was: member.revision, role: AUDITOR };
-        for change in [demote(&ada), Change::DeleteMember { id: ada.id }] {
+        for change in [demote(&ada), Change::DeleteMember { id: ada.id, was: ada.revision }] {
             assert!(matches!(world.apply(change).await, Err(ApplyError::Conflict(_))));
         }
         let promote = Change::UpdateMember { id: bob.id, was: bob.revision, role: OWNER };
@@ -180,7 +185,12 @@ async fn an_organization_keeps_somebody_who_can_let_others_in() {
         world.apply(demote(&ada)).await.unwrap();
         let (_, membership) = world.catalog.session(session.lookup, &LIMITS, NOW).await.unwrap().unwrap();
         assert_eq!(membership.member.role, AUDITOR, "the next request knows");
-        world.apply(Change::DeleteMember { id: ada.id }).await.unwrap();
+        let was = world.catalog.member(mine, ada.id).await.unwrap().unwrap().revision;
+        assert!(matches!(
+            world.apply(Change::DeleteMember { id: ada.id, was: ada.revision }).await,
+            Err(ApplyError::Stale)
+        ));
+        world.apply(Change::DeleteMember { id: ada.id, was }).await.unwrap();
         assert!(!is_open(world, &session).await, "whoever is no member is not logged in");
         assert_eq!(world.catalog.members(mine, None, ALL).await.unwrap().len(), 1);
         assert_eq!(world.catalog.memberships(ada.account.id).await.unwrap(), []);
@@ -218,7 +228,9 @@ async fn a_role_of_members_is_kept_while_somebody_has_it() {
         };
         world.apply(change).await.unwrap();
         assert_eq!(world.catalog.member(mine, bob.id).await.unwrap().unwrap().granted, []);
-        world.apply(Change::DeleteMember { id: bob.id }).await.unwrap();
+        let was = world.catalog.member(mine, bob.id).await.unwrap().unwrap().revision;
+        assert!(was > bob.revision, "what the role grants is a part of the member");
+        world.apply(Change::DeleteMember { id: bob.id, was }).await.unwrap();
         let promised = invite(mine, None, MemberRole::Custom(id));
         world.apply(Change::Invite(promised.clone())).await.unwrap();
         assert!(matches!(world.apply(Change::DeleteMemberRole { id }).await, Err(ApplyError::Conflict(_))));
@@ -275,12 +287,17 @@ async fn z05_people_of_another_organization_are_none() {
         assert_eq!(catalog.invitations(mine, ALL).await.unwrap().len(), 1, "the one that was accepted");
         let changes = [
             Change::UpdateMember { id: foreign.id, was: foreign.revision, role: AUDITOR },
-            Change::DeleteMember { id: foreign.id },
+            Change::DeleteMember { id: foreign.id, was: foreign.revision },
             Change::DeleteMemberRole { id: role },
             Change::EndSession { id: session.id },
-            Change::ProveSession { id: session.id, lookup: lookup(), forgives: None, factor: None },
+            Change::ProveSession { id: session.id, lookup: lookup(), shown: shown(&hash("x")) },
             Change::MoveSession { id: session.id, organization: mine, lookup: lookup() },
-            Change::OfferReset { account: foreign.account.id, lookup: lookup(), ends_at: NOW.plus_secs(9) },
+            Change::OfferReset {
+                member: foreign.id,
+                was: foreign.revision,
+                lookup: lookup(),
+                ends_at: NOW.plus_secs(9),
+            },
         ];
         for change in changes {
             let refused = world.apply(change).await;
@@ -299,31 +316,73 @@ async fn z05_people_of_another_organization_are_none() {
 }
 
 #[tokio::test]
-async fn a04_a09_wrong_passwords_are_counted_whether_there_is_an_account_or_not() {
+async fn a04_a09_tries_are_counted_before_they_are_made_whether_there_is_an_account_or_not() {
     everywhere(async |world| {
         let ada = join(world, world.mine.id, "ada@b.c", OWNER).await;
         let (hers, nobodys) = (lookup(), lookup());
-        for n in 1..=TRIES {
-            for (account, lookup) in [(Some(ada.account.id), hers), (None, nobodys)] {
-                world.apply(Change::FailLogin { account, lookup }).await.unwrap();
-                assert_eq!(world.catalog.failures(lookup).await.unwrap().count, n);
+        let catalog = &world.catalog;
+        for (account, lookup) in [(Some(ada.account.id), hers), (None, nobodys)] {
+            // Many at once: each is counted, and no more are made than may be.
+            let tries = futures_util::future::join_all((0..20).map(|_| catalog.reserve_try(lookup, NOW))).await;
+            let made = tries.into_iter().filter_map(|tried| tried.unwrap().ok());
+            let mut made: Vec<u32> = made.map(|tried| tried.in_a_row).collect();
+            made.sort_unstable();
+            assert_eq!(made, (1..=TRIES).collect::<Vec<_>>());
+            for in_a_row in [TRIES - 1, TRIES] {
+                world.apply(Change::FailLogin { account, in_a_row }).await.unwrap();
             }
+            let locked = catalog.reserve_try(lookup, NOW.plus_secs(899)).await.unwrap();
+            assert_eq!(locked, Err(Locked::Until(NOW.plus_secs(900))));
+            let later = NOW.plus_secs(900);
+            let tried = catalog.reserve_try(lookup, later).await.unwrap().unwrap();
+            assert_eq!(tried.in_a_row, 6, "one after the other from there on");
+            catalog.release_try(tried).await.unwrap();
+            let again = catalog.reserve_try(lookup, later).await.unwrap().unwrap();
+            assert_eq!(again.in_a_row, 6, "one that was neither is taken back, and locks nothing anew");
         }
-        let failures = world.catalog.failures(hers).await.unwrap();
-        assert_eq!(failures, world.catalog.failures(nobodys).await.unwrap(), "nothing tells them apart");
-        assert!(failures.locked_until(NOW).is_some());
         let entries = world.catalog.audit(world.mine.id, None, 4).await.unwrap();
         let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
-        assert_eq!(actions, ["login.lock", "login.lock", "login.fail", "login.fail"]);
-        assert_eq!((entries[0].subject.as_str(), entries[1].subject.clone()), ("unknown", ada.account.id.to_string()));
+        assert_eq!(actions, ["login.lock", "login.fail", "login.lock", "login.fail"]);
+        assert_eq!((entries[0].subject.as_str(), entries[2].subject.clone()), ("unknown", ada.account.id.to_string()));
 
-        let later = NOW.plus_secs(48 * 3_600);
-        assert!(world.catalog.forget_sessions(&LIMITS, later).await.unwrap() >= 1);
-        assert_eq!(world.catalog.failures(nobodys).await.unwrap().count, 0);
-        assert_eq!(world.catalog.failures(hers).await.unwrap().count, TRIES, "an account's are not forgotten");
-        let session = NewSession { forgives: Some(hers), ..session_of(&ada) };
+        let session =
+            NewSession { shown: Some(Shown { forgives: hers, ..shown(&hash("ada@b.c")) }), ..session_of(&ada) };
         world.catalog.apply(&by(&ada), Change::OpenSession(session)).await.unwrap();
-        assert_eq!(world.catalog.failures(hers).await.unwrap().count, 0, "until it goes right");
+        let count = async |lookup, at| catalog.reserve_try(lookup, at).await.unwrap().unwrap().in_a_row;
+        assert_eq!(count(hers, NOW).await, 1, "until it goes right");
+        catalog.forget_sessions(&LIMITS, NOW.plus_secs(29 * 86_400)).await.unwrap();
+        assert_eq!(count(nobodys, NOW.plus_secs(86_400)).await, 7);
+        catalog.forget_sessions(&LIMITS, NOW.plus_secs(32 * 86_400)).await.unwrap();
+        for lookup in [hers, nobodys] {
+            assert_eq!(count(lookup, NOW.plus_secs(32 * 86_400)).await, 1, "all alike");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_shown_is_used_only_while_it_is_so() {
+    everywhere(async |world| {
+        let ada = join(world, world.mine.id, "ada@b.c", OWNER).await;
+        let account = ada.account.id;
+        let kept = log_in(world, &ada).await;
+        let with = |of: &PasswordHash| NewSession { shown: Some(shown(of)), ..session_of(&ada) };
+        let open = async |session| world.catalog.apply(&by(&ada), Change::OpenSession(session)).await;
+        open(with(&hash("ada@b.c"))).await.unwrap();
+        let other = open(with(&hash("another"))).await;
+        assert!(matches!(other, Err(ApplyError::NotFound("proof"))), "{other:?}");
+        let prove = Change::ProveSession { id: kept.id, lookup: lookup(), shown: shown(&hash("another")) };
+        let other = world.catalog.apply(&by(&ada), prove).await;
+        assert!(matches!(other, Err(ApplyError::NotFound("proof"))), "{other:?}");
+        // A factor that came meanwhile is asked for, too.
+        with_totp(world, &ada, &kept).await;
+        let late = open(with(&hash("ada@b.c"))).await;
+        assert!(matches!(late, Err(ApplyError::NotFound("proof"))), "{late:?}");
+        // Of somebody else's proof nothing is taken, nor is another's session proven with it.
+        let bob = join(world, world.mine.id, "bob@b.c", AUDITOR).await;
+        let prove = Change::ProveSession { id: kept.id, lookup: lookup(), shown: shown(&hash("bob@b.c")) };
+        assert!(world.catalog.apply(&by(&bob), prove).await.is_err());
+        assert_eq!(world.catalog.sessions_of(account, (&LIMITS, NOW), ALL).await.unwrap().len(), 1);
     })
     .await;
 }
@@ -333,44 +392,88 @@ async fn s05_another_password_ends_the_sessions_and_a_link_to_one_opens_once() {
     everywhere(async |world| {
         let (mine, theirs) = (world.mine.id, world.theirs.id);
         let ada = join(world, mine, "ada@b.c", OWNER).await;
+        let account = ada.account.id;
         let (kept, other) = (log_in(world, &ada).await, log_in(world, &ada).await);
-        let set = |password: &str, reset, except| Change::SetPassword {
-            account: ada.account.id,
-            password: hash(password),
-            alone: true,
-            except,
-            reset,
-            forgives: None,
-        };
-        world.catalog.apply(&by(&ada), set("second", None, Some(kept.id))).await.unwrap();
-        assert!(is_open(world, &kept).await && !is_open(world, &other).await);
+        let set = |password: &str, by| Change::SetPassword { account, password: hash(password), alone: true, by };
+        let fresh = lookup();
+        let holder = |of: &PasswordHash| PasswordBy::Holder { shown: shown(of), session: kept.id, lookup: fresh };
+        world.catalog.apply(&by(&ada), set("second", holder(&hash("ada@b.c")))).await.unwrap();
+        assert!(world.catalog.session(fresh, &LIMITS, NOW).await.unwrap().is_some(), "it goes on under another token");
+        assert!(!is_open(world, &kept).await && !is_open(world, &other).await);
+        let again = world.catalog.apply(&by(&ada), set("third", holder(&hash("ada@b.c")))).await;
+        assert!(matches!(again, Err(ApplyError::NotFound("proof"))), "of two at once one is made: {again:?}");
 
+        let link = |lookup| PasswordBy::Link { lookup, forgives: [9; 32] };
+        let offer = async |lookup| {
+            let now = world.catalog.member(mine, ada.id).await.unwrap().unwrap();
+            let change = Change::OfferReset { member: ada.id, was: now.revision, lookup, ends_at: NOW.plus_secs(60) };
+            world.apply(change).await
+        };
         let (first, second) = (lookup(), lookup());
-        for lookup in [first, second] {
-            let offer = Change::OfferReset { account: ada.account.id, lookup, ends_at: NOW.plus_secs(60) };
-            world.apply(offer).await.unwrap();
-        }
+        offer(first).await.unwrap();
+        offer(second).await.unwrap();
         assert_eq!(world.catalog.account_to_reset(first, NOW).await.unwrap(), None, "the next one takes its place");
         assert_eq!(world.catalog.account_to_reset(second, NOW.plus_secs(60)).await.unwrap(), None);
         assert!(world.catalog.account_to_reset(second, NOW).await.unwrap().is_some());
-        world.apply(set("third", Some(second), None)).await.unwrap();
-        assert!(!is_open(world, &kept).await);
-        assert!(matches!(world.apply(set("fourth", Some(second), None)).await, Err(ApplyError::NotFound(_))));
-        let known = world.catalog.account(ada.account.id).await.unwrap().unwrap();
+        world.apply(set("third", link(second))).await.unwrap();
+        assert!(world.catalog.session(fresh, &LIMITS, NOW).await.unwrap().is_none());
+        assert!(matches!(world.apply(set("fourth", link(second))).await, Err(ApplyError::NotFound("link"))));
+        let known = world.catalog.account(account).await.unwrap().unwrap();
         assert_eq!(known.password, Some(hash("third")));
-        world.catalog.rehash_password(ada.account.id, &hash("third"), &hash("third, anew")).await.unwrap();
-        world.catalog.rehash_password(ada.account.id, &hash("third"), &hash("late")).await.unwrap();
-        let known = world.catalog.account(ada.account.id).await.unwrap().unwrap();
+        world.catalog.rehash_password(account, &hash("third"), &hash("third, anew")).await.unwrap();
+        world.catalog.rehash_password(account, &hash("third"), &hash("late")).await.unwrap();
+        let known = world.catalog.account(account).await.unwrap().unwrap();
         assert_eq!(known.password, Some(hash("third, anew")));
 
-        // Whoever manages another organization that she is in gets no hold of her.
+        // A link is good for what somebody was when it was made, not for what they become.
+        let early = lookup();
+        offer(early).await.unwrap();
+        join(world, mine, "bob@b.c", OWNER).await;
+        let demote = Change::UpdateMember { id: ada.id, was: ada.revision, role: AUDITOR };
+        world.apply(demote).await.unwrap();
+        assert!(matches!(world.apply(set("x", link(early))).await, Err(ApplyError::NotFound("link"))));
+        let early = lookup();
+        offer(early).await.unwrap();
         let theirs_too = invite(theirs, None, OWNER);
         world.apply_as_other(Change::Invite(theirs_too.clone())).await.unwrap();
-        let (_, change) = accept(&theirs_too, Joining::Known(ada.account.id));
+        let (_, change) = accept(&theirs_too, Joining::Known(account, None));
         world.apply_as_other(change).await.unwrap();
-        let offer = Change::OfferReset { account: ada.account.id, lookup: lookup(), ends_at: NOW.plus_secs(60) };
-        assert!(matches!(world.apply_as_other(offer.clone()).await, Err(ApplyError::Conflict(_))));
-        world.apply(offer).await.unwrap();
+        assert!(matches!(world.apply(set("x", link(early))).await, Err(ApplyError::NotFound("link"))));
+        // Whoever manages another organization that she is in gets no hold of her.
+        let there = world.catalog.memberships(account).await.unwrap().pop().unwrap().member;
+        let offer =
+            Change::OfferReset { member: there.id, was: there.revision, lookup: lookup(), ends_at: NOW.plus_secs(60) };
+        assert!(matches!(world.apply_as_other(offer).await, Err(ApplyError::Conflict(_))));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn invitations_go_with_whoever_made_them() {
+    everywhere(async |world| {
+        let mine = world.mine.id;
+        join(world, mine, "ada@b.c", OWNER).await;
+        let (bob, eve) = (join(world, mine, "bob@b.c", OWNER).await, join(world, mine, "eve@b.c", OWNER).await);
+        let (by_bob, by_eve) = (invite(mine, None, AUDITOR), invite(mine, None, AUDITOR));
+        world.catalog.apply(&by(&bob), Change::Invite(by_bob.clone())).await.unwrap();
+        world.catalog.apply(&by(&eve), Change::Invite(by_eve.clone())).await.unwrap();
+        assert_eq!(
+            world.catalog.invitation(mine, by_bob.id).await.unwrap().unwrap().made_by,
+            bob.account.id.to_string()
+        );
+        world.apply(Change::DeleteMember { id: bob.id, was: bob.revision }).await.unwrap();
+        world.apply(Change::UpdateMember { id: eve.id, was: eve.revision, role: AUDITOR }).await.unwrap();
+        for invite in [&by_bob, &by_eve] {
+            assert_eq!(world.catalog.open_invitation(invite.lookup, NOW).await.unwrap(), None);
+        }
+        // Who was taken away comes back with the account that there is.
+        let again = invite(mine, Some("bob@b.c"), AUDITOR);
+        world.apply(Change::Invite(again.clone())).await.unwrap();
+        let known = |of: &str| Joining::Known(bob.account.id, Some(shown(&hash(of))));
+        let (_, wrong) = accept(&again, known("another"));
+        assert!(matches!(world.apply(wrong).await, Err(ApplyError::NotFound("proof"))));
+        let (_, right) = accept(&again, known("bob@b.c"));
+        world.apply(right).await.unwrap();
     })
     .await;
 }
@@ -404,7 +507,7 @@ async fn s01_a_session_that_takes_the_place_of_another_or_moves_has_another_toke
         assert!(!is_open(world, &first).await && is_open(world, &second).await);
 
         let fresh = lookup();
-        let prove = Change::ProveSession { id: second.id, lookup: fresh, forgives: None, factor: None };
+        let prove = Change::ProveSession { id: second.id, lookup: fresh, shown: shown(&hash("ada@b.c")) };
         world.catalog.apply(&by(&ada), prove).await.unwrap();
         assert!(!is_open(world, &second).await);
         let stranger = Change::MoveSession { id: second.id, organization: world.theirs.id, lookup: lookup() };
@@ -412,7 +515,7 @@ async fn s01_a_session_that_takes_the_place_of_another_or_moves_has_another_toke
         assert!(matches!(refused, Err(ApplyError::NotFound(_))), "{refused:?}");
         let into = invite(world.theirs.id, None, OWNER);
         world.apply_as_other(Change::Invite(into.clone())).await.unwrap();
-        let (_, change) = accept(&into, Joining::Known(ada.account.id));
+        let (_, change) = accept(&into, Joining::Known(ada.account.id, None));
         world.apply_as_other(change).await.unwrap();
         let Change::MoveSession { lookup: moved, .. } = stranger else { unreachable!() };
         world.catalog.apply(&by(&ada), stranger).await.unwrap();
@@ -438,7 +541,7 @@ pub async fn with_totp(world: &World, member: &Member, session: &NewSession) -> 
     let (account, codes) = (member.account.id, [lookup(), lookup()]);
     let sealed = world.catalog.seal_totp(account, b"a seed of twenty byt", &crate::world::salt());
     world.catalog.apply(&by(member), Change::OfferTotp { account, sealed }).await.unwrap();
-    let confirm = Change::ConfirmTotp { account, step: 10, codes: codes.to_vec(), except: session.id };
+    let confirm = Change::ConfirmTotp { account, made_at: NOW, step: 10, codes: codes.to_vec(), except: session.id };
     world.catalog.apply(&by(member), confirm).await.unwrap();
     codes
 }
@@ -461,7 +564,10 @@ async fn a07_a08_codes_are_taken_once_and_their_seed_is_sealed() {
         let again = world.catalog.apply(&by(&ada), Change::OfferTotp { account, sealed }).await;
         assert!(matches!(again, Err(ApplyError::Conflict(_))), "nobody replaces what is asked for: {again:?}");
 
-        let with = |factor| NewSession { factor: Some(factor), ..session_of(&ada) };
+        let with = |factor| NewSession {
+            shown: Some(Shown { factor: Some(factor), ..shown(&hash("ada@b.c")) }),
+            ..session_of(&ada)
+        };
         let step = |step| with(UsedFactor::Totp { step });
         let code = |lookup| with(UsedFactor::RecoveryCode { lookup });
         for (session, is_taken) in [
@@ -475,17 +581,13 @@ async fn a07_a08_codes_are_taken_once_and_their_seed_is_sealed() {
             (code(lookup()), false),
         ] {
             let opened = world.catalog.apply(&by(&ada), Change::OpenSession(session.clone())).await;
-            assert_eq!(opened.is_ok(), is_taken, "{:?}", session.factor);
+            assert_eq!(opened.is_ok(), is_taken, "{:?}", session.shown);
             assert_eq!(is_open(world, &session).await, is_taken);
         }
         assert_eq!(world.catalog.recovery_codes_left(account).await.unwrap(), 1);
-        let prove = Change::ProveSession {
-            id: kept.id,
-            lookup: lookup(),
-            forgives: None,
-            factor: Some(UsedFactor::Totp { step: 12 }),
-        };
-        assert!(matches!(world.catalog.apply(&by(&ada), prove).await, Err(ApplyError::NotFound("code"))));
+        let used = Shown { factor: Some(UsedFactor::Totp { step: 12 }), ..shown(&hash("ada@b.c")) };
+        let prove = Change::ProveSession { id: kept.id, lookup: lookup(), shown: used };
+        assert!(matches!(world.catalog.apply(&by(&ada), prove).await, Err(ApplyError::NotFound("proof"))));
         assert!(is_open(world, &kept).await, "what is refused changes nothing");
         let fresh = Change::SetRecoveryCodes { account, codes: vec![lookup(); 1] };
         world.catalog.apply(&by(&ada), fresh).await.unwrap();
@@ -501,30 +603,19 @@ async fn a07_a08_codes_are_taken_once_and_their_seed_is_sealed() {
         world.apply(Change::RetireEncryptionKey { version: 1 }).await.unwrap();
         assert_eq!(&world.catalog.totp(account).await.unwrap().unwrap().seed[..], b"a seed of twenty byt");
 
-        let remove = Change::RemoveFactors { account, except: None };
-        let short = Change::SetPassword {
-            account,
-            password: hash("short"),
-            alone: false,
-            except: None,
-            reset: None,
-            forgives: None,
+        let remove = Change::RemoveFactors { account, except: None, of: None };
+        let set = |password: &str, was: &str, step, alone| {
+            let shown = Shown { factor: Some(UsedFactor::Totp { step }), ..shown(&hash(was)) };
+            let by = PasswordBy::Holder { shown, session: kept.id, lookup: lookup() };
+            Change::SetPassword { account, password: hash(password), alone, by }
         };
-        world.catalog.apply(&by(&ada), short).await.unwrap();
+        world.catalog.apply(&by(&ada), set("short", "ada@b.c", 13, false)).await.unwrap();
         let refused = world.catalog.apply(&by(&ada), remove.clone()).await;
         assert!(
             matches!(refused, Err(ApplyError::Conflict(_))),
             "A-1: a short password is not left alone: {refused:?}"
         );
-        let long = Change::SetPassword {
-            account,
-            password: hash("long"),
-            alone: true,
-            except: None,
-            reset: None,
-            forgives: None,
-        };
-        world.catalog.apply(&by(&ada), long).await.unwrap();
+        world.catalog.apply(&by(&ada), set("long", "short", 14, true)).await.unwrap();
         world.catalog.apply(&by(&ada), remove.clone()).await.unwrap();
         assert_eq!(world.catalog.recovery_codes_left(account).await.unwrap(), 0);
         assert!(world.catalog.totp(account).await.unwrap().is_none());

@@ -38,7 +38,7 @@ pub(super) async fn update(
     State(app): State<App>,
     body: Json<AccountUpdate>,
 ) -> Result<axum::Json<WhoAmIView>, Problem> {
-    caller.refuse_dry_run()?;
+    caller.refuse_conditions()?;
     let account = caller.person()?.account();
     if let Some(name) = body.value.name {
         app.apply(&caller, Change::RenameAccount { account, name: checked_person(name)? }).await?;
@@ -64,13 +64,13 @@ pub(super) async fn join(
     State(app): State<App>,
     body: Json<Join>,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.refuse_dry_run()?;
+    caller.refuse_conditions()?;
     let account = caller.person()?.account();
     let lookup = TokenKind::Invitation.lookup(body.value.token.expose()).ok_or_else(no_invitation)?;
     let invitation = app.catalog.open_invitation(lookup, app.now()).await.map_err(|error| internal(&error))?;
     let organization = invitation.ok_or_else(no_invitation)?.organization;
     let member = MemberId::from_entropy(app.id()?);
-    let change = Change::AcceptInvitation { lookup, member, joining: Joining::Known(account) };
+    let change = Change::AcceptInvitation { lookup, member, joining: Joining::Known(account, None) };
     // It is made for the organization that is joined.
     let actor = Actor { organization, who: Who::Account(account), ..caller.actor() };
     let author = Author { actor, at: app.now(), idempotency: None };

@@ -34,7 +34,7 @@ pub(super) async fn offer(
     State(app): State<App>,
     _: Nothing,
 ) -> Result<axum::Json<EnrolmentView>, Problem> {
-    caller.refuse_dry_run()?;
+    caller.refuse_conditions()?;
     let person = caller.person()?;
     caller.proven()?;
     let issuer = format!("Keystile {}", person.membership.organization_name);
@@ -71,7 +71,7 @@ pub(super) async fn confirm(
     State(app): State<App>,
     body: Json<TotpCode>,
 ) -> Result<axum::Json<CodesView>, Problem> {
-    caller.refuse_dry_run()?;
+    caller.refuse_conditions()?;
     let person = caller.person()?;
     caller.proven()?;
     let (account, except) = (person.account(), person.id());
@@ -81,9 +81,9 @@ pub(super) async fn confirm(
             "code is not what the app shows now: wait for the next one, and look whether the clock of its device is right.",
         )
     };
-    let step = step.map_err(|error| internal(&error))?.ok_or_else(wrong)?;
+    let (made_at, step) = step.map_err(|error| internal(&error))?.ok_or_else(wrong)?;
     let codes = codes_of(&app, &caller)?;
-    let change = Change::ConfirmTotp { account, step, codes: codes.lookups, except };
+    let change = Change::ConfirmTotp { account, made_at, step, codes: codes.lookups, except };
     app.apply(&caller, change).await?;
     Ok(axum::Json(CodesView { recovery_codes: codes.texts }))
 }
@@ -92,10 +92,11 @@ pub(super) async fn confirm(
 #[utoipa::path(delete, operation_id = "removeTotp", path = "/v1/account/totp", tag = "Accounts", security(("management_key" = [])),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn remove(caller: Caller<Anybody>, State(app): State<App>) -> Result<StatusCode, Problem> {
-    caller.refuse_dry_run()?;
+    caller.refuse_conditions()?;
     let person = caller.person()?;
     caller.proven()?;
-    app.apply(&caller, Change::RemoveFactors { account: person.account(), except: Some(person.id()) }).await?;
+    app.apply(&caller, Change::RemoveFactors { account: person.account(), except: Some(person.id()), of: None })
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -108,7 +109,7 @@ pub(super) async fn renew(
     State(app): State<App>,
     _: Nothing,
 ) -> Result<axum::Json<CodesView>, Problem> {
-    caller.refuse_dry_run()?;
+    caller.refuse_conditions()?;
     let account = caller.person()?.account();
     caller.proven()?;
     let codes = codes_of(&app, &caller)?;

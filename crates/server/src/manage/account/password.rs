@@ -1,19 +1,19 @@
 //! `POST /v1/account/password`
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-use keystile_core::account::checked_length;
-use keystile_store::Change;
+use axum::response::Response;
+use keystile_core::key::TokenKind;
+use keystile_store::{Change, PasswordBy, Who};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::prove::proven;
-use crate::identity::Proof;
+use crate::identity::{Proof, Visitor};
 use crate::manage::app::App;
 use crate::manage::caller::{Anybody, Caller};
 use crate::manage::extract::Json;
-use crate::manage::login::{Delivery, Secret};
+use crate::manage::login::{Delivery, Secret, refused};
+use crate::manage::problem::internal;
 use crate::problem::Problem;
 
 /// A new password.
@@ -41,21 +41,27 @@ pub(super) async fn change(
     State(app): State<App>,
     body: Json<PasswordChange>,
 ) -> Result<Response, Problem> {
-    caller.refuse_dry_run()?;
+    caller.refuse_conditions()?;
     let person = caller.person()?;
     let wanted = body.value;
     let account = &person.session.account;
     // Before anything is changed: whoever picks a poor one keeps the token that they have.
     let known = [account.email.as_str(), &account.name];
     let password = app.identity.new_password(wanted.password.expose(), account.has_totp, &known).await?;
-    let deliver = if person.in_cookie { Delivery::Cookie } else { Delivery::Token };
-    let alone = checked_length(wanted.password.expose(), false).is_ok();
+    let alone = app.identity.may_be_alone(wanted.password.expose());
     let proof = Proof { password: wanted.current.expose(), code: wanted.code.as_ref().map(Secret::expose) };
-    let answer = proven(&app, &caller, proof, deliver).await?;
-    if answer.status() == StatusCode::OK {
-        let (account, except) = (account.id, Some(person.id()));
-        app.apply(&caller, Change::SetPassword { account, password, alone, except, reset: None, forgives: None })
-            .await?;
+    let visitor = Visitor { address: caller.address, request: caller.request, agent: "", replaces: None };
+    let (shown, _) = match app.identity.prove(&app.feed, &visitor, &account.email, proof).await {
+        Ok(shown) => shown,
+        Err(error) => return Ok(refused(&app, error)),
+    };
+    let token = app.identity.token(TokenKind::Session).map_err(|error| internal(&error))?;
+    let by = PasswordBy::Holder { shown: shown.shown.clone(), session: person.id(), lookup: token.lookup };
+    let change = Change::SetPassword { account: account.id, password, alone, by };
+    let author = app.identity.author(&visitor, caller.organization, Who::Account(account.id));
+    if let Err(error) = app.identity.used(&app.feed, &visitor, &shown, (author, change)).await {
+        return Ok(refused(&app, error));
     }
-    Ok(answer.into_response())
+    let deliver = if person.in_cookie { Delivery::Cookie } else { Delivery::Token };
+    Ok(proven(&app, &token, deliver))
 }

@@ -6,9 +6,9 @@ use keystile_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::identity::{self, Visitor};
+use crate::identity::{self, Token, Visitor};
 use crate::manage::app::App;
-use crate::manage::caller::{Anybody, Asker, Caller};
+use crate::manage::caller::{Anybody, Caller};
 use crate::manage::extract::Json;
 use crate::manage::login::{Delivery, Secret, delivered, refused};
 use crate::problem::Problem;
@@ -47,29 +47,23 @@ pub(super) async fn prove(
     State(app): State<App>,
     body: Json<Proof>,
 ) -> Result<Response, Problem> {
-    caller.refuse_dry_run()?;
+    caller.refuse_conditions()?;
     let deliver = if caller.person()?.in_cookie { Delivery::Cookie } else { Delivery::Token };
     let wanted = body.value;
     let proof = identity::Proof { password: wanted.password.expose(), code: wanted.code.as_ref().map(Secret::expose) };
-    proven(&app, &caller, proof, deliver).await
+    let person = caller.person()?;
+    let visitor = Visitor { address: caller.address, request: caller.request, agent: "", replaces: None };
+    let of = (person.id(), &person.session.account, caller.organization);
+    match app.identity.prove_again(&app.feed, &visitor, of, proof).await {
+        Ok(token) => Ok(proven(&app, &token, deliver)),
+        Err(error) => Ok(refused(&app, error)),
+    }
 }
 
-/// Looks at a password once more; the session's new token, or why it was none.
-pub(super) async fn proven(
-    app: &App,
-    asker: &Asker,
-    proof: identity::Proof<'_>,
-    deliver: Delivery,
-) -> Result<Response, Problem> {
-    let person = asker.person()?;
-    let visitor = Visitor { address: asker.address, request: asker.request, agent: "", replaces: None };
-    let of = (person.id(), person.account(), asker.organization);
-    let token = match app.identity.prove_again(&app.feed, &visitor, of, proof).await {
-        Ok(token) => token,
-        Err(error) => return Ok(refused(app, error)),
-    };
+/// A session's new token.
+pub(super) fn proven(app: &App, token: &Token, deliver: Delivery) -> Response {
     app.webhooks.wake();
-    let (text, cookie) = delivered(&token, deliver);
+    let (text, cookie) = delivered(token, deliver);
     let view = ProvenView { until: app.now().plus_secs(app.identity.limits.proven_secs), token: text };
-    Ok((cookie, axum::Json(view)).into_response())
+    (cookie, axum::Json(view)).into_response()
 }

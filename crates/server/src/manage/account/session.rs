@@ -23,7 +23,7 @@ use crate::problem::Problem;
 #[utoipa::path(post, operation_id = "logout", path = "/v1/logout", tag = "Accounts", security(("management_key" = [])),
     responses((status = 204), (status = 401), (status = 403)))]
 pub(super) async fn logout(caller: Caller<Anybody>, State(app): State<App>, _: Nothing) -> Result<Response, Problem> {
-    caller.refuse_dry_run()?;
+    caller.refuse_conditions()?;
     let person = caller.person()?;
     app.apply(&caller, Change::EndSession { id: person.id() }).await?;
     let cookie = if person.in_cookie { no_cookie() } else { HeaderMap::new() };
@@ -60,7 +60,7 @@ pub(super) async fn switch(
     State(app): State<App>,
     body: Json<Switch>,
 ) -> Result<Response, Problem> {
-    caller.refuse_dry_run()?;
+    caller.refuse_conditions()?;
     let person = caller.person()?;
     let organization = body.value.organization_id;
     let token = app.identity.token(TokenKind::Session).map_err(|error| internal(&error))?;

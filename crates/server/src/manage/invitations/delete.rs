@@ -3,6 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use keystile_core::id::InvitationId;
+use keystile_core::member::MemberRole;
 use keystile_store::Change;
 
 use crate::manage::app::App;
@@ -19,6 +20,12 @@ pub(super) async fn delete(
     State(app): State<App>,
     Id(id): Id<InvitationId>,
 ) -> Result<StatusCode, Problem> {
+    let invitation = app.invitation(&caller, id).await?;
+    let granted = match invitation.role {
+        MemberRole::BuiltIn(role) => role.permissions(),
+        MemberRole::Custom(role) => app.member_role(&caller, role).await?.permissions,
+    };
+    caller.reaches(&granted)?;
     app.apply(&caller, Change::WithdrawInvitation { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -22,6 +22,8 @@ pub(super) struct InvitationView {
     email: Option<String>,
     /// As what: the word of a role that is built in, or the name of one of your own.
     role: String,
+    /// Who made it: a management key's id, a person's account `acc_…`, or `system:…`.
+    made_by: String,
     /// `open`, `accepted`, `withdrawn` or `expired`.
     state: &'static str,
     /// When it was made.
@@ -48,6 +50,7 @@ impl InvitationView {
             organization_id: invitation.organization,
             email: invitation.email.map(|email| email.as_str().to_owned()),
             role: role_text(invitation.role, invitation.role_name.as_ref()),
+            made_by: invitation.made_by,
             state: match invitation.state {
                 InvitationState::Open if invitation.ends_at <= now => "expired",
                 InvitationState::Open => "open",

@@ -191,7 +191,8 @@ pub(super) fn checked(
     match kind {
         KeyKind::Secret | KeyKind::Publishable | KeyKind::Canary => Ok(policy),
         KeyKind::Management => match asker.may_hand_down(&policy, expires_at) {
-            Ok(()) => Ok(policy),
+            // A key is proof of itself, for whatever it may do.
+            Ok(()) => asker.proven().map(|()| policy),
             Err(why) => Err(Problem::of(keystile_core::Code::PermissionMissing)
                 .because(format!("A management key can be given no more than yours may do: {why}."))),
         },

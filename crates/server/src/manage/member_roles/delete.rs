@@ -19,6 +19,7 @@ pub(super) async fn delete(
     State(app): State<App>,
     Id(id): Id<MemberRoleId>,
 ) -> Result<StatusCode, Problem> {
+    caller.reaches(&app.member_role(&caller, id).await?.permissions)?;
     app.apply(&caller, Change::DeleteMemberRole { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

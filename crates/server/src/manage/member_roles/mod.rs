@@ -35,7 +35,7 @@ fn checked(asker: &Asker, permissions: Vec<Permission>) -> Result<Vec<Permission
 
 /// Refuses a name by which a built-in role is meant.
 fn refuse_built_in(name: &str) -> Result<(), Problem> {
-    if name.parse::<BuiltInRole>().is_ok() {
+    if name.to_lowercase().parse::<BuiltInRole>().is_ok() {
         return Err(conflict(format!("{name} is a role that every organization has; take another name.")));
     }
     Ok(())

@@ -10,7 +10,6 @@ pub(super) mod view;
 use keystile_core::member::{MemberRole, MemberRoleRef};
 use keystile_core::name::Ref;
 use keystile_core::permission::Permission;
-use keystile_store::records::Member;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -45,18 +44,4 @@ pub(super) async fn role_of(
     };
     let role = own.map_err(|error| internal(&error))?.ok_or_else(because)?;
     Ok((MemberRole::Custom(role.id), role.permissions))
-}
-
-/// Whether it is a role that lets its holder let others in, and take it from them.
-pub(super) const fn is_leading(role: MemberRole) -> bool {
-    match role {
-        MemberRole::BuiltIn(role) => role.kind().leading() as u8 == role as u8,
-        MemberRole::Custom(_) => false,
-    }
-}
-
-/// Refuses to lay hands on a member who has more than the asker. The asker's own kind of organization bounds both.
-pub(super) fn refuse_higher(asker: &Asker, member: &Member) -> Result<(), Problem> {
-    asker.hands_down(&member.granted)?;
-    if is_leading(member.role) { asker.proven() } else { Ok(()) }
 }

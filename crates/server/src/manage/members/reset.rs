@@ -6,12 +6,12 @@ use keystile_core::id::MemberId;
 use keystile_core::key::TokenKind;
 use keystile_core::time::Timestamp;
 use keystile_store::Change;
+use keystile_store::records::Member;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::refuse_higher;
 use crate::manage::app::App;
-use crate::manage::caller::{Caller, WriteMembers};
+use crate::manage::caller::{Asker, Caller, WriteMembers, WriteOrganizations};
 use crate::manage::extract::{Id, Nothing};
 use crate::manage::problem::internal;
 use crate::problem::Problem;
@@ -32,8 +32,8 @@ pub(super) struct PasswordLinkView {
     expires_at: Timestamp,
 }
 
-/// Make a link by which a member chooses a new password. Nobody but the member learns it, and other factors stay as they are.
-/// Prove first who you are.
+/// Make a link by which a member chooses a new password; a second factor stays as it is. Whoever has the link can use it, so send it
+/// to the member alone. It is good as long as the member is what it is now. Prove first who you are.
 #[utoipa::path(post, operation_id = "resetMemberPassword", path = "/v1/members/{id}/reset_password", tag = "Members",
     params(("id" = String, Path)), security(("management_key" = [])),
     responses((status = 200, body = PasswordLinkView), (status = 401), (status = 403), (status = 404), (status = 409)))]
@@ -45,13 +45,20 @@ pub(super) async fn reset(
 ) -> Result<axum::Json<PasswordLinkView>, Problem> {
     caller.refuse_dry_run()?;
     let member = app.member(&caller, id).await?;
-    refuse_higher(&caller, &member)?;
-    caller.proven()?;
+    may_enter(&app, &caller, &member).await?;
     let token = app.identity.token(TokenKind::Reset).map_err(|error| internal(&error))?;
     let ends_at = app.now().plus_secs(HOURS * 3_600);
-    let change = Change::OfferReset { account: member.account.id, lookup: token.lookup, ends_at };
+    let change = Change::OfferReset { member: id, was: member.revision, lookup: token.lookup, ends_at };
     app.apply(&caller, change).await?;
     Ok(axum::Json(PasswordLinkView { path: format!("/password#{}", token.text.expose()), expires_at: ends_at }))
+}
+
+/// Refuses whoever could get more by logging in as somebody else than they have themselves.
+async fn may_enter(app: &App, asker: &Asker, member: &Member) -> Result<(), Problem> {
+    asker.hands_down(&member.granted)?;
+    let all = app.catalog.memberships(member.account.id).await.map_err(|error| internal(&error))?;
+    // Of somebody who is in others too, only those decide who decide over organizations.
+    if all.len() > 1 { asker.needs::<WriteOrganizations>() } else { Ok(()) }
 }
 
 /// Take the second factor from a member who lost it and has no recovery code left: the password is all then, and the sessions end.
@@ -67,8 +74,11 @@ pub(super) async fn remove_factors(
 ) -> Result<StatusCode, Problem> {
     caller.refuse_dry_run()?;
     let member = app.member(&caller, id).await?;
-    refuse_higher(&caller, &member)?;
-    caller.proven()?;
-    app.apply(&caller, Change::RemoveFactors { account: member.account.id, except: None }).await?;
+    may_enter(&app, &caller, &member).await?;
+    app.apply(
+        &caller,
+        Change::RemoveFactors { account: member.account.id, except: None, of: Some((id, member.revision)) },
+    )
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }

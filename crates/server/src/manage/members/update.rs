@@ -7,8 +7,8 @@ use keystile_store::Change;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::role_of;
 use super::view::MemberView;
-use super::{is_leading, refuse_higher, role_of};
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WriteMembers};
 use crate::manage::extract::{Id, Json, said};
@@ -25,8 +25,8 @@ pub(super) struct MemberUpdate {
     role: Option<MemberRoleRef>,
 }
 
-/// Give a member another role, with nothing in it that you lack yourself. It holds from the member's next request on. To give or
-/// take the leading role, prove first who you are.
+/// Give a member another role, with nothing in it that you lack yourself. It holds from the member's next request on, and the
+/// invitations that the member made are taken back. Prove first who you are.
 #[utoipa::path(patch, operation_id = "updateMember", path = "/v1/members/{id}", tag = "Members", params(("id" = String, Path)),
     request_body = MemberUpdate, security(("management_key" = [])),
     responses((status = 200, body = MemberView), (status = 400), (status = 401), (status = 403), (status = 404), (status = 409)))]
@@ -37,7 +37,7 @@ pub(super) async fn update(
     body: Json<MemberUpdate>,
 ) -> Result<axum::Json<MemberView>, Problem> {
     let member = app.member(&caller, id).await?;
-    refuse_higher(&caller, &member)?;
+    caller.reaches(&member.granted)?;
     let role = match &body.value.role {
         None => member.role,
         Some(wanted) => {
@@ -46,9 +46,6 @@ pub(super) async fn update(
             role
         }
     };
-    if is_leading(role) {
-        caller.proven()?;
-    }
     let own = app.organization(&caller, caller.organization).await?;
     if let keystile_core::member::MemberRole::BuiltIn(role) = role
         && role.kind() != own.kind

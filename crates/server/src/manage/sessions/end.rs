@@ -8,6 +8,7 @@ use keystile_store::Change;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WriteMembers};
 use crate::manage::extract::Id;
+use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// End a session at the organization. Its next request is refused, on every node.
@@ -19,6 +20,8 @@ pub(super) async fn end(
     State(app): State<App>,
     Id(id): Id<SessionId>,
 ) -> Result<StatusCode, Problem> {
+    let of = app.catalog.member_of_session(caller.organization, id).await.map_err(|error| internal(&error))?;
+    caller.reaches(&of.ok_or_else(|| not_found("session"))?.granted)?;
     app.apply(&caller, Change::EndSession { id }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -60,6 +60,7 @@ CREATE TABLE invitations (
     created_at   BIGINT NOT NULL,
     updated_at   BIGINT NOT NULL,
     ends_at      BIGINT NOT NULL,
+    made_by      TEXT COLLATE "C" NOT NULL,
     state        TEXT COLLATE "C" NOT NULL CHECK (state IN ('open', 'accepted', 'withdrawn')),
     revision     BIGINT NOT NULL
 );
@@ -80,6 +81,7 @@ CREATE TABLE sessions (
     agent        TEXT COLLATE "C" NOT NULL
 );
 
+CREATE INDEX sessions_by_age ON sessions (seen_at);
 CREATE INDEX sessions_of_account ON sessions (account);
 CREATE INDEX sessions_of_organization ON sessions (organization);
 
@@ -87,6 +89,7 @@ CREATE INDEX sessions_of_organization ON sessions (organization);
 CREATE TABLE password_resets (
     lookup     BYTEA PRIMARY KEY CHECK (length(lookup) = 32), -- SHA-256 of the token
     account    BIGINT NOT NULL REFERENCES accounts (number),
+    standing   BYTEA NOT NULL CHECK (length(standing) = 32), -- what the account was where, when it was made
     created_at BIGINT NOT NULL,
     ends_at    BIGINT NOT NULL
 );
@@ -94,7 +97,6 @@ CREATE TABLE password_resets (
 -- Wrong passwords in a row, of e-mail addresses with an account and without.
 CREATE TABLE login_failures (
     lookup  BYTEA PRIMARY KEY CHECK (length(lookup) = 32),   -- HMAC of the address
-    known   BIGINT NOT NULL CHECK (known IN (0, 1)),         -- whether there was an account
     count   BIGINT NOT NULL,
     last_at BIGINT NOT NULL
 );
@@ -127,3 +129,5 @@ CREATE TABLE device_logins (
     account      BIGINT REFERENCES accounts (number),
     organization BIGINT REFERENCES organizations (number)
 );
+
+CREATE INDEX login_failures_by_age ON login_failures (last_at);

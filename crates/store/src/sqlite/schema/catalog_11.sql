@@ -60,6 +60,7 @@ CREATE TABLE invitations (
     created_at   INTEGER NOT NULL,
     updated_at   INTEGER NOT NULL,
     ends_at      INTEGER NOT NULL,
+    made_by      TEXT NOT NULL,
     state        TEXT NOT NULL CHECK (state IN ('open', 'accepted', 'withdrawn')),
     revision     INTEGER NOT NULL
 ) STRICT;
@@ -80,6 +81,7 @@ CREATE TABLE sessions (
     agent        TEXT NOT NULL
 ) STRICT;
 
+CREATE INDEX sessions_by_age ON sessions (seen_at);
 CREATE INDEX sessions_of_account ON sessions (account);
 CREATE INDEX sessions_of_organization ON sessions (organization);
 
@@ -87,6 +89,7 @@ CREATE INDEX sessions_of_organization ON sessions (organization);
 CREATE TABLE password_resets (
     lookup     BLOB PRIMARY KEY CHECK (length(lookup) = 32), -- SHA-256 of the token
     account    INTEGER NOT NULL REFERENCES accounts (number),
+    standing   BLOB NOT NULL CHECK (length(standing) = 32),  -- what the account was where, when it was made
     created_at INTEGER NOT NULL,
     ends_at    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -94,7 +97,6 @@ CREATE TABLE password_resets (
 -- Wrong passwords in a row, of e-mail addresses with an account and without.
 CREATE TABLE login_failures (
     lookup  BLOB PRIMARY KEY CHECK (length(lookup) = 32),    -- HMAC of the address
-    known   INTEGER NOT NULL CHECK (known IN (0, 1)),        -- whether there was an account
     count   INTEGER NOT NULL,
     last_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -127,3 +129,5 @@ CREATE TABLE device_logins (
     account      INTEGER REFERENCES accounts (number),
     organization INTEGER REFERENCES organizations (number)
 ) STRICT;
+
+CREATE INDEX login_failures_by_age ON login_failures (last_at);

@@ -34,6 +34,8 @@ pub(in super::super) struct Things {
     invitation: String,
     /// Another session of `person`.
     session: String,
+    /// One of `member`.
+    their_session: String,
     organization: String,
     /// Somebody who is logged in.
     pub(in super::super) person: Person,
@@ -98,13 +100,13 @@ impl Things {
         let pattern = id(&world.manage().create("/v1/patterns", &reading()));
         let manage = world.manage();
         let member_role = id(&manage.create("/v1/member_roles", &json!({ "name": name("member-role") })));
-        let invitation = id(&manage.create("/v1/invitations", &json!({ "role": "auditor" })));
+        let invitation = id(&manage.create("/v1/invitations", &json!({ "role": member_role })));
         let organization = id(&manage.create("/v1/organizations", &json!({ "name": name("organization") })));
         // Of a member with a role that grants nothing, everybody who may do anything to members may do it.
         let (person, other) = (world.person("owner"), world.person(&member_role));
         let session = world.log_in(&person.email).0;
         let Caller { api, project, activation, id: key, .. } = caller;
-        let member = other.member;
+        let (member, their_session) = (other.member, other.session);
         Self {
             api,
             project,
@@ -117,6 +119,7 @@ impl Things {
             member_role,
             invitation,
             session,
+            their_session,
             organization,
             person,
         }
@@ -126,7 +129,8 @@ impl Things {
     pub(in super::super) fn ids(&self) -> Vec<String> {
         let person = [&self.person.account, &self.person.member, &self.person.session, &self.person.email];
         let things = [&self.api, &self.project, &self.activation, &self.key, &self.role, &self.pattern, &self.webhook];
-        let people = [&self.member, &self.member_role, &self.invitation, &self.session, &self.organization];
+        let people =
+            [&self.member, &self.member_role, &self.invitation, &self.session, &self.their_session, &self.organization];
         person.into_iter().chain(things).chain(people).cloned().collect()
     }
 
@@ -139,7 +143,8 @@ impl Things {
             (Some("members"), true) => &self.member,
             (Some("member_roles"), true) => &self.member_role,
             (Some("invitations"), true) => &self.invitation,
-            (Some("sessions" | "account"), true) => &self.session,
+            (Some("account"), true) => &self.session,
+            (Some("sessions"), true) => &self.their_session,
             (Some("organizations"), true) => &self.organization,
             (Some("keys"), true) | (Some(_), false) => &self.key,
             (Some("roles"), true) => &self.role,
