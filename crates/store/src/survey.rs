@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use keystile_core::id::{ApiId, KeyId, WebhookId};
+use keystile_core::id::{ApiId, KeyId, MemberId, WebhookId};
 use keystile_core::key::KeyKind;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
@@ -61,6 +61,8 @@ pub struct Survey {
     pub all_powerful: Found<KeyId>,
     /// Active management keys that never end.
     pub endless_management: Found<KeyId>,
+    /// Members who can let others in and log in with a password alone.
+    pub single_factor: Found<MemberId>,
     /// APIs whose keys may live for ever.
     pub lax: Found<ApiId>,
     /// APIs that keep texts of keys.
@@ -191,6 +193,11 @@ async fn seen(catalog: &Base, usage: &Base, now: Timestamp) -> Result<Survey, St
         if !(settings.upstream.is_tls() || is_here && settings.targets.is_empty()) {
             survey.plain_upstreams.add(id);
         }
+    }
+    let leading = "SELECT m.id FROM members m WHERE m.deleted_at IS NULL AND m.role IN ('owner', 'consumer_admin') AND NOT \
+         EXISTS (SELECT 1 FROM totps t WHERE t.account = m.account AND t.confirmed_at IS NOT NULL) ORDER BY m.number";
+    for row in &sql(leading).fetch_all(&mut view).await? {
+        survey.single_factor.add(Columns::of(row).id(MemberId::from_slice)?);
     }
     let silent = sql("SELECT id FROM webhooks WHERE state <> 'active' AND deleted_at IS NULL ORDER BY number");
     for row in &silent.fetch_all(&mut view).await? {

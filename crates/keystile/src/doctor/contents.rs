@@ -43,6 +43,13 @@ pub(super) fn judge(survey: &Survey, now: Timestamp) -> Vec<Finding> {
         "give programs narrow keys (--permission keys.read …) and bind this one to your networks (--network)",
     );
     of(
+        "owner_without_second_factor",
+        Medium,
+        counted(&survey.single_factor, "member"),
+        "who can let others in and log in with a password alone",
+        "have each of them add one-time codes: keystile account add-totp",
+    );
+    of(
         "management_key_never_expires",
         Medium,
         counted(&survey.endless_management, "management key"),
@@ -115,7 +122,7 @@ fn counted<T: Display>(found: &Found<T>, one: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use keystile_core::id::{ApiId, KeyId};
+    use keystile_core::id::{ApiId, KeyId, MemberId};
 
     use super::*;
 
@@ -132,6 +139,7 @@ mod tests {
         let weak = Survey {
             exposed: found(vec![key]),
             all_powerful: found(vec![key]),
+            single_factor: found(vec![MemberId::from_entropy([3; 16])]),
             endless: Found { count: 30, named: vec![key, key] },
             lax: found(vec![ApiId::from_entropy([2; 16])]),
             newest: Some(now.plus_secs(61)),
@@ -143,12 +151,13 @@ mod tests {
             [
                 "keys_exposed",
                 "management_key_may_do_everything",
+                "owner_without_second_factor",
                 "keys_never_expire",
                 "no_expiry_policy",
                 "clock_behind"
             ]
         );
-        let endless = &judge(&weak, now)[2];
+        let endless = &judge(&weak, now)[3];
         assert!(endless.what.starts_with("30 active keys (key_") && endless.what.contains(", …) without an end"));
         let old = judge(&Survey { is_current: false, ..weak }, now);
         assert_eq!(old.iter().map(|finding| finding.id).collect::<Vec<_>>(), ["tables_not_current"]);

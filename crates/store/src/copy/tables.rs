@@ -161,6 +161,22 @@ pub(super) const CATALOG: &[Table] = &[
             ("last_step", Number),
         ],
     },
+    Table {
+        name: "device_logins",
+        keys: 1,
+        numbered: false,
+        columns: &[
+            ("lookup", Bytes),
+            ("user_code", Bytes),
+            ("agent", Text),
+            ("address", Text),
+            ("created_at", Number),
+            ("ends_at", Number),
+            ("state", Text),
+            ("account", Number),
+            ("organization", Number),
+        ],
+    },
     Table { name: "recovery_codes", keys: 2, numbered: false, columns: &[("account", Number), ("lookup", Bytes)] },
     Table {
         name: "login_failures",

@@ -4,6 +4,7 @@ use keystile_core::api::ApiSettings;
 use keystile_core::code::Code;
 use keystile_core::id::{ApiId, KeyId};
 use keystile_core::key::KeyKind;
+use keystile_core::member::{BuiltInRole, MemberRole};
 use keystile_core::policy::Policy;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_store::Change;
@@ -71,6 +72,16 @@ async fn what_somebody_should_look_at_is_found_and_nothing_else() {
         let event = UsageEvent { at, dimensions, client: None, counts: Counts { calls: 1, ..Counts::default() } };
         world.ledger.append(1, 1, &[], &[event]).await.unwrap();
         world.ledger.roll_up().await.unwrap();
+
+        let owner = MemberRole::BuiltIn(BuiltInRole::Owner);
+        let safe = crate::people::join(&world, world.mine.id, "safe@example.com", owner).await;
+        let session = crate::people::log_in(&world, &safe).await;
+        crate::people::with_totp(&world, &safe, &session).await;
+        let auditor = MemberRole::BuiltIn(BuiltInRole::Auditor);
+        crate::people::join(&world, world.mine.id, "auditor@example.com", auditor).await;
+        assert_eq!(seen(NOW).await.single_factor.count, 0);
+        let lax = crate::people::join(&world, world.mine.id, "lax@example.com", owner).await;
+        assert_eq!(seen(NOW).await.single_factor.named, [lax.id]);
 
         let now = seen(NOW).await;
         let fresh = |found: &[KeyId], before: &[KeyId]| -> Vec<KeyId> {
