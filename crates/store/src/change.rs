@@ -120,7 +120,7 @@ pub enum Change {
     EndSession { id: SessionId },
     /// Ends a session of this account, wherever it is.
     EndOwnSession { id: SessionId, account: AccountId },
-    /// Ends the sessions of an account, but for one.
+    /// Ends the sessions of the actor's own account, but for one.
     EndSessions { account: AccountId, except: Option<SessionId> },
     /// Gives an account's holder another name.
     RenameAccount { account: AccountId, name: String },

@@ -94,7 +94,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             let body = json!({ "name": name });
             let what = "change your name";
             let me = session.server.send(what, Method::PATCH, "/v1/account", &[], &Payload::Json(&body))?;
-            session.print(&told(me));
+            tell(session, me);
             Ok(Exit::Ok)
         }
         Verb::Join => {
@@ -154,23 +154,29 @@ fn tell_codes(session: &mut Session<'_>, answer: &Value) {
 
 pub(super) fn whoami(session: &mut Session<'_>) -> Result<Exit, Fault> {
     let me = session.server.get("ask who you are", "/v1/whoami", &[])?;
-    session.print(&told(me));
+    tell(session, me);
     Ok(Exit::Ok)
 }
 
-/// Who somebody is, with what is inside of it beside the rest for people to read.
-fn told(mut me: Value) -> Value {
-    let Some(fields) = me.as_object_mut() else { return me };
-    if let Some(id) = fields.get("key_id").filter(|id| !id.is_null()).cloned() {
-        fields.insert("id".to_owned(), id);
-    }
-    let account = fields.get("account").cloned().unwrap_or_default();
-    if let Some(account) = account.as_object() {
-        for (name, value) in [("id", "id"), ("email", "email"), ("name", "name")] {
-            fields.insert(name.to_owned(), account.get(value).cloned().unwrap_or_default());
+/// Who somebody is: programs get the answer as it is, people and scripts what is inside of it beside the rest.
+fn tell(session: &mut Session<'_>, mut me: Value) {
+    if !session.global.json
+        && let Some(fields) = me.as_object_mut()
+    {
+        let key = fields.get("key_id").cloned().unwrap_or_default();
+        match fields.remove("account") {
+            Some(Value::Object(mut account)) => {
+                let all = account.remove("organizations").unwrap_or_default();
+                let at = |one: &Value| format!("{} ({})", field(one, "name"), field(one, "role"));
+                let all: Vec<String> = all.as_array().into_iter().flatten().map(at).collect();
+                fields.extend(account);
+                fields.insert("organizations".to_owned(), all.join(", ").into());
+            }
+            _ => drop(fields.insert("id".to_owned(), key)),
         }
+        fields.retain(|_, value| !value.is_null());
     }
-    me
+    session.print(&me);
 }
 
 /// Columns of a list of sessions.

@@ -105,14 +105,9 @@ impl Asker {
         self.refuse_dry_run()
     }
 
-    /// Whether its organization runs the installation.
-    pub(super) const fn is_of_the_first(&self) -> bool {
-        self.owner == FIRST_ORGANIZATION
-    }
-
     /// Refuses what is the whole installation's business to all but the organization that runs it, its first one.
     pub(super) fn runs_the_installation(&self) -> Result<(), Problem> {
-        if self.is_of_the_first() {
+        if self.owner == FIRST_ORGANIZATION {
             return Ok(());
         }
         Err(Problem::of(Code::PermissionMissing)

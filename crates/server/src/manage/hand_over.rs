@@ -3,10 +3,9 @@
 //! a chat that shows previews, say) opens nothing.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::{Extension, Json};
 use data_encoding::BASE64URL_NOPAD;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use keystile_core::id::{KeyId, RequestId};
 use keystile_core::time::Timestamp;
 use keystile_store::hand_over::{Token, lookup_of};
@@ -20,22 +19,14 @@ use super::problem::{internal, not_found};
 use crate::enforce::change::NotMade;
 use crate::problem::Problem;
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
-                      frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-
 /// The page.
 pub(super) async fn page() -> Response {
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (REFERRER_POLICY, "no-referrer"),
-    ];
-    (headers, include_str!("hand_over.html")).into_response()
+    super::page::scripted(include_str!("hand_over.html"))
 }
 
 /// What makes it work.
 pub(super) async fn script() -> Response {
-    ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("hand_over.js")).into_response()
+    super::page::script(include_str!("hand_over.js"))
 }
 
 /// What opens a link.

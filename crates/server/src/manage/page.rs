@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use keystile_core::id::RequestId;
 use serde::Serialize;
@@ -22,13 +22,23 @@ pub(super) fn json(text: String) -> Response {
     ([(CONTENT_TYPE, "application/json")], text).into_response()
 }
 
+/// What a page that asks this API by its script may do.
+const SCRIPTED: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+                        frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// A page that asks this API by its script.
+pub(super) fn scripted(html: &'static str) -> Response {
+    ([(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, SCRIPTED)], html).into_response()
+}
+
+/// The script of a page, a file of its own because its policy allows none inside it.
+pub(super) fn script(text: &'static str) -> Response {
+    ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], text).into_response()
+}
+
 /// The front page: what runs here and how to go on. It holds nothing of the installation.
 pub(super) async fn front() -> Response {
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (REFERRER_POLICY, "no-referrer"),
-    ];
+    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)];
     (headers, PAGE).into_response()
 }
 

@@ -105,7 +105,7 @@ pub(super) async fn set_password(
         .execute(&mut *work.db)
         .await?;
     sql("DELETE FROM password_resets WHERE account = ?").bind(account).execute(&mut *work.db).await?;
-    let ended = session::end_all_of(work.db, account, None, except).await?;
+    let ended = session::end_all_of(work.db, account, except).await?;
     let shown = json!({ "sessions_ended": ended }).to_string();
     Ok(Done::new(action, id, String::new(), shown, vec![Subject::Organization]))
 }

@@ -54,7 +54,7 @@ pub(super) async fn confirm_totp(
         ));
     }
     replace_codes(work.db, account, codes).await?;
-    let ended = session::end_all_of(work.db, account, None, Some(except)).await?;
+    let ended = session::end_all_of(work.db, account, Some(except)).await?;
     Ok(done("account.totp_add", id, json!({ "sessions_ended": ended }).to_string()))
 }
 
@@ -94,7 +94,7 @@ pub(super) async fn remove(
     if removed == 0 {
         return Err(ApplyError::NotFound("second factor"));
     }
-    let ended = session::end_all_of(work.db, account, None, except).await?;
+    let ended = session::end_all_of(work.db, account, except).await?;
     Ok(done("account.factors_remove", id, json!({ "sessions_ended": ended }).to_string()))
 }
 

@@ -132,35 +132,30 @@ fn ended_one(id: SessionId, ended: u64) -> Result<Done, ApplyError> {
     Ok(Done::new("session.end", id, String::new(), String::new(), vec![Subject::Organization]))
 }
 
-/// Ends the sessions of an account: all of them for its holder, those in its own organization for anybody else.
+/// Ends the sessions of the actor's own account, but for one.
 pub(super) async fn end_all(work: Work<'_>, id: AccountId, except: Option<SessionId>) -> Result<Done, ApplyError> {
+    if work.actor.who != Who::Account(id) {
+        return Err(account::NO_SUCH);
+    }
     let account = number(work.db, id).await?.ok_or(account::NO_SUCH)?;
-    let within = if work.actor.who == Who::Account(id) { None } else { Some(work.tenant.number) };
-    let ended = end_all_of(work.db, account, within, except).await?;
+    let ended = end_all_of(work.db, account, except).await?;
     let shown = json!({ "sessions_ended": ended }).to_string();
     Ok(Done::new("session.end_all", id, String::new(), shown, vec![Subject::Organization]))
 }
 
-/// Ends the sessions of an account, those in one organization alone if one is named; says how many.
+/// Ends the sessions of an account, but for one, and lets no device in that was let in before; says how many sessions.
 pub(super) async fn end_all_of(
     db: &mut Connection,
     account: u32,
-    within: Option<u32>,
     except: Option<SessionId>,
 ) -> Result<u64, ApplyError> {
     let mut query = sql("DELETE FROM sessions WHERE account = ");
     query.push_bind(account);
-    if let Some(organization) = within {
-        query.push(" AND organization = ").push_bind(organization);
-    }
     if let Some(except) = except {
         query.push(" AND id <> ").push_bind(except.to_bytes());
     }
     let ended = query.execute(&mut *db).await?;
-    if within.is_none() {
-        // Nor does a device come in that was let in before.
-        sql("DELETE FROM device_logins WHERE account = ?").bind(account).execute(db).await?;
-    }
+    sql("DELETE FROM device_logins WHERE account = ?").bind(account).execute(db).await?;
     Ok(ended)
 }
 
