@@ -19,10 +19,13 @@ mod encryption;
 mod fault;
 mod hours;
 mod import;
+mod invitation;
 mod kept;
 mod key;
 mod login;
 mod member;
+mod member_role;
+mod organization;
 mod pattern;
 mod policy;
 mod project;
@@ -127,19 +130,19 @@ pub enum Command {
     Invitation {
         /// What to do.
         #[command(subcommand)]
-        verb: member::Inviting,
+        verb: invitation::Verb,
     },
     /// Roles of members: permissions at the management API under a name.
     MemberRole {
         /// What to do.
         #[command(subcommand)]
-        verb: member::RoleVerb,
+        verb: member_role::Verb,
     },
     /// Organizations: tenants.
     Organization {
         /// What to do.
         #[command(subcommand)]
-        verb: member::Tenants,
+        verb: organization::Verb,
     },
     /// APIs: what is protected.
     Api {
@@ -252,9 +255,9 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Whoami => account::whoami(&mut session),
                 Command::Account { verb } => account::run(verb, &mut session),
                 Command::Member { verb } => member::run(verb, &mut session),
-                Command::Invitation { verb } => member::invitations(verb, &mut session),
-                Command::MemberRole { verb } => member::roles(verb, &mut session),
-                Command::Organization { verb } => member::organizations(verb, &mut session),
+                Command::Invitation { verb } => invitation::run(verb, &mut session),
+                Command::MemberRole { verb } => member_role::run(verb, &mut session),
+                Command::Organization { verb } => organization::run(verb, &mut session),
                 Command::Api { verb } => api::run(verb, &mut session),
                 Command::Project { verb } => project::run(verb, &mut session),
                 Command::Activation { verb } => activation::run(verb, &mut session),
