@@ -141,6 +141,8 @@ ids! {
     InvitationId = "inv_";
     /// A person logged in.
     SessionId = "ses_";
+    /// A passkey: what somebody's device or password manager proves who they are with.
+    PasskeyId = "psk_";
 }
 
 #[cfg(test)]

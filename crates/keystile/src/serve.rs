@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use keystile_server::setup::Owner;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{Exit, Screen};
@@ -236,6 +237,9 @@ pub(crate) fn harden() {
     }
 }
 
+/// What says as an error what anybody on the network can send: a passkey's answer that does not fit. We say it where it belongs.
+const QUIET: &str = "webauthn_rs=off,webauthn_rs_core=off";
+
 /// Where log lines go: standard error, as people or programs read them.
 pub(crate) fn log(format: LogFormat, level: LogLevel) {
     let level = match level {
@@ -245,7 +249,7 @@ pub(crate) fn log(format: LogFormat, level: LogLevel) {
         LogLevel::Debug => LevelFilter::DEBUG,
     };
     let lines = tracing_subscriber::fmt()
-        .with_max_level(level)
+        .with_env_filter(EnvFilter::new(format!("{level},{QUIET}")))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);

@@ -14,7 +14,7 @@ use keystile_core::webhook::Reach;
 use keystile_server::enforce::feed::Feed;
 use keystile_server::enforce::news::Trouble;
 use keystile_server::exposure::exposures;
-use keystile_server::identity::{Identity, IdentitySettings};
+use keystile_server::identity::{Identity, IdentitySettings, Pages};
 use keystile_server::manage::{App, router};
 use keystile_server::telemetry::metrics::{Calls, Registry};
 use keystile_server::telemetry::pulse::Pulse;
@@ -51,7 +51,7 @@ async fn app_over(store: &Store, queue: &Arc<Queue>) -> App {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let webhooks = Webhooks::new(store.catalog.clone(), Reach::default(), tls, clock.clone(), entropy.clone());
     let sessions = SessionLimits { idle_secs: 3_600, lifetime_secs: 86_400, proven_secs: 300 };
-    let people = IdentitySettings { sessions, breached: None };
+    let people = IdentitySettings { sessions, breached: None, pages: Pages::Unknown };
     let identity = Identity::new(store.catalog.clone(), clock.clone(), entropy.clone(), people);
     App {
         identity: Arc::new(identity),

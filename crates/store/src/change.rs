@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{
-    AccountId, ActivationId, ApiId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, ProjectId,
-    RequestId, RoleId, SessionId, WebhookId,
+    AccountId, ActivationId, ApiId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PasskeyId, PatternId,
+    ProjectId, RequestId, RoleId, SessionId, WebhookId,
 };
 use keystile_core::key::{Environment, KeyDigest, KeyNotice, KeyState};
 use keystile_core::member::{MemberRole, MemberRoleName, OrganizationKind};
@@ -22,8 +22,8 @@ use crate::StoreError;
 use crate::condition::Thing;
 use crate::keyring::NewEncryptionKey;
 use crate::records::{
-    Document, ImportKey, Invite, Joining, NewKey, NewSession, NewVersion, PasswordHash, ProjectAbout, Rehashed, Shown,
-    Suspension, WebhookState, Wish,
+    Document, Failure, ImportKey, Invite, Joining, NewKey, NewPasskey, NewSession, NewVersion, PasswordHash,
+    ProjectAbout, Rehashed, Shown, Suspension, WebhookState, Wish,
 };
 use crate::secret::Sealed;
 
@@ -137,11 +137,20 @@ pub enum Change {
     /// Nothing besides the password is asked for any more. Sessions end, but for one. [`ApplyError::Conflict`] if the password is too
     /// short to be all. By somebody else: of this member, if it is still as it was.
     RemoveFactors { account: AccountId, except: Option<SessionId>, of: Option<(MemberId, u64)> },
+    /// Lets somebody log in with this passkey from now on. [`ApplyError::NotFound`] if what it answered was answered before.
+    AddPasskey(NewPasskey),
+    /// Gives a passkey of this account another name.
+    RenamePasskey { id: PasskeyId, account: AccountId, name: String },
+    /// Takes a passkey of this account away. Sessions end, but for this one. [`ApplyError::Conflict`] if nothing else lets its holder in.
+    RemovePasskey { id: PasskeyId, account: AccountId, except: SessionId },
+    /// Takes the password of an account away, with its codes: passkeys alone let its holder in. Sessions end, but for this one.
+    /// [`ApplyError::Conflict`] if there are none.
+    RemovePassword { account: AccountId, except: SessionId },
     /// Makes a link to a new password of this member, if it is still as it was, in the place of others for the account. It is good as
     /// long as the account is what it is now, in all its organizations.
     OfferReset { member: MemberId, was: u64, lookup: [u8; 32], ends_at: Timestamp },
-    /// Notes that a password or a code was wrong, so many in a row; of an address without an account as well.
-    FailLogin { account: Option<AccountId>, in_a_row: u32 },
+    /// Notes that what somebody showed was wrong; of an address without an account as well.
+    FailLogin { account: Option<AccountId>, failure: Failure },
     /// Publishes an API.
     CreateApi { id: ApiId, name: String, settings: ApiSettings, document: Option<Document> },
     /// Changes an API. `document`: `None` leaves it, `Some(None)` takes it away.
@@ -263,8 +272,8 @@ pub enum Change {
 pub enum PasswordBy {
     /// By what they showed; this session goes on, under another token.
     Holder {
-        /// What.
-        shown: Shown,
+        /// What; nothing if there is no password yet.
+        shown: Option<Shown>,
         /// Which.
         session: SessionId,
         /// What its token is found by from now on.

@@ -232,6 +232,10 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::ConfirmTotp { .. }
         | Change::SetRecoveryCodes { .. }
         | Change::RemoveFactors { .. }
+        | Change::AddPasskey(_)
+        | Change::RenamePasskey { .. }
+        | Change::RemovePasskey { .. }
+        | Change::RemovePassword { .. }
         | Change::FailLogin { .. }
         | Change::ImportKeys { .. }
         | Change::OpenHandOver { .. }

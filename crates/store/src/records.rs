@@ -4,11 +4,13 @@
 //! where sixteen random bytes would be too much. `revision` is the revision of the row's last change.
 
 mod people;
+mod proof;
 
 pub use people::{
     Account, Credentials, CustomRole, DeviceLogin, DeviceLoginState, Invitation, InvitationState, Invite, Joining,
-    Member, Membership, NewAccount, NewDeviceLogin, NewSession, PasswordHash, Session, Shown, Totp, Try, UsedFactor,
+    Member, Membership, NewAccount, NewDeviceLogin, NewSession, Session,
 };
+pub use proof::{Challenge, Failure, NewPasskey, Passkey, PasswordHash, Shown, Totp, Try, UsedFactor, UsedPasskey};
 
 use std::net::IpAddr;
 

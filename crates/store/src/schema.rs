@@ -29,6 +29,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_9.sql"),
         include_str!("sqlite/schema/catalog_10.sql"),
         include_str!("sqlite/schema/catalog_11.sql"),
+        include_str!("sqlite/schema/catalog_12.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
@@ -42,6 +43,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("postgres/schema/catalog_9.sql"),
         include_str!("postgres/schema/catalog_10.sql"),
         include_str!("postgres/schema/catalog_11.sql"),
+        include_str!("postgres/schema/catalog_12.sql"),
     ],
 };
 /// Those of the ledger.

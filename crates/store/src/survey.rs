@@ -194,7 +194,8 @@ async fn seen(catalog: &Base, usage: &Base, now: Timestamp) -> Result<Survey, St
             survey.plain_upstreams.add(id);
         }
     }
-    let leading = "SELECT m.id FROM members m WHERE m.deleted_at IS NULL AND m.role IN ('owner', 'consumer_admin') AND NOT \
+    let leading = "SELECT m.id FROM members m JOIN accounts a ON a.number = m.account WHERE m.deleted_at IS NULL \
+         AND m.role IN ('owner', 'consumer_admin') AND a.password IS NOT NULL AND NOT \
          EXISTS (SELECT 1 FROM totps t WHERE t.account = m.account AND t.confirmed_at IS NOT NULL) ORDER BY m.number";
     for row in &sql(leading).fetch_all(&mut view).await? {
         survey.single_factor.add(Columns::of(row).id(MemberId::from_slice)?);

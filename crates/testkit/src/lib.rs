@@ -14,6 +14,7 @@ mod api;
 mod installation;
 mod message;
 mod mmdb;
+mod passkey;
 mod ports;
 mod postgres;
 pub mod raw;
@@ -24,6 +25,7 @@ mod watchdog;
 pub use api::Api;
 pub use installation::Installation;
 pub use mmdb::mmdb;
+pub use passkey::Authenticator;
 pub use postgres::Postgres;
 pub use upstream::{Recorded, Step, Upstream};
 

@@ -1,7 +1,7 @@
 //! `keystile account …`: one's own account, for whoever is logged in; and `keystile whoami`.
 
 use clap::Subcommand;
-use keystile_core::id::{OrganizationId, SessionId};
+use keystile_core::id::{OrganizationId, PasskeyId, SessionId};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -25,6 +25,22 @@ pub enum Verb {
     RemoveTotp,
     /// Get other recovery codes in the place of those that are left.
     RecoveryCodes,
+    /// List your passkeys, which a browser adds at /account.
+    Passkeys,
+    /// Give a passkey another name.
+    RenamePasskey {
+        /// Its id.
+        id: PasskeyId,
+        /// What you call it.
+        name: String,
+    },
+    /// Take a passkey away. Other sessions end.
+    RemovePasskey {
+        /// Its id.
+        id: PasskeyId,
+    },
+    /// Give the password up: your passkeys alone let you in from now on. Other sessions end.
+    RemovePassword,
     /// Say what you are called.
     Rename {
         /// Your name.
@@ -51,14 +67,24 @@ pub enum Verb {
 pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> {
     match verb {
         Verb::Prove => {
+            if !has_password(session)? {
+                let (what, why) = ("prove who you are here", "you have no password");
+                return Err(Fault::usage(what, why, "run `keystile login --device`, and let it in with a passkey"));
+            }
             let password = prompt::hidden(session.screen, &mut session.input, "Password")?;
             let body = json!({ "password": *password });
             renewed(session, "prove who you are", "/v1/account/prove", body)
         }
         Verb::Password => {
-            let current = prompt::hidden(session.screen, &mut session.input, "Present password")?;
+            let current = match has_password(session)? {
+                true => Some(prompt::hidden(session.screen, &mut session.input, "Present password")?),
+                false => None,
+            };
             let fresh = prompt::new_password(session.screen, &mut session.input)?;
-            let body = json!({ "current": *current, "password": *fresh });
+            let mut body = json!({ "password": *fresh });
+            if let Some(current) = current {
+                body["current"] = current.as_str().into();
+            }
             renewed(session, "change the password", "/v1/account/password", body)
         }
         Verb::Switch { organization } => {
@@ -88,6 +114,28 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             let path = "/v1/account/recovery_codes";
             let codes = session.server.send("get recovery codes", Method::POST, path, &[], &Payload::Nothing)?;
             tell_codes(session, &codes);
+            Ok(Exit::Ok)
+        }
+        Verb::Passkeys => session.list_at("passkeys", "/v1/account/passkeys", &[], &PASSKEYS),
+        Verb::RenamePasskey { id, name } => {
+            let path = format!("/v1/account/passkeys/{id}");
+            let body = Payload::Json(&json!({ "name": name }));
+            let passkey = session.server.send("rename the passkey", Method::PATCH, &path, &[], &body)?;
+            session.print(&passkey);
+            Ok(Exit::Ok)
+        }
+        Verb::RemovePasskey { id } => {
+            session.confirm("Take this passkey away?")?;
+            let path = format!("/v1/account/passkeys/{id}");
+            session.server.send("take the passkey away", Method::DELETE, &path, &[], &Payload::Nothing)?;
+            session.screen.note("it lets nobody in any more; other sessions have ended");
+            Ok(Exit::Ok)
+        }
+        Verb::RemovePassword => {
+            session.confirm("Give the password up?")?;
+            let path = "/v1/account/password";
+            session.server.send("give the password up", Method::DELETE, path, &[], &Payload::Nothing)?;
+            session.screen.note("your passkeys alone let you in from now on; other sessions have ended");
             Ok(Exit::Ok)
         }
         Verb::Rename { name } => {
@@ -121,6 +169,12 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             Ok(Exit::Ok)
         }
     }
+}
+
+/// Whether whoever is logged in has a password.
+fn has_password(session: &mut Session<'_>) -> Result<bool, Fault> {
+    let me = session.server.get("ask who you are", "/v1/whoami", &[])?;
+    Ok(me["account"]["has_password"] != json!(false))
 }
 
 /// Does something by which the session gets another token, and keeps that.
@@ -178,6 +232,14 @@ fn tell(session: &mut Session<'_>, mut me: Value) {
     }
     session.print(&me);
 }
+
+/// Columns of a list of passkeys.
+const PASSKEYS: [Column; 4] = [
+    Column::left("ID", |passkey, _| field(passkey, "id")),
+    Column::left("NAME", |passkey, _| field(passkey, "name")),
+    Column::left("ADDED", |passkey, now| away(passkey, "created_at", now)),
+    Column::left("USED", |passkey, now| away(passkey, "used_at", now)),
+];
 
 /// Columns of a list of sessions.
 pub(super) const SESSIONS: [Column; 6] = [

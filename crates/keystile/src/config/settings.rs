@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use keystile_core::api::UpstreamUrl;
 use keystile_server::audit_stream::SyslogTarget;
+use keystile_server::identity::PagesOrigin;
 use keystile_server::telemetry::journal::Destination;
 use keystile_server::telemetry::trace::Sample;
 use keystile_server::tls::MinVersion;
@@ -16,8 +17,9 @@ use keystile_store::postgres::Url as DatabaseUrl;
 use super::given::Given;
 use super::root_key::RootKeyPlace;
 use super::rule::{
-    Word, access_log, auto_or_whole, database_or_off, flag, listener, millis, name, networks, path, path_or_off, paths,
-    root_key, root_key_or_off, seconds, share, syslog_or_off, url_or_off, whole, whole_or_off, word,
+    Word, access_log, auto_or_whole, database_or_off, flag, listener, millis, name, networks, origin_or_off, path,
+    path_or_off, paths, root_key, root_key_or_off, seconds, share, syslog_or_off, url_or_off, whole, whole_or_off,
+    word,
 };
 
 macro_rules! settings {
@@ -124,6 +126,7 @@ settings! {
         syslog: Option<SyslogTarget> = "syslog", syslog_or_off(), None, "A receiver of syslog messages (RFC 5424). Over UDP messages can be lost.";
     }
     login: Login = "login", "People who log in at the management API." {
+        origin: Option<PagesOrigin> = "origin", origin_or_off(), None, "Where browsers reach the pages of the management API. Passkeys are bound to it: with another one, those that were added let nobody in. Without it they work at http://localhost alone, and only if the management API listens on loopback.";
         idle: Duration = "session_idle_seconds", seconds(10..=604_800), Duration::from_secs(3_600), "After how long without a request a session ends.";
         lifetime: Duration = "session_seconds", seconds(10..=2_592_000), Duration::from_secs(86_400), "After how long a session ends in any case.";
         step_up: Duration = "step_up_seconds", seconds(1..=3_600), Duration::from_secs(300), "For how long somebody who proved who they are may do what is dangerous: show secrets, export, change factors, give away the leading role, change encryption keys. After that they prove it again.";

@@ -37,7 +37,7 @@ use keystile_server::enforce::watch::watch;
 use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
-use keystile_server::identity::{Identity, IdentitySettings};
+use keystile_server::identity::{Identity, IdentitySettings, Pages};
 use keystile_server::lifecycle::Lifecycle;
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Owner, Setup, SetupError};
@@ -211,7 +211,13 @@ fn identity_settings(config: &Config) -> IdentitySettings {
         lifetime_secs: seconds(config.login.lifetime),
         proven_secs: seconds(config.login.step_up),
     };
-    IdentitySettings { sessions, breached: config.login.breached.clone() }
+    let doors = [config.admin.listen, config.admin.tls_listen];
+    let pages = match &config.login.origin {
+        Some(origin) => Pages::At(origin.clone()),
+        None if doors.iter().flatten().all(|door| door.ip().to_canonical().is_loopback()) => Pages::Here,
+        None => Pages::Unknown,
+    };
+    IdentitySettings { sessions, breached: config.login.breached.clone(), pages }
 }
 
 fn setup<'a>(store: &'a Store, entropy: &'a dyn Entropy, clock: &dyn Clock) -> Setup<'a> {

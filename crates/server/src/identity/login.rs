@@ -7,11 +7,11 @@ use keystile_core::account::{EmailAddress, Locked, MAX_PASSWORD_CHARS};
 use keystile_core::id::{AccountId, OrganizationId, RequestId, SessionId};
 use keystile_core::key::TokenKind;
 use keystile_core::time::Timestamp;
-use keystile_store::records::{Account, Membership, NewSession, PasswordHash, Shown, Try};
+use keystile_store::records::{Account, Failure, Membership, NewSession, PasswordHash, Shown, Try};
 use keystile_store::{Actor, ApplyError, Author, Change, StoreError, Who};
 
 use super::hashing::{Overloaded, is_of_before, normalized};
-use super::{Identity, NoToken, Token};
+use super::{Identity, NoToken, PasskeyError, Token};
 use crate::enforce::change::NotMade;
 use crate::enforce::feed::Feed;
 use crate::problem::causes;
@@ -28,6 +28,12 @@ pub enum LoginError {
     /// The address or the password is wrong, or the account is a member of nothing. Nobody learns which.
     #[error("the e-mail address or the password is wrong")]
     Wrong,
+    /// The passkey is not known, does not fit, or its account is a member of nothing.
+    #[error("the passkey is not known here")]
+    WrongPasskey,
+    /// There was no answer of a passkey that could be looked at.
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
     /// The password is right, and a second factor is asked for.
     #[error("a second factor is asked for")]
     FactorRequired,
@@ -94,15 +100,24 @@ pub struct Proven {
     pub account: Account,
     /// By what. It is used up by the change that it is shown for.
     pub shown: Shown,
-    wrong: Wrong,
+    pub(super) wrong: Wrong,
 }
 
 /// What is noted if it turns out to be wrong.
 #[derive(Debug, Clone, Copy)]
-struct Wrong {
-    home: OrganizationId,
-    account: Option<AccountId>,
-    tried: Try,
+pub(super) struct Wrong {
+    pub(super) home: OrganizationId,
+    pub(super) account: Option<AccountId>,
+    pub(super) tried: Tried,
+}
+
+/// What somebody tried.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Tried {
+    /// A password, which was counted before.
+    Password(Try),
+    /// A passkey: nobody guesses one, so none is counted.
+    Passkey,
 }
 
 /// A session that was opened just now.
@@ -135,13 +150,28 @@ impl Identity {
         organization: Option<OrganizationId>,
     ) -> Result<Opened, LoginError> {
         let (proven, memberships) = self.prove(feed, visitor, email, proof).await?;
+        let opened = self.open(feed, visitor, (&proven, memberships), organization).await?;
+        if let Shown::Password { hash, .. } = &proven.shown {
+            self.rehash(proven.account.id, hash, proof.password).await;
+        }
+        Ok(opened)
+    }
+
+    /// Opens a session for whoever showed who they are.
+    pub(super) async fn open(
+        &self,
+        feed: &Arc<Feed>,
+        visitor: &Visitor<'_>,
+        (proven, memberships): (&Proven, Vec<Membership>),
+        organization: Option<OrganizationId>,
+    ) -> Result<Opened, LoginError> {
         let Some(first) = memberships.first().cloned() else {
-            return self.failed(feed, visitor, &proven).await;
+            return self.failed(feed, visitor, proven).await;
         };
         let membership = match organization {
             None => first,
             Some(wanted) => {
-                self.catalog.release_try(proven.wrong.tried).await?;
+                self.release(proven).await?;
                 memberships.into_iter().find(|one| one.organization == wanted).ok_or(LoginError::Elsewhere)?
             }
         };
@@ -156,8 +186,7 @@ impl Identity {
             shown: Some(proven.shown.clone()),
         };
         let author = self.author(visitor, membership.organization, Who::Account(account.id));
-        self.used(feed, visitor, &proven, (author, Change::OpenSession(session))).await?;
-        self.rehash(account.id, proven.shown.password, proof.password).await;
+        self.used(feed, visitor, proven, (author, Change::OpenSession(session))).await?;
         Ok(Opened { id, account, membership, token })
     }
 
@@ -173,10 +202,21 @@ impl Identity {
         proof: Proof<'_>,
     ) -> Result<Token, LoginError> {
         let (proven, _) = self.prove(feed, visitor, &account.email, proof).await?;
+        self.renew(feed, visitor, (session, account.id, organization), &proven).await
+    }
+
+    /// Gives the session of whoever showed who they are another token.
+    pub(super) async fn renew(
+        &self,
+        feed: &Arc<Feed>,
+        visitor: &Visitor<'_>,
+        (session, account, organization): (SessionId, AccountId, OrganizationId),
+        proven: &Proven,
+    ) -> Result<Token, LoginError> {
         let token = self.token(TokenKind::Session)?;
         let change = Change::ProveSession { id: session, lookup: token.lookup, shown: proven.shown.clone() };
-        let author = self.author(visitor, organization, Who::Account(account.id));
-        self.used(feed, visitor, &proven, (author, change)).await?;
+        let author = self.author(visitor, organization, Who::Account(account));
+        self.used(feed, visitor, proven, (author, change)).await?;
         Ok(token)
     }
 
@@ -195,10 +235,24 @@ impl Identity {
             Ok(_) => Ok(()),
             Err(NotMade::Refused(ApplyError::NotFound("proof"))) => self.failed(feed, visitor, proven).await,
             Err(error) => {
-                self.catalog.release_try(proven.wrong.tried).await?;
+                self.release(proven).await?;
                 Err(error.into())
             }
         }
+    }
+
+    /// Takes back that it was tried: it was neither right nor wrong.
+    async fn release(&self, proven: &Proven) -> Result<(), StoreError> {
+        match proven.wrong.tried {
+            Tried::Password(tried) => self.catalog.release_try(tried).await,
+            Tried::Passkey => Ok(()),
+        }
+    }
+
+    /// Refuses whoever was wrong too often.
+    pub(super) fn may_try(&self, visitor: &Visitor<'_>) -> Result<(), LoginError> {
+        let may = self.tries.lock().may_try(visitor.address, self.now().ticks);
+        if may { Ok(()) } else { Err(LoginError::TooMany) }
     }
 
     /// Looks at a password, and at a second factor where there is one, one after the other: each try is counted before it is made, so
@@ -213,9 +267,7 @@ impl Identity {
         email: &EmailAddress,
         proof: Proof<'_>,
     ) -> Result<(Proven, Vec<Membership>), LoginError> {
-        if !self.tries.lock().may_try(visitor.address, self.now().ticks) {
-            return Err(LoginError::TooMany);
-        }
+        self.may_try(visitor)?;
         let turn = self.hashing.turn().await?;
         if !feed.makers.are_here().await {
             return Err(NotMade::Elsewhere.into());
@@ -232,7 +284,7 @@ impl Identity {
             Err(Locked::Until(end)) => return Err(LoginError::Locked(Some(end))),
             Err(Locked::ForGood) => return Err(LoginError::Locked(None)),
         };
-        let wrong = Wrong { home, account, tried };
+        let wrong = Wrong { home, account, tried: Tried::Password(tried) };
         let is_sound = proof.password.len() <= MAX_PASSWORD_BYTES;
         let password = normalized(if is_sound { proof.password } else { "" });
         let kept = known.as_ref().and_then(|known| known.password.clone()).filter(|_| is_sound);
@@ -257,37 +309,59 @@ impl Identity {
                 None => return self.note(feed, visitor, wrong).await,
             },
         };
-        let shown = Shown { password: kept, factor, forgives: lookup };
+        let shown = Shown::Password { hash: kept, factor, forgives: lookup };
         Ok((Proven { account: known.account, shown, wrong }, memberships))
     }
 
-    async fn failed<T>(&self, feed: &Arc<Feed>, visitor: &Visitor<'_>, proven: &Proven) -> Result<T, LoginError> {
+    pub(super) async fn failed<T>(
+        &self,
+        feed: &Arc<Feed>,
+        visitor: &Visitor<'_>,
+        proven: &Proven,
+    ) -> Result<T, LoginError> {
         self.note(feed, visitor, proven.wrong).await
     }
 
     /// Notes what was wrong.
-    async fn note<T>(&self, feed: &Arc<Feed>, visitor: &Visitor<'_>, wrong: Wrong) -> Result<T, LoginError> {
+    pub(super) async fn note<T>(&self, feed: &Arc<Feed>, visitor: &Visitor<'_>, wrong: Wrong) -> Result<T, LoginError> {
+        let failure = match wrong.tried {
+            Tried::Password(tried) => Failure::Password { in_a_row: tried.in_a_row },
+            Tried::Passkey => Failure::Passkey,
+        };
+        self.note_as(feed, visitor, wrong, failure).await
+    }
+
+    /// Notes what was wrong as this.
+    pub(super) async fn note_as<T>(
+        &self,
+        feed: &Arc<Feed>,
+        visitor: &Visitor<'_>,
+        wrong: Wrong,
+        failure: Failure,
+    ) -> Result<T, LoginError> {
         let now = self.now();
         self.tries.lock().note(visitor.address, now.ticks);
         let author = self.author(visitor, wrong.home, Who::System("login"));
-        let change = Change::FailLogin { account: wrong.account, in_a_row: wrong.tried.in_a_row };
-        feed.make(author, change, now.ticks).await?;
-        Err(LoginError::Wrong)
+        feed.make(author, Change::FailLogin { account: wrong.account, failure }, now.ticks).await?;
+        Err(match wrong.tried {
+            Tried::Password(_) => LoginError::Wrong,
+            Tried::Passkey => LoginError::WrongPasskey,
+        })
     }
 
     /// A hash of before becomes one of today; that it could not be is no reason to let nobody in.
-    async fn rehash(&self, account: AccountId, kept: PasswordHash, password: &str) {
-        if !is_of_before(&kept) {
+    async fn rehash(&self, account: AccountId, kept: &PasswordHash, password: &str) {
+        if !is_of_before(kept) {
             return;
         }
         let Ok(salt) = random(&*self.entropy) else { return };
         let Ok(hash) = self.hashing.hash(normalized(password), salt).await else { return };
-        if let Err(error) = self.catalog.rehash_password(account, &kept, &hash).await {
+        if let Err(error) = self.catalog.rehash_password(account, kept, &hash).await {
             tracing::warn!(cause = causes(&error), "a password could not be hashed anew");
         }
     }
 
-    async fn first_organization(&self) -> Result<OrganizationId, LoginError> {
+    pub(super) async fn first_organization(&self) -> Result<OrganizationId, LoginError> {
         if let Some(first) = self.first.get() {
             return Ok(*first);
         }

@@ -6,6 +6,7 @@
 //! account is answered like one with another password, after the same work.
 //!
 //! Whoever has a second factor ([`factor`]) shows it with the password; each code is taken once, in the transaction that it opens.
+//! A passkey ([`passkey`]) takes the place of all of it.
 //!
 //! Not here: routes and cookies (`manage`), what a role may do (the core).
 
@@ -13,6 +14,8 @@ mod device;
 mod factor;
 mod hashing;
 mod login;
+mod origin;
+mod passkey;
 mod strength;
 mod tries;
 
@@ -31,6 +34,8 @@ pub use device::{DeviceCodes, Polled};
 pub(crate) use device::{INTERVAL_SECS as DEVICE_INTERVAL_SECS, LIFE_SECS as DEVICE_LIFE_SECS};
 pub use factor::{Enrolment, RecoveryCodes};
 pub use login::{LoginError, Opened, Proof, Proven, Visitor};
+pub use origin::{NotAnOrigin, Pages, PagesOrigin};
+pub use passkey::{Answer, Asked, PasskeyError};
 pub use strength::BreachedFile;
 
 use crate::problem::causes;
@@ -49,6 +54,8 @@ pub struct IdentitySettings {
     pub sessions: SessionLimits,
     /// Passwords that others found, if somebody brought a file of them.
     pub breached: Option<PathBuf>,
+    /// Where browsers reach the pages.
+    pub pages: Pages,
 }
 
 /// People and what proves who they are.
@@ -60,6 +67,7 @@ pub struct Identity {
     pub limits: SessionLimits,
     hashing: Hashing,
     breached: Option<BreachedFile>,
+    passkeys: passkey::Passkeys,
     tries: Mutex<Tries>,
     /// What e-mail addresses are looked up by where wrong passwords are counted.
     address_key: [u8; 32],
@@ -115,6 +123,7 @@ impl Identity {
         let hashing = Hashing::new(catalog.derive("passwords"));
         let address_key = catalog.derive("login addresses");
         let code_key = catalog.derive("recovery codes");
+        let passkeys = passkey::Passkeys::new(&settings.pages, catalog.derive("passkey ceremonies"));
         let breached = settings.breached.map(BreachedFile::new);
         let (limits, tries) = (settings.sessions, Mutex::default());
         Self {
@@ -124,6 +133,7 @@ impl Identity {
             limits,
             hashing,
             breached,
+            passkeys,
             tries,
             address_key,
             code_key,

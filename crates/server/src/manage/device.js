@@ -1,7 +1,8 @@
 // Lets a device in: whoever opens this logs in, types the code that the device shows (or brings it behind the #), sees which
 // device it is, and decides.
-const element = (id) => document.getElementById(id);
-const [login, choose, judge, fault, second, code, userCode] = ["login", "choose", "judge", "fault", "second", "code", "user-code"].map(element);
+import { ask, element, logIn } from "/server.js";
+
+const [login, choose, judge, fault, userCode] = ["login", "choose", "judge", "fault", "user-code"].map(element);
 const forms = [login, choose, judge];
 const show = (form, title, text) => {
   for (const other of forms) other.hidden = other !== form;
@@ -14,19 +15,6 @@ const complain = (text) => {
   fault.textContent = text;
   fault.hidden = false;
 };
-const ask = async (method, path, body) => {
-  try {
-    const response = await fetch(path, {
-      method,
-      headers: body ? { "content-type": "application/json" } : {},
-      body: body && JSON.stringify(body),
-    });
-    const text = await response.text();
-    return { ok: response.ok, answer: text ? JSON.parse(text) : {} };
-  } catch {
-    return { ok: false, answer: { detail: "The server was not reached. Try again." } };
-  }
-};
 let me;
 
 const begin = async () => {
@@ -37,22 +25,7 @@ const begin = async () => {
   show(choose, "Which device?", `You are ${me.account.email}.`);
 };
 
-login.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const proof = { email: element("email").value.trim(), password: element("password").value, deliver: "cookie" };
-  if (!second.hidden) proof.code = code.value.trim();
-  const entered = await ask("POST", "/v1/login", proof);
-  if (entered.ok) {
-    element("password").value = "";
-    return begin();
-  }
-  if (entered.answer.code === "second_factor_required") {
-    second.hidden = false;
-    fault.hidden = true;
-    return code.focus();
-  }
-  complain(entered.answer.detail);
-});
+logIn({ entered: () => begin(), complain });
 
 choose.addEventListener("submit", async (event) => {
   event.preventDefault();

@@ -60,6 +60,7 @@ form.addEventListener("submit", async (event) => {
   say("You are in", "Log in at a command line:");
   next.textContent = `keystile login --server ${location.origin} --email ${joined.answer.email}`;
   next.hidden = false;
+  element("more").hidden = false;
   next.focus();
 });
 

@@ -100,14 +100,20 @@ pub(super) struct LoggedInView {
 impl LoggedInView {
     /// With the token in it.
     pub(super) fn with_token(opened: Opened) -> Self {
-        let Opened { id, account, membership, token } = opened;
+        let text = opened.token.text.expose().to_owned();
+        Self::of(opened, Some(text))
+    }
+
+    /// With this of the token.
+    pub(super) fn of(opened: Opened, token: Option<String>) -> Self {
+        let Opened { id, account, membership, .. } = opened;
         Self {
             session_id: id,
             account_id: account.id,
             organization_id: membership.organization,
             organization_name: membership.organization_name,
             role: role_text(membership.member.role, membership.member.role_name.as_ref()),
-            token: Some(token.text.expose().to_owned()),
+            token,
         }
     }
 }
@@ -125,11 +131,7 @@ pub(super) fn delivered(token: &Token, deliver: Delivery) -> (Option<String>, He
     responses((status = 200, body = LoggedInView), (status = 400), (status = 401), (status = 429)))]
 pub(super) async fn login(newcomer: Newcomer, State(app): State<App>, body: Json<Login>) -> Result<Response, Problem> {
     let wanted = body.value;
-    let former = match newcomer.former_session() {
-        Some(text) => app.identity.session(text).await.map_err(|error| internal(&error))?,
-        None => None,
-    };
-    let visitor = newcomer.visitor(former.map(|(session, _)| session.id));
+    let visitor = newcomer.visitor(former_of(&app, &newcomer).await?);
     let proof = Proof { password: wanted.password.expose(), code: wanted.code.as_ref().map(Secret::expose) };
     let shown = (&wanted.email, proof);
     let opened = match app.identity.log_in(&app.feed, &visitor, shown, wanted.organization_id).await {
@@ -138,8 +140,14 @@ pub(super) async fn login(newcomer: Newcomer, State(app): State<App>, body: Json
     };
     app.webhooks.wake();
     let (text, cookie) = delivered(&opened.token, wanted.deliver.unwrap_or_default());
-    let view = LoggedInView { token: text, ..LoggedInView::with_token(opened) };
-    Ok((cookie, axum::Json(view)).into_response())
+    Ok((cookie, axum::Json(LoggedInView::of(opened, text))).into_response())
+}
+
+/// The session that a browser had before, which ends with the new one (S-1).
+pub(super) async fn former_of(app: &App, newcomer: &Newcomer) -> Result<Option<SessionId>, Problem> {
+    let Some(text) = newcomer.former_session() else { return Ok(None) };
+    let former = app.identity.session(text).await.map_err(|error| internal(&error))?;
+    Ok(former.map(|(session, _)| session.id))
 }
 
 /// The answer to whoever is not let in.
@@ -147,6 +155,10 @@ pub(super) fn refused(app: &App, error: LoginError) -> Response {
     app.webhooks.wake();
     match error {
         LoginError::Wrong => login_failed().into_response(),
+        LoginError::WrongPasskey => login_failed()
+            .because("This passkey is not known here, or it is too old an answer; log in another way.")
+            .into_response(),
+        LoginError::Passkey(error) => Problem::from(error).into_response(),
         LoginError::FactorRequired => factor_required().into_response(),
         LoginError::Locked(Some(end)) => wait(
             "Too many passwords were wrong; none is looked at for a while. Retry-After says for how long.",

@@ -32,6 +32,7 @@ mod members;
 mod ndjson;
 mod organizations;
 mod page;
+mod passkeys;
 mod patterns;
 mod problem;
 mod projects;
@@ -119,6 +120,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(audit::routes())
         .merge(encryption::routes())
         .merge(login::routes())
+        .merge(passkeys::routes())
         .merge(account::routes())
         .merge(devices::routes())
         .merge(members::routes())

@@ -108,6 +108,17 @@ pub(super) fn login_failed() -> Problem {
     }
 }
 
+/// Nobody said where browsers reach this server, which passkeys are bound to.
+pub(super) fn passkeys_unavailable() -> Problem {
+    Problem {
+        status: 409,
+        code: "passkeys_unavailable",
+        title: "No passkeys here",
+        detail: "Passkeys are bound to an address; whoever runs this server must say in login.origin where browsers reach it."
+            .into(),
+    }
+}
+
 /// The password was right, and is not all.
 pub(super) fn factor_required() -> Problem {
     Problem {

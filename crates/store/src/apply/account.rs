@@ -2,17 +2,17 @@
 //! id says who it is for as long as there is the account.
 
 use keystile_core::account::TRIES;
-use keystile_core::id::{AccountId, MemberId};
+use keystile_core::id::{AccountId, MemberId, SessionId};
 use keystile_core::time::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Done, Work, factor, or_exists, refuse_stale, session};
+use super::{Done, Work, factor, or_exists, passkey, refuse_stale, session};
 use crate::catalog::accounts::number;
 use crate::catalog::members;
 use crate::catalog::organizations::FIRST;
 use crate::db::{Connection, signed, sql};
-use crate::records::{NewAccount, PasswordHash};
+use crate::records::{Failure, NewAccount, PasswordHash};
 use crate::{ApplyError, PasswordBy, Subject};
 
 pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("account");
@@ -69,7 +69,10 @@ pub(super) async fn set_password(
     let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
     let (except, action) = match by {
         PasswordBy::Holder { shown, session, lookup } => {
-            factor::hold(work.db, account, shown).await?;
+            match shown {
+                Some(shown) => factor::hold(work.db, account, shown, work.at).await?,
+                None => refuse_second(work.db, account).await?,
+            }
             session::renew(work.db, *session, account, *lookup, work.at).await?;
             (Some(*session), "account.password_change")
         }
@@ -110,6 +113,39 @@ pub(super) async fn set_password(
     Ok(Done::new(action, id, String::new(), shown, vec![Subject::Organization]))
 }
 
+/// Refuses a password without the one before where there is one.
+async fn refuse_second(db: &mut Connection, account: u32) -> Result<(), ApplyError> {
+    if has_password(db, account).await? {
+        return Err(ApplyError::Conflict("there is a password by now; send it as current".to_owned()));
+    }
+    Ok(())
+}
+
+async fn has_password(db: &mut Connection, account: u32) -> Result<bool, ApplyError> {
+    let found = sql("SELECT count(*) FROM accounts WHERE number = ? AND password IS NOT NULL").bind(account);
+    Ok(found.fetch_number::<u32>(db).await? > 0)
+}
+
+/// Takes the password away, and the codes that were asked for with it.
+pub(super) async fn remove_password(work: Work<'_>, id: AccountId, except: SessionId) -> Result<Done, ApplyError> {
+    let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
+    if !has_password(work.db, account).await? {
+        return Err(ApplyError::NotFound("password"));
+    }
+    sql("UPDATE accounts SET password = NULL, password_at = NULL, alone = 1, updated_at = ?, revision = ? WHERE number = ?")
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(account)
+        .execute(&mut *work.db)
+        .await?;
+    passkey::refuse_shut_out(work.db, account).await?;
+    factor::remove_codes(work.db, account).await?;
+    sql("DELETE FROM password_resets WHERE account = ?").bind(account).execute(&mut *work.db).await?;
+    let ended = session::end_all_of(work.db, account, Some(except)).await?;
+    let shown = json!({ "sessions_ended": ended }).to_string();
+    Ok(Done::new("account.password_remove", id, String::new(), shown, vec![Subject::Organization]))
+}
+
 /// Makes a link to a new password. Whoever manages one organization gets no hold of somebody who is a member of others too, but
 /// for the one that runs the installation; nor of what somebody becomes later.
 pub(super) async fn offer_reset(
@@ -121,6 +157,13 @@ pub(super) async fn offer_reset(
     let id = unchanged(&mut work, member, was).await?;
     let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
     refuse_shared(&mut work, account).await?;
+    if !has_password(work.db, account).await? && passkey::count(work.db, account).await? > 0 {
+        return Err(ApplyError::Conflict(
+            "this person logs in without a password; a link to one would be a weaker way in. If they lost their passkeys, \
+             remove their factors first"
+                .to_owned(),
+        ));
+    }
     let standing = standing(work.db, account).await?;
     sql("DELETE FROM password_resets WHERE account = ?").bind(account).execute(&mut *work.db).await?;
     sql("INSERT INTO password_resets (lookup, account, standing, created_at, ends_at) VALUES (?, ?, ?, ?, ?)")
@@ -186,11 +229,17 @@ pub(super) async fn refuse_shared(work: &mut Work<'_>, account: u32) -> Result<(
 }
 
 /// Notes that something was wrong. Addresses without an account are noted as well, so that nothing tells them apart (A-9).
-pub(super) fn fail(account: Option<AccountId>, in_a_row: u32) -> Done {
-    let action = if in_a_row.is_multiple_of(TRIES) { "login.lock" } else { "login.fail" };
+pub(super) fn fail(account: Option<AccountId>, failure: Failure) -> Done {
+    let (action, shown) = match failure {
+        Failure::Password { in_a_row } if in_a_row.is_multiple_of(TRIES) => {
+            ("login.lock", json!({ "in_a_row": in_a_row }))
+        }
+        Failure::Password { in_a_row } => ("login.fail", json!({ "in_a_row": in_a_row })),
+        Failure::Passkey => ("login.fail", json!({ "factor": "passkey" })),
+        Failure::Counter => ("passkey.counter_went_back", json!({ "factor": "passkey" })),
+    };
     let subject = account.map_or_else(|| NOBODY.to_owned(), |id| id.to_string());
-    let shown = json!({ "in_a_row": in_a_row }).to_string();
-    Done::new(action, subject, String::new(), shown, vec![Subject::Organization])
+    Done::new(action, subject, String::new(), shown.to_string(), vec![Subject::Organization])
 }
 
 /// Forgets what went wrong.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::account::{NO_SUCH, forgive, refuse_shared, unchanged};
 use super::encryption::refuse_retired;
-use super::{Done, Work, session};
+use super::{Done, Work, passkey, session};
 use crate::catalog::accounts::number;
 use crate::db::{Connection, signed, sql};
 use crate::records::{Shown, UsedFactor};
@@ -14,7 +14,7 @@ use crate::secret::Sealed;
 use crate::{ApplyError, Subject};
 
 /// What was shown is not what is asked for, or was used before.
-const NO_PROOF: ApplyError = ApplyError::NotFound("proof");
+pub(super) const NO_PROOF: ApplyError = ApplyError::NotFound("proof");
 
 pub(super) async fn offer_totp(work: Work<'_>, id: AccountId, sealed: &Sealed) -> Result<Done, ApplyError> {
     refuse_retired(work.db, sealed).await?;
@@ -89,8 +89,11 @@ pub(super) async fn remove(
                 .to_owned(),
         ));
     }
-    let removed = sql("DELETE FROM totps WHERE account = ?").bind(account).execute(&mut *work.db).await?;
-    sql("DELETE FROM recovery_codes WHERE account = ?").bind(account).execute(&mut *work.db).await?;
+    let mut removed = remove_codes(work.db, account).await?;
+    // Whoever lost a device lost its passkey as well.
+    if of.is_some() {
+        removed += sql("DELETE FROM passkeys WHERE account = ?").bind(account).execute(&mut *work.db).await?;
+    }
     if removed == 0 {
         return Err(ApplyError::NotFound("second factor"));
     }
@@ -106,23 +109,35 @@ pub(super) async fn has_totp(db: &mut Connection, account: u32) -> Result<bool, 
 
 /// Uses up what somebody showed, if it still is what is asked for: another password, or a factor that came meanwhile, wants another
 /// proof.
-pub(super) async fn hold(db: &mut Connection, account: u32, shown: &Shown) -> Result<(), ApplyError> {
+pub(super) async fn hold(db: &mut Connection, account: u32, shown: &Shown, at: Timestamp) -> Result<(), ApplyError> {
+    let (hash, factor, forgives) = match shown {
+        Shown::Password { hash, factor, forgives } => (hash, *factor, *forgives),
+        Shown::Passkey(used) => return passkey::use_up(db, account, used, at).await,
+    };
     let same = sql("SELECT count(*) FROM accounts WHERE number = ? AND password = ?");
-    let same: u32 = same.bind(account).bind(shown.password.expose()).fetch_number(&mut *db).await?;
-    if same == 0 || (shown.factor.is_none() && has_totp(db, account).await?) {
+    let same: u32 = same.bind(account).bind(hash.expose()).fetch_number(&mut *db).await?;
+    if same == 0 || (factor.is_none() && has_totp(db, account).await?) {
         return Err(NO_PROOF);
     }
-    use_up(db, account, shown.factor).await?;
-    forgive(db, shown.forgives).await
+    use_up(db, account, factor).await?;
+    forgive(db, forgives).await
 }
 
-/// What was shown besides the password, for the audit.
+/// What was shown in place of a password, or besides it, for the audit.
 pub(super) const fn word(shown: &Shown) -> Option<&'static str> {
-    match shown.factor {
-        None => None,
-        Some(UsedFactor::Totp { .. }) => Some("totp"),
-        Some(UsedFactor::RecoveryCode { .. }) => Some("recovery_code"),
+    match shown {
+        Shown::Passkey(_) => Some("passkey"),
+        Shown::Password { factor: None, .. } => None,
+        Shown::Password { factor: Some(UsedFactor::Totp { .. }), .. } => Some("totp"),
+        Shown::Password { factor: Some(UsedFactor::RecoveryCode { .. }), .. } => Some("recovery_code"),
     }
+}
+
+/// Takes the one-time codes and the recovery codes of an account away; says whether there were any.
+pub(super) async fn remove_codes(db: &mut Connection, account: u32) -> Result<u64, ApplyError> {
+    let removed = sql("DELETE FROM totps WHERE account = ?").bind(account).execute(&mut *db).await?;
+    sql("DELETE FROM recovery_codes WHERE account = ?").bind(account).execute(db).await?;
+    Ok(removed)
 }
 
 /// Takes a code, once: of two who show the same one the second is refused.

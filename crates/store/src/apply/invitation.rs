@@ -130,7 +130,7 @@ pub(super) async fn accept(
             refuse_other_address(&invitation, found.account.email.as_str())?;
             let number = accounts::number(work.db, *account).await?.ok_or(super::account::NO_SUCH)?;
             if let Some(shown) = shown {
-                factor::hold(work.db, number, shown).await?;
+                factor::hold(work.db, number, shown, work.at).await?;
             }
             number
         }

@@ -21,6 +21,7 @@ mod member;
 mod member_role;
 mod notice;
 mod organization;
+mod passkey;
 mod pattern;
 mod pepper;
 mod policy;
@@ -248,7 +249,11 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::OfferReset { member, was, lookup, ends_at } => {
             account::offer_reset(work, (member, was), lookup, ends_at).await
         }
-        Change::FailLogin { account, in_a_row } => Ok(account::fail(account, in_a_row)),
+        Change::AddPasskey(passkey) => passkey::add(work, &passkey).await,
+        Change::RenamePasskey { id, account, name } => passkey::rename(work, (id, account), &name).await,
+        Change::RemovePasskey { id, account, except } => passkey::remove(work, (id, account), except).await,
+        Change::RemovePassword { account, except } => account::remove_password(work, account, except).await,
+        Change::FailLogin { account, failure } => Ok(account::fail(account, failure)),
         Change::CreateApi { id, name, settings, document } => {
             api::create(work, id, &name, &settings, document.as_ref()).await
         }

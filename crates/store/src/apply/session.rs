@@ -23,7 +23,7 @@ pub(super) async fn open(work: Work<'_>, session: &NewSession) -> Result<Done, A
         sql("DELETE FROM sessions WHERE id = ?").bind(replaced.to_bytes()).execute(&mut *work.db).await?;
     }
     if let Some(shown) = &session.shown {
-        factor::hold(work.db, account, shown).await?;
+        factor::hold(work.db, account, shown, work.at).await?;
     }
     sql("INSERT INTO sessions (id, account, organization, lookup, created_at, seen_at, proven_at, address, agent) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
@@ -54,7 +54,7 @@ pub(super) async fn prove(work: Work<'_>, id: SessionId, lookup: [u8; 32], shown
     let account = sql("SELECT account FROM sessions WHERE id = ? AND organization = ?");
     let account = account.bind(id.to_bytes()).bind(work.tenant.number);
     let account: u32 = account.fetch_number_if_any(&mut *work.db).await?.ok_or(NO_SUCH)?;
-    factor::hold(work.db, account, shown).await?;
+    factor::hold(work.db, account, shown, work.at).await?;
     renew(work.db, id, account, lookup, work.at).await?;
     let after = json!({ "factor": factor::word(shown) }).to_string();
     Ok(Done::new("session.prove", id, String::new(), after, vec![Subject::Organization]))

@@ -16,7 +16,8 @@ use crate::{Catalog, StoreError};
 macro_rules! account {
     () => {
         "a.id, a.email, a.name, a.created_at, \
-         (SELECT count(*) FROM totps t WHERE t.account = a.number AND t.confirmed_at IS NOT NULL)"
+         (SELECT count(*) FROM totps t WHERE t.account = a.number AND t.confirmed_at IS NOT NULL), \
+         (SELECT count(*) FROM accounts b WHERE b.number = a.number AND b.password IS NOT NULL), (SELECT count(*) FROM passkeys k WHERE k.account = a.number)"
     };
 }
 pub(crate) use account;
@@ -31,6 +32,8 @@ pub(crate) fn columns(row: &mut Columns<'_>) -> Result<Account, StoreError> {
         name: row.text()?,
         created_at: row.moment()?,
         has_totp: row.flag()?,
+        has_password: row.flag()?,
+        passkeys: row.number()?,
     })
 }
 

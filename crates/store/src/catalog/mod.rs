@@ -15,6 +15,7 @@ pub(crate) mod members;
 mod notices;
 mod numbers;
 pub(crate) mod organizations;
+mod passkeys;
 pub(crate) mod patterns;
 pub(crate) mod projects;
 pub(crate) mod roles;

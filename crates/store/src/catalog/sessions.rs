@@ -121,7 +121,7 @@ impl Catalog {
         Ok(transaction.commit().await?)
     }
 
-    /// Forgets sessions and links that have ended, and what went wrong at logins long ago; says how many.
+    /// Forgets sessions, links and challenges that have ended, and what went wrong at logins long ago; says how many.
     ///
     /// # Errors
     /// If the store failed.
@@ -138,6 +138,10 @@ impl Catalog {
             .await?;
         let devices =
             sql("DELETE FROM device_logins WHERE ends_at <= ?").bind(now.as_micros()).execute(&mut transaction).await?;
+        let spent = sql("DELETE FROM spent_challenges WHERE ends_at <= ?")
+            .bind(now.as_micros())
+            .execute(&mut transaction)
+            .await?;
         let failures = sql("DELETE FROM login_failures WHERE last_at <= ? OR last_at < \
              (SELECT last_at FROM login_failures ORDER BY last_at DESC LIMIT 1 OFFSET ?)")
         .bind(now.plus_secs(-FAILURES_SECS).as_micros())
@@ -145,6 +149,6 @@ impl Catalog {
         .execute(&mut transaction)
         .await?;
         transaction.commit().await?;
-        Ok(sessions + resets + devices + failures)
+        Ok(sessions + resets + devices + spent + failures)
     }
 }

@@ -177,6 +177,22 @@ pub(super) const CATALOG: &[Table] = &[
             ("organization", Number),
         ],
     },
+    Table {
+        name: "passkeys",
+        keys: 1,
+        numbered: true,
+        columns: &[
+            ("number", Number),
+            ("id", Bytes),
+            ("account", Number),
+            ("credential_id", Bytes),
+            ("credential", Text),
+            ("name", Text),
+            ("created_at", Number),
+            ("used_at", Number),
+        ],
+    },
+    Table { name: "spent_challenges", keys: 1, numbered: false, columns: &[("lookup", Bytes), ("ends_at", Number)] },
     Table { name: "recovery_codes", keys: 2, numbered: false, columns: &[("account", Number), ("lookup", Bytes)] },
     Table {
         name: "login_failures",

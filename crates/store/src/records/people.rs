@@ -1,13 +1,12 @@
 //! People: accounts, what they are in which organization, how they come in, and that they are logged in.
 
-use std::fmt;
-
 use keystile_core::account::{EmailAddress, SessionTimes};
 use keystile_core::id::{AccountId, InvitationId, MemberId, MemberRoleId, OrganizationId, SessionId};
 use keystile_core::member::{MemberRole, MemberRoleName, OrganizationKind};
 use keystile_core::permission::Permission;
 use keystile_core::time::Timestamp;
-use zeroize::Zeroizing;
+
+use super::proof::{PasswordHash, Shown};
 
 /// Somebody who logs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,27 +21,16 @@ pub struct Account {
     pub created_at: Timestamp,
     /// Whether one-time codes are asked of it.
     pub has_totp: bool,
+    /// Whether there is a password to log in with.
+    pub has_password: bool,
+    /// How many passkeys there are to log in with.
+    pub passkeys: u32,
 }
 
-/// A password as it is kept: a keyed Argon2id hash as a PHC string. It hides itself.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PasswordHash(Zeroizing<String>);
-
-impl PasswordHash {
-    /// A hash in its text form.
-    pub fn new(phc: String) -> Self {
-        Self(Zeroizing::new(phc))
-    }
-
-    /// The text form.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for PasswordHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PasswordHash(…)")
+impl Account {
+    /// Whether a password is all that is asked for.
+    pub const fn lets_password_alone_in(&self) -> bool {
+        self.has_password && !self.has_totp
     }
 }
 
@@ -53,56 +41,6 @@ pub struct Credentials {
     pub account: Account,
     /// Its password, if it has one.
     pub password: Option<PasswordHash>,
-}
-
-/// The seed of one-time codes.
-pub struct Totp {
-    /// It. It is wiped when dropped.
-    pub seed: Zeroizing<Vec<u8>>,
-    /// Whether codes are asked for.
-    pub is_confirmed: bool,
-    /// The step of the last code that was taken.
-    pub last_step: u64,
-    /// When it was made.
-    pub created_at: Timestamp,
-}
-
-/// A second factor that was shown, and is used up by that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UsedFactor {
-    /// A one-time code of this step: no code of it or of a step before is taken again.
-    Totp {
-        /// Which.
-        step: u64,
-    },
-    /// A recovery code.
-    RecoveryCode {
-        /// What it is found by.
-        lookup: [u8; 32],
-    },
-}
-
-/// A try at a login that was counted before it was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Try {
-    /// Of which address.
-    pub lookup: [u8; 32],
-    /// How many there were with it since it last went right.
-    pub in_a_row: u32,
-    /// When the one before was.
-    pub before: Option<Timestamp>,
-}
-
-/// What somebody showed of who they are. It must still be so when it is used: a password that was changed meanwhile, or a factor
-/// that came, is another proof.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
-    /// The password that fitted, as it was kept.
-    pub password: PasswordHash,
-    /// The second factor.
-    pub factor: Option<UsedFactor>,
-    /// The tries that are forgotten now.
-    pub forgives: [u8; 32],
 }
 
 /// An account to make.

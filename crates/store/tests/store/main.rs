@@ -28,6 +28,7 @@ mod last_use;
 mod ledger;
 mod moving;
 mod notices;
+mod passkeys;
 mod patterns;
 mod people;
 mod peppers;

@@ -73,6 +73,7 @@ async fn full(engine: Engine) -> World {
     let ada = crate::people::join(&world, world.mine.id, "ada@example.com", MemberRole::Custom(own)).await;
     let session = crate::people::log_in(&world, &ada).await;
     crate::people::with_totp(&world, &ada, &session).await;
+    crate::passkeys::add(&world, &ada, b"an id").await;
     let was = ada.revision;
     world.apply(Change::OfferReset { member: ada.id, was, lookup: [3; 32], ends_at: NOW.plus_secs(60) }).await.unwrap();
     let waits =

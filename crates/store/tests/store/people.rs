@@ -7,17 +7,17 @@ use keystile_core::member::{BuiltInRole, MemberRole, OrganizationKind};
 use keystile_core::time::Timestamp;
 use keystile_store::cipher::Algorithm;
 use keystile_store::records::{
-    InvitationState, Invite, Joining, Member, NewAccount, NewSession, PasswordHash, Shown, UsedFactor,
+    Failure, InvitationState, Invite, Joining, Member, NewAccount, NewSession, PasswordHash, Shown, UsedFactor,
 };
 use keystile_store::{Actor, ApplyError, Author, Change, PasswordBy, Who};
 
 use crate::world::{ALL, NOW, World, author, bytes, everywhere};
 
-const LIMITS: SessionLimits = SessionLimits { idle_secs: 600, lifetime_secs: 3_600, proven_secs: 60 };
-const OWNER: MemberRole = MemberRole::BuiltIn(BuiltInRole::Owner);
+pub const LIMITS: SessionLimits = SessionLimits { idle_secs: 600, lifetime_secs: 3_600, proven_secs: 60 };
+pub const OWNER: MemberRole = MemberRole::BuiltIn(BuiltInRole::Owner);
 const AUDITOR: MemberRole = MemberRole::BuiltIn(BuiltInRole::Auditor);
 
-fn lookup() -> [u8; 32] {
+pub fn lookup() -> [u8; 32] {
     let mut all = [0; 32];
     all[..16].copy_from_slice(&bytes());
     all
@@ -27,7 +27,7 @@ fn email(text: &str) -> EmailAddress {
     text.parse().unwrap()
 }
 
-fn hash(of: &str) -> PasswordHash {
+pub fn hash(of: &str) -> PasswordHash {
     PasswordHash::new(format!("$argon2id$hash-of-{of}"))
 }
 
@@ -43,7 +43,11 @@ fn new_account(address: &str) -> NewAccount {
 
 /// What somebody with this password showed.
 fn shown(password: &PasswordHash) -> Shown {
-    Shown { password: password.clone(), factor: None, forgives: [9; 32] }
+    shown_with(password, None, [9; 32])
+}
+
+fn shown_with(password: &PasswordHash, factor: Option<UsedFactor>, forgives: [u8; 32]) -> Shown {
+    Shown::Password { hash: password.clone(), factor, forgives }
 }
 
 fn accept(invite: &Invite, joining: Joining) -> (MemberId, Change) {
@@ -60,7 +64,7 @@ pub async fn join(world: &World, organization: OrganizationId, address: &str, ro
     world.catalog.member(organization, member).await.unwrap().unwrap()
 }
 
-fn session_of(member: &Member) -> NewSession {
+pub fn session_of(member: &Member) -> NewSession {
     let (id, account) = (SessionId::from_entropy(bytes()), member.account.id);
     NewSession { id, account, lookup: lookup(), agent: "test".to_owned(), replaces: None, shown: None }
 }
@@ -72,13 +76,13 @@ pub async fn log_in(world: &World, member: &Member) -> NewSession {
     session
 }
 
-fn by(member: &Member) -> Author {
+pub fn by(member: &Member) -> Author {
     let who = Who::Account(member.account.id);
     let actor = Actor { organization: member.organization, who, address: None, request: None };
     Author { actor, at: NOW, idempotency: None }
 }
 
-async fn is_open(world: &World, session: &NewSession) -> bool {
+pub async fn is_open(world: &World, session: &NewSession) -> bool {
     is_open_at(world, session, NOW).await
 }
 
@@ -330,7 +334,7 @@ async fn a04_a09_tries_are_counted_before_they_are_made_whether_there_is_an_acco
             made.sort_unstable();
             assert_eq!(made, (1..=TRIES).collect::<Vec<_>>());
             for in_a_row in [TRIES - 1, TRIES] {
-                world.apply(Change::FailLogin { account, in_a_row }).await.unwrap();
+                world.apply(Change::FailLogin { account, failure: Failure::Password { in_a_row } }).await.unwrap();
             }
             let locked = catalog.reserve_try(lookup, NOW.plus_secs(899)).await.unwrap();
             assert_eq!(locked, Err(Locked::Until(NOW.plus_secs(900))));
@@ -346,8 +350,7 @@ async fn a04_a09_tries_are_counted_before_they_are_made_whether_there_is_an_acco
         assert_eq!(actions, ["login.lock", "login.fail", "login.lock", "login.fail"]);
         assert_eq!((entries[0].subject.as_str(), entries[2].subject.clone()), ("unknown", ada.account.id.to_string()));
 
-        let session =
-            NewSession { shown: Some(Shown { forgives: hers, ..shown(&hash("ada@b.c")) }), ..session_of(&ada) };
+        let session = NewSession { shown: Some(shown_with(&hash("ada@b.c"), None, hers)), ..session_of(&ada) };
         world.catalog.apply(&by(&ada), Change::OpenSession(session)).await.unwrap();
         let count = async |lookup, at| catalog.reserve_try(lookup, at).await.unwrap().unwrap().in_a_row;
         assert_eq!(count(hers, NOW).await, 1, "until it goes right");
@@ -397,7 +400,7 @@ async fn s05_another_password_ends_the_sessions_and_a_link_to_one_opens_once() {
         let (kept, other) = (log_in(world, &ada).await, log_in(world, &ada).await);
         let set = |password: &str, by| Change::SetPassword { account, password: hash(password), alone: true, by };
         let fresh = lookup();
-        let holder = |of: &PasswordHash| PasswordBy::Holder { shown: shown(of), session: kept.id, lookup: fresh };
+        let holder = |of: &PasswordHash| PasswordBy::Holder { shown: Some(shown(of)), session: kept.id, lookup: fresh };
         world.catalog.apply(&by(&ada), set("second", holder(&hash("ada@b.c")))).await.unwrap();
         assert!(world.catalog.session(fresh, &LIMITS, NOW).await.unwrap().is_some(), "it goes on under another token");
         assert!(!is_open(world, &kept).await && !is_open(world, &other).await);
@@ -566,7 +569,7 @@ async fn a07_a08_codes_are_taken_once_and_their_seed_is_sealed() {
         assert!(matches!(again, Err(ApplyError::Conflict(_))), "nobody replaces what is asked for: {again:?}");
 
         let with = |factor| NewSession {
-            shown: Some(Shown { factor: Some(factor), ..shown(&hash("ada@b.c")) }),
+            shown: Some(shown_with(&hash("ada@b.c"), Some(factor), [9; 32])),
             ..session_of(&ada)
         };
         let step = |step| with(UsedFactor::Totp { step });
@@ -586,7 +589,7 @@ async fn a07_a08_codes_are_taken_once_and_their_seed_is_sealed() {
             assert_eq!(is_open(world, &session).await, is_taken);
         }
         assert_eq!(world.catalog.recovery_codes_left(account).await.unwrap(), 1);
-        let used = Shown { factor: Some(UsedFactor::Totp { step: 12 }), ..shown(&hash("ada@b.c")) };
+        let used = shown_with(&hash("ada@b.c"), Some(UsedFactor::Totp { step: 12 }), [9; 32]);
         let prove = Change::ProveSession { id: kept.id, lookup: lookup(), shown: used };
         assert!(matches!(world.catalog.apply(&by(&ada), prove).await, Err(ApplyError::NotFound("proof"))));
         assert!(is_open(world, &kept).await, "what is refused changes nothing");
@@ -606,8 +609,8 @@ async fn a07_a08_codes_are_taken_once_and_their_seed_is_sealed() {
 
         let remove = Change::RemoveFactors { account, except: None, of: None };
         let set = |password: &str, was: &str, step, alone| {
-            let shown = Shown { factor: Some(UsedFactor::Totp { step }), ..shown(&hash(was)) };
-            let by = PasswordBy::Holder { shown, session: kept.id, lookup: lookup() };
+            let shown = shown_with(&hash(was), Some(UsedFactor::Totp { step }), [9; 32]);
+            let by = PasswordBy::Holder { shown: Some(shown), session: kept.id, lookup: lookup() };
             Change::SetPassword { account, password: hash(password), alone, by }
         };
         world.catalog.apply(&by(&ada), set("short", "ada@b.c", 13, false)).await.unwrap();

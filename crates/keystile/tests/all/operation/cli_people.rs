@@ -130,3 +130,24 @@ fn whoever_runs_the_installation_makes_organizations() {
     assert!(run(&["organization", "update", id, "--name", "Another name"]).contains("Another name"));
     assert!(run(&["member-role", "permissions"]).contains("keys.reveal"));
 }
+
+#[test]
+fn somebody_sees_and_takes_away_passkeys_at_the_command_line() {
+    let world = shared();
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home { world, folder: folder.path() };
+    let person = world.person("auditor");
+    let (_, id) = world.passkey_of(&world.as_person(&person));
+    home.exits(0, &["login", "--email", &person.email], &format!("{PASSWORD}\n"));
+    let listed = home.exits(0, &["account", "passkeys"], "").out;
+    assert!(listed.contains(&id) && listed.contains("Laptop"), "{listed}");
+    home.exits(0, &["account", "rename-passkey", &id, "Phone"], "");
+    assert_eq!(home.json(&["account", "passkeys"])["items"][0]["name"], json!("Phone"));
+    home.exits(0, &["account", "remove-password", "--yes"], "");
+    let told = home.exits(2, &["account", "prove"], "").err;
+    assert!(told.contains("login --device"), "{told}");
+    home.exits(6, &["account", "remove-passkey", &id, "--yes"], "");
+    home.exits(0, &["account", "password"], "eleven green pianos whisper\n");
+    home.exits(0, &["account", "remove-passkey", &id, "--yes"], "");
+    assert_eq!(home.json(&["account", "passkeys"])["items"], json!([]));
+}

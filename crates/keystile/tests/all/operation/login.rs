@@ -29,7 +29,7 @@ fn told(answer: &Answer) -> (u16, Value) {
 }
 
 /// A world of its own with these settings.
-fn served(settings: &str) -> (tempfile::TempDir, World) {
+pub(super) fn served(settings: &str) -> (tempfile::TempDir, World) {
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
         "data = \"{}/data\"\n{settings}\n[gateway]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\

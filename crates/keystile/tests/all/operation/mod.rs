@@ -36,6 +36,7 @@ mod leaks;
 mod login;
 mod manage;
 mod members;
+mod passkeys;
 mod patterns;
 mod people;
 mod process;

@@ -1,7 +1,7 @@
 //! People for tests: they are invited, accept, and are logged in.
 
-use keystile_testkit::Api;
 use keystile_testkit::raw::Answer;
+use keystile_testkit::{Api, Authenticator};
 use serde_json::{Value, json};
 
 use super::world::{World, id, name};
@@ -83,6 +83,24 @@ impl World {
         let role = if kind == "owner" { "owner" } else { "consumer_admin" };
         let first = self.person_by(&self.manage(), &json!({ "role": role, "organization_id": organization }));
         (organization, first)
+    }
+
+    /// A passkey of somebody: the device that has it, and its id.
+    pub(super) fn passkey_of(&self, api: &Api) -> (Authenticator, String) {
+        let mut device = Authenticator::new("http://localhost:4401");
+        let (status, asked) = api.post("/v1/account/passkeys/begin", &json!({}));
+        assert_eq!(status, 200, "{asked}");
+        let credential = device.create(&asked["public_key"]);
+        let wish = json!({ "name": "Laptop", "ceremony": asked["ceremony"], "credential": credential });
+        let (status, made) = api.post("/v1/account/passkeys", &wish);
+        assert_eq!(status, 201, "{made}");
+        (device, id(&made))
+    }
+
+    /// What a device answers to a new question.
+    pub(super) fn answer_of(&self, device: &mut Authenticator) -> Value {
+        let asked = self.anonymously("/v1/login/passkey/begin", &json!({})).json();
+        json!({ "ceremony": asked["ceremony"], "credential": device.answer(&asked["public_key"]) })
     }
 
     /// What somebody may ask.

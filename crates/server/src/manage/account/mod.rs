@@ -3,6 +3,7 @@
 
 mod change;
 mod factor;
+mod passkey;
 mod password;
 mod prove;
 mod session;
@@ -19,8 +20,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(whoami::permissions))
         .routes(routes!(change::update))
         .routes(routes!(change::join))
-        .routes(routes!(password::change))
+        .routes(routes!(password::change, password::remove))
         .routes(routes!(prove::prove))
+        .routes(routes!(passkey::begin))
+        .routes(routes!(passkey::add, passkey::list))
+        .routes(routes!(passkey::rename, passkey::remove))
+        .routes(routes!(passkey::prove))
         .routes(routes!(factor::offer, factor::remove))
         .routes(routes!(factor::confirm))
         .routes(routes!(factor::renew))

@@ -1,7 +1,8 @@
-//! `POST /v1/account/password`
+//! `POST` and `DELETE /v1/account/password`
 
 use axum::extract::State;
 use axum::response::Response;
+use http::StatusCode;
 use keystile_core::key::TokenKind;
 use keystile_store::{Change, PasswordBy, Who};
 use serde::Deserialize;
@@ -13,16 +14,17 @@ use crate::manage::app::App;
 use crate::manage::caller::{Anybody, Caller};
 use crate::manage::extract::Json;
 use crate::manage::login::{Delivery, Secret, refused};
-use crate::manage::problem::internal;
+use crate::manage::problem::{internal, invalid};
 use crate::problem::Problem;
 
 /// A new password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PasswordChange {
-    /// The password that you have.
-    #[schema(value_type = String)]
-    current: Secret,
+    /// The password that you have; whoever has none leaves it out, and proves first who they are.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    current: Option<Secret>,
     /// The six digits that your app shows, or a recovery code, if the account has a second factor.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -49,19 +51,46 @@ pub(super) async fn change(
     let known = [account.email.as_str(), &account.name];
     let password = app.identity.new_password(wanted.password.expose(), account.has_totp, &known).await?;
     let alone = app.identity.may_be_alone(wanted.password.expose());
-    let proof = Proof { password: wanted.current.expose(), code: wanted.code.as_ref().map(Secret::expose) };
-    let visitor = Visitor { address: caller.address, request: caller.request, agent: "", replaces: None };
-    let (shown, _) = match app.identity.prove(&app.feed, &visitor, &account.email, proof).await {
-        Ok(shown) => shown,
-        Err(error) => return Ok(refused(&app, error)),
-    };
     let token = app.identity.token(TokenKind::Session).map_err(|error| internal(&error))?;
-    let by = PasswordBy::Holder { shown: shown.shown.clone(), session: person.id(), lookup: token.lookup };
-    let change = Change::SetPassword { account: account.id, password, alone, by };
-    let author = app.identity.author(&visitor, caller.organization, Who::Account(account.id));
-    if let Err(error) = app.identity.used(&app.feed, &visitor, &shown, (author, change)).await {
-        return Ok(refused(&app, error));
+    let set = |shown| {
+        let by = PasswordBy::Holder { shown, session: person.id(), lookup: token.lookup };
+        Change::SetPassword { account: account.id, password, alone, by }
+    };
+    match wanted.current {
+        Some(current) => {
+            let proof = Proof { password: current.expose(), code: wanted.code.as_ref().map(Secret::expose) };
+            let visitor = Visitor { address: caller.address, request: caller.request, agent: "", replaces: None };
+            let (shown, _) = match app.identity.prove(&app.feed, &visitor, &account.email, proof).await {
+                Ok(shown) => shown,
+                Err(error) => return Ok(refused(&app, error)),
+            };
+            let author = app.identity.author(&visitor, caller.organization, Who::Account(account.id));
+            let change = set(Some(shown.shown.clone()));
+            if let Err(error) = app.identity.used(&app.feed, &visitor, &shown, (author, change)).await {
+                return Ok(refused(&app, error));
+            }
+        }
+        None if account.has_password => {
+            return Err(invalid("current is missing: the password that you have."));
+        }
+        None => {
+            caller.proven()?;
+            app.apply(&caller, set(None)).await?;
+        }
     }
     let deliver = if person.in_cookie { Delivery::Cookie } else { Delivery::Token };
     Ok(proven(&app, &token, deliver))
+}
+
+/// Give the password up: your passkeys alone let you in from now on, and one-time and recovery codes go with it. Other sessions end.
+/// Prove first who you are.
+#[utoipa::path(delete, operation_id = "removePassword", path = "/v1/account/password", tag = "Accounts",
+    security(("management_key" = [])),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
+pub(super) async fn remove(caller: Caller<Anybody>, State(app): State<App>) -> Result<StatusCode, Problem> {
+    caller.refuse_conditions()?;
+    let person = caller.person()?;
+    caller.proven()?;
+    app.apply(&caller, Change::RemovePassword { account: person.account(), except: person.id() }).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

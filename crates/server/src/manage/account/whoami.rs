@@ -56,6 +56,10 @@ pub(super) struct AccountView {
     name: String,
     /// Whether one-time codes are asked for with the password.
     has_second_factor: bool,
+    /// Whether there is a password to log in with.
+    has_password: bool,
+    /// How many passkeys there are to log in with.
+    passkeys: u32,
     /// How many recovery codes are left.
     recovery_codes_left: u32,
     /// The organizations that it is a member of.
@@ -100,6 +104,8 @@ pub(super) async fn of(app: &App, asker: &Asker) -> Result<WhoAmIView, Problem> 
                 email: known.account.email.as_str().to_owned(),
                 name: known.account.name,
                 has_second_factor: known.account.has_totp,
+                has_password: known.account.has_password,
+                passkeys: known.account.passkeys,
                 recovery_codes_left: left,
                 organizations,
             })

@@ -11,7 +11,15 @@ use utoipa::openapi::OpenApi;
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// Requests that do something elsewhere or nothing at all: they can't be tried, and leave their thing as it is.
-const NO_CHANGE: [&str; 25] = [
+const NO_CHANGE: [&str; 33] = [
+    "beginPasskeyLogin",
+    "logInByPasskey",
+    "beginPasskey",
+    "addPasskey",
+    "renamePasskey",
+    "removePasskey",
+    "proveByPasskey",
+    "removePassword",
     "authorizeDevice",
     "deviceToken",
     "lookAtDevice",
@@ -39,8 +47,16 @@ const NO_CHANGE: [&str; 25] = [
     "resetMemberPassword",
 ];
 /// Requests that need nobody to be known: what they carry is the proof.
-const OPEN: [&str; 6] =
-    ["login", "lookAtInvitation", "acceptInvitation", "resetPassword", "authorizeDevice", "deviceToken"];
+const OPEN: [&str; 8] = [
+    "login",
+    "beginPasskeyLogin",
+    "logInByPasskey",
+    "lookAtInvitation",
+    "acceptInvitation",
+    "resetPassword",
+    "authorizeDevice",
+    "deviceToken",
+];
 /// Requests that can be sent again.
 const REPEATABLE: [&str; 14] = [
     "createOrganization",
@@ -194,6 +210,7 @@ fn in_path(path: &str, name: &str) -> Value {
         ("id", Some("members")) => "mbr_",
         ("id", Some("member_roles")) => "mrl_",
         ("id", Some("invitations")) => "inv_",
+        ("id", Some("account")) if path.starts_with("/v1/account/passkeys") => "psk_",
         ("id", Some("sessions" | "account")) => "ses_",
         ("id", Some("organizations")) => "org_",
         ("delivery", _) => "evt_",
@@ -259,6 +276,7 @@ fn id_prefix(schema: &str, field: &str) -> Option<&'static str> {
         ("organization_id", _) | ("id", "Organization") => Some("org_"),
         ("account_id", _) | ("id", "Account") => Some("acc_"),
         ("session_id", _) | ("id", "Session") => Some("ses_"),
+        ("id", "Passkey") => Some("psk_"),
         ("id", "Member") => Some("mbr_"),
         ("id", "MemberRole") => Some("mrl_"),
         ("id", "Invitation") => Some("inv_"),

@@ -22,7 +22,7 @@ pub(in crate::manage) struct MemberView {
     email: String,
     /// What the person is called.
     name: String,
-    /// Whether one-time codes are asked for with the password.
+    /// Whether a password alone does not let the person in: a one-time code is asked for as well, or there is no password.
     has_second_factor: bool,
     /// The role: the word of one that is built in, or the name of one of your own.
     #[schema(example = "developer")]
@@ -46,11 +46,11 @@ pub(in crate::manage) fn role_text(role: MemberRole, name: Option<&MemberRoleNam
 impl From<Member> for MemberView {
     fn from(member: Member) -> Self {
         Self {
+            has_second_factor: !member.account.lets_password_alone_in(),
             id: member.id,
             account_id: member.account.id,
             email: member.account.email.as_str().to_owned(),
             name: member.account.name,
-            has_second_factor: member.account.has_totp,
             role: role_text(member.role, member.role_name.as_ref()),
             permissions: member.granted,
             created_at: member.created_at,

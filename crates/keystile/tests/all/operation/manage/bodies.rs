@@ -26,8 +26,14 @@ fn z03_an_unknown_field_is_refused_by_every_route_that_writes() {
         }
         let detail = problem(&answer, 400, "invalid");
         assert!(detail.contains("surprise"), "{}: {detail}", route.title());
-        // Which code fits, an app alone knows; recovery codes are for whoever has one.
-        let is_of_an_app = ["/v1/account/totp/confirm", "/v1/account/recovery_codes"].contains(&&*route.template);
+        // Which code fits, an app alone knows, and what a passkey answers, its device; recovery codes are for whoever has an app.
+        let is_of_an_app = [
+            "/v1/account/totp/confirm",
+            "/v1/account/recovery_codes",
+            "/v1/account/passkeys",
+            "/v1/account/prove/passkey",
+        ]
+        .contains(&&*route.template);
         if !route.has_id() && !is_of_an_app {
             let sound = route.sound_body(world, &things);
             assert!(

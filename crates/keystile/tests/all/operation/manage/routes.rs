@@ -1,7 +1,9 @@
 //! The routes of the management API, as its own document lists them.
 
-use keystile_testkit::Api;
+use std::sync::Mutex;
+
 use keystile_testkit::raw::Answer;
+use keystile_testkit::{Api, Authenticator};
 use serde_json::{Value, json};
 
 use super::super::people::{PASSWORD, Person};
@@ -34,6 +36,10 @@ pub(in super::super) struct Things {
     invitation: String,
     /// Another session of `person`.
     session: String,
+    /// A passkey of `person`.
+    passkey: String,
+    /// The device that has it.
+    device: Mutex<Authenticator>,
     /// One of `member`.
     their_session: String,
     organization: String,
@@ -105,6 +111,7 @@ impl Things {
         // Of a member with a role that grants nothing, everybody who may do anything to members may do it.
         let (person, other) = (world.person("owner"), world.person(&member_role));
         let session = world.log_in(&person.email).0;
+        let (device, passkey) = world.passkey_of(&world.as_person(&person));
         let Caller { api, project, activation, id: key, .. } = caller;
         let (member, their_session) = (other.member, other.session);
         Self {
@@ -119,6 +126,8 @@ impl Things {
             member_role,
             invitation,
             session,
+            passkey,
+            device: Mutex::new(device),
             their_session,
             organization,
             person,
@@ -143,6 +152,7 @@ impl Things {
             (Some("members"), true) => &self.member,
             (Some("member_roles"), true) => &self.member_role,
             (Some("invitations"), true) => &self.invitation,
+            (Some("account"), true) if template.starts_with("/v1/account/passkeys") => &self.passkey,
             (Some("account"), true) => &self.session,
             (Some("sessions"), true) => &self.their_session,
             (Some("organizations"), true) => &self.organization,
@@ -181,7 +191,9 @@ impl Route {
     pub(in super::super) fn access(&self) -> Access {
         match self.template.as_str() {
             "/v1/login" | "/v1/invitations/look" | "/v1/invitations/accept" | "/v1/password/reset" => Access::Open,
-            "/v1/device/authorize" | "/v1/device/token" => Access::Open,
+            "/v1/device/authorize" | "/v1/device/token" | "/v1/login/passkey" | "/v1/login/passkey/begin" => {
+                Access::Open
+            }
             "/v1/whoami" | "/v1/permissions" => Access::Anybody,
             "/v1/logout" => Access::Person,
             template if template.starts_with("/v1/account") => Access::Person,
@@ -242,6 +254,15 @@ impl Route {
             ("POST", "/v1/patterns") => reading(),
             ("POST", "/v1/roles" | "/v1/member_roles" | "/v1/organizations") => json!({ "name": name("sound") }),
             ("POST", "/v1/invitations") => json!({ "role": "auditor" }),
+            ("POST", "/v1/account/passkeys") => {
+                let asked = world.as_person(&things.person).post("/v1/account/passkeys/begin", &json!({})).1;
+                let credential = Authenticator::new("http://localhost:4401").create(&asked["public_key"]);
+                json!({ "name": name("sound"), "ceremony": asked["ceremony"], "credential": credential })
+            }
+            ("POST", "/v1/login/passkey" | "/v1/account/prove/passkey") => {
+                world.answer_of(&mut things.device.lock().expect("nobody broke it"))
+            }
+            ("PATCH", "/v1/account/passkeys/{id}") => json!({ "name": name("sound") }),
             ("POST", "/v1/login") => json!({ "email": things.person.email, "password": PASSWORD }),
             ("POST", "/v1/invitations/accept") => {
                 let token = world.invitation(&world.manage(), &json!({ "role": "auditor" }));

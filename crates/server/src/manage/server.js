@@ -1,0 +1,81 @@
+// What the pages share: asking this server, and passkeys.
+export const element = (id) => document.getElementById(id);
+
+/** Asks the management API: whether it went well, and the answer. */
+export const ask = async (method, path, body) => {
+  try {
+    const response = await fetch(path, {
+      method,
+      headers: body ? { "content-type": "application/json" } : {},
+      body: body && JSON.stringify(body),
+    });
+    const text = await response.text();
+    return { ok: response.ok, answer: text ? JSON.parse(text) : {} };
+  } catch {
+    return { ok: false, answer: { detail: "The server was not reached. Try again." } };
+  }
+};
+
+/** Whether this browser has passkeys. */
+export const hasPasskeys = () => typeof window.PublicKeyCredential?.parseRequestOptionsFromJSON === "function";
+
+/** What a browser says when no passkey came of it, in words that help. */
+const why = (error) => {
+  if (error.name === "SecurityError") {
+    return `Passkeys do not work at ${location.origin}: they want https, or http://localhost, and the address that login.origin of the settings names.`;
+  }
+  if (error.name === "InvalidStateError") return "This device has a passkey of yours already.";
+  if (error.name === "NotAllowedError") return "No passkey was used: it was cancelled, took too long, or there is none here.";
+  return `The browser could not use a passkey: ${error.message}`;
+};
+
+const ceremony = async (method, path, use) => {
+  const begun = await ask(method, path, {});
+  if (!begun.ok) return begun;
+  try {
+    const credential = await use(begun.answer.public_key);
+    return { ok: true, answer: { ceremony: begun.answer.ceremony, credential: credential.toJSON() } };
+  } catch (error) {
+    return { ok: false, answer: { detail: why(error) } };
+  }
+};
+
+/** The answer of a passkey that is there. */
+export const usePasskey = () =>
+  ceremony("POST", "/v1/login/passkey/begin", (options) =>
+    navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) }),
+  );
+
+/** A new passkey. */
+export const makePasskey = () =>
+  ceremony("POST", "/v1/account/passkeys/begin", (options) =>
+    navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) }),
+  );
+
+/** Logs in by the form #login, with a password or a passkey; calls `entered` when somebody is in, `complain` with what went wrong. */
+export const logIn = ({ entered, complain }) => {
+  const [form, second, code, password, passkey] = ["login", "second", "code", "password", "passkey"].map(element);
+  passkey.hidden = !hasPasskeys();
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const proof = { email: element("email").value.trim(), password: password.value, deliver: "cookie" };
+    if (!second.hidden) proof.code = code.value.trim();
+    const answered = await ask("POST", "/v1/login", proof);
+    if (answered.ok) {
+      password.value = "";
+      return entered();
+    }
+    if (answered.answer.code === "second_factor_required") {
+      second.hidden = false;
+      element("fault").hidden = true;
+      return code.focus();
+    }
+    complain(answered.answer.detail);
+  });
+  passkey.addEventListener("click", async () => {
+    const used = await usePasskey();
+    if (!used.ok) return complain(used.answer.detail);
+    const answered = await ask("POST", "/v1/login/passkey", { ...used.answer, deliver: "cookie" });
+    return answered.ok ? entered() : complain(answered.answer.detail);
+  });
+};
