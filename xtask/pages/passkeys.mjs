@@ -37,7 +37,7 @@ export async function passkeys(look) {
   const device = await authenticator(page);
   const text = (id) => page.textContent(`#${id}`);
   const shows = (id) => page.waitForSelector(`#${id}:not([hidden])`);
-  for (const path of ["/v1/whoami", "/v1/account/passkeys", "/v1/login/passkey", "/v1/account/device/look"]) look.refused.add(path);
+  for (const path of ["/v1/whoami", "/v1/account/passkeys", "/v1/account/identities", "/v1/login/passkey", "/v1/account/device/look"]) look.refused.add(path);
 
   await page.goto(`${here}/account`);
   await shows("login");

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { front } from "./front.mjs";
 import { handOver } from "./hand_over.mjs";
 import { passkeys } from "./passkeys.mjs";
+import { identityProvider } from "./provider.mjs";
 import { welcome } from "./welcome.mjs";
 
 const { KEYSTILE_MODULES, KEYSTILE_CHROMIUM, KEYSTILE_PICTURES, KEYSTILE_ADMIN, KEYSTILE_AUTHORIZATION, KEYSTILE_GATEWAY } =
@@ -88,7 +89,7 @@ mkdirSync(KEYSTILE_PICTURES, { recursive: true });
 const browser = await chromium.launch({ executablePath: KEYSTILE_CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
 try {
   for (const look of LOOKS) {
-    for (const room of [front, handOver, welcome, passkeys]) await room(new Look(browser, look));
+    for (const room of [front, handOver, welcome, passkeys, identityProvider]) await room(new Look(browser, look));
   }
 } finally {
   await browser.close();

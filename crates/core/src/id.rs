@@ -143,6 +143,8 @@ ids! {
     SessionId = "ses_";
     /// A passkey: what somebody's device or password manager proves who they are with.
     PasskeyId = "psk_";
+    /// What somebody is known by at an identity provider.
+    IdentityId = "idn_";
 }
 
 #[cfg(test)]

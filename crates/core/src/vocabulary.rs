@@ -24,6 +24,7 @@ pub fn owasp(action: &str) -> &'static str {
         "account.totp_add" | "account.factors_remove" | "account.recovery_codes" => "user_updated",
         "account.password_remove" => "user_updated",
         "passkey.create" | "passkey.update" | "passkey.delete" => "user_updated",
+        "identity.create" | "identity.delete" => "user_updated",
         "passkey.counter_went_back" => "authn_token_reuse",
         "member.create" => "user_created",
         "member.update" => "user_updated",

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{
-    AccountId, ActivationId, ApiId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PasskeyId, PatternId,
-    ProjectId, RequestId, RoleId, SessionId, WebhookId,
+    AccountId, ActivationId, ApiId, IdentityId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PasskeyId,
+    PatternId, ProjectId, RequestId, RoleId, SessionId, WebhookId,
 };
 use keystile_core::key::{Environment, KeyDigest, KeyNotice, KeyState};
 use keystile_core::member::{MemberRole, MemberRoleName, OrganizationKind};
@@ -22,8 +22,8 @@ use crate::StoreError;
 use crate::condition::Thing;
 use crate::keyring::NewEncryptionKey;
 use crate::records::{
-    Document, Failure, ImportKey, Invite, Joining, NewKey, NewPasskey, NewSession, NewVersion, PasswordHash,
-    ProjectAbout, Rehashed, Shown, Suspension, WebhookState, Wish,
+    Document, Failure, ImportKey, Invite, Joining, NewIdentity, NewKey, NewPasskey, NewSession, NewVersion,
+    PasswordHash, ProjectAbout, Rehashed, Shown, Suspension, WebhookState, Wish,
 };
 use crate::secret::Sealed;
 
@@ -143,7 +143,12 @@ pub enum Change {
     RenamePasskey { id: PasskeyId, account: AccountId, name: String },
     /// Takes a passkey of this account away. Sessions end, but for this one. [`ApplyError::Conflict`] if nothing else lets its holder in.
     RemovePasskey { id: PasskeyId, account: AccountId, except: SessionId },
-    /// Takes the password of an account away, with its codes: passkeys alone let its holder in. Sessions end, but for this one.
+    /// Lets somebody log in by an identity provider from now on. [`ApplyError::NotFound`] if what was answered was answered before.
+    AddIdentity(NewIdentity),
+    /// Takes what this account is known by at a provider away. Sessions end, but for this one. [`ApplyError::Conflict`] if nothing else
+    /// lets its holder in.
+    RemoveIdentity { id: IdentityId, account: AccountId, except: SessionId },
+    /// Takes the password of an account away, with its codes: passkeys and providers alone let its holder in. Sessions end, but for this one.
     /// [`ApplyError::Conflict`] if there are none.
     RemovePassword { account: AccountId, except: SessionId },
     /// Makes a link to a new password of this member, if it is still as it was, in the place of others for the account. It is good as

@@ -235,6 +235,8 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::AddPasskey(_)
         | Change::RenamePasskey { .. }
         | Change::RemovePasskey { .. }
+        | Change::AddIdentity(_)
+        | Change::RemoveIdentity { .. }
         | Change::RemovePassword { .. }
         | Change::FailLogin { .. }
         | Change::ImportKeys { .. }

@@ -7,10 +7,13 @@ mod people;
 mod proof;
 
 pub use people::{
-    Account, Credentials, CustomRole, DeviceLogin, DeviceLoginState, Invitation, InvitationState, Invite, Joining,
-    Member, Membership, NewAccount, NewDeviceLogin, NewSession, Session,
+    Account, Credentials, CustomRole, DeviceLogin, DeviceLoginState, Entry, Invitation, InvitationState, Invite,
+    Joining, Member, Membership, NewAccount, NewDeviceLogin, NewSession, Session,
 };
-pub use proof::{Challenge, Failure, NewPasskey, Passkey, PasswordHash, Shown, Totp, Try, UsedFactor, UsedPasskey};
+pub use proof::{
+    Challenge, Failure, Identity, Named, NewIdentity, NewPasskey, Passkey, PasswordHash, Shown, Totp, Try, UsedFactor,
+    UsedIdentity, UsedPasskey,
+};
 
 use std::net::IpAddr;
 

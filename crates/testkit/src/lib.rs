@@ -17,6 +17,7 @@ mod mmdb;
 mod passkey;
 mod ports;
 mod postgres;
+mod provider;
 pub mod raw;
 pub mod tls;
 mod upstream;
@@ -27,6 +28,7 @@ pub use installation::Installation;
 pub use mmdb::mmdb;
 pub use passkey::Authenticator;
 pub use postgres::Postgres;
+pub use provider::{Provider, Signed, strange_key};
 pub use upstream::{Recorded, Step, Upstream};
 
 use std::time::{Duration, Instant};

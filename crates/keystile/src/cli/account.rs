@@ -1,7 +1,7 @@
 //! `keystile account …`: one's own account, for whoever is logged in; and `keystile whoami`.
 
 use clap::Subcommand;
-use keystile_core::id::{OrganizationId, PasskeyId, SessionId};
+use keystile_core::id::{IdentityId, OrganizationId, PasskeyId, SessionId};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -38,6 +38,13 @@ pub enum Verb {
     RemovePasskey {
         /// Its id.
         id: PasskeyId,
+    },
+    /// List what you are known by at the identity provider, which a browser connects at /account.
+    Identities,
+    /// Be known by one of them no longer. Other sessions end.
+    RemoveIdentity {
+        /// Its id.
+        id: IdentityId,
     },
     /// Give the password up: your passkeys alone let you in from now on. Other sessions end.
     RemovePassword,
@@ -128,6 +135,14 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             session.confirm("Take this passkey away?")?;
             let path = format!("/v1/account/passkeys/{id}");
             session.server.send("take the passkey away", Method::DELETE, &path, &[], &Payload::Nothing)?;
+            session.screen.note("it lets nobody in any more; other sessions have ended");
+            Ok(Exit::Ok)
+        }
+        Verb::Identities => session.list_at("identities", "/v1/account/identities", &[], &IDENTITIES),
+        Verb::RemoveIdentity { id } => {
+            session.confirm("Be known by it no longer?")?;
+            let path = format!("/v1/account/identities/{id}");
+            session.server.send("take the identity away", Method::DELETE, &path, &[], &Payload::Nothing)?;
             session.screen.note("it lets nobody in any more; other sessions have ended");
             Ok(Exit::Ok)
         }
@@ -239,6 +254,14 @@ const PASSKEYS: [Column; 4] = [
     Column::left("NAME", |passkey, _| field(passkey, "name")),
     Column::left("ADDED", |passkey, now| away(passkey, "created_at", now)),
     Column::left("USED", |passkey, now| away(passkey, "used_at", now)),
+];
+
+/// Columns of a list of identities.
+const IDENTITIES: [Column; 4] = [
+    Column::left("ID", |identity, _| field(identity, "id")),
+    Column::left("PROVIDER", |identity, _| field(identity, "issuer")),
+    Column::left("KNOWN AS", |identity, _| field(identity, "subject")),
+    Column::left("USED", |identity, now| away(identity, "used_at", now)),
 ];
 
 /// Columns of a list of sessions.

@@ -157,6 +157,13 @@ fn contradictions(config: &Config, entries: &[Entry]) -> Vec<ConfigError> {
             });
         }
     }
+    if config.oidc.issuer.is_some() && config.login.origin.is_none() {
+        errors.push(ConfigError {
+            place: place(&["oidc.issuer"]),
+            what: "oidc.issuer: browsers come back from there, and nobody said where this server is".to_owned(),
+            hints: vec!["allowed: with `origin` in [login], or `issuer = \"off\"`".to_owned()],
+        });
+    }
     if config.gateway.proxy_protocol && config.gateway.trusted_proxies.is_empty() {
         errors.push(ConfigError {
             place: place(&["gateway.proxy_protocol"]),

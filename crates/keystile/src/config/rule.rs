@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use keystile_core::api::UpstreamUrl;
 use keystile_server::audit_stream::SyslogTarget;
-use keystile_server::identity::PagesOrigin;
+use keystile_server::identity::{Issuer, PagesOrigin};
 use keystile_server::telemetry::journal::Destination;
 use keystile_server::telemetry::trace::Sample;
 use keystile_store::postgres::Url as DatabaseUrl;
@@ -332,6 +332,19 @@ pub(super) fn origin_or_off() -> Rule<Option<PagesOrigin>> {
     rule(
         r#"an https:// URL of a name, without path, such as https://keys.example.com, or http://localhost with a port, or "off""#,
         |origin| quoted(&origin.as_ref().map_or_else(|| "off".to_owned(), PagesOrigin::to_string)),
+        |raw| match raw.text() {
+            Some("off") => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| Complaint::of("this is no such URL")),
+            None => Err(Complaint::kind(raw)),
+        },
+    )
+}
+
+/// An identity provider, or nothing.
+pub(super) fn issuer_or_off() -> Rule<Option<Issuer>> {
+    rule(
+        r#"an https:// URL without query and fragment, such as https://id.example.com, http:// on this machine alone, or "off""#,
+        |issuer| quoted(&issuer.as_ref().map_or_else(|| "off".to_owned(), Issuer::to_string)),
         |raw| match raw.text() {
             Some("off") => Ok(None),
             Some(text) => text.parse().map(Some).map_err(|_| Complaint::of("this is no such URL")),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use keystile_core::api::UpstreamUrl;
 use keystile_server::audit_stream::SyslogTarget;
-use keystile_server::identity::PagesOrigin;
+use keystile_server::identity::{Issuer, PagesOrigin};
 use keystile_server::telemetry::journal::Destination;
 use keystile_server::telemetry::trace::Sample;
 use keystile_server::tls::MinVersion;
@@ -17,9 +17,9 @@ use keystile_store::postgres::Url as DatabaseUrl;
 use super::given::Given;
 use super::root_key::RootKeyPlace;
 use super::rule::{
-    Word, access_log, auto_or_whole, database_or_off, flag, listener, millis, name, networks, origin_or_off, path,
-    path_or_off, paths, root_key, root_key_or_off, seconds, share, syslog_or_off, url_or_off, whole, whole_or_off,
-    word,
+    Word, access_log, auto_or_whole, database_or_off, flag, issuer_or_off, listener, millis, name, networks,
+    origin_or_off, path, path_or_off, paths, root_key, root_key_or_off, seconds, share, syslog_or_off, url_or_off,
+    whole, whole_or_off, word,
 };
 
 macro_rules! settings {
@@ -131,6 +131,12 @@ settings! {
         lifetime: Duration = "session_seconds", seconds(10..=2_592_000), Duration::from_secs(86_400), "After how long a session ends in any case.";
         step_up: Duration = "step_up_seconds", seconds(1..=3_600), Duration::from_secs(300), "For how long somebody who proved who they are may do what is dangerous: show secrets, export, change factors, give away the leading role, change encryption keys. After that they prove it again.";
         breached: Option<PathBuf> = "breached_passwords", path_or_off(), None, "A file of passwords that were found in breaches, which nobody may choose: their SHA-1 in hexadecimal, one a line and in order, as Have I Been Pwned gives them out. It is searched here, and may be larger than the memory.";
+    }
+    oidc: Oidc = "oidc", "An identity provider at which people may log in (OpenID Connect). There its client has the redirect URI `ORIGIN/login/oidc/callback`, with `origin` of [login]." {
+        issuer: Option<Issuer> = "issuer", issuer_or_off(), None, "Its issuer, exactly as it says it itself. Without TLS only on this machine.";
+        client_id: String = "client_id", name(), "keystile".to_owned(), "What this server is called there.";
+        client_secret_file: Option<PathBuf> = "client_secret_file", path_or_off(), None, "A file with the secret of that client. Without it the client is public, and proves itself by PKCE alone.";
+        name: String = "name", name(), "single sign-on".to_owned(), "What people call it: the button says `Log in with …`.";
     }
     webhooks: Webhooks = "webhooks", "Webhooks, which tell others of changes." {
         networks: Vec<IpNet> = "networks", networks(), Vec::new(), "Networks besides the public internet to which webhooks may lead, such as those of receivers of your own. Only there they may go in clear (http://). Whoever may make webhooks can reach what is in them.";

@@ -11,6 +11,7 @@ mod disk;
 pub mod handshake;
 mod listeners;
 pub mod workers;
+use zeroize::Zeroizing;
 
 use crate::config::root_keys;
 use std::io;
@@ -37,7 +38,7 @@ use keystile_server::enforce::watch::watch;
 use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
-use keystile_server::identity::{Identity, IdentitySettings, Pages};
+use keystile_server::identity::{Identity, IdentitySettings, Pages, ProviderSettings};
 use keystile_server::lifecycle::Lifecycle;
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Owner, Setup, SetupError};
@@ -110,6 +111,14 @@ pub enum StartError {
     /// The access log can't be opened.
     #[error(transparent)]
     AccessLog(#[from] NoAccessLog),
+    /// The secret of the client at the identity provider can't be read.
+    #[error("oidc.client_secret_file: {} can't be read: {cause}", .path.display())]
+    ClientSecret {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// A thread can't be started.
     #[error("a worker can't be started: {0}")]
     Worker(io::Error),
@@ -204,7 +213,7 @@ fn sinks(config: &Config) -> impl Iterator<Item = Sink> {
 }
 
 /// What logging in is like.
-fn identity_settings(config: &Config) -> IdentitySettings {
+fn identity_settings(config: &Config) -> Result<IdentitySettings, StartError> {
     let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     let sessions = SessionLimits {
         idle_secs: seconds(config.login.idle),
@@ -217,7 +226,25 @@ fn identity_settings(config: &Config) -> IdentitySettings {
         None if doors.iter().flatten().all(|door| door.ip().to_canonical().is_loopback()) => Pages::Here,
         None => Pages::Unknown,
     };
-    IdentitySettings { sessions, breached: config.login.breached.clone(), pages }
+    Ok(IdentitySettings { sessions, breached: config.login.breached.clone(), pages, provider: provider(config)? })
+}
+
+/// The identity provider, if there is one.
+fn provider(config: &Config) -> Result<Option<ProviderSettings>, StartError> {
+    let (Some(issuer), Some(origin)) = (&config.oidc.issuer, &config.login.origin) else { return Ok(None) };
+    let secret = |path: &PathBuf| {
+        let text =
+            std::fs::read_to_string(path).map_err(|cause| StartError::ClientSecret { path: path.clone(), cause })?;
+        let text = Zeroizing::new(text);
+        Ok::<_, StartError>(Zeroizing::new(text.trim().to_owned()))
+    };
+    Ok(Some(ProviderSettings {
+        issuer: issuer.to_string(),
+        client_id: config.oidc.client_id.clone(),
+        client_secret: config.oidc.client_secret_file.as_ref().map(secret).transpose()?,
+        name: config.oidc.name.clone(),
+        origin: origin.to_string(),
+    }))
 }
 
 fn setup<'a>(store: &'a Store, entropy: &'a dyn Entropy, clock: &dyn Clock) -> Setup<'a> {
@@ -260,7 +287,7 @@ impl Process {
         let reach = Reach::with(config.webhooks.networks.clone());
         let (catalog, tls_out) = (store.catalog.clone(), upstream_tls.clone());
         let webhooks = Webhooks::new(catalog, reach, tls_out, clock.clone(), entropy.clone());
-        let people = identity_settings(config);
+        let people = identity_settings(config)?;
         let sessions = people.sessions;
         let identity = Arc::new(Identity::new(store.catalog.clone(), clock.clone(), entropy.clone(), people));
         let app = App {

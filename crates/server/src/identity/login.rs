@@ -31,6 +31,9 @@ pub enum LoginError {
     /// The passkey is not known, does not fit, or its account is a member of nothing.
     #[error("the passkey is not known here")]
     WrongPasskey,
+    /// Nobody here is known by what an identity provider vouched for, or is a member of anything.
+    #[error("nobody is known by this identity here")]
+    UnknownIdentity,
     /// There was no answer of a passkey that could be looked at.
     #[error(transparent)]
     Passkey(#[from] PasskeyError),
@@ -116,8 +119,8 @@ pub(super) struct Wrong {
 pub(super) enum Tried {
     /// A password, which was counted before.
     Password(Try),
-    /// A passkey: nobody guesses one, so none is counted.
-    Passkey,
+    /// What nobody guesses, so that it is not counted.
+    Other(Failure),
 }
 
 /// A session that was opened just now.
@@ -245,7 +248,7 @@ impl Identity {
     async fn release(&self, proven: &Proven) -> Result<(), StoreError> {
         match proven.wrong.tried {
             Tried::Password(tried) => self.catalog.release_try(tried).await,
-            Tried::Passkey => Ok(()),
+            Tried::Other(_) => Ok(()),
         }
     }
 
@@ -326,7 +329,7 @@ impl Identity {
     pub(super) async fn note<T>(&self, feed: &Arc<Feed>, visitor: &Visitor<'_>, wrong: Wrong) -> Result<T, LoginError> {
         let failure = match wrong.tried {
             Tried::Password(tried) => Failure::Password { in_a_row: tried.in_a_row },
-            Tried::Passkey => Failure::Passkey,
+            Tried::Other(failure) => failure,
         };
         self.note_as(feed, visitor, wrong, failure).await
     }
@@ -345,7 +348,8 @@ impl Identity {
         feed.make(author, Change::FailLogin { account: wrong.account, failure }, now.ticks).await?;
         Err(match wrong.tried {
             Tried::Password(_) => LoginError::Wrong,
-            Tried::Passkey => LoginError::WrongPasskey,
+            Tried::Other(Failure::Identity) => LoginError::UnknownIdentity,
+            Tried::Other(_) => LoginError::WrongPasskey,
         })
     }
 

@@ -6,7 +6,7 @@
 //! account is answered like one with another password, after the same work.
 //!
 //! Whoever has a second factor ([`factor`]) shows it with the password; each code is taken once, in the transaction that it opens.
-//! A passkey ([`passkey`]) takes the place of all of it.
+//! A passkey ([`passkey`]) takes the place of all of it, and so does what an identity provider vouches for ([`provider`]).
 //!
 //! Not here: routes and cookies (`manage`), what a role may do (the core).
 
@@ -16,6 +16,8 @@ mod hashing;
 mod login;
 mod origin;
 mod passkey;
+mod provider;
+mod seal;
 mod strength;
 mod tries;
 
@@ -34,13 +36,15 @@ pub use device::{DeviceCodes, Polled};
 pub(crate) use device::{INTERVAL_SECS as DEVICE_INTERVAL_SECS, LIFE_SECS as DEVICE_LIFE_SECS};
 pub use factor::{Enrolment, RecoveryCodes};
 pub use login::{LoginError, Opened, Proof, Proven, Visitor};
-pub use origin::{NotAnOrigin, Pages, PagesOrigin};
+pub use origin::{Issuer, NotAnOrigin, Pages, PagesOrigin};
 pub use passkey::{Answer, Asked, PasskeyError};
+pub use provider::{CALLBACK, Departure, Errand, ProviderError, ProviderSettings, Return, Vouched};
 pub use strength::BreachedFile;
 
 use crate::problem::causes;
 use crate::world::{Clock, Entropy, NoEntropy, random};
 use hashing::{Hashing, Overloaded};
+use seal::Seal;
 use strength::Weak;
 use tries::Tries;
 
@@ -56,6 +60,8 @@ pub struct IdentitySettings {
     pub breached: Option<PathBuf>,
     /// Where browsers reach the pages.
     pub pages: Pages,
+    /// The identity provider at which people may log in.
+    pub provider: Option<ProviderSettings>,
 }
 
 /// People and what proves who they are.
@@ -68,6 +74,7 @@ pub struct Identity {
     hashing: Hashing,
     breached: Option<BreachedFile>,
     passkeys: passkey::Passkeys,
+    provider: Option<provider::Provider>,
     tries: Mutex<Tries>,
     /// What e-mail addresses are looked up by where wrong passwords are counted.
     address_key: [u8; 32],
@@ -123,7 +130,9 @@ impl Identity {
         let hashing = Hashing::new(catalog.derive("passwords"));
         let address_key = catalog.derive("login addresses");
         let code_key = catalog.derive("recovery codes");
-        let passkeys = passkey::Passkeys::new(&settings.pages, catalog.derive("passkey ceremonies"));
+        let passkeys = passkey::Passkeys::new(&settings.pages, Seal::new(catalog.derive("passkey ceremonies")));
+        let journeys = Seal::new(catalog.derive("provider journeys"));
+        let provider = settings.provider.map(|settings| provider::Provider::new(settings, journeys));
         let breached = settings.breached.map(BreachedFile::new);
         let (limits, tries) = (settings.sessions, Mutex::default());
         Self {
@@ -134,6 +143,7 @@ impl Identity {
             hashing,
             breached,
             passkeys,
+            provider,
             tries,
             address_key,
             code_key,

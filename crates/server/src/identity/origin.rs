@@ -35,6 +35,34 @@ impl fmt::Display for PagesOrigin {
     }
 }
 
+/// The issuer of an identity provider (OpenID Connect Discovery 1.0 §3), to the letter: `https://…`, or without TLS on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer(String);
+
+impl FromStr for Issuer {
+    type Err = NotAnOrigin;
+
+    fn from_str(text: &str) -> Result<Self, NotAnOrigin> {
+        let url = Url::parse(text).map_err(|_| NotAnOrigin)?;
+        let is_bare = url.query().is_none() && url.fragment().is_none();
+        let is_nobodys = url.username().is_empty() && url.password().is_none();
+        let is_here = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        let is_secure = url.scheme() == "https" || url.scheme() == "http" && is_here;
+        if is_bare && is_nobodys && is_secure { Ok(Self(text.to_owned())) } else { Err(NotAnOrigin) }
+    }
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Where browsers have passkeys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pages {
@@ -60,6 +88,18 @@ impl Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_issuer_is_kept_to_the_letter_and_asked_over_tls_unless_it_is_here() {
+        for text in
+            ["https://id.example.com", "https://id.example.com/", "https://Id.example.com/a/", "http://127.0.0.1:9"]
+        {
+            assert_eq!(text.parse::<Issuer>().unwrap().to_string(), text);
+        }
+        for none in ["", "id.example.com", "http://id.example.com", "https://a/?b", "https://a/#b", "https://a:b@c/"] {
+            assert!(none.parse::<Issuer>().is_err(), "{none}");
+        }
+    }
 
     #[test]
     fn an_origin_is_one_at_which_browsers_have_passkeys() {

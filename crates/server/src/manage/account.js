@@ -1,7 +1,7 @@
 // How somebody logs in: their passkeys, and whether there is a password.
-import { ask, element, hasPasskeys, logIn, makePasskey } from "/server.js";
+import { ask, cameBack, element, goToProvider, hasPasskeys, logIn, makePasskey } from "/server.js";
 
-const [login, ways, passkeys, add, name, without, fault] = ["login", "ways", "passkeys", "add", "name", "without", "fault"].map(element);
+const [login, ways, passkeys, add, name, elsewhere, identities, connect, without, fault] = ["login", "ways", "passkeys", "add", "name", "elsewhere", "identities", "connect", "without", "fault"].map(element);
 const say = (title, text) => {
   element("state").textContent = title;
   element("about").textContent = text;
@@ -16,39 +16,48 @@ const show = (part) => {
 };
 
 const begin = async () => {
-  const [known, listed] = [await ask("GET", "/v1/whoami"), await ask("GET", "/v1/account/passkeys?limit=50")];
-  if (!known.ok || !listed.ok) {
+  const asked = ["/v1/whoami", "/v1/account/passkeys?limit=50", "/v1/account/identities?limit=50", "/v1/login/ways"];
+  const [known, listed, connected, offered] = await Promise.all(asked.map((path) => ask("GET", path)));
+  if (![known, listed, connected, offered].every(({ ok }) => ok)) {
     show(login);
-    say("Log in first", "Then you see and change how.");
+    if (location.hash === "#joined") say("You are in", "Log in, and see how.");
+    else say("Log in first", "Then you see and change how.");
     return;
   }
   const { email, has_password } = known.answer.account;
   passkeys.replaceChildren(...listed.answer.items.map(row));
+  identities.replaceChildren(...connected.answer.items.map(identity));
+  elsewhere.hidden = !offered.answer.provider && connected.answer.items.length === 0;
+  connect.hidden = !offered.answer.provider;
+  connect.textContent = `Connect with ${offered.answer.provider}`;
   show(ways);
   const also = has_password ? "a password" : "no password";
-  say(email, listed.answer.items.length ? `These passkeys let you in, and ${also}.` : `No passkey yet: ${also} lets you in.`);
-  add.hidden = !hasPasskeys();
-  without.hidden = !has_password || listed.answer.items.length === 0;
+  say(email, listed.answer.items.length ? `These passkeys let you in, and ${also}.` : `No passkey yet.`);
+  add.hidden = !offered.answer.passkeys || !hasPasskeys();
+  without.hidden = !has_password || listed.answer.items.length + connected.answer.items.length === 0;
 };
 
-/** A passkey as a line of the list. */
-const row = ({ id, name, used_at }) => {
-  const line = document.createElement("li");
+/** A way in as a line of a list, with a button that takes it away. */
+const line = (name, used_at, path) => {
+  const item = document.createElement("li");
   const used = used_at ? `used ${used_at.slice(0, 10)}` : "not used yet";
   const remove = document.createElement("button");
   remove.type = "button";
   remove.textContent = "Remove";
   remove.setAttribute("aria-label", `Remove ${name}`);
-  remove.addEventListener("click", () => change(ask("DELETE", `/v1/account/passkeys/${id}`)));
-  line.append(`${name}, ${used} `, remove);
-  return line;
+  remove.addEventListener("click", () => change(ask("DELETE", path)));
+  item.append(`${name}, ${used} `, remove);
+  return item;
 };
+const row = ({ id, name, used_at }) => line(name, used_at, `/v1/account/passkeys/${id}`);
+const identity = ({ id, issuer, subject, used_at }) => line(`${subject} at ${new URL(issuer).host}`, used_at, `/v1/account/identities/${id}`);
 
 /** Whoever did not prove just now who they are does so first. */
 const change = async (asked) => {
   const { ok, answer } = await asked;
   if (ok) return begin();
   if (answer.code !== "step_up_required") return complain(answer.detail);
+  login.dataset.proof = "";
   show(login);
   say("Log in once more", "To change how you log in, prove first who you are.");
 };
@@ -66,6 +75,8 @@ add.addEventListener("submit", (event) => {
   change(made());
 });
 element("give-up").addEventListener("click", () => change(ask("DELETE", "/v1/account/password")));
+connect.addEventListener("click", () => change(goToProvider("/v1/account/identities/begin", {})));
 logIn({ entered: begin, complain });
 
-begin();
+const said = cameBack();
+begin().then(() => said && complain(said));

@@ -58,8 +58,13 @@ fn credential(headers: &HeaderMap) -> Result<Credential<'_>, Problem> {
 }
 
 fn session_cookie(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    cookie(headers, COOKIE_NAME)
+}
+
+/// The one cookie of this name.
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
     let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(';'));
-    let mut texts = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(name, _)| *name == COOKIE_NAME);
+    let mut texts = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(other, _)| *other == name);
     match (texts.next(), texts.next()) {
         (Some(_), Some(_)) => Err(Problem::of(Code::CredentialsAmbiguous)),
         (found, None) => Ok(found.map(|(_, text)| text)),
@@ -71,6 +76,20 @@ fn session_cookie(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 /// don't carry it (S-3).
 pub(super) fn cookie_of(token: &KeyText) -> HeaderMap {
     set_cookie(&format!("{COOKIE_NAME}={}; {ATTRIBUTES}", token.expose()))
+}
+
+/// The cookie of a browser that is at the identity provider: what it keeps meanwhile. It comes back with a navigation, which `Lax`
+/// allows.
+const JOURNEY: &str = "__Host-keystile_journey";
+
+/// What a browser is to keep while it is at the identity provider.
+pub(super) fn journey_cookie(journey: &str, life_secs: i64) -> HeaderMap {
+    set_cookie(&format!("{JOURNEY}={journey}; {ATTRIBUTES}; Max-Age={life_secs}"))
+}
+
+/// What takes that back.
+pub(super) fn no_journey() -> HeaderMap {
+    set_cookie(&format!("{JOURNEY}=; {ATTRIBUTES}; Max-Age=0"))
 }
 
 /// What takes it back.
@@ -240,12 +259,18 @@ pub(super) struct Newcomer {
     pub(super) request: RequestId,
     agent: String,
     cookie: Option<String>,
+    journey: Option<String>,
 }
 
 impl Newcomer {
     /// As the identity sees them. `replaces` is the session that ends with a new one.
     pub(super) fn visitor(&self, replaces: Option<keystile_core::id::SessionId>) -> Visitor<'_> {
         Visitor { address: self.address, request: self.request, agent: &self.agent, replaces }
+    }
+
+    /// What this browser kept while it was at the identity provider.
+    pub(super) fn journey(&self) -> Option<&str> {
+        self.journey.as_deref()
     }
 
     /// The session that this browser had, which a new login ends (S-1).
@@ -269,6 +294,7 @@ impl FromRequestParts<App> for Newcomer {
             request: request_id(parts, app),
             agent: agent(&parts.headers),
             cookie: session_cookie(&parts.headers)?.map(str::to_owned),
+            journey: cookie(&parts.headers, JOURNEY)?.map(str::to_owned),
         })
     }
 }

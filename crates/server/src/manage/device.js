@@ -16,12 +16,14 @@ const complain = (text) => {
   fault.hidden = false;
 };
 let me;
+// A way to the identity provider leaves nothing behind the #.
+if (location.hash) sessionStorage.setItem("device", location.hash.slice(1));
 
 const begin = async () => {
   const known = await ask("GET", "/v1/whoami");
   if (!known.ok) return show(login, "Log in first", "Then you see which device it is.");
   me = known.answer;
-  userCode.value = location.hash.slice(1);
+  userCode.value = sessionStorage.getItem("device") ?? "";
   show(choose, "Which device?", `You are ${me.account.email}.`);
 };
 
@@ -41,6 +43,7 @@ const decide = async (approve) => {
     history.replaceState(null, "", location.pathname);
     return show(undefined, approve ? "It is in" : "It was refused", "You can close this page.");
   }
+  if (done.answer.code === "step_up_required") login.dataset.proof = "";
   if (done.answer.code === "step_up_required") return show(login, "Log in once more", "To let a device in, prove first who you are.");
   complain(done.answer.detail);
 };

@@ -1,28 +1,17 @@
 // Accepts an invitation: what stands behind the # of the address is sent to see what it is, and with the form.
-const element = (id) => document.getElementById(id);
+import { ask as request, element, goToProvider } from "/server.js";
+
 const say = (title, text) => {
   element("state").textContent = title;
   element("about").textContent = text;
 };
-const ask = async (path, body) => {
-  const response = await fetch(path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  return { status: response.status, ok: response.ok, answer: await response.json() };
-};
+const ask = (path, body) => request("POST", path, body);
 const token = location.hash.slice(1);
-const [form, email, name, password, fault, send, next] = ["form", "email", "name", "password", "fault", "send", "next"].map(element);
+const [form, email, name, password, fault, send, next, provider] = ["form", "email", "name", "password", "fault", "send", "next", "provider"].map(element);
 
 const begin = async () => {
   if (!token) return say("The link is not whole", "The part behind the # is missing. Copy all of the link.");
-  let looked;
-  try {
-    looked = await ask("/v1/invitations/look", { token });
-  } catch {
-    return say("That did not work", "The server was not reached. Load the page again.");
-  }
+  const looked = await ask("/v1/invitations/look", { token });
   if (!looked.ok) return say("There is no invitation here", looked.answer.detail);
   const { organization_name, role, email: invited } = looked.answer;
   say(organization_name, `You will be ${role} there.`);
@@ -30,6 +19,9 @@ const begin = async () => {
     email.value = invited;
     email.readOnly = true;
   }
+  const { ok, answer } = await request("GET", "/v1/login/ways");
+  provider.hidden = !ok || !answer.provider;
+  provider.textContent = `Join with ${answer.provider}`;
   form.hidden = false;
   (invited ? name : email).focus();
 };
@@ -38,16 +30,18 @@ element("show").addEventListener("change", (event) => {
   password.type = event.target.checked ? "text" : "password";
 });
 
+provider.addEventListener("click", async () => {
+  const departure = await goToProvider("/v1/invitations/provider/begin", { token });
+  if (departure.ok) return;
+  fault.textContent = departure.answer.detail;
+  fault.hidden = false;
+});
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   send.disabled = true;
   fault.hidden = true;
-  let joined;
-  try {
-    joined = await ask("/v1/invitations/accept", { token, email: email.value.trim(), name: name.value.trim(), password: password.value });
-  } catch {
-    joined = { answer: { detail: "The server was not reached. Try again." } };
-  }
+  const joined = await ask("/v1/invitations/accept", { token, email: email.value.trim(), name: name.value.trim(), password: password.value });
   send.disabled = false;
   if (!joined.ok) {
     fault.textContent = joined.answer.detail;

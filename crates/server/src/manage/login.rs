@@ -158,6 +158,9 @@ pub(super) fn refused(app: &App, error: LoginError) -> Response {
         LoginError::WrongPasskey => login_failed()
             .because("This passkey is not known here, or it is too old an answer; log in another way.")
             .into_response(),
+        LoginError::UnknownIdentity => login_failed()
+            .because("Nobody is known by this identity here; log in another way, and connect it with your account.")
+            .into_response(),
         LoginError::Passkey(error) => Problem::from(error).into_response(),
         LoginError::FactorRequired => factor_required().into_response(),
         LoginError::Locked(Some(end)) => wait(

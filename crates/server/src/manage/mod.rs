@@ -36,6 +36,7 @@ mod passkeys;
 mod patterns;
 mod problem;
 mod projects;
+mod provider;
 mod reason;
 mod rights;
 mod roles;
@@ -72,6 +73,7 @@ pub fn router(app: App) -> Router {
         .route("/hand-over", get(hand_over::page).post(hand_over::open))
         .route("/hand-over.js", get(hand_over::script))
         .merge(welcome::routes())
+        .route(crate::identity::CALLBACK, get(provider::come_back))
         .route("/healthz", get(page::health))
         .route("/readyz", get(page::ready))
         .route("/metrics", get(page::metrics))
@@ -121,6 +123,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(encryption::routes())
         .merge(login::routes())
         .merge(passkeys::routes())
+        .merge(provider::routes())
         .merge(account::routes())
         .merge(devices::routes())
         .merge(members::routes())

@@ -119,6 +119,11 @@ pub(super) fn passkeys_unavailable() -> Problem {
     }
 }
 
+/// The settings name no identity provider.
+pub(super) fn provider_unavailable(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem { status: 409, code: "provider_unavailable", title: "No identity provider", detail: detail.into() }
+}
+
 /// The password was right, and is not all.
 pub(super) fn factor_required() -> Problem {
     Problem {

@@ -52,10 +52,49 @@ export const makePasskey = () =>
     navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) }),
   );
 
+/** What is meant by the word behind the # with which a browser comes back from the identity provider. */
+const SAID = {
+  refused: "The provider let nobody in.",
+  ended: "It took too long, or began in another browser. Try again.",
+  failed: "The identity provider could not be asked, or its answer was of no use. Whoever runs this server finds the reason in its log.",
+  unknown: "Nobody is known by this identity here. Log in another way, and connect it with your account.",
+  taken: "This identity is connected with another account.",
+  address: "The provider knows no e-mail address of yours, or another one than the invitation is for.",
+  there: "There is an account with your e-mail address already, or you are a member already. Log in, and accept the invitation there.",
+  invitation: "This invitation was accepted, was taken back, or has ended.",
+  session: "Your session has ended, or is older than it may be for this. Log in once more.",
+};
+
+/** What became of a way to the identity provider, if the browser comes back from there. */
+export const cameBack = () => {
+  const said = SAID[location.hash.slice(1)];
+  if (said) history.replaceState(null, "", location.pathname);
+  return said;
+};
+
+/** Goes to the identity provider; comes back only if that is not to be. */
+export const goToProvider = async (path, body) => {
+  const departure = await ask("POST", path, body);
+  if (departure.ok) location.assign(departure.answer.url);
+  return departure;
+};
+
 /** Logs in by the form #login, with a password or a passkey; calls `entered` when somebody is in, `complain` with what went wrong. */
 export const logIn = ({ entered, complain }) => {
-  const [form, second, code, password, passkey] = ["login", "second", "code", "password", "passkey"].map(element);
-  passkey.hidden = !hasPasskeys();
+  const [form, second, code, password, passkey, provider] = ["login", "second", "code", "password", "passkey", "provider"].map(element);
+  ask("GET", "/v1/login/ways").then(({ ok, answer }) => {
+    if (!ok) return;
+    passkey.hidden = !answer.passkeys || !hasPasskeys();
+    provider.hidden = !answer.provider;
+    provider.textContent = `Log in with ${answer.provider}`;
+  });
+  provider.addEventListener("click", async () => {
+    const page = location.pathname.slice(1);
+    // Whoever is in and is asked for proof gives it there anew.
+    const path = "proof" in form.dataset ? "/v1/account/prove/provider/begin" : "/v1/login/provider/begin";
+    const departure = await goToProvider(path, { page });
+    if (!departure.ok) complain(departure.answer.detail);
+  });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const proof = { email: element("email").value.trim(), password: password.value, deliver: "cookie" };

@@ -7,12 +7,12 @@ use keystile_core::time::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Done, Work, factor, or_exists, passkey, refuse_stale, session};
+use super::{Done, Work, factor, identity, or_exists, refuse_stale, session};
 use crate::catalog::accounts::number;
 use crate::catalog::members;
 use crate::catalog::organizations::FIRST;
 use crate::db::{Connection, signed, sql};
-use crate::records::{Failure, NewAccount, PasswordHash};
+use crate::records::{Entry, Failure, NewAccount, PasswordHash};
 use crate::{ApplyError, PasswordBy, Subject};
 
 pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("account");
@@ -26,23 +26,31 @@ pub(super) async fn insert(
     at: Timestamp,
     revision: u64,
 ) -> Result<u32, ApplyError> {
+    let password = match &account.entry {
+        Entry::Password(hash) => Some(hash.expose().to_owned()),
+        Entry::Identity(_) => None,
+    };
     let row =
         sql("INSERT INTO accounts (id, email, name, password, password_at, alone, created_at, updated_at, revision) \
          VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?) RETURNING number")
         .bind(account.id.to_bytes())
         .bind(account.email.as_str())
         .bind(account.name.as_str())
-        .bind(account.password.expose())
-        .bind(at.as_micros())
+        .bind(password.as_deref())
+        .bind(password.as_ref().map(|_| at.as_micros()))
         .bind(at.as_micros())
         .bind(at.as_micros())
         .bind(signed(revision))
-        .fetch_one(db)
+        .fetch_one(&mut *db)
         .await
         .map_err(or_exists(
             "there is an account with this e-mail address by now; accept the invitation with its password",
         ))?;
-    Ok(super::number_of(&row)?)
+    let number = super::number_of(&row)?;
+    if let Entry::Identity(new) = &account.entry {
+        identity::insert(db, number, new, at).await?;
+    }
+    Ok(number)
 }
 
 /// The audit learns that there is another name, not which.
@@ -73,7 +81,7 @@ pub(super) async fn set_password(
                 Some(shown) => factor::hold(work.db, account, shown, work.at).await?,
                 None => refuse_second(work.db, account).await?,
             }
-            session::renew(work.db, *session, account, *lookup, work.at).await?;
+            session::renew(work.db, *session, account, *lookup, (work.at, work.at)).await?;
             (Some(*session), "account.password_change")
         }
         PasswordBy::Link { lookup, forgives } => {
@@ -138,7 +146,7 @@ pub(super) async fn remove_password(work: Work<'_>, id: AccountId, except: Sessi
         .bind(account)
         .execute(&mut *work.db)
         .await?;
-    passkey::refuse_shut_out(work.db, account).await?;
+    factor::refuse_shut_out(work.db, account).await?;
     factor::remove_codes(work.db, account).await?;
     sql("DELETE FROM password_resets WHERE account = ?").bind(account).execute(&mut *work.db).await?;
     let ended = session::end_all_of(work.db, account, Some(except)).await?;
@@ -157,10 +165,10 @@ pub(super) async fn offer_reset(
     let id = unchanged(&mut work, member, was).await?;
     let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
     refuse_shared(&mut work, account).await?;
-    if !has_password(work.db, account).await? && passkey::count(work.db, account).await? > 0 {
+    if !has_password(work.db, account).await? && factor::has_other_way(work.db, account).await? {
         return Err(ApplyError::Conflict(
-            "this person logs in without a password; a link to one would be a weaker way in. If they lost their passkeys, \
-             remove their factors first"
+            "this person logs in without a password; a link to one would be a weaker way in. If they lost it, remove their \
+             factors first"
                 .to_owned(),
         ));
     }
@@ -236,6 +244,7 @@ pub(super) fn fail(account: Option<AccountId>, failure: Failure) -> Done {
         }
         Failure::Password { in_a_row } => ("login.fail", json!({ "in_a_row": in_a_row })),
         Failure::Passkey => ("login.fail", json!({ "factor": "passkey" })),
+        Failure::Identity => ("login.fail", json!({ "factor": "identity" })),
         Failure::Counter => ("passkey.counter_went_back", json!({ "factor": "passkey" })),
     };
     let subject = account.map_or_else(|| NOBODY.to_owned(), |id| id.to_string());

@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::account::{NO_SUCH, forgive, refuse_shared, unchanged};
 use super::encryption::refuse_retired;
-use super::{Done, Work, passkey, session};
+use super::{Done, Work, identity, passkey, session};
 use crate::catalog::accounts::number;
 use crate::db::{Connection, signed, sql};
-use crate::records::{Shown, UsedFactor};
+use crate::records::{Challenge, Shown, UsedFactor};
 use crate::secret::Sealed;
 use crate::{ApplyError, Subject};
 
@@ -90,9 +90,11 @@ pub(super) async fn remove(
         ));
     }
     let mut removed = remove_codes(work.db, account).await?;
-    // Whoever lost a device lost its passkey as well.
+    // Whoever lost a device lost its passkey as well, and what it is logged in at.
     if of.is_some() {
-        removed += sql("DELETE FROM passkeys WHERE account = ?").bind(account).execute(&mut *work.db).await?;
+        for all in ["DELETE FROM passkeys WHERE account = ?", "DELETE FROM identities WHERE account = ?"] {
+            removed += sql(all).bind(account).execute(&mut *work.db).await?;
+        }
     }
     if removed == 0 {
         return Err(ApplyError::NotFound("second factor"));
@@ -113,6 +115,7 @@ pub(super) async fn hold(db: &mut Connection, account: u32, shown: &Shown, at: T
     let (hash, factor, forgives) = match shown {
         Shown::Password { hash, factor, forgives } => (hash, *factor, *forgives),
         Shown::Passkey(used) => return passkey::use_up(db, account, used, at).await,
+        Shown::Identity(used) => return identity::use_up(db, account, used, at).await,
     };
     let same = sql("SELECT count(*) FROM accounts WHERE number = ? AND password = ?");
     let same: u32 = same.bind(account).bind(hash.expose()).fetch_number(&mut *db).await?;
@@ -123,10 +126,43 @@ pub(super) async fn hold(db: &mut Connection, account: u32, shown: &Shown, at: T
     forgive(db, forgives).await
 }
 
+/// Notes that a challenge was answered; nobody answers it again.
+pub(super) async fn spend(db: &mut Connection, challenge: Challenge) -> Result<(), ApplyError> {
+    let spent = sql("INSERT INTO spent_challenges (lookup, ends_at) VALUES (?, ?) ON CONFLICT (lookup) DO NOTHING")
+        .bind(&challenge.lookup[..])
+        .bind(challenge.ends_at.as_micros())
+        .execute(db)
+        .await?;
+    if spent == 0 { Err(NO_PROOF) } else { Ok(()) }
+}
+
+/// Whether an account has a way in that takes no password.
+pub(super) async fn has_other_way(db: &mut Connection, account: u32) -> Result<bool, ApplyError> {
+    let ways = sql(
+        "SELECT (SELECT count(*) FROM passkeys WHERE account = ?) + (SELECT count(*) FROM identities WHERE account = ?)",
+    );
+    Ok(ways.bind(account).bind(account).fetch_number::<u32>(db).await? > 0)
+}
+
+/// Refuses to leave somebody without any way in.
+pub(super) async fn refuse_shut_out(db: &mut Connection, account: u32) -> Result<(), ApplyError> {
+    let with_password: u32 = sql("SELECT count(*) FROM accounts WHERE number = ? AND password IS NOT NULL")
+        .bind(account)
+        .fetch_number(&mut *db)
+        .await?;
+    if with_password == 0 && !has_other_way(db, account).await? {
+        return Err(ApplyError::Conflict(
+            "nothing else would let you in: add another passkey, or choose a password, first".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 /// What was shown in place of a password, or besides it, for the audit.
 pub(super) const fn word(shown: &Shown) -> Option<&'static str> {
     match shown {
         Shown::Passkey(_) => Some("passkey"),
+        Shown::Identity(_) => Some("identity"),
         Shown::Password { factor: None, .. } => None,
         Shown::Password { factor: Some(UsedFactor::Totp { .. }), .. } => Some("totp"),
         Shown::Password { factor: Some(UsedFactor::RecoveryCode { .. }), .. } => Some("recovery_code"),

@@ -13,6 +13,7 @@ pub(crate) mod encryption;
 mod factor;
 mod hand_over;
 mod idempotency;
+mod identity;
 mod import;
 mod invitation;
 mod journal;
@@ -252,6 +253,8 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::AddPasskey(passkey) => passkey::add(work, &passkey).await,
         Change::RenamePasskey { id, account, name } => passkey::rename(work, (id, account), &name).await,
         Change::RemovePasskey { id, account, except } => passkey::remove(work, (id, account), except).await,
+        Change::AddIdentity(identity) => identity::add(work, &identity).await,
+        Change::RemoveIdentity { id, account, except } => identity::remove(work, (id, account), except).await,
         Change::RemovePassword { account, except } => account::remove_password(work, account, except).await,
         Change::FailLogin { account, failure } => Ok(account::fail(account, failure)),
         Change::CreateApi { id, name, settings, document } => {

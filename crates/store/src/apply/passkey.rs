@@ -5,11 +5,11 @@ use keystile_core::time::Timestamp;
 use serde_json::json;
 
 use super::account::NO_SUCH as NO_ACCOUNT;
-use super::factor::NO_PROOF;
+use super::factor::{NO_PROOF, refuse_shut_out, spend};
 use super::{Done, Work, or_exists, session};
 use crate::catalog::accounts::number;
 use crate::db::{Connection, sql};
-use crate::records::{Challenge, NewPasskey, UsedPasskey};
+use crate::records::{NewPasskey, UsedPasskey};
 use crate::{ApplyError, Subject};
 
 const NO_SUCH: ApplyError = ApplyError::NotFound("passkey");
@@ -20,7 +20,8 @@ const MAX_OF_ACCOUNT: u32 = 20;
 pub(super) async fn add(work: Work<'_>, passkey: &NewPasskey) -> Result<Done, ApplyError> {
     let account = number(work.db, passkey.account).await?.ok_or(NO_ACCOUNT)?;
     spend(work.db, passkey.challenge).await?;
-    if count(work.db, account).await? >= MAX_OF_ACCOUNT {
+    let all = sql("SELECT count(*) FROM passkeys WHERE account = ?").bind(account);
+    if all.fetch_number::<u32>(&mut *work.db).await? >= MAX_OF_ACCOUNT {
         return Err(ApplyError::Conflict(format!(
             "an account has at most {MAX_OF_ACCOUNT} passkeys; remove one first"
         )));
@@ -76,25 +77,6 @@ pub(super) async fn remove(
     Ok(done("passkey.delete", id, &json!({ "account": holder, "sessions_ended": ended })))
 }
 
-/// Refuses to leave somebody without any way in.
-pub(super) async fn refuse_shut_out(db: &mut Connection, account: u32) -> Result<(), ApplyError> {
-    let with_password: u32 = sql("SELECT count(*) FROM accounts WHERE number = ? AND password IS NOT NULL")
-        .bind(account)
-        .fetch_number(&mut *db)
-        .await?;
-    if with_password == 0 && count(db, account).await? == 0 {
-        return Err(ApplyError::Conflict(
-            "nothing else would let you in: add another passkey, or choose a password, first".to_owned(),
-        ));
-    }
-    Ok(())
-}
-
-/// How many an account has.
-pub(super) async fn count(db: &mut Connection, account: u32) -> Result<u32, ApplyError> {
-    Ok(sql("SELECT count(*) FROM passkeys WHERE account = ?").bind(account).fetch_number(db).await?)
-}
-
 /// Takes an answer, if the passkey still is as it was when it was looked at.
 pub(super) async fn use_up(
     db: &mut Connection,
@@ -113,16 +95,6 @@ pub(super) async fn use_up(
             .execute(db)
             .await?;
     if went_on == 0 { Err(NO_PROOF) } else { Ok(()) }
-}
-
-/// Notes that a challenge was answered; nobody answers it again.
-async fn spend(db: &mut Connection, challenge: Challenge) -> Result<(), ApplyError> {
-    let spent = sql("INSERT INTO spent_challenges (lookup, ends_at) VALUES (?, ?) ON CONFLICT (lookup) DO NOTHING")
-        .bind(&challenge.lookup[..])
-        .bind(challenge.ends_at.as_micros())
-        .execute(db)
-        .await?;
-    if spent == 0 { Err(NO_PROOF) } else { Ok(()) }
 }
 
 fn done(action: &'static str, id: PasskeyId, after: &serde_json::Value) -> Done {

@@ -33,7 +33,7 @@ pub(super) async fn open(work: Work<'_>, session: &NewSession) -> Result<Done, A
     .bind(&session.lookup[..])
     .bind(work.at.as_micros())
     .bind(work.at.as_micros())
-    .bind(work.at.as_micros())
+    .bind(proven_at(session.shown.as_ref(), work.at).as_micros())
     .bind(work.actor.address.map(|address| address.to_string()).unwrap_or_default())
     .bind(session.agent.as_str())
     .execute(&mut *work.db)
@@ -50,12 +50,17 @@ pub(super) async fn open(work: Work<'_>, session: &NewSession) -> Result<Done, A
     Ok(Done::new("session.create", session.id, String::new(), shown, vec![Subject::Organization]))
 }
 
+/// When the holder of a new session proved who they are: a device was let in by somebody who did.
+fn proven_at(shown: Option<&Shown>, now: Timestamp) -> Timestamp {
+    shown.map_or(now, |shown| shown.proven_at(now))
+}
+
 pub(super) async fn prove(work: Work<'_>, id: SessionId, lookup: [u8; 32], shown: &Shown) -> Result<Done, ApplyError> {
     let account = sql("SELECT account FROM sessions WHERE id = ? AND organization = ?");
     let account = account.bind(id.to_bytes()).bind(work.tenant.number);
     let account: u32 = account.fetch_number_if_any(&mut *work.db).await?.ok_or(NO_SUCH)?;
     factor::hold(work.db, account, shown, work.at).await?;
-    renew(work.db, id, account, lookup, work.at).await?;
+    renew(work.db, id, account, lookup, (work.at, shown.proven_at(work.at))).await?;
     let after = json!({ "factor": factor::word(shown) }).to_string();
     Ok(Done::new("session.prove", id, String::new(), after, vec![Subject::Organization]))
 }
@@ -66,10 +71,10 @@ pub(super) async fn renew(
     id: SessionId,
     account: u32,
     lookup: [u8; 32],
-    at: Timestamp,
+    (at, proven_at): (Timestamp, Timestamp),
 ) -> Result<(), ApplyError> {
     let renewed = sql("UPDATE sessions SET proven_at = ?, seen_at = ?, lookup = ? WHERE id = ? AND account = ?")
-        .bind(at.as_micros())
+        .bind(proven_at.as_micros())
         .bind(at.as_micros())
         .bind(&lookup[..])
         .bind(id.to_bytes())

@@ -8,6 +8,7 @@ pub(crate) mod apis;
 pub(crate) mod audit;
 mod devices;
 pub mod encryption;
+mod identities;
 pub(crate) mod invitations;
 pub(crate) mod keys;
 pub(crate) mod member_roles;

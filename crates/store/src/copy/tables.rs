@@ -192,6 +192,20 @@ pub(super) const CATALOG: &[Table] = &[
             ("used_at", Number),
         ],
     },
+    Table {
+        name: "identities",
+        keys: 1,
+        numbered: true,
+        columns: &[
+            ("number", Number),
+            ("id", Bytes),
+            ("account", Number),
+            ("issuer", Text),
+            ("subject", Text),
+            ("created_at", Number),
+            ("used_at", Number),
+        ],
+    },
     Table { name: "spent_challenges", keys: 1, numbered: false, columns: &[("lookup", Bytes), ("ends_at", Number)] },
     Table { name: "recovery_codes", keys: 2, numbered: false, columns: &[("account", Number), ("lookup", Bytes)] },
     Table {

@@ -6,7 +6,7 @@ use keystile_core::member::{MemberRole, MemberRoleName, OrganizationKind};
 use keystile_core::permission::Permission;
 use keystile_core::time::Timestamp;
 
-use super::proof::{PasswordHash, Shown};
+use super::proof::{NewIdentity, PasswordHash, Shown};
 
 /// Somebody who logs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +52,17 @@ pub struct NewAccount {
     pub email: EmailAddress,
     /// What its holder is called.
     pub name: String,
-    /// Its password.
-    pub password: PasswordHash,
+    /// What lets its holder in.
+    pub entry: Entry,
+}
+
+/// What lets the holder of a new account in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A password.
+    Password(PasswordHash),
+    /// What an identity provider vouches for.
+    Identity(NewIdentity),
 }
 
 /// Who joins an organization.

@@ -1,8 +1,8 @@
-//! What proves who somebody is: passwords, one-time and recovery codes, passkeys.
+//! What proves who somebody is: passwords, one-time and recovery codes, passkeys, what identity providers vouch for.
 
 use std::fmt;
 
-use keystile_core::id::{AccountId, PasskeyId};
+use keystile_core::id::{AccountId, IdentityId, PasskeyId};
 use keystile_core::time::Timestamp;
 use zeroize::Zeroizing;
 
@@ -81,6 +81,68 @@ pub enum Shown {
     },
     /// An answer of a passkey.
     Passkey(UsedPasskey),
+    /// What an identity provider vouched for.
+    Identity(UsedIdentity),
+}
+
+impl Shown {
+    /// When it was proven, if that is not now: a provider vouches for whoever logged in there hours ago, too.
+    pub fn proven_at(&self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Password { .. } | Self::Passkey(_) => now,
+            Self::Identity(used) => used.proven_at.min(now),
+        }
+    }
+}
+
+/// Who somebody is at an identity provider (OpenID Connect Core 1.0 §2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The provider.
+    pub issuer: String,
+    /// Who, as the provider says it.
+    pub subject: String,
+}
+
+/// What somebody is known by at a provider from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewIdentity {
+    /// Its id.
+    pub id: IdentityId,
+    /// Whose.
+    pub account: AccountId,
+    /// Who that is there.
+    pub named: Named,
+    /// What was answered with it.
+    pub challenge: Challenge,
+}
+
+/// What somebody is known by at a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its id.
+    pub id: IdentityId,
+    /// Its number.
+    pub number: u32,
+    /// Whose.
+    pub account: AccountId,
+    /// Who that is there.
+    pub named: Named,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it last let somebody in.
+    pub used_at: Option<Timestamp>,
+}
+
+/// What a provider vouched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedIdentity {
+    /// Who that is there.
+    pub named: Named,
+    /// When its holder proved it there; long ago if it does not say.
+    pub proven_at: Timestamp,
+    /// What was answered with it.
+    pub challenge: Challenge,
 }
 
 /// A passkey to keep (WebAuthn level 3).
@@ -151,6 +213,8 @@ pub enum Failure {
     },
     /// The answer of a passkey.
     Passkey,
+    /// What an identity provider vouched for.
+    Identity,
     /// The counter of a passkey did not go on: there may be a copy of it.
     Counter,
 }

@@ -23,6 +23,7 @@ mod encryption;
 mod feed;
 mod files;
 mod idempotency;
+mod identities;
 mod import;
 mod last_use;
 mod ledger;

@@ -74,6 +74,7 @@ async fn full(engine: Engine) -> World {
     let session = crate::people::log_in(&world, &ada).await;
     crate::people::with_totp(&world, &ada, &session).await;
     crate::passkeys::add(&world, &ada, b"an id").await;
+    crate::identities::add(&world, &ada, "248289761001").await;
     let was = ada.revision;
     world.apply(Change::OfferReset { member: ada.id, was, lookup: [3; 32], ends_at: NOW.plus_secs(60) }).await.unwrap();
     let waits =

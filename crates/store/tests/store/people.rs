@@ -7,7 +7,7 @@ use keystile_core::member::{BuiltInRole, MemberRole, OrganizationKind};
 use keystile_core::time::Timestamp;
 use keystile_store::cipher::Algorithm;
 use keystile_store::records::{
-    Failure, InvitationState, Invite, Joining, Member, NewAccount, NewSession, PasswordHash, Shown, UsedFactor,
+    Entry, Failure, InvitationState, Invite, Joining, Member, NewAccount, NewSession, PasswordHash, Shown, UsedFactor,
 };
 use keystile_store::{Actor, ApplyError, Author, Change, PasswordBy, Who};
 
@@ -31,14 +31,14 @@ pub fn hash(of: &str) -> PasswordHash {
     PasswordHash::new(format!("$argon2id$hash-of-{of}"))
 }
 
-fn invite(organization: OrganizationId, address: Option<&str>, role: MemberRole) -> Invite {
+pub fn invite(organization: OrganizationId, address: Option<&str>, role: MemberRole) -> Invite {
     let id = InvitationId::from_entropy(bytes());
     Invite { id, organization, email: address.map(email), role, lookup: lookup(), ends_at: NOW.plus_secs(60) }
 }
 
 fn new_account(address: &str) -> NewAccount {
     let id = AccountId::from_entropy(bytes());
-    NewAccount { id, email: email(address), name: "Somebody".to_owned(), password: hash(address) }
+    NewAccount { id, email: email(address), name: "Somebody".to_owned(), entry: Entry::Password(hash(address)) }
 }
 
 /// What somebody with this password showed.

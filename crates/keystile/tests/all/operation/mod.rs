@@ -40,6 +40,7 @@ mod passkeys;
 mod patterns;
 mod people;
 mod process;
+mod providers;
 mod ready;
 mod recoverable;
 mod restart;

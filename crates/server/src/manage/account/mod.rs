@@ -3,6 +3,7 @@
 
 mod change;
 mod factor;
+mod identity;
 mod passkey;
 mod password;
 mod prove;
@@ -26,6 +27,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(passkey::add, passkey::list))
         .routes(routes!(passkey::rename, passkey::remove))
         .routes(routes!(passkey::prove))
+        .routes(routes!(identity::connect))
+        .routes(routes!(identity::list))
+        .routes(routes!(identity::remove))
+        .routes(routes!(identity::prove))
         .routes(routes!(factor::offer, factor::remove))
         .routes(routes!(factor::confirm))
         .routes(routes!(factor::renew))

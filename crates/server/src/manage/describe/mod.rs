@@ -11,7 +11,12 @@ use utoipa::openapi::OpenApi;
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// Requests that do something elsewhere or nothing at all: they can't be tried, and leave their thing as it is.
-const NO_CHANGE: [&str; 33] = [
+const NO_CHANGE: [&str; 38] = [
+    "beginProviderLogin",
+    "beginProviderJoin",
+    "beginIdentity",
+    "beginProviderProof",
+    "removeIdentity",
     "beginPasskeyLogin",
     "logInByPasskey",
     "beginPasskey",
@@ -47,7 +52,10 @@ const NO_CHANGE: [&str; 33] = [
     "resetMemberPassword",
 ];
 /// Requests that need nobody to be known: what they carry is the proof.
-const OPEN: [&str; 8] = [
+const OPEN: [&str; 11] = [
+    "loginWays",
+    "beginProviderLogin",
+    "beginProviderJoin",
     "login",
     "beginPasskeyLogin",
     "logInByPasskey",
@@ -211,6 +219,7 @@ fn in_path(path: &str, name: &str) -> Value {
         ("id", Some("member_roles")) => "mrl_",
         ("id", Some("invitations")) => "inv_",
         ("id", Some("account")) if path.starts_with("/v1/account/passkeys") => "psk_",
+        ("id", Some("account")) if path.starts_with("/v1/account/identities") => "idn_",
         ("id", Some("sessions" | "account")) => "ses_",
         ("id", Some("organizations")) => "org_",
         ("delivery", _) => "evt_",
@@ -277,6 +286,7 @@ fn id_prefix(schema: &str, field: &str) -> Option<&'static str> {
         ("account_id", _) | ("id", "Account") => Some("acc_"),
         ("session_id", _) | ("id", "Session") => Some("ses_"),
         ("id", "Passkey") => Some("psk_"),
+        ("id", "Identity") => Some("idn_"),
         ("id", "Member") => Some("mbr_"),
         ("id", "MemberRole") => Some("mrl_"),
         ("id", "Invitation") => Some("inv_"),

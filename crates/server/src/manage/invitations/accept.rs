@@ -7,7 +7,7 @@ use keystile_core::account::EmailAddress;
 use keystile_core::id::{AccountId, MemberId};
 use keystile_core::key::TokenKind;
 use keystile_core::time::Timestamp;
-use keystile_store::records::{Joining, NewAccount};
+use keystile_store::records::{Entry, Joining, NewAccount};
 use keystile_store::{Change, Who};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -126,7 +126,7 @@ pub(super) async fn accept(
         let known = [email.as_str(), &name, &invitation.organization_name];
         let password = app.identity.new_password(wanted.password.expose(), false, &known).await?;
         let account = AccountId::from_entropy(app.id()?);
-        let joining = Joining::New(NewAccount { id: account, email, name, password });
+        let joining = Joining::New(NewAccount { id: account, email, name, entry: Entry::Password(password) });
         let change = Change::AcceptInvitation { lookup, member, joining };
         make(&app, &newcomer, (organization, Who::Account(account)), change).await?;
     }

@@ -12,6 +12,20 @@ CREATE TABLE passkeys (
 
 CREATE INDEX passkeys_of_account ON passkeys (account);
 
+-- What people are known by at identity providers (OpenID Connect).
+CREATE TABLE identities (
+    number     INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    account    INTEGER NOT NULL REFERENCES accounts (number),
+    issuer     TEXT NOT NULL,
+    subject    TEXT NOT NULL,                             -- as the issuer says it; addresses change, this does not
+    created_at INTEGER NOT NULL,
+    used_at    INTEGER,
+    UNIQUE (issuer, subject)
+) STRICT;
+
+CREATE INDEX identities_of_account ON identities (account);
+
 -- What was asked once and answered: no answer is taken twice. What has ended goes.
 CREATE TABLE spent_challenges (
     lookup  BLOB PRIMARY KEY CHECK (length(lookup) = 32),

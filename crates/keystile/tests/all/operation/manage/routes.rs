@@ -153,6 +153,8 @@ impl Things {
             (Some("member_roles"), true) => &self.member_role,
             (Some("invitations"), true) => &self.invitation,
             (Some("account"), true) if template.starts_with("/v1/account/passkeys") => &self.passkey,
+            // Nobody has one: there is no identity provider.
+            (Some("account"), true) if template.starts_with("/v1/account/identities") => "idn_0000000000000000000000",
             (Some("account"), true) => &self.session,
             (Some("sessions"), true) => &self.their_session,
             (Some("organizations"), true) => &self.organization,
@@ -191,6 +193,7 @@ impl Route {
     pub(in super::super) fn access(&self) -> Access {
         match self.template.as_str() {
             "/v1/login" | "/v1/invitations/look" | "/v1/invitations/accept" | "/v1/password/reset" => Access::Open,
+            "/v1/login/ways" | "/v1/login/provider/begin" | "/v1/invitations/provider/begin" => Access::Open,
             "/v1/device/authorize" | "/v1/device/token" | "/v1/login/passkey" | "/v1/login/passkey/begin" => {
                 Access::Open
             }
@@ -268,7 +271,7 @@ impl Route {
                 let token = world.invitation(&world.manage(), &json!({ "role": "auditor" }));
                 json!({ "token": token, "email": format!("{}@example.com", name("sound")), "password": PASSWORD })
             }
-            ("POST", "/v1/invitations/look") => {
+            ("POST", "/v1/invitations/look" | "/v1/invitations/provider/begin") => {
                 json!({ "token": world.invitation(&world.manage(), &json!({ "role": "auditor" })) })
             }
             ("POST", "/v1/password/reset") => {
