@@ -6,6 +6,8 @@ export async function welcome(look) {
   const email = `ada-${mark}@example.com`;
   const invited = await look.ask("POST", "/v1/invitations", { role: "auditor", email });
   const page = await look.page();
+  // Nobody is logged in.
+  look.refused.add("/v1/whoami");
   const text = (id) => page.textContent(`#${id}`);
 
   const asked = [];

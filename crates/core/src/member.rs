@@ -124,6 +124,7 @@ const CONSUMER: &[&str] = &[
     "events.*",
     "audit.*",
     "members.*",
+    "privacy.*",
     "organizations.read",
 ];
 
@@ -171,6 +172,7 @@ impl BuiltInRole {
                 "events.*",
                 "audit.*",
                 "members.*",
+                "privacy.*",
                 "organizations.read",
                 "encryption.read",
             ],

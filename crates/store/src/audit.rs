@@ -4,6 +4,9 @@
 //! altered, moved nor taken out without the chain breaking there (E-5). The chain's end is sealed under a key derived
 //! from the root key: whoever can write to the file only can neither cut entries off the end nor make the chain anew.
 //!
+//! Details of an entry can be taken out (K43). What is left is sealed then, and the chain goes on over the hash that the whole entry had:
+//! nobody without the root key takes anything out unseen.
+//!
 //! Snapshots show no digest and no secret. Not here: where the chain is kept.
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -49,6 +52,14 @@ pub(crate) fn follow(previous: &Hash, entry: &AuditEntry) -> Hash {
         hash.update(field);
     }
     hash.finalize().into()
+}
+
+/// Seals what is left of an entry whose details were taken out, beside the hash that it had with them.
+pub(crate) fn seal_erased(seed: &SecretKey, hash: &Hash, left: &AuditEntry) -> Hash {
+    let key = seed.derive("audit erasures");
+    let mut mac: Hmac<Sha256> = KeyInit::new_from_slice(&key).expect("HMAC takes a key of any length");
+    mac.update(&follow(hash, left));
+    mac.finalize().into_bytes().into()
 }
 
 /// Seals the end of the chain.
@@ -213,6 +224,7 @@ mod tests {
             subject: subject.to_owned(),
             before: String::new(),
             after: String::new(),
+            is_erased: false,
         }
     }
 

@@ -194,7 +194,7 @@ async fn snapshot(
         let row = sql("SELECT value FROM meta WHERE name = 'installation'").fetch_one(&mut view).await?;
         let installation = Columns::of(&row).bytes::<16>()?;
         let revision = sql("SELECT max(revision) FROM revisions").fetch_number_if_any(&mut view).await?.unwrap_or(0);
-        let broken = audit::walk(&mut view, &installation).await?.err();
+        let broken = audit::walk(&mut view, &installation, None).await?.err();
         Ok::<_, crate::StoreError>((hex(&installation), revision, broken))
     };
     let (installation, revision, audit_broken_at) = read.await.map_err(CopyError::from)?;

@@ -23,7 +23,7 @@ use crate::condition::Thing;
 use crate::keyring::NewEncryptionKey;
 use crate::records::{
     Document, Failure, ImportKey, Invite, Joining, NewIdentity, NewKey, NewPasskey, NewSession, NewVersion,
-    PasswordHash, ProjectAbout, Rehashed, Shown, Suspension, WebhookState, Wish,
+    PasswordHash, ProjectAbout, Rehashed, Shown, Suspension, Ways, WebhookState, Wish,
 };
 use crate::secret::Sealed;
 
@@ -104,6 +104,9 @@ pub enum Change {
     AcceptInvitation { lookup: [u8; 32], member: MemberId, joining: Joining },
     /// Gives a member another role; [`ApplyError::Conflict`] for the last one with the leading role.
     UpdateMember { id: MemberId, was: u64, role: MemberRole },
+    /// Takes a member away, and erases the account with all that it is known by; its id stays where it stood. [`ApplyError::Conflict`] if
+    /// it is a member of others too.
+    EraseMember { id: MemberId, was: u64 },
     /// Takes a member away, with the sessions there.
     DeleteMember { id: MemberId, was: u64 },
     /// Somebody proved who they are, and is logged in.
@@ -142,15 +145,15 @@ pub enum Change {
     /// Gives a passkey of this account another name.
     RenamePasskey { id: PasskeyId, account: AccountId, name: String },
     /// Takes a passkey of this account away. Sessions end, but for this one. [`ApplyError::Conflict`] if nothing else lets its holder in.
-    RemovePasskey { id: PasskeyId, account: AccountId, except: SessionId },
+    RemovePasskey { id: PasskeyId, account: AccountId, except: SessionId, ways: Ways },
     /// Lets somebody log in by an identity provider from now on. [`ApplyError::NotFound`] if what was answered was answered before.
     AddIdentity(NewIdentity),
     /// Takes what this account is known by at a provider away. Sessions end, but for this one. [`ApplyError::Conflict`] if nothing else
     /// lets its holder in.
-    RemoveIdentity { id: IdentityId, account: AccountId, except: SessionId },
+    RemoveIdentity { id: IdentityId, account: AccountId, except: SessionId, ways: Ways },
     /// Takes the password of an account away, with its codes: passkeys and providers alone let its holder in. Sessions end, but for this one.
     /// [`ApplyError::Conflict`] if there are none.
-    RemovePassword { account: AccountId, except: SessionId },
+    RemovePassword { account: AccountId, except: SessionId, ways: Ways },
     /// Makes a link to a new password of this member, if it is still as it was, in the place of others for the account. It is good as
     /// long as the account is what it is now, in all its organizations.
     OfferReset { member: MemberId, was: u64, lookup: [u8; 32], ends_at: Timestamp },
@@ -179,6 +182,9 @@ pub enum Change {
     UpdateProject { id: ProjectId, was: u64, about: ProjectAbout },
     /// Refuses all keys of a project for now, or takes that back.
     SuspendProject { id: ProjectId, was: u64, suspension: Option<Suspension> },
+    /// Erases a project: it is deleted if it was not, and nothing that anybody wrote about it or about its keys and activations is kept, in the
+    /// audit neither. Ids and counts stay.
+    EraseProject { id: ProjectId },
     /// Takes a project away, with its keys and activations.
     DeleteProject { id: ProjectId },
     /// Links a project to an API. One side at least must be the actor's; of a pair there is one link. It is approved at

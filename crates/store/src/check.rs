@@ -172,7 +172,7 @@ async fn secrets(
         }
     }
     checked.counts.push(("secrets", count));
-    match audit::walk(&mut view, &installation).await? {
+    match audit::walk(&mut view, &installation, Some(ring.seed())).await? {
         Err(broken) => checked.add("audit", format!("entry {broken} was altered, moved or taken out")),
         Ok(Some((last, hash, seal))) if seal != chain::seal(ring.seed(), last, &hash) => {
             checked.add("audit", format!("entry {last} is not the end that was sealed"));

@@ -239,6 +239,8 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::RemoveIdentity { .. }
         | Change::RemovePassword { .. }
         | Change::FailLogin { .. }
+        | Change::EraseProject { .. }
+        | Change::EraseMember { .. }
         | Change::ImportKeys { .. }
         | Change::OpenHandOver { .. }
         | Change::RotateEncryptionKey { .. }

@@ -12,7 +12,7 @@ pub use people::{
 };
 pub use proof::{
     Challenge, Failure, Identity, Named, NewIdentity, NewPasskey, Passkey, PasswordHash, Shown, Totp, Try, UsedFactor,
-    UsedIdentity, UsedPasskey,
+    UsedIdentity, UsedPasskey, Ways,
 };
 
 use std::net::IpAddr;
@@ -503,6 +503,8 @@ pub struct AuditEntry {
     pub before: String,
     /// The subject after, JSON; empty if it is gone.
     pub after: String,
+    /// Whether details were taken out, because somebody was erased or their time was over.
+    pub is_erased: bool,
 }
 
 /// Which part of a list is asked for: newest first.

@@ -60,6 +60,8 @@ pub enum Verb {
     },
     /// Become a member of another organization, by an invitation.
     Join,
+    /// Print all that is kept about you.
+    Export,
     /// List your sessions.
     Sessions,
     /// End one of your sessions.
@@ -168,6 +170,11 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             let what = "accept the invitation";
             let member = session.server.send(what, Method::POST, "/v1/account/join", &[], &Payload::Json(&body))?;
             session.print(&member);
+            Ok(Exit::Ok)
+        }
+        Verb::Export => {
+            let all = session.server.get("export your account", "/v1/account/export", &[])?;
+            session.screen.out(&format!("{all}\n"));
             Ok(Exit::Ok)
         }
         Verb::Sessions => session.list_at("sessions", "/v1/account/sessions", &[], &SESSIONS),

@@ -34,6 +34,16 @@ pub enum Verb {
         /// Its id, or the e-mail address.
         member: String,
     },
+    /// Print all that is kept here about a member.
+    Export {
+        /// Its id, or the e-mail address.
+        member: String,
+    },
+    /// Take a member away and erase the account for ever.
+    Erase {
+        /// Its id, or the e-mail address.
+        member: String,
+    },
     /// Make a link by which a member chooses a new password.
     ResetPassword {
         /// Its id, or the e-mail address.
@@ -67,6 +77,16 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
         Verb::Delete { member } => {
             let id = find(session, &member)?;
             session.delete(MEMBER, &id, ", whose sessions end")
+        }
+        Verb::Export { member } => {
+            let id = find(session, &member)?;
+            let all = session.server.get("export the member", &format!("/v1/privacy/members/{id}"), &[])?;
+            session.screen.out(&format!("{all}\n"));
+            Ok(Exit::Ok)
+        }
+        Verb::Erase { member } => {
+            let id = find(session, &member)?;
+            session.erase("members", &id, "the account, with address, name and all that lets it in")
         }
         Verb::ResetPassword { member } => {
             let id = find(session, &member)?;

@@ -1,11 +1,13 @@
 //! `keystile project …`
 
 use clap::{Args, Subcommand};
+use keystile_core::id::ProjectId;
 use keystile_core::key::Environment;
 use keystile_core::metadata::Label;
 use keystile_core::pattern::PatternRef;
 use serde_json::Value;
 
+use super::csv::{Format, write_all};
 use super::fault::{Exit, Fault};
 use super::session::{Fields, PROJECT, Session};
 use super::table::{Column, away, field};
@@ -41,6 +43,16 @@ pub enum Verb {
     Resume {
         /// Its id or name.
         project: String,
+    },
+    /// Write out all that is kept about a project, its keys and its activations, as NDJSON.
+    Export {
+        /// Its id or name.
+        project: String,
+    },
+    /// Erase a project for ever, with all that was written about it, its keys and its activations.
+    Erase {
+        /// Its id, also of one that was deleted.
+        project: ProjectId,
     },
     /// Delete a project, with its keys and activations.
     Delete {
@@ -141,6 +153,13 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             let id = session.project(&project)?;
             session.act(PROJECT, &id, "resume", None)
         }
+        Verb::Export { project } => {
+            let id = session.project(&project)?;
+            let path = format!("/v1/privacy/projects/{id}");
+            write_all("export the project", &path, &[], (Format::Ndjson, &[]), session)?;
+            Ok(Exit::Ok)
+        }
+        Verb::Erase { project } => session.erase("projects", &project, "its keys, and all that was written about them"),
         Verb::Delete { project } => {
             let id = session.project(&project)?;
             session.delete(PROJECT, &id, " with all its keys and activations")

@@ -248,6 +248,15 @@ impl Session<'_> {
         Ok(Exit::Ok)
     }
 
+    /// Erases something for ever, and what goes with it.
+    pub(super) fn erase(&mut self, of: &str, id: &impl Display, and: &str) -> Result<Exit, Fault> {
+        self.confirm(&format!("Erase {id} and {and}? This can't be undone, by nobody."))?;
+        let path = format!("/v1/privacy/{of}/{id}");
+        self.server.send(&format!("erase {id}"), Method::DELETE, &path, &[], &Payload::Nothing)?;
+        self.screen.note(&format!("erased {id}; backups and what others were told are not in its reach"));
+        Ok(Exit::Ok)
+    }
+
     /// Asks a person, or refuses where there is none to ask.
     pub(super) fn confirm(&mut self, question: &str) -> Result<(), Fault> {
         if self.global.yes {

@@ -138,6 +138,10 @@ settings! {
         client_secret_file: Option<PathBuf> = "client_secret_file", path_or_off(), None, "A file with the secret of that client. Without it the client is public, and proves itself by PKCE alone.";
         name: String = "name", name(), "single sign-on".to_owned(), "What people call it: the button says `Log in with …`.";
     }
+    retention: Retention = "retention", "For how long details are kept." {
+        audit_days: Option<u32> = "audit_days", whole_or_off(1..=36_500), None, "After how many days the details of an entry of the audit are taken out: the address, and how the thing was before and after. Who did what and when stays, and the chain stays whole.";
+        address_days: Option<u32> = "address_days", whole_or_off(1..=36_500), Some(365), "For how many days it is kept from which addresses a key was used.";
+    }
     webhooks: Webhooks = "webhooks", "Webhooks, which tell others of changes." {
         networks: Vec<IpNet> = "networks", networks(), Vec::new(), "Networks besides the public internet to which webhooks may lead, such as those of receivers of your own. Only there they may go in clear (http://). Whoever may make webhooks can reach what is in them.";
     }

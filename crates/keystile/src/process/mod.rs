@@ -39,7 +39,7 @@ use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
 use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
 use keystile_server::identity::{Identity, IdentitySettings, Pages, ProviderSettings};
-use keystile_server::lifecycle::Lifecycle;
+use keystile_server::lifecycle::{Lifecycle, Retention};
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Owner, Setup, SetupError};
 use keystile_server::telemetry::journal::{Destination, Journal, NoAccessLog};
@@ -312,6 +312,10 @@ impl Process {
             feed: feed.clone(),
             clock: clock.clone(),
             sessions,
+            retention: Retention {
+                audit_days: config.retention.audit_days,
+                address_days: config.retention.address_days,
+            },
         };
         tokio::spawn(lifecycle.run(config.keys.round));
         tokio::spawn(rehash::write_down(feed.clone(), store.catalog.clone(), clock.clone()));

@@ -157,6 +157,7 @@ mod tests {
             subject: "key_1".to_owned(),
             before: String::new(),
             after: r#"{"name":"a\nb\u001b[2J\u2028"}"#.to_owned(),
+            is_erased: false,
         };
         let message = String::from_utf8(message(&AuditLine::of(&[2; 16], entry)).unwrap()).unwrap();
         assert!(message.starts_with("<110>1 1970-01-01T00:00:00Z - keystile - key.update - {"), "{message}");

@@ -343,9 +343,18 @@ impl Identity {
         failure: Failure,
     ) -> Result<T, LoginError> {
         let now = self.now();
-        self.tries.lock().note(visitor.address, now.ticks);
+        let is_noted = match wrong.tried {
+            Tried::Password(_) => {
+                self.tries.lock().note(visitor.address, now.ticks);
+                true
+            }
+            // Nobody guesses one, so nobody waits; of those that nobody has a sample is noted, for they cost their sender nothing.
+            Tried::Other(_) => wrong.account.is_some() || self.strangers.lock().may_note(now.ticks),
+        };
         let author = self.author(visitor, wrong.home, Who::System("login"));
-        feed.make(author, Change::FailLogin { account: wrong.account, failure }, now.ticks).await?;
+        if is_noted {
+            feed.make(author, Change::FailLogin { account: wrong.account, failure }, now.ticks).await?;
+        }
         Err(match wrong.tried {
             Tried::Password(_) => LoginError::Wrong,
             Tried::Other(Failure::Identity) => LoginError::UnknownIdentity,

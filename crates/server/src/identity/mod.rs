@@ -46,7 +46,7 @@ use crate::world::{Clock, Entropy, NoEntropy, random};
 use hashing::{Hashing, Overloaded};
 use seal::Seal;
 use strength::Weak;
-use tries::Tries;
+use tries::{Strangers, Tries};
 
 /// Seconds for which a session may go on unnoted: its store is written once in so long, not with each request.
 const NOTED_SECS: i64 = 30;
@@ -76,6 +76,9 @@ pub struct Identity {
     passkeys: passkey::Passkeys,
     provider: Option<provider::Provider>,
     tries: Mutex<Tries>,
+    /// Failed ways back from the identity provider, each of which asked it.
+    returns: Mutex<Tries>,
+    strangers: Mutex<Strangers>,
     /// What e-mail addresses are looked up by where wrong passwords are counted.
     address_key: [u8; 32],
     /// What recovery codes, and codes that people type for a device, are kept under.
@@ -145,6 +148,8 @@ impl Identity {
             passkeys,
             provider,
             tries,
+            returns: Mutex::default(),
+            strangers: Mutex::default(),
             address_key,
             code_key,
             polls: Mutex::default(),

@@ -238,7 +238,6 @@ impl Identity {
         answer: Answer<'_>,
     ) -> Result<(Proven, Vec<Membership>), LoginError> {
         let webauthn = self.passkeys.here()?;
-        self.may_try(visitor)?;
         if !feed.makers.are_here().await {
             return Err(NotMade::Elsewhere.into());
         }

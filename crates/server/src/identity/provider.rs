@@ -10,7 +10,7 @@ use data_encoding::BASE64URL_NOPAD;
 use keystile_core::account::EmailAddress;
 use keystile_core::id::{AccountId, IdentityId, OrganizationId, SessionId};
 use keystile_core::time::{Ticks, Timestamp};
-use keystile_store::records::{Challenge, Failure, Membership, Named, NewIdentity, Shown, UsedIdentity};
+use keystile_store::records::{Challenge, Failure, Membership, Named, NewIdentity, Shown, UsedIdentity, Ways};
 use openidconnect::core::{
     CoreAuthPrompt, CoreClientAuthMethod, CoreIdTokenClaims, CoreIdTokenVerifier, CoreJwsSigningAlgorithm,
     CoreProviderMetadata, CoreResponseType, CoreTokenResponse, CoreUserInfoClaims,
@@ -21,6 +21,7 @@ use openidconnect::{
     RedirectUrl, Scope, TokenResponse as _, core,
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use zeroize::Zeroizing;
@@ -39,6 +40,10 @@ const LIFE_SECS: i64 = 600;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The oldest login at the provider that is taken.
 const MAX_AGE: Duration = Duration::from_secs(30 * 86_400);
+/// Questions at once.
+const AT_ONCE: usize = 8;
+/// For how long it is not asked again after it could not be.
+const AWAY_NANOS: u64 = 5 * 1_000_000_000;
 /// Longest answer of the provider.
 const MAX_ANSWER: u64 = 1 << 20;
 /// How long what the provider says of itself, and its keys, are taken as they are.
@@ -110,6 +115,7 @@ pub enum Errand {
 struct Journey {
     errand: Errand,
     to: String,
+    issuer: String,
     state: String,
     nonce: String,
     verifier: String,
@@ -131,6 +137,8 @@ pub struct Return<'a> {
     pub state: &'a str,
     /// `code` of the address.
     pub code: &'a str,
+    /// Whether `error` stands there instead.
+    pub is_refused: bool,
     /// `iss` of the address (RFC 9207).
     pub issuer: Option<&'a str>,
     /// What it kept.
@@ -165,6 +173,12 @@ pub enum ProviderError {
     /// It was too long ago, or in another browser.
     #[error("it took too long, or began in another browser; begin again")]
     Ended,
+    /// The provider let nobody in.
+    #[error("the identity provider let nobody in")]
+    Refused,
+    /// Too many ways back led nowhere, from this network.
+    #[error("too many ways back from the identity provider led nowhere, from this network")]
+    TooMany,
     /// What the provider said is not sound.
     #[error("what the identity provider said is not sound: {0}")]
     Unsound(String),
@@ -188,11 +202,14 @@ pub(super) struct Provider {
     seal: Seal,
     agent: Agent,
     known: tokio::sync::Mutex<Option<Known>>,
+    /// Places for questions: each holds a thread for as long as the provider takes.
+    places: Arc<Semaphore>,
 }
 
 #[derive(Clone)]
 struct Known {
-    metadata: CoreProviderMetadata,
+    /// What it said; why it could not be asked.
+    said: Result<CoreProviderMetadata, String>,
     at: Ticks,
 }
 
@@ -208,31 +225,44 @@ impl Provider {
             .timeout_global(Some(PATIENCE))
             .tls_config(tls)
             .build();
-        Self { settings, seal, agent: agent.into(), known: tokio::sync::Mutex::default() }
+        Self {
+            settings,
+            seal,
+            agent: agent.into(),
+            known: tokio::sync::Mutex::default(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 
     /// What the provider says of itself, as long as that is fresh. Whoever waits for the same question waits for its answer.
     async fn metadata(&self, now: Ticks, fresh_nanos: u64) -> Result<CoreProviderMetadata, ProviderError> {
         let mut known = self.known.lock().await;
-        if let Some(known) = known.as_ref().filter(|known| now.nanos_since(known.at) < fresh_nanos) {
-            return Ok(known.metadata.clone());
+        if let Some(Known { said, at }) = known.as_ref() {
+            let age = now.nanos_since(*at);
+            match said {
+                Ok(said) if age < fresh_nanos => return Ok(said.clone()),
+                Err(why) if age < AWAY_NANOS => return Err(ProviderError::Unreachable(why.clone())),
+                Ok(_) | Err(_) => {}
+            }
         }
         let issuer = IssuerUrl::new(self.settings.issuer.clone()).map_err(|error| unreachable(&error))?;
         let fetch = |request| self.fetch(request);
-        let found = CoreProviderMetadata::discover_async(issuer, &fetch).await.map_err(|error| unreachable(&error))?;
-        *known = Some(Known { metadata: found.clone(), at: now });
-        Ok(found)
+        let said = CoreProviderMetadata::discover_async(issuer, &fetch).await.map_err(|error| causes(&error));
+        *known = Some(Known { said: said.clone(), at: now });
+        said.map_err(ProviderError::Unreachable)
     }
 
     /// Asks the provider, over TLS unless it is on this machine.
     fn fetch(&self, request: HttpRequest) -> impl Future<Output = Result<HttpResponse, std::io::Error>> + use<> {
-        let agent = self.agent.clone();
+        let (agent, place) = (self.agent.clone(), self.places.clone().try_acquire_owned());
         let may_be_clear = self.settings.issuer.starts_with("http://");
         async move {
             if request.uri().scheme_str() != Some("https") && !may_be_clear {
                 return Err(std::io::Error::other("the provider names an address without TLS"));
             }
+            let place = place.map_err(|_| std::io::Error::other("too many wait for the provider already"))?;
             let asked = move || {
+                let _place = place;
                 let response = agent.run(request).map_err(std::io::Error::other)?;
                 let (head, mut body) = response.into_parts();
                 let body = body.with_config().limit(MAX_ANSWER).read_to_vec().map_err(std::io::Error::other)?;
@@ -283,6 +313,12 @@ impl Identity {
         self.provider.as_ref().map(|provider| provider.settings.name.as_str())
     }
 
+    /// Which ways in lead somewhere, besides a password.
+    pub fn ways(&self) -> Ways {
+        let issuer = self.provider.as_ref().map(|provider| provider.settings.issuer.clone());
+        Ways { passkeys: self.has_passkeys(), issuer }
+    }
+
     fn provider(&self) -> Result<&Provider, ProviderError> {
         self.provider.as_ref().ok_or(ProviderError::Unavailable)
     }
@@ -312,7 +348,8 @@ impl Identity {
             }
         };
         let (url, ..) = request.url();
-        let journey = Journey { errand, to: to.to_owned(), state, nonce, verifier };
+        let (to, issuer) = (to.to_owned(), provider.settings.issuer.clone());
+        let journey = Journey { errand, to, issuer, state, nonce, verifier };
         let journey = provider.seal.seal(journey, now.wall.plus_secs(LIFE_SECS));
         Ok(Departure { url: url.into(), journey, life_secs: LIFE_SECS })
     }
@@ -321,13 +358,36 @@ impl Identity {
     ///
     /// # Errors
     /// If it does for nobody.
-    pub async fn vouched(&self, back: &Return<'_>) -> Result<Vouched, ProviderError> {
+    pub async fn vouched(&self, visitor: &Visitor<'_>, back: &Return<'_>) -> Result<Vouched, ProviderError> {
         let (provider, now) = (self.provider()?, self.now());
         let (journey, challenge) = provider.seal.open::<Journey>(back.journey, now.wall).ok_or(ProviderError::Ended)?;
         // The journey is the browser's own secret, so nothing is to be learnt from how long this takes.
-        if journey.state != back.state {
+        if journey.state != back.state || journey.issuer != provider.settings.issuer {
             return Err(ProviderError::Ended);
         }
+        if back.is_refused {
+            return Err(ProviderError::Refused);
+        }
+        // Each way back asks the provider something.
+        if !self.returns.lock().may_try(visitor.address, now.ticks) {
+            return Err(ProviderError::TooMany);
+        }
+        let vouched = self.redeemed(provider, back, journey, challenge).await;
+        if matches!(vouched, Err(ProviderError::Unsound(_))) {
+            self.returns.lock().note(visitor.address, now.ticks);
+        }
+        vouched
+    }
+
+    /// What the provider says of whom its code stands for.
+    async fn redeemed(
+        &self,
+        provider: &Provider,
+        back: &Return<'_>,
+        journey: Journey,
+        challenge: Challenge,
+    ) -> Result<Vouched, ProviderError> {
+        let now = self.now();
         if back.issuer.is_some_and(|issuer| issuer != provider.settings.issuer) {
             return Err(ProviderError::Unsound("the answer is another provider's".to_owned()));
         }
@@ -356,11 +416,16 @@ impl Identity {
             (None, Errand::Join { .. }) => userinfo(&client, &answer, &claims, &fetch).await,
             (email, _) => email,
         };
-        let proven_at = claims.auth_time().map_or(0, |at| at.timestamp());
+        let proven_at = claims.auth_time().map_or(Timestamp::from_secs(0), |at| Timestamp::from_secs(at.timestamp()));
+        let is_told = claims.auth_time().is_some();
+        // Whoever took `max_age` out of the address gets no more by that (§3.1.3.7).
+        if is_told && proven_at.plus_secs(MAX_AGE.as_secs() as i64) < now.wall {
+            return Err(ProviderError::Unsound("the login there is too long ago".to_owned()));
+        }
         Ok(Vouched {
             named: Named { issuer: provider.settings.issuer.clone(), subject: claims.subject().to_string() },
             email: email.and_then(|email| email.parse().ok()),
-            proven_at: Timestamp::from_secs(proven_at),
+            proven_at,
             challenge,
             errand: journey.errand,
             to: journey.to,
@@ -422,7 +487,6 @@ impl Identity {
         visitor: &Visitor<'_>,
         vouched: &Vouched,
     ) -> Result<(Proven, Vec<Membership>), LoginError> {
-        self.may_try(visitor)?;
         if !feed.makers.are_here().await {
             return Err(NotMade::Elsewhere.into());
         }

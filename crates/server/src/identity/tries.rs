@@ -41,6 +41,30 @@ impl Tries {
     }
 }
 
+/// Entries of the audit in a minute about answers of nobody who is known: whoever sends many fills nothing.
+const MAX_NOTED: u32 = 30;
+const MINUTE_NANOS: u64 = 60 * 1_000_000_000;
+
+/// How much was noted of strangers lately.
+#[derive(Default)]
+pub(super) struct Strangers(Option<(u32, Ticks)>);
+
+impl Strangers {
+    /// Whether one more is noted.
+    pub(super) fn may_note(&mut self, now: Ticks) -> bool {
+        match &mut self.0 {
+            Some((count, since)) if now.nanos_since(*since) < MINUTE_NANOS => {
+                *count += 1;
+                *count <= MAX_NOTED
+            }
+            other => {
+                *other = Some((1, now));
+                true
+            }
+        }
+    }
+}
+
 fn is_over(since: Ticks, now: Ticks) -> bool {
     now.nanos_since(since) >= WINDOW_NANOS
 }
@@ -82,6 +106,15 @@ mod tests {
         tries.note(ip("192.0.2.1"), at(WINDOW_NANOS));
         assert!(tries.may_try(ip("192.0.2.1"), at(WINDOW_NANOS)));
         assert!(tries.may_try(None, at(0)));
+    }
+
+    #[test]
+    fn a04_e07_of_strangers_a_sample_is_noted() {
+        let at = |nanos| Ticks::from_nanos((1 << 60) + nanos);
+        let mut strangers = Strangers::default();
+        let noted = (0..1_000).filter(|n| strangers.may_note(at(*n))).count();
+        assert_eq!(noted, MAX_NOTED as usize);
+        assert!(!strangers.may_note(at(MINUTE_NANOS - 1)) && strangers.may_note(at(MINUTE_NANOS)));
     }
 
     #[test]

@@ -7,8 +7,11 @@
 //! and nothing is told twice.
 
 mod ends;
+mod retention;
 mod rotation;
 mod unused;
+
+pub use retention::Retention;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +44,8 @@ pub struct Lifecycle {
     pub clock: Arc<dyn Clock>,
     /// How long sessions of people last.
     pub sessions: SessionLimits,
+    /// For how long details are kept.
+    pub retention: Retention,
 }
 
 /// Why a round came to its end too early.
@@ -83,6 +88,7 @@ impl Lifecycle {
         if self.feed.makers.now() == Maker::Here {
             self.catalog.wipe_hand_overs(now).await?;
             self.catalog.forget_sessions(&self.sessions, now).await?;
+            self.retention.keep(&self.catalog, &self.ledger, now).await?;
         }
         for api in self.catalog.feed_apis().await? {
             self.remind_of_rotation(&api, now).await?;

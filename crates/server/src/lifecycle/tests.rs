@@ -17,6 +17,7 @@ use keystile_store::records::{NewKey, NewVersion, ProjectAbout, Wish};
 use keystile_store::{Actor, Author, Change, OpenError, Store, Who};
 
 use super::Lifecycle;
+use super::Retention;
 use crate::enforce::feed::Feed;
 use crate::world::Clock;
 
@@ -61,7 +62,14 @@ impl World {
         let clock = Arc::new(Still::default());
         let feed = Arc::new(Feed::start(&store, None).await.unwrap());
         let (catalog, ledger) = (store.catalog.clone(), store.ledger.clone());
-        let lifecycle = Lifecycle { catalog, ledger, feed, clock: clock.clone(), sessions: SESSIONS };
+        let lifecycle = Lifecycle {
+            catalog,
+            ledger,
+            feed,
+            clock: clock.clone(),
+            sessions: SESSIONS,
+            retention: Retention::default(),
+        };
         let world = Self { _folder: folder, store, clock, lifecycle, project };
         world
             .apply(Change::CreateOrganization { id: OWNER, name: "owner".to_owned(), kind: OrganizationKind::Owner })

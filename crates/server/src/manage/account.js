@@ -1,5 +1,5 @@
 // How somebody logs in: their passkeys, and whether there is a password.
-import { ask, cameBack, element, goToProvider, hasPasskeys, logIn, makePasskey } from "/server.js";
+import { ask, cameBack, element, goToProvider, hasPasskeys, logIn, makePasskey, wantsProof } from "/server.js";
 
 const [login, ways, passkeys, add, name, elsewhere, identities, connect, without, fault] = ["login", "ways", "passkeys", "add", "name", "elsewhere", "identities", "connect", "without", "fault"].map(element);
 const say = (title, text) => {
@@ -57,7 +57,7 @@ const change = async (asked) => {
   const { ok, answer } = await asked;
   if (ok) return begin();
   if (answer.code !== "step_up_required") return complain(answer.detail);
-  login.dataset.proof = "";
+  wantsProof(true);
   show(login);
   say("Log in once more", "To change how you log in, prove first who you are.");
 };

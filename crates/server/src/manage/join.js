@@ -7,7 +7,7 @@ const say = (title, text) => {
 };
 const ask = (path, body) => request("POST", path, body);
 const token = location.hash.slice(1);
-const [form, email, name, password, fault, send, next, provider] = ["form", "email", "name", "password", "fault", "send", "next", "provider"].map(element);
+const [form, email, name, password, fault, send, next, provider, asYourself] = ["form", "email", "name", "password", "fault", "send", "next", "provider", "as-yourself"].map(element);
 
 const begin = async () => {
   if (!token) return say("The link is not whole", "The part behind the # is missing. Copy all of the link.");
@@ -22,12 +22,26 @@ const begin = async () => {
   const { ok, answer } = await request("GET", "/v1/login/ways");
   provider.hidden = !ok || !answer.provider;
   provider.textContent = `Join with ${answer.provider}`;
+  const me = await request("GET", "/v1/whoami");
+  asYourself.hidden = !me.ok;
+  asYourself.textContent = `Join as ${me.answer.account?.email}`;
   form.hidden = false;
   (invited ? name : email).focus();
 };
 
 element("show").addEventListener("change", (event) => {
   password.type = event.target.checked ? "text" : "password";
+});
+
+asYourself.addEventListener("click", async () => {
+  const joined = await ask("/v1/account/join", { token });
+  if (joined.ok) {
+    history.replaceState(null, "", location.pathname);
+    form.hidden = true;
+    return say("You are in", "You are a member of this organization, too.");
+  }
+  fault.textContent = joined.answer.detail;
+  fault.hidden = false;
 });
 
 provider.addEventListener("click", async () => {

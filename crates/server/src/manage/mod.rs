@@ -34,6 +34,7 @@ mod organizations;
 mod page;
 mod passkeys;
 mod patterns;
+mod privacy;
 mod problem;
 mod projects;
 mod provider;
@@ -131,4 +132,5 @@ fn routes() -> OpenApiRouter<App> {
         .merge(invitations::routes())
         .merge(sessions::routes())
         .merge(organizations::routes())
+        .merge(privacy::routes())
 }

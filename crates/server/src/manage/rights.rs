@@ -75,6 +75,10 @@ rights! {
     ReadMembers = "members.read";
     /// Invite members, give them roles, end their sessions, take them away: whoever may gives nobody more than they may themselves.
     WriteMembers = "members.write", step_up;
+    /// Export all that is kept about a consumer.
+    ReadPrivacy = "privacy.read", step_up;
+    /// Erase a consumer, for ever.
+    WritePrivacy = "privacy.write", step_up;
     /// See organizations: one's own, and all of them in the organization that runs the installation.
     ReadOrganizations = "organizations.read";
     /// Make organizations and change them.

@@ -57,10 +57,12 @@ const SAID = {
   refused: "The provider let nobody in.",
   ended: "It took too long, or began in another browser. Try again.",
   failed: "The identity provider could not be asked, or its answer was of no use. Whoever runs this server finds the reason in its log.",
+  busy: "Too much went wrong from your network. Try again in a quarter of an hour.",
+  stale: "The provider does not say when you proved there who you are (auth_time), and this wants it. Use a password or a passkey.",
   unknown: "Nobody is known by this identity here. Log in another way, and connect it with your account.",
   taken: "This identity is connected with another account.",
   address: "The provider knows no e-mail address of yours, or another one than the invitation is for.",
-  there: "There is an account with your e-mail address already, or you are a member already. Log in, and accept the invitation there.",
+  there: "There is an account with your e-mail address already, or you are a member already. Log in, and open the link of the invitation once more.",
   invitation: "This invitation was accepted, was taken back, or has ended.",
   session: "Your session has ended, or is older than it may be for this. Log in once more.",
 };
@@ -79,9 +81,24 @@ export const goToProvider = async (path, body) => {
   return departure;
 };
 
-/** Logs in by the form #login, with a password or a passkey; calls `entered` when somebody is in, `complain` with what went wrong. */
+/** Asks by the form #login for proof of who is in already, or no more. */
+export const wantsProof = (wanted) => {
+  const email = element("email");
+  if (wanted) element("login").dataset.proof = "";
+  else delete element("login").dataset.proof;
+  email.required = !wanted;
+  email.hidden = wanted;
+  document.querySelector("label[for=email]").hidden = wanted;
+};
+
+/** Logs in by the form #login, or proves by it who is in; calls `entered` when that is done, `complain` with what went wrong. */
 export const logIn = ({ entered, complain }) => {
   const [form, second, code, password, passkey, provider] = ["login", "second", "code", "password", "passkey", "provider"].map(element);
+  const proves = () => "proof" in form.dataset;
+  const done = () => {
+    wantsProof(false);
+    entered();
+  };
   ask("GET", "/v1/login/ways").then(({ ok, answer }) => {
     if (!ok) return;
     passkey.hidden = !answer.passkeys || !hasPasskeys();
@@ -91,19 +108,23 @@ export const logIn = ({ entered, complain }) => {
   provider.addEventListener("click", async () => {
     const page = location.pathname.slice(1);
     // Whoever is in and is asked for proof gives it there anew.
-    const path = "proof" in form.dataset ? "/v1/account/prove/provider/begin" : "/v1/login/provider/begin";
+    const path = proves() ? "/v1/account/prove/provider/begin" : "/v1/login/provider/begin";
     const departure = await goToProvider(path, { page });
-    if (!departure.ok) complain(departure.answer.detail);
+    if (departure.ok) return;
+    if (departure.answer.code === "session_ended") wantsProof(false);
+    complain(departure.answer.detail);
   });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const proof = { email: element("email").value.trim(), password: password.value, deliver: "cookie" };
+    const proof = { password: password.value };
     if (!second.hidden) proof.code = code.value.trim();
-    const answered = await ask("POST", "/v1/login", proof);
+    const who = { email: element("email").value.trim(), deliver: "cookie" };
+    const answered = proves() ? await ask("POST", "/v1/account/prove", proof) : await ask("POST", "/v1/login", { ...proof, ...who });
     if (answered.ok) {
       password.value = "";
-      return entered();
+      return done();
     }
+    if (answered.answer.code === "session_ended") wantsProof(false);
     if (answered.answer.code === "second_factor_required") {
       second.hidden = false;
       element("fault").hidden = true;
@@ -114,7 +135,10 @@ export const logIn = ({ entered, complain }) => {
   passkey.addEventListener("click", async () => {
     const used = await usePasskey();
     if (!used.ok) return complain(used.answer.detail);
-    const answered = await ask("POST", "/v1/login/passkey", { ...used.answer, deliver: "cookie" });
-    return answered.ok ? entered() : complain(answered.answer.detail);
+    const path = proves() ? "/v1/account/prove/passkey" : "/v1/login/passkey";
+    const answered = await ask("POST", path, proves() ? used.answer : { ...used.answer, deliver: "cookie" });
+    if (answered.ok) return done();
+    if (answered.answer.code === "session_ended") wantsProof(false);
+    complain(answered.answer.detail);
   });
 };

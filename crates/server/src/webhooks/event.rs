@@ -75,6 +75,7 @@ mod tests {
             subject: "key_1".to_owned(),
             before: r#"{"state":"active"}"#.to_owned(),
             after: String::new(),
+            is_erased: false,
         };
         let event = serde_json::to_value(Event::of(&[2; 16], entry)).unwrap();
         assert_eq!((&event["type"], &event["subject_id"]), (&"key.revoke".into(), &"key_1".into()));

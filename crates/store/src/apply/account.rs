@@ -12,7 +12,7 @@ use crate::catalog::accounts::number;
 use crate::catalog::members;
 use crate::catalog::organizations::FIRST;
 use crate::db::{Connection, signed, sql};
-use crate::records::{Entry, Failure, NewAccount, PasswordHash};
+use crate::records::{Entry, Failure, NewAccount, PasswordHash, Ways};
 use crate::{ApplyError, PasswordBy, Subject};
 
 pub(super) const NO_SUCH: ApplyError = ApplyError::NotFound("account");
@@ -135,7 +135,12 @@ async fn has_password(db: &mut Connection, account: u32) -> Result<bool, ApplyEr
 }
 
 /// Takes the password away, and the codes that were asked for with it.
-pub(super) async fn remove_password(work: Work<'_>, id: AccountId, except: SessionId) -> Result<Done, ApplyError> {
+pub(super) async fn remove_password(
+    work: Work<'_>,
+    id: AccountId,
+    except: SessionId,
+    ways: &Ways,
+) -> Result<Done, ApplyError> {
     let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
     if !has_password(work.db, account).await? {
         return Err(ApplyError::NotFound("password"));
@@ -146,7 +151,7 @@ pub(super) async fn remove_password(work: Work<'_>, id: AccountId, except: Sessi
         .bind(account)
         .execute(&mut *work.db)
         .await?;
-    factor::refuse_shut_out(work.db, account).await?;
+    factor::refuse_shut_out(work.db, account, ways).await?;
     factor::remove_codes(work.db, account).await?;
     sql("DELETE FROM password_resets WHERE account = ?").bind(account).execute(&mut *work.db).await?;
     let ended = session::end_all_of(work.db, account, Some(except)).await?;
@@ -165,10 +170,10 @@ pub(super) async fn offer_reset(
     let id = unchanged(&mut work, member, was).await?;
     let account = number(work.db, id).await?.ok_or(NO_SUCH)?;
     refuse_shared(&mut work, account).await?;
-    if !has_password(work.db, account).await? && factor::has_other_way(work.db, account).await? {
+    if factor::has_other_way(work.db, account).await? {
         return Err(ApplyError::Conflict(
-            "this person logs in without a password; a link to one would be a weaker way in. If they lost it, remove their \
-             factors first"
+            "this person has passkeys or is known by an identity provider, and a link would be a way in beside those that they would not \
+             notice. If they lost them, remove their factors first"
                 .to_owned(),
         ));
     }

@@ -9,7 +9,7 @@ use super::encryption::refuse_retired;
 use super::{Done, Work, identity, passkey, session};
 use crate::catalog::accounts::number;
 use crate::db::{Connection, signed, sql};
-use crate::records::{Challenge, Shown, UsedFactor};
+use crate::records::{Challenge, Shown, UsedFactor, Ways};
 use crate::secret::Sealed;
 use crate::{ApplyError, Subject};
 
@@ -90,17 +90,19 @@ pub(super) async fn remove(
         ));
     }
     let mut removed = remove_codes(work.db, account).await?;
+    let (mut passkeys, mut identities) = (0, 0);
     // Whoever lost a device lost its passkey as well, and what it is logged in at.
     if of.is_some() {
-        for all in ["DELETE FROM passkeys WHERE account = ?", "DELETE FROM identities WHERE account = ?"] {
-            removed += sql(all).bind(account).execute(&mut *work.db).await?;
-        }
+        passkeys = sql("DELETE FROM passkeys WHERE account = ?").bind(account).execute(&mut *work.db).await?;
+        identities = sql("DELETE FROM identities WHERE account = ?").bind(account).execute(&mut *work.db).await?;
+        removed += passkeys + identities;
     }
     if removed == 0 {
         return Err(ApplyError::NotFound("second factor"));
     }
     let ended = session::end_all_of(work.db, account, except).await?;
-    Ok(done("account.factors_remove", id, json!({ "sessions_ended": ended }).to_string()))
+    let shown = json!({ "passkeys": passkeys, "identities": identities, "sessions_ended": ended });
+    Ok(done("account.factors_remove", id, shown.to_string()))
 }
 
 /// Whether one-time codes are asked for.
@@ -144,13 +146,22 @@ pub(super) async fn has_other_way(db: &mut Connection, account: u32) -> Result<b
     Ok(ways.bind(account).bind(account).fetch_number::<u32>(db).await? > 0)
 }
 
+/// Whether an account has one of these.
+async fn leads_in(db: &mut Connection, account: u32, ways: &Ways) -> Result<bool, ApplyError> {
+    let passkeys: u32 =
+        sql("SELECT count(*) FROM passkeys WHERE account = ?").bind(account).fetch_number(&mut *db).await?;
+    let identities = sql("SELECT count(*) FROM identities WHERE account = ? AND issuer = ?").bind(account);
+    let identities: u32 = identities.bind(ways.issuer.as_deref().unwrap_or_default()).fetch_number(db).await?;
+    Ok(ways.passkeys && passkeys > 0 || identities > 0)
+}
+
 /// Refuses to leave somebody without any way in.
-pub(super) async fn refuse_shut_out(db: &mut Connection, account: u32) -> Result<(), ApplyError> {
+pub(super) async fn refuse_shut_out(db: &mut Connection, account: u32, ways: &Ways) -> Result<(), ApplyError> {
     let with_password: u32 = sql("SELECT count(*) FROM accounts WHERE number = ? AND password IS NOT NULL")
         .bind(account)
         .fetch_number(&mut *db)
         .await?;
-    if with_password == 0 && !has_other_way(db, account).await? {
+    if with_password == 0 && !leads_in(db, account, ways).await? {
         return Err(ApplyError::Conflict(
             "nothing else would let you in: add another passkey, or choose a password, first".to_owned(),
         ));

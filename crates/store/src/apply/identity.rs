@@ -9,7 +9,7 @@ use super::factor::{NO_PROOF, refuse_shut_out, spend};
 use super::{Done, Work, or_exists, session};
 use crate::catalog::accounts::number;
 use crate::db::{Connection, sql};
-use crate::records::{NewIdentity, UsedIdentity};
+use crate::records::{NewIdentity, UsedIdentity, Ways};
 use crate::{ApplyError, Subject};
 
 const NO_SUCH: ApplyError = ApplyError::NotFound("identity");
@@ -52,6 +52,7 @@ pub(super) async fn remove(
     work: Work<'_>,
     (id, holder): (IdentityId, AccountId),
     except: SessionId,
+    ways: &Ways,
 ) -> Result<Done, ApplyError> {
     let account = number(work.db, holder).await?.ok_or(NO_ACCOUNT)?;
     let removed = sql("DELETE FROM identities WHERE id = ? AND account = ?")
@@ -62,7 +63,7 @@ pub(super) async fn remove(
     if removed == 0 {
         return Err(NO_SUCH);
     }
-    refuse_shut_out(work.db, account).await?;
+    refuse_shut_out(work.db, account, ways).await?;
     let ended = session::end_all_of(work.db, account, Some(except)).await?;
     let shown = json!({ "account": holder, "sessions_ended": ended }).to_string();
     Ok(Done::new("identity.delete", id, String::new(), shown, vec![Subject::Organization]))

@@ -71,6 +71,7 @@ pub(super) async fn keep_entry(
         subject: done.subject.clone(),
         before: done.before.clone(),
         after: done.after.clone(),
+        is_erased: false,
     };
     let hash = audit::follow(&previous, &entry);
     sql(

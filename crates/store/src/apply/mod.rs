@@ -10,6 +10,7 @@ mod capacity;
 mod compromise;
 mod device;
 pub(crate) mod encryption;
+mod erase;
 mod factor;
 mod hand_over;
 mod idempotency;
@@ -74,6 +75,14 @@ struct Work<'a> {
     key_limits: KeyLimits,
     /// What is known of the installation.
     parts: &'a CatalogParts,
+}
+
+impl Work<'_> {
+    /// The same for a part of the change.
+    fn again(&mut self) -> Work<'_> {
+        let Self { tenant, at, revision, actor, key_limits, parts, .. } = *self;
+        Work { db: &mut *self.db, tenant, at, revision, actor, key_limits, parts }
+    }
 }
 
 /// A change of rows, made; what the journal has to say of it.
@@ -160,7 +169,13 @@ impl Catalog {
             _ => tenant(db, organization).await?,
         };
         let changes_keys = matches!(change, Change::RotateEncryptionKey { .. } | Change::RetireEncryptionKey { .. });
-        let wipes = matches!(change, Change::RetireEncryptionKey { .. } | Change::RetirePepper { .. });
+        let wipes = matches!(
+            change,
+            Change::RetireEncryptionKey { .. }
+                | Change::RetirePepper { .. }
+                | Change::EraseProject { .. }
+                | Change::EraseMember { .. }
+        );
         let changes_peppers = matches!(change, Change::RotatePepper { .. } | Change::RetirePepper { .. });
         let key_limits = self.0.key_limits.get().copied().unwrap_or_default();
         let work = Work { db, tenant, at: author.at, revision, actor: author.actor, key_limits, parts: &self.0 };
@@ -195,7 +210,10 @@ impl Catalog {
         }
         // What was wiped is still in the log of changes, and in the pages that it replaces, until they are written back.
         if wipes && let Err(error) = self.0.base.wipe().await.map_err(StoreError::from) {
-            tracing::warn!(cause = error.cause(), "what was retired may be in the files until the next orderly end");
+            tracing::warn!(
+                cause = error.cause(),
+                "what was retired or erased may be in the files until the next orderly end"
+            );
         }
         // What is not known of them by now is read when it is met; what is known too much is kept a little longer.
         if changes_keys && let Err(error) = self.0.read_ring().await {
@@ -226,6 +244,8 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
             invitation::accept(work, lookup, member, &joining).await
         }
         Change::UpdateMember { id, was, role } => member::update(work, id, was, role).await,
+        Change::EraseMember { id, was } => erase::member(work, id, was).await,
+        Change::EraseProject { id } => erase::project(work, id).await,
         Change::DeleteMember { id, was } => member::delete(work, id, was).await,
         Change::JudgeDeviceLogin { user_code, account, approve } => {
             device::judge(work, user_code, account, approve).await
@@ -252,10 +272,16 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         }
         Change::AddPasskey(passkey) => passkey::add(work, &passkey).await,
         Change::RenamePasskey { id, account, name } => passkey::rename(work, (id, account), &name).await,
-        Change::RemovePasskey { id, account, except } => passkey::remove(work, (id, account), except).await,
+        Change::RemovePasskey { id, account, except, ways } => {
+            passkey::remove(work, (id, account), except, &ways).await
+        }
         Change::AddIdentity(identity) => identity::add(work, &identity).await,
-        Change::RemoveIdentity { id, account, except } => identity::remove(work, (id, account), except).await,
-        Change::RemovePassword { account, except } => account::remove_password(work, account, except).await,
+        Change::RemoveIdentity { id, account, except, ways } => {
+            identity::remove(work, (id, account), except, &ways).await
+        }
+        Change::RemovePassword { account, except, ways } => {
+            account::remove_password(work, account, except, &ways).await
+        }
         Change::FailLogin { account, failure } => Ok(account::fail(account, failure)),
         Change::CreateApi { id, name, settings, document } => {
             api::create(work, id, &name, &settings, document.as_ref()).await

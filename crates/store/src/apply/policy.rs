@@ -72,6 +72,23 @@ pub(super) async fn intern(db: &mut Connection, tenant: Tenant, policy: &Policy)
     if number < NUMBERS { Ok(number) } else { Err(StoreError(Box::new(NoMorePolicies)).into()) }
 }
 
+/// Takes those of these policies away that no key has any more.
+pub(super) async fn forget_unused(db: &mut Connection, numbers: &[u32]) -> Result<(), StoreError> {
+    for number in numbers {
+        let keys: u32 = sql("SELECT count(*) FROM keys WHERE policy = ?").bind(*number).fetch_number(&mut *db).await?;
+        if keys > 0 {
+            continue;
+        }
+        for table in ["policy_roles", "policy_patterns"] {
+            let mut query = sql("DELETE FROM ");
+            query.push(table).push(" WHERE policy = ").push_bind(*number);
+            query.execute(&mut *db).await?;
+        }
+        sql("DELETE FROM policies WHERE number = ?").bind(*number).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
 /// The roles that a policy names, without those that are gone.
 pub(super) async fn roles_of(db: &mut Connection, tenant: Tenant, policy: &Policy) -> Result<Vec<Role>, StoreError> {
     let mut found = Vec::with_capacity(policy.roles.len());

@@ -4,21 +4,25 @@ use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use keystile_core::id::{OrganizationId, RequestId};
+use keystile_core::time::Timestamp;
 
 use crate::audit::{self, Hash};
+use crate::cipher::SecretKey;
 use crate::db::{Columns, Connection, Row, signed, sql, word};
 use crate::records::{AuditEntry, AuditPage, AuditQuery, History};
+use crate::root::hex;
 use crate::{Catalog, StoreError};
 
 /// Entries that are read at a time when all are.
 const ENTRIES: u32 = 1_000;
 
-const SELECT: &str = "SELECT sequence, at, organization, actor, address, request, action, subject, before, after, hash \
-     FROM audit";
+const SELECT: &str = "SELECT sequence, at, organization, actor, address, request, action, subject, before, after, hash, \
+     erased FROM audit";
 
-fn read(row: &Row) -> Result<(AuditEntry, Hash), StoreError> {
+/// An entry, its hash, and the seal of what is left of it if details were taken out.
+fn read(row: &Row) -> Result<(AuditEntry, Hash, Option<String>), StoreError> {
     let mut row = Columns::of(row);
-    let entry = AuditEntry {
+    let mut entry = AuditEntry {
         sequence: row.number()?,
         at: row.moment()?,
         organization: row.id(OrganizationId::from_slice)?,
@@ -29,8 +33,11 @@ fn read(row: &Row) -> Result<(AuditEntry, Hash), StoreError> {
         subject: row.text()?,
         before: row.text()?,
         after: row.text()?,
+        is_erased: false,
     };
-    Ok((entry, row.bytes()?))
+    let (hash, erased) = (row.bytes()?, row.text_if_any()?);
+    entry.is_erased = erased.is_some();
+    Ok((entry, hash, erased))
 }
 
 fn if_any<T: std::str::FromStr>(text: &str) -> Result<Option<T>, StoreError> {
@@ -48,11 +55,12 @@ pub(crate) async fn entries(db: &mut Connection, sequences: &[u64]) -> Result<Ve
 /// Where a chain ends in which each entry follows the one before it: there, with this hash, and sealed so.
 pub(crate) type End = (u64, Hash, Hash);
 
-/// Walks the chain; its end, if there were any changes. What can be told without the root key is looked at, all but the seal;
+/// Walks the chain; its end, if there were any changes. What can be told without the root key is looked at, all but the seals;
 /// `Err` has the first broken entry.
 pub(crate) async fn walk(
     view: &mut Connection,
     installation: &[u8; 16],
+    seed: Option<&SecretKey>,
 ) -> Result<Result<Option<End>, u64>, StoreError> {
     let end = sql("SELECT sequence, seal FROM audit_end").fetch_optional(&mut *view).await?;
     let (mut last, mut hash) = (0, audit::beginning(installation));
@@ -64,8 +72,14 @@ pub(crate) async fn walk(
         for row in &rows {
             let expected = last + 1;
             // An entry that can't even be read was altered.
-            let Ok((entry, kept)) = read(row) else { return Ok(Err(expected)) };
-            if entry.sequence != expected || audit::follow(&hash, &entry) != kept {
+            let Ok((entry, kept, erased)) = read(row) else { return Ok(Err(expected)) };
+            let is_sound = match (&erased, seed) {
+                (None, _) => audit::follow(&hash, &entry) == kept,
+                (Some(seal), Some(seed)) => *seal == hex(&audit::seal_erased(seed, &kept, &entry)),
+                // Only whoever has the root key can tell.
+                (Some(_), None) => true,
+            };
+            if entry.sequence != expected || !is_sound {
                 return Ok(Err(expected));
             }
             (last, hash) = (expected, kept);
@@ -89,7 +103,64 @@ pub(crate) async fn walk(
     })
 }
 
+/// Which entries are meant.
+#[derive(Clone, Copy)]
+pub(crate) enum Which<'a> {
+    /// Those of these ids; what they are of is SQL that ends with `IN`.
+    Of(&'static str, &'a [String]),
+    /// Those of before this moment.
+    Before(Timestamp),
+}
+
+/// Takes the details out of the entries that `which` names, at most so many: the address, and unless only that is to go, how the thing was before
+/// and after. Says how many there were.
+pub(crate) async fn erase(
+    db: &mut Connection,
+    seed: &SecretKey,
+    which: Which<'_>,
+    (only_address, limit): (bool, u32),
+) -> Result<u32, StoreError> {
+    let mut query = sql(SELECT).seldom();
+    query.push(if only_address {
+        " WHERE address <> ''"
+    } else {
+        " WHERE (address <> '' OR before <> '' OR after <> '')"
+    });
+    match which {
+        Which::Of(of, ids) => drop(query.push(of).push_list(ids.iter().map(String::as_str))),
+        Which::Before(moment) => drop(query.push(" AND at < ").push_bind(moment.as_micros())),
+    }
+    query.push(" ORDER BY sequence LIMIT ").push_bind(limit);
+    let rows = query.fetch_all(&mut *db).await?;
+    for row in &rows {
+        let (mut entry, hash, _) = read(row)?;
+        entry.address = None;
+        if !only_address {
+            (entry.before, entry.after) = (String::new(), String::new());
+        }
+        sql("UPDATE audit SET address = '', before = ?, after = ?, erased = ? WHERE sequence = ?")
+            .bind(&entry.before)
+            .bind(&entry.after)
+            .bind(hex(&audit::seal_erased(seed, &hash, &entry)))
+            .bind(signed(entry.sequence))
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(rows.len() as u32)
+}
+
 impl Catalog {
+    /// Takes the details out of entries of before this moment, at most so many; says how many. The chain stays whole.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn erase_audit_before(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let mut transaction = self.0.base.write().await?;
+        let erased = erase(&mut transaction, self.0.ring().seed(), Which::Before(before), (false, limit)).await?;
+        transaction.commit().await?;
+        Ok(erased)
+    }
+
     /// Entries of an organization that fit a query.
     pub async fn audit_entries(
         &self,
@@ -150,7 +221,7 @@ impl Catalog {
         let mut place = *after;
         let mut entries = Vec::with_capacity(rows.len());
         for row in &rows {
-            let (entry, hash) = read(row)?;
+            let (entry, hash, _) = read(row)?;
             place = History { sequence: entry.sequence, hash };
             entries.push(entry);
         }
@@ -194,7 +265,7 @@ impl Catalog {
     pub async fn verify_audit(&self) -> Result<Option<u64>, StoreError> {
         // One view of entries and end: changes may be made meanwhile.
         let mut view = self.0.base.view().await?;
-        Ok(match walk(&mut view, &self.0.installation).await? {
+        Ok(match walk(&mut view, &self.0.installation, Some(self.0.ring().seed())).await? {
             Err(broken) => Some(broken),
             Ok(None) => None,
             Ok(Some((last, hash, seal))) => (seal != audit::seal(self.0.ring().seed(), last, &hash)).then_some(last),

@@ -50,6 +50,14 @@ pub(crate) async fn find(
 }
 
 impl Catalog {
+    /// The numbers of all keys of a project, also of one that was deleted and of those that were.
+    pub async fn key_numbers_of(&self, organization: OrganizationId, id: ProjectId) -> Result<Vec<u32>, StoreError> {
+        let query = sql("SELECT k.number FROM keys k JOIN projects p ON p.number = k.project \
+             JOIN organizations o ON o.number = p.organization WHERE p.id = ? AND o.id = ?");
+        let query = query.bind(id.to_bytes()).bind(organization.to_bytes());
+        query.fetch_numbers(&mut self.0.base.read().await?).await
+    }
+
     /// The projects of an organization, newest first.
     pub async fn projects(
         &self,

@@ -427,6 +427,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("before", Text),
             ("after", Text),
             ("hash", Bytes),
+            ("erased", Text),
         ],
     },
     Table {

@@ -165,6 +165,39 @@ fn sums(table: &str) -> String {
 }
 
 impl Ledger {
+    /// Forgets from where these keys were used, and sees to it that it is nowhere in the file.
+    ///
+    /// # Errors
+    /// If the store fails, or somebody reads for a long time.
+    pub async fn forget_addresses_of(&self, keys: &[u32]) -> Result<(), StoreError> {
+        self.roll_up().await?;
+        let mut transaction = self.0.base.write().await?;
+        if let Connection::Sqlite(_) = &*transaction {
+            sql("PRAGMA secure_delete = ON").fetch_optional(&mut transaction).await?;
+        }
+        for some in keys.chunks(ROWS) {
+            let mut query = sql("DELETE FROM address_use WHERE key IN ").seldom();
+            query.push_list(some.iter().copied());
+            query.execute(&mut transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(self.0.base.wipe().await?)
+    }
+
+    /// Forgets from where keys were used on days before this moment; says of how many days and addresses.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn forget_addresses_before(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut transaction = self.0.base.write().await?;
+        let gone = sql("DELETE FROM address_use WHERE start < ?")
+            .bind(before.floor_secs(Bucket::Day.secs()).as_micros())
+            .execute(&mut transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(gone)
+    }
+
     /// Calls with each version of a key since its first rotation, oldest version first. Versions that were not used are
     /// left out.
     ///

@@ -203,6 +203,15 @@ pub struct Challenge {
     pub ends_at: Timestamp,
 }
 
+/// Which ways in lead somewhere: what is bound to an address or a provider that the settings name no more lets nobody in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ways {
+    /// Whether passkeys do.
+    pub passkeys: bool,
+    /// The provider that does.
+    pub issuer: Option<String>,
+}
+
 /// What went wrong at a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {

@@ -3,10 +3,11 @@
 use keystile_core::id::{AccountId, IdentityId, MemberId};
 use keystile_core::member::{BuiltInRole, MemberRole};
 use keystile_store::records::{
-    Challenge, Entry, Joining, Member, Named, NewAccount, NewIdentity, NewSession, Shown, UsedIdentity,
+    Challenge, Entry, Joining, Member, Named, NewAccount, NewIdentity, NewSession, Shown, UsedIdentity, Ways,
 };
 use keystile_store::{ApplyError, Change};
 
+use crate::passkeys::ways;
 use crate::people::{LIMITS, OWNER, by, invite, is_open, join, log_in, lookup, session_of};
 use crate::world::{ALL, NOW, World, bytes, everywhere};
 
@@ -63,7 +64,7 @@ async fn a13_somebody_is_known_by_issuer_and_subject_and_what_is_vouched_for_is_
         let twice = world.catalog.apply(&by(&bob), Change::AddIdentity(identity_of(bob.account.id, "1"))).await;
         assert!(matches!(twice, Err(ApplyError::Exists(_))), "{twice:?}");
         let session = log_in(world, &bob).await;
-        let remove = Change::RemoveIdentity { id, account: bob.account.id, except: session.id };
+        let remove = Change::RemoveIdentity { id, account: bob.account.id, except: session.id, ways: ways() };
         assert!(matches!(world.catalog.apply(&by(&bob), remove).await, Err(ApplyError::NotFound("identity"))));
         assert!(world.catalog.identities(bob.account.id, ALL).await.unwrap().is_empty());
     })
@@ -88,10 +89,14 @@ async fn somebody_joins_without_a_password_and_keeps_a_way_in() {
         assert!(!ada.account.has_password && !ada.account.lets_password_alone_in());
         let session = opens(&ada, named("https://id.example.com", "7"), challenge());
         world.catalog.apply(&by(&ada), Change::OpenSession(session.clone())).await.unwrap();
-        let remove = Change::RemoveIdentity { id, account, except: session.id };
+        let remove = Change::RemoveIdentity { id, account, except: session.id, ways: ways() };
         let refused = world.catalog.apply(&by(&ada), remove.clone()).await;
         assert!(matches!(refused, Err(ApplyError::Conflict(_))), "{refused:?}");
         crate::passkeys::add(world, &ada, b"one").await;
+        // What the settings name no more lets nobody in, so it counts as none.
+        let dead = Change::RemoveIdentity { id, account, except: session.id, ways: Ways::default() };
+        let refused = world.catalog.apply(&by(&ada), dead).await;
+        assert!(matches!(refused, Err(ApplyError::Conflict(_))), "{refused:?}");
         world.catalog.apply(&by(&ada), remove).await.unwrap();
         assert!(is_open(world, &session).await);
     })

@@ -20,6 +20,7 @@ mod checks;
 mod conditions;
 mod crash;
 mod encryption;
+mod erasure;
 mod feed;
 mod files;
 mod idempotency;

@@ -73,10 +73,10 @@ async fn full(engine: Engine) -> World {
     let ada = crate::people::join(&world, world.mine.id, "ada@example.com", MemberRole::Custom(own)).await;
     let session = crate::people::log_in(&world, &ada).await;
     crate::people::with_totp(&world, &ada, &session).await;
-    crate::passkeys::add(&world, &ada, b"an id").await;
-    crate::identities::add(&world, &ada, "248289761001").await;
     let was = ada.revision;
     world.apply(Change::OfferReset { member: ada.id, was, lookup: [3; 32], ends_at: NOW.plus_secs(60) }).await.unwrap();
+    crate::passkeys::add(&world, &ada, b"an id").await;
+    crate::identities::add(&world, &ada, "248289761001").await;
     let waits =
         NewDeviceLogin { lookup: [5; 32], user_code: [6; 32], agent: String::new(), ends_at: NOW.plus_secs(60) };
     assert!(world.catalog.begin_device_login(&waits, None, NOW).await.unwrap());

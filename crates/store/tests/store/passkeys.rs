@@ -1,7 +1,7 @@
 //! Passkeys: what is kept of them, each answer taken once, and nobody left without a way in.
 
 use keystile_core::id::PasskeyId;
-use keystile_store::records::{Challenge, Member, NewPasskey, NewSession, Passkey, Shown, UsedPasskey};
+use keystile_store::records::{Challenge, Member, NewPasskey, NewSession, Passkey, Shown, UsedPasskey, Ways};
 use keystile_store::{ApplyError, Change, PasswordBy};
 
 use crate::people::{LIMITS, OWNER, by, hash, is_open, join, log_in, lookup, session_of};
@@ -27,6 +27,11 @@ pub async fn add(world: &World, member: &Member, credential_id: &[u8]) -> Passke
     let passkey = passkey_of(member, credential_id);
     world.catalog.apply(&by(member), Change::AddPasskey(passkey)).await.unwrap();
     world.catalog.passkey_of(credential_id).await.unwrap().unwrap()
+}
+
+/// Where both passkeys and a provider let people in.
+pub fn ways() -> Ways {
+    Ways { passkeys: true, issuer: Some("https://id.example.com".to_owned()) }
 }
 
 /// A session that a passkey opens, whose counter goes on from `was`.
@@ -69,7 +74,9 @@ async fn a06_what_a_passkey_answers_is_taken_once_and_its_counter_goes_on() {
         // What was answered is remembered for as long as it could be answered.
         world.catalog.forget_sessions(&LIMITS, NOW).await.unwrap();
         assert!(apply(&opens(&ada, &kept, &kept.credential, once)).await.is_err());
-        world.catalog.forget_sessions(&LIMITS, once.ends_at).await.unwrap();
+        world.catalog.forget_sessions(&LIMITS, once.ends_at.plus_secs(86_400 - 1)).await.unwrap();
+        assert!(apply(&opens(&ada, &kept, &kept.credential, once)).await.is_err(), "whatever a clock says");
+        world.catalog.forget_sessions(&LIMITS, once.ends_at.plus_secs(86_400)).await.unwrap();
         apply(&opens(&ada, &kept, &kept.credential, once)).await.unwrap();
     })
     .await;
@@ -86,7 +93,7 @@ async fn passkeys_are_their_holders_and_one_is_of_one_account() {
         let account = bob.account.id;
         for change in [
             Change::RenamePasskey { id: hers.id, account, name: "his".to_owned() },
-            Change::RemovePasskey { id: hers.id, account, except: session.id },
+            Change::RemovePasskey { id: hers.id, account, except: session.id, ways: ways() },
         ] {
             let refused = world.catalog.apply(&by(&bob), change).await;
             assert!(matches!(refused, Err(ApplyError::NotFound("passkey"))), "{refused:?}");
@@ -105,7 +112,7 @@ async fn passkeys_are_their_holders_and_one_is_of_one_account() {
         }
         let many = world.catalog.apply(&by(&ada), Change::AddPasskey(passkey_of(&ada, b"more"))).await;
         assert!(matches!(many, Err(ApplyError::Conflict(_))), "{many:?}");
-        let remove = Change::RemovePasskey { id: hers.id, account, except: kept.id };
+        let remove = Change::RemovePasskey { id: hers.id, account, except: kept.id, ways: ways() };
         world.catalog.apply(&by(&ada), remove).await.unwrap();
         assert!(is_open(world, &kept).await && !is_open(world, &other).await, "other sessions end");
         assert!(world.catalog.passkey_of(b"one").await.unwrap().is_none());
@@ -119,15 +126,20 @@ async fn a_password_goes_where_passkeys_are_and_nobody_is_left_without_a_way_in(
         let ada = join(world, world.mine.id, "ada@b.c", OWNER).await;
         let bob = join(world, world.mine.id, "bob@b.c", OWNER).await;
         let (account, kept) = (ada.account.id, log_in(world, &ada).await);
-        let no_password = Change::RemovePassword { account, except: kept.id };
+        let no_password = Change::RemovePassword { account, except: kept.id, ways: ways() };
         let refused = world.catalog.apply(&by(&ada), no_password.clone()).await;
         assert!(matches!(refused, Err(ApplyError::Conflict(_))), "it is all that there is: {refused:?}");
-        let passkey = add(world, &ada, b"one").await;
-        crate::people::with_totp(world, &ada, &kept).await;
         let reset =
             |lookup| Change::OfferReset { member: ada.id, was: ada.revision, lookup, ends_at: NOW.plus_secs(60) };
         world.catalog.apply(&by(&bob), reset(lookup())).await.unwrap();
+        let passkey = add(world, &ada, b"one").await;
+        let refused = world.catalog.apply(&by(&bob), reset(lookup())).await;
+        assert!(matches!(refused, Err(ApplyError::Conflict(_))), "a way in beside the passkey: {refused:?}");
+        crate::people::with_totp(world, &ada, &kept).await;
         let other = log_in(world, &ada).await;
+        let dead = Change::RemovePassword { account, except: kept.id, ways: Ways::default() };
+        let refused = world.catalog.apply(&by(&ada), dead).await;
+        assert!(matches!(refused, Err(ApplyError::Conflict(_))), "passkeys are of no use there: {refused:?}");
         world.catalog.apply(&by(&ada), no_password.clone()).await.unwrap();
         assert!(is_open(world, &kept).await && !is_open(world, &other).await, "other sessions end");
         let known = world.catalog.account(account).await.unwrap().unwrap();
@@ -137,7 +149,7 @@ async fn a_password_goes_where_passkeys_are_and_nobody_is_left_without_a_way_in(
         // nobody makes a weaker way in, and the last one stays.
         let refused = world.catalog.apply(&by(&bob), reset(lookup())).await;
         assert!(matches!(refused, Err(ApplyError::Conflict(_))), "{refused:?}");
-        let remove = Change::RemovePasskey { id: passkey.id, account, except: kept.id };
+        let remove = Change::RemovePasskey { id: passkey.id, account, except: kept.id, ways: ways() };
         let refused = world.catalog.apply(&by(&ada), remove.clone()).await;
         assert!(matches!(refused, Err(ApplyError::Conflict(_))), "{refused:?}");
         assert!(world.catalog.passkey(account, passkey.id).await.unwrap().is_some());
@@ -152,7 +164,11 @@ async fn a_password_goes_where_passkeys_are_and_nobody_is_left_without_a_way_in(
 
         // Whoever lost all passkeys is helped in two steps, both in the audit.
         add(world, &ada, b"two").await;
-        world.catalog.apply(&by(&ada), Change::RemovePassword { account, except: kept.id }).await.unwrap();
+        world
+            .catalog
+            .apply(&by(&ada), Change::RemovePassword { account, except: kept.id, ways: ways() })
+            .await
+            .unwrap();
         let factors = Change::RemoveFactors { account, except: None, of: Some((ada.id, ada.revision)) };
         world.catalog.apply(&by(&bob), factors).await.unwrap();
         assert!(!is_open(world, &kept).await);

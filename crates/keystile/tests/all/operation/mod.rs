@@ -39,6 +39,7 @@ mod members;
 mod passkeys;
 mod patterns;
 mod people;
+mod privacy;
 mod process;
 mod providers;
 mod ready;

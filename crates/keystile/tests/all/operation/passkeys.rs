@@ -239,6 +239,9 @@ fn a10_without_a_password_passkeys_alone_let_in_and_nobody_makes_a_weaker_way() 
     let by_password = json!({ "email": person.email, "password": "eleven green pianos whisper" });
     assert_eq!(world.anonymously("/v1/login", &by_password).status, 200);
 
+    let (status, said) = world.manage().post(&format!("{member}/reset_password"), &json!({}));
+    assert_eq!(status, 409, "a link would be a way in beside the passkey: {said}");
+
     // Whoever lost them is helped by those who manage members, who see what they do.
     assert_eq!(api.delete("/v1/account/password").0, 204);
     assert_eq!(world.manage().post(&format!("{member}/remove_factors"), &json!({})).0, 204);

@@ -79,8 +79,10 @@ impl Browser {
     fn comes_back(&mut self, world: &World, (code, state): &(String, String)) -> String {
         let answer = self.send(world, "GET", &format!("/login/oidc/callback?code={code}&state={state}"), "");
         assert_eq!(answer.status, 303, "{}", answer.text());
-        assert!(!self.cookies().contains("__Host-keystile_journey="), "what it kept is of no more use");
-        answer.field("location").unwrap().to_owned()
+        let to = answer.field("location").unwrap().to_owned();
+        let keeps = self.cookies().contains("__Host-keystile_journey=");
+        assert!(!keeps || to.ends_with("#ended"), "what it kept is of no more use");
+        to
     }
 
     fn me(&mut self, world: &World) -> Answer {
@@ -148,6 +150,16 @@ fn a13_who_is_connected_logs_in_at_the_provider_and_proves_who_they_are_there() 
     assert!(before != browser.cookies(), "S-1: another token");
     assert_eq!(browser.send(world, "POST", "/v1/account/passkeys/begin", "{}").status, 200);
     // Somebody else there proves nothing.
+    // Nor does one who does not say when.
+    for alter in [
+        (|claims, _| drop(claims.as_object_mut().unwrap().remove("auth_time"))) as fn(&mut Value, &mut Value),
+        |claims, _| claims["auth_time"] = json!(claims["iat"].as_u64().unwrap() - 61),
+    ] {
+        let url = browser.departs(world, "/v1/account/prove/provider/begin", &json!({}));
+        let back = provider.log_in(&url, "ada", Signed::Rightly, alter);
+        assert_eq!(browser.comes_back(world, &back), "/account#stale");
+    }
+    assert_eq!(browser.send(world, "POST", "/v1/account/passkeys/begin", "{}").status, 200, "what was proven stays so");
     let url = browser.departs(world, "/v1/account/prove/provider/begin", &json!({}));
     let back = provider.log_in(&url, "eve", Signed::Rightly, |_, _| {});
     assert_eq!(browser.comes_back(world, &back), "/account#unknown");
@@ -197,6 +209,11 @@ fn a13_an_answer_is_good_once_in_the_browser_that_asked() {
     assert_eq!(altered.comes_back(world, &honest(&url)), "/account#ended");
     let (mut refused, _) = begin();
     let answer = refused.send(world, "GET", "/login/oidc/callback?error=access_denied&state=x", "");
+    assert_eq!(answer.field("location"), Some("/account#ended"), "somebody else says so");
+    assert!(refused.cookies().contains("__Host-keystile_journey="), "and takes nothing away");
+    let url = refused.departs(world, LOG_IN, &json!({}));
+    let state = honest(&url).1;
+    let answer = refused.send(world, "GET", &format!("/login/oidc/callback?error=access_denied&state={state}"), "");
     assert_eq!(answer.field("location"), Some("/account#refused"));
     let (mut mixed, url) = begin();
     let (code, state) = honest(&url);
@@ -222,7 +239,10 @@ fn a13_a_token_that_is_not_sound_lets_nobody_in() {
     let Place { world, provider, .. } = &place;
     connected(&place, "ada");
     type Alter = fn(&mut Value, &mut Value);
-    let tokens: [(&str, Signed, Alter); 17] = [
+    let tokens: [(&str, Signed, Alter); 18] = [
+        ("of last year", Signed::Rightly, |claims, _| {
+            claims["auth_time"] = json!(claims["iat"].as_u64().unwrap() - 31_536_000)
+        }),
         ("another issuer", Signed::Rightly, |claims, _| claims["iss"] = json!("https://evil.example.com")),
         ("another audience", Signed::Rightly, |claims, _| claims["aud"] = json!("another")),
         ("several audiences", Signed::Rightly, |claims, _| claims["aud"] = json!(["keystile", "another"])),
@@ -279,6 +299,17 @@ fn somebody_joins_by_the_provider_with_the_address_that_it_knows() {
         join(&open, &subject, |claims, _| drop(claims.as_object_mut().unwrap().remove("email"))),
         "/account#address"
     );
+    let silent = json!({ "role": "developer", "email": format!("{}@example.com", name("silent")) });
+    let no_time = |claims: &mut Value, _: &mut Value| drop(claims.as_object_mut().unwrap().remove("auth_time"));
+    assert_eq!(
+        join(&silent, "silent", |claims, header| {
+            claims["email_verified"] = json!(false);
+            let _ = header;
+        }),
+        "/account#joined",
+        "the invitation names the address"
+    );
+    assert_eq!(join(&open, "timeless", no_time), "/account#stale", "nobody joins who could never prove anything");
     // An account that is there is nobody's to take by an address that a provider knows.
     let there = world.person("auditor");
     let taken: &'static str = Box::leak(there.email.clone().into_boxed_str());

@@ -24,7 +24,7 @@ use crate::problem::Problem;
 /// What somebody is known by at an identity provider.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Identity)]
-pub(super) struct IdentityView {
+pub(in crate::manage) struct IdentityView {
     /// Its id, `idn_…`.
     #[schema(value_type = String, example = "idn_2Zk9mQ4tR7vX1bN6cL8dF3")]
     id: IdentityId,
@@ -73,7 +73,11 @@ pub(super) async fn remove(
     caller.refuse_conditions()?;
     let person = caller.person()?;
     caller.proven()?;
-    app.apply(&caller, Change::RemoveIdentity { id, account: person.account(), except: person.id() }).await?;
+    app.apply(
+        &caller,
+        Change::RemoveIdentity { id, account: person.account(), except: person.id(), ways: app.identity.ways() },
+    )
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

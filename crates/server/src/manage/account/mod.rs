@@ -10,8 +10,11 @@ mod prove;
 mod session;
 mod whoami;
 
+pub(super) use identity::IdentityView;
+pub(super) use passkey::PasskeyView;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+pub(super) use whoami::{WhoAmIView, of as who};
 
 use super::app::App;
 

@@ -27,7 +27,7 @@ use crate::problem::Problem;
 /// A passkey: what somebody's device or password manager proves who they are with.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Passkey)]
-pub(super) struct PasskeyView {
+pub(in crate::manage) struct PasskeyView {
     /// Its id, `psk_…`.
     #[schema(value_type = String, example = "psk_2Zk9mQ4tR7vX1bN6cL8dF3")]
     id: PasskeyId,
@@ -158,7 +158,11 @@ pub(super) async fn remove(
     caller.refuse_conditions()?;
     let person = caller.person()?;
     caller.proven()?;
-    app.apply(&caller, Change::RemovePasskey { id, account: person.account(), except: person.id() }).await?;
+    app.apply(
+        &caller,
+        Change::RemovePasskey { id, account: person.account(), except: person.id(), ways: app.identity.ways() },
+    )
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

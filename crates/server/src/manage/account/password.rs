@@ -91,6 +91,10 @@ pub(super) async fn remove(caller: Caller<Anybody>, State(app): State<App>) -> R
     caller.refuse_conditions()?;
     let person = caller.person()?;
     caller.proven()?;
-    app.apply(&caller, Change::RemovePassword { account: person.account(), except: person.id() }).await?;
+    app.apply(
+        &caller,
+        Change::RemovePassword { account: person.account(), except: person.id(), ways: app.identity.ways() },
+    )
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }

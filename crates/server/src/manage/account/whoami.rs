@@ -19,7 +19,7 @@ use crate::problem::Problem;
 /// Who asks.
 #[derive(Serialize, ToSchema)]
 #[schema(as = WhoAmI)]
-pub(super) struct WhoAmIView {
+pub(in crate::manage) struct WhoAmIView {
     /// `management_key` or `session`.
     kind: &'static str,
     /// The organization for which it asks.
@@ -90,7 +90,7 @@ impl From<Membership> for MembershipView {
 }
 
 /// Who the asker is.
-pub(super) async fn of(app: &App, asker: &Asker) -> Result<WhoAmIView, Problem> {
+pub(in crate::manage) async fn of(app: &App, asker: &Asker) -> Result<WhoAmIView, Problem> {
     let account = match &asker.session {
         None => None,
         Some(person) => {

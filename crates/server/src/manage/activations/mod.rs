@@ -6,7 +6,7 @@ mod get;
 mod judge;
 mod list;
 mod request;
-mod view;
+pub(super) mod view;
 
 use keystile_core::permission::{self, Permission};
 use utoipa_axum::router::OpenApiRouter;

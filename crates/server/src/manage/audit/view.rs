@@ -46,6 +46,8 @@ pub(crate) struct EntryView {
     /// The same as it is after; `null` if it is gone.
     #[schema(value_type = Option<Object>)]
     after: Value,
+    /// Whether details were taken out: of somebody who was erased, or because their time was over.
+    is_erased: bool,
 }
 
 impl EntryView {
@@ -64,6 +66,7 @@ impl EntryView {
             subject_id: entry.subject,
             before: object(&entry.before),
             after: object(&entry.after),
+            is_erased: entry.is_erased,
         }
     }
 

@@ -11,7 +11,9 @@ use utoipa::openapi::OpenApi;
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// Requests that do something elsewhere or nothing at all: they can't be tried, and leave their thing as it is.
-const NO_CHANGE: [&str; 38] = [
+const NO_CHANGE: [&str; 40] = [
+    "eraseProject",
+    "eraseMember",
     "beginProviderLogin",
     "beginProviderJoin",
     "beginIdentity",
@@ -208,8 +210,9 @@ fn tags() -> Value {
 /// What a part of a path looks like.
 fn in_path(path: &str, name: &str) -> Value {
     let prefix = match (name, path.split('/').nth(2)) {
+        ("id", Some("privacy")) if path.contains("/members/") => "mbr_",
         ("id", Some("apis")) => "api_",
-        ("id", Some("projects")) => "prj_",
+        ("id", Some("projects" | "privacy")) => "prj_",
         ("id", Some("activations")) => "act_",
         ("id", Some("keys")) => "key_",
         ("id", Some("webhooks")) => "whk_",

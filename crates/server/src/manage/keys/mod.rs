@@ -20,7 +20,7 @@ mod rules;
 mod state;
 mod update;
 mod versions;
-mod view;
+pub(super) mod view;
 
 use axum::extract::DefaultBodyLimit;
 use utoipa_axum::router::OpenApiRouter;

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::manage::app::App;
 use crate::manage::caller::{Asker, Caller, WriteMembers, WriteOrganizations};
 use crate::manage::extract::{Id, Nothing};
-use crate::manage::problem::internal;
+use crate::manage::problem::{conflict, internal};
 use crate::problem::Problem;
 
 /// For how long a link to a new password is good.
@@ -61,8 +61,8 @@ async fn may_enter(app: &App, asker: &Asker, member: &Member) -> Result<(), Prob
     if all.len() > 1 { asker.needs::<WriteOrganizations>() } else { Ok(()) }
 }
 
-/// Take the second factor from a member who lost it and has no recovery code left: the password is all then, and the sessions end.
-/// Prove first who you are.
+/// Take from a member who lost it all that lets them in besides a password: codes, passkeys, and what they are known by at an identity
+/// provider. Their sessions end. Whoever has no password then needs a link to one. One's own are at /v1/account. Prove first who you are.
 #[utoipa::path(post, operation_id = "removeMemberFactors", path = "/v1/members/{id}/remove_factors", tag = "Members",
     params(("id" = String, Path)), security(("management_key" = [])),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
@@ -75,6 +75,11 @@ pub(super) async fn remove_factors(
     caller.refuse_dry_run()?;
     let member = app.member(&caller, id).await?;
     may_enter(&app, &caller, &member).await?;
+    if caller.session.as_ref().is_some_and(|person| person.account() == member.account.id) {
+        return Err(conflict(
+            "These are your own: take one away where you manage your account, so that a way in stays.",
+        ));
+    }
     app.apply(
         &caller,
         Change::RemoveFactors { account: member.account.id, except: None, of: Some((id, member.revision)) },

@@ -6,7 +6,7 @@ mod get;
 mod list;
 mod suspend;
 mod update;
-mod view;
+pub(super) mod view;
 
 use keystile_core::id::PatternId;
 use keystile_core::pattern::{MAX_PATTERNS, PatternRef};

@@ -35,6 +35,10 @@ enum Fault {
     Ended,
     /// The provider is of no use now.
     Failed,
+    /// Too much went wrong from there.
+    Busy,
+    /// The provider does not say that they proved just now who they are.
+    Stale,
     /// Nobody is known by it here.
     Unknown,
     /// Somebody else is known by it here.
@@ -55,6 +59,8 @@ impl Fault {
             Self::Refused => "refused",
             Self::Ended => "ended",
             Self::Failed => "failed",
+            Self::Busy => "busy",
+            Self::Stale => "stale",
             Self::Unknown => "unknown",
             Self::Taken => "taken",
             Self::Address => "address",
@@ -105,12 +111,14 @@ pub(in crate::manage) async fn come_back(
     State(app): State<App>,
     Query(answer): Query<Answer>,
 ) -> Response {
-    let (to, cookie) = match finish(&app, &newcomer, &answer).await {
+    let finished = finish(&app, &newcomer, &answer).await;
+    // What is no answer to this browser's question takes nothing from it.
+    let mut headers = if matches!(finished, Err(Fault::Ended)) { HeaderMap::new() } else { no_journey() };
+    let (to, cookie) = match finished {
         Ok((to, cookie)) => (to, cookie),
         Err(fault) => (format!("/account#{}", fault.word()), HeaderMap::new()),
     };
     app.webhooks.wake();
-    let mut headers = no_journey();
     for (name, value) in &cookie {
         headers.append(name, value.clone());
     }
@@ -119,11 +127,16 @@ pub(in crate::manage) async fn come_back(
 
 async fn finish(app: &App, newcomer: &Newcomer, answer: &Answer) -> Result<(String, HeaderMap), Fault> {
     let journey = newcomer.journey().ok_or(Fault::Ended)?;
-    if answer.error.is_some() {
-        return Err(Fault::Refused);
-    }
-    let back = Return { state: &answer.state, code: &answer.code, issuer: answer.iss.as_deref(), journey };
-    let vouched = match app.identity.vouched(&back).await {
+    let back = Return {
+        state: &answer.state,
+        code: &answer.code,
+        is_refused: answer.error.is_some(),
+        issuer: answer.iss.as_deref(),
+        journey,
+    };
+    let vouched = match app.identity.vouched(&newcomer.visitor(None), &back).await {
+        Err(ProviderError::Refused) => return Err(Fault::Refused),
+        Err(ProviderError::TooMany) => return Err(Fault::Busy),
         Ok(vouched) => vouched,
         Err(ProviderError::Ended) => return Err(Fault::Ended),
         Err(error) => return Err(Fault::failed(&error)),
@@ -140,6 +153,9 @@ async fn finish(app: &App, newcomer: &Newcomer, answer: &Answer) -> Result<(Stri
             if held.id != *session {
                 return Err(Fault::Session);
             }
+            if vouched.proven_at.plus_secs(app.identity.limits.proven_secs) <= app.now() {
+                return Err(Fault::Stale);
+            }
             let of = (held.id, held.account.id, held.organization);
             let visitor = newcomer.visitor(None);
             let token = app.identity.prove_again_by_identity(&app.feed, &visitor, of, &vouched).await?;
@@ -153,7 +169,7 @@ async fn finish(app: &App, newcomer: &Newcomer, answer: &Answer) -> Result<(Stri
             let identity = app.identity.new_identity(*account, &vouched).map_err(|error| Fault::failed(&error))?;
             let author = (held.organization, Who::Account(*account));
             make(app, newcomer, author, Change::AddIdentity(identity)).await.map_err(|why| match why {
-                NotMade::Refused(ApplyError::Exists(_)) => Fault::Taken,
+                NotMade::Refused(ApplyError::Exists(_) | ApplyError::Conflict(_)) => Fault::Taken,
                 why => why.into(),
             })?;
             HeaderMap::new()
@@ -186,7 +202,12 @@ async fn join(app: &App, newcomer: &Newcomer, vouched: &Vouched, lookup: [u8; 32
         let author = (invitation.organization, Who::Account(account));
         return Ok(make(app, newcomer, author, Change::AcceptInvitation { lookup, member, joining }).await?);
     }
-    let email = vouched.email.clone().ok_or(Fault::Address)?;
+    // Whoever could not prove anything later would be stuck without a password.
+    if vouched.proven_at.as_secs() == 0 {
+        return Err(Fault::Stale);
+    }
+    // Whoever holds an invitation is taken at its word, as everybody who accepts one is.
+    let email = vouched.email.clone().or(invitation.email).ok_or(Fault::Address)?;
     let account = AccountId::from_entropy(app.id().map_err(|_| Fault::Failed)?);
     let identity = app.identity.new_identity(account, vouched).map_err(|error| Fault::failed(&error))?;
     let new = NewAccount { id: account, email, name: String::new(), entry: Entry::Identity(identity) };

@@ -127,7 +127,7 @@ impl From<ProviderError> for Problem {
         match error {
             ProviderError::Unavailable => provider_unavailable(sentence(&error)),
             ProviderError::Entropy(error) => internal(&error),
-            ProviderError::Unreachable(_) | ProviderError::Unsound(_) | ProviderError::Ended => {
+            _ => {
                 tracing::warn!(cause = causes(&error), "the identity provider is of no use");
                 overloaded("The identity provider can't be asked at the moment; log in another way, or try again.")
             }

@@ -1,3 +1,6 @@
+-- Details of an entry can be taken out: then this seals what is left of it, and the chain goes on over the hash that it had.
+ALTER TABLE audit ADD COLUMN erased TEXT;                              -- in hexadecimal
+
 -- Passkeys (WebAuthn): what is kept of them is public.
 CREATE TABLE passkeys (
     number        INTEGER PRIMARY KEY AUTOINCREMENT,

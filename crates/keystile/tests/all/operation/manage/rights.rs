@@ -8,7 +8,7 @@ use super::super::world::{id, mistyped, name, shared};
 use super::routes::{Access, Things, document, routes};
 
 /// What is answered to anybody. Nothing else is.
-const OPEN: [&str; 14] = [
+const OPEN: [&str; 17] = [
     "/",
     "/page.css",
     "/hand-over",
@@ -19,13 +19,16 @@ const OPEN: [&str; 14] = [
     "/password.js",
     "/device",
     "/device.js",
+    "/account",
+    "/account.js",
+    "/server.js",
     "/healthz",
     "/readyz",
     "/metrics",
     "/openapi.json",
 ];
 /// Every right there is.
-const RIGHTS: [&str; 25] = [
+const RIGHTS: [&str; 27] = [
     "apis.read",
     "apis.write",
     "projects.read",
@@ -51,6 +54,8 @@ const RIGHTS: [&str; 25] = [
     "organizations.write",
     "encryption.read",
     "encryption.write",
+    "privacy.read",
+    "privacy.write",
 ];
 
 #[test]

@@ -149,6 +149,8 @@ impl Things {
             (Some("apis"), true) | (Some("projects"), false) => &self.api,
             (Some("projects"), true) | (Some("activations"), false) => &self.project,
             (Some("activations"), true) | (Some("keys"), false) => &self.activation,
+            (Some("privacy"), true) if template.contains("/members/") => &self.member,
+            (Some("privacy"), true) => &self.project,
             (Some("members"), true) => &self.member,
             (Some("member_roles"), true) => &self.member_role,
             (Some("invitations"), true) => &self.invitation,

@@ -1,0 +1,38 @@
+//! What is kept for a while: details of the audit, and from where keys were used (K43).
+
+use keystile_core::time::Timestamp;
+use keystile_store::{Catalog, Ledger, StoreError};
+
+use super::DAY_SECS;
+
+/// Entries of the audit in one transaction; changes wait for it.
+const ENTRIES: u32 = 500;
+/// Such transactions in one round: what was kept for years goes over some rounds.
+const TURNS: u32 = 20;
+
+/// For how many days details are kept; for ever where nothing is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Of entries of the audit.
+    pub audit_days: Option<u32>,
+    /// From where keys were used.
+    pub address_days: Option<u32>,
+}
+
+impl Retention {
+    /// Takes out what is older.
+    pub(super) async fn keep(&self, catalog: &Catalog, ledger: &Ledger, now: Timestamp) -> Result<(), StoreError> {
+        let before = |days: u32| now.plus_secs(-i64::from(days) * DAY_SECS);
+        if let Some(days) = self.address_days {
+            ledger.forget_addresses_before(before(days)).await?;
+        }
+        if let Some(days) = self.audit_days {
+            for _ in 0..TURNS {
+                if catalog.erase_audit_before(before(days), ENTRIES).await? < ENTRIES {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! `GET` and `DELETE /v1/privacy/projects/{id}`
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use keystile_core::id::{KeyId, OrganizationId, ProjectId};
+use keystile_core::time::Timestamp;
+use keystile_store::records::{ActivationFilter, AuditQuery, KeyFilter, Page, Project};
+use keystile_store::{AddressUse, Catalog, Change, Ledger, StoreError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::entries;
+use crate::manage::activations::view::ActivationView;
+use crate::manage::app::App;
+use crate::manage::audit::EntryView;
+use crate::manage::caller::{Caller, ReadPrivacy, WritePrivacy};
+use crate::manage::extract::Id;
+use crate::manage::keys::view::KeyView;
+use crate::manage::ndjson::{self, Pages};
+use crate::manage::problem::internal;
+use crate::manage::projects::view::ProjectView;
+use crate::problem::Problem;
+
+/// Keys that are read and sent at a time.
+const KEYS: u32 = 100;
+/// Activations that are read at a time.
+const ACTIVATIONS: u32 = 1_000;
+/// Addresses of a key that are told, those with the most calls.
+const ADDRESSES: u32 = 10_000;
+
+/// Something that is kept: of what stands beside `type`, one is there.
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = ProjectExport)]
+pub(super) struct Kept {
+    /// What it is: `project`, `activation`, `key`, `address` or `audit_entry`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<ProjectView>,
+    /// An API that it may call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activation: Option<ActivationView>,
+    /// A key, without its text and without anything that it could be found out from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<Box<KeyView>>,
+    /// From where a key was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<AddressView>,
+    /// What was done with one of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_entry: Option<EntryView>,
+}
+
+/// From where a key was used.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyAddress)]
+pub(super) struct AddressView {
+    /// Which key.
+    #[schema(value_type = String)]
+    key_id: KeyId,
+    /// The address, as much of it as the API keeps; `null` for all further ones.
+    #[schema(value_type = Option<String>)]
+    address: Option<std::net::IpAddr>,
+    /// Calls from there.
+    calls: u64,
+    /// When the first one was that is known of.
+    #[schema(value_type = String, format = DateTime)]
+    first_at: Timestamp,
+    /// When the last one was.
+    #[schema(value_type = String, format = DateTime)]
+    last_at: Timestamp,
+}
+
+/// All that is kept about a project, its keys and its activations: NDJSON, a thing a line, each with its `type`. How often it called is
+/// at `/v1/usage`. An answer that breaks off is not all of it. Prove first who you are.
+#[utoipa::path(get, operation_id = "exportProject", path = "/v1/privacy/projects/{id}", tag = "Privacy",
+    params(("id" = String, Path)), security(("management_key" = [])),
+    responses((status = 200, body = Kept, content_type = "application/x-ndjson"), (status = 401), (status = 403), (status = 404)))]
+pub(super) async fn export(
+    caller: Caller<ReadPrivacy>,
+    State(app): State<App>,
+    Id(id): Id<ProjectId>,
+) -> Result<Response, Problem> {
+    let project = app.project(&caller, id).await?;
+    let (catalog, ledger, organization) = (app.catalog, app.ledger, caller.organization);
+    ndjson::all(Rest { catalog, ledger, organization, id, project: Some(project), before: None }).await
+}
+
+/// What is still to be sent.
+struct Rest {
+    catalog: Catalog,
+    ledger: Ledger,
+    organization: OrganizationId,
+    id: ProjectId,
+    /// Until it was sent.
+    project: Option<Project>,
+    before: Option<u32>,
+}
+
+impl Pages for Rest {
+    type Row = Kept;
+
+    async fn next(&mut self) -> Result<Vec<Kept>, StoreError> {
+        if let Some(project) = self.project.take() {
+            let mut rows = vec![Kept { kind: "project", project: Some(project.into()), ..Kept::default() }];
+            self.add_entries(&mut rows, self.id.to_string()).await?;
+            self.add_activations(&mut rows).await?;
+            return Ok(rows);
+        }
+        let filter = KeyFilter { project: Some(self.id), ..KeyFilter::default() };
+        let page = Page { before: self.before, limit: KEYS };
+        let keys = self.catalog.keys(self.organization, filter, page).await?;
+        self.before = keys.last().map_or(self.before, |last| Some(last.number));
+        let mut rows = Vec::new();
+        for key in keys {
+            let (key_id, number) = (key.id, key.number);
+            rows.push(Kept { kind: "key", key: Some(Box::new(key.into())), ..Kept::default() });
+            let used = self.ledger.address_use(number, Timestamp::from_micros(0), ADDRESSES).await?;
+            rows.extend(used.into_iter().map(|used| {
+                let AddressUse { address, calls, first_at, last_at, .. } = used;
+                let address = Some(AddressView { key_id, address, calls, first_at, last_at });
+                Kept { kind: "address", address, ..Kept::default() }
+            }));
+            self.add_entries(&mut rows, key_id.to_string()).await?;
+        }
+        Ok(rows)
+    }
+}
+
+impl Rest {
+    async fn add_activations(&self, rows: &mut Vec<Kept>) -> Result<(), StoreError> {
+        let mut before = None;
+        loop {
+            let filter = ActivationFilter { project: Some(self.id), ..ActivationFilter::default() };
+            let page = Page { before, limit: ACTIVATIONS };
+            let some = self.catalog.activations(self.organization, filter, page).await?;
+            let Some(last) = some.last() else { return Ok(()) };
+            before = Some(last.number);
+            for activation in some {
+                let id = activation.id.to_string();
+                rows.push(Kept { kind: "activation", activation: Some(activation.into()), ..Kept::default() });
+                self.add_entries(rows, id).await?;
+            }
+        }
+    }
+
+    async fn add_entries(&self, rows: &mut Vec<Kept>, subject: String) -> Result<(), StoreError> {
+        let asked = AuditQuery { subject: Some(subject), ..AuditQuery::default() };
+        let all = entries(&self.catalog, self.organization, &asked).await?;
+        rows.extend(all.into_iter().map(|entry| Kept {
+            kind: "audit_entry",
+            audit_entry: Some(entry),
+            ..Kept::default()
+        }));
+        Ok(())
+    }
+}
+
+/// Erase a project, for ever: it is deleted if it was not, with its keys and activations, and nothing that anybody wrote about them is kept, nor from
+/// where the keys were used; in the audit neither, where who did what and when stays. Ids and counts of calls stay. Copies elsewhere (backups,
+/// what webhooks and syslog were told) are not in its reach. Prove first who you are.
+#[utoipa::path(delete, operation_id = "eraseProject", path = "/v1/privacy/projects/{id}", tag = "Privacy",
+    params(("id" = String, Path)), security(("management_key" = [])),
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
+pub(super) async fn erase(
+    caller: Caller<WritePrivacy>,
+    State(app): State<App>,
+    Id(id): Id<ProjectId>,
+) -> Result<StatusCode, Problem> {
+    caller.refuse_conditions()?;
+    app.apply(&caller, Change::EraseProject { id }).await?;
+    // Whoever asks again finishes what was left by a crash in between.
+    let keys = app.catalog.key_numbers_of(caller.organization, id).await.map_err(|error| internal(&error))?;
+    app.writer.take();
+    app.ledger.forget_addresses_of(&keys).await.map_err(|error| internal(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}

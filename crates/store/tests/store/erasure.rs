@@ -1,0 +1,163 @@
+//! Erasing (K43): what was written about somebody is in no file of the store afterwards, and the audit's chain stays whole.
+
+use keystile_core::code::Code;
+use keystile_core::member::{BuiltInRole, MemberRole};
+use keystile_core::metadata::Tags;
+use keystile_core::policy::Policy;
+use keystile_core::usage::{Counts, Dimensions, UsageEvent};
+use keystile_store::records::ProjectAbout;
+use keystile_store::{ApplyError, Change};
+
+use crate::people::{by, join, log_in};
+use crate::world::{ENGINES, NOW, World, everywhere};
+
+/// What must not be anywhere afterwards.
+const CANARY: &str = "Zaphod Beeblebrox";
+
+fn files_with(world: &World, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![world.folder.path().join("data")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if std::fs::read(&path).unwrap().windows(text.len()).any(|part| part == text.as_bytes()) {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn k43_nothing_of_an_erased_project_is_in_any_file_and_the_chain_is_whole() {
+    everywhere(async |world| {
+        let (id, key) = (world.mine.project, world.mine.key);
+        let project = world.catalog.project(world.mine.id, id).await.unwrap().unwrap();
+        let about = ProjectAbout {
+            name: CANARY.to_owned(),
+            description: format!("Of {CANARY}"),
+            contact: format!("{CANARY} <z@example.com>"),
+            ..ProjectAbout::default()
+        };
+        world.apply(Change::UpdateProject { id, was: project.revision, about }).await.unwrap();
+        let was = world.my_key(key).await.revision;
+        let policy = crate::world::policy("zaphods.read");
+        let name = format!("Phone of {CANARY}");
+        world
+            .apply(Change::UpdateKey { id: key, was, name, policy, expires_at: None, tags: Tags::default() })
+            .await
+            .unwrap();
+        let number = world.my_key(key).await.number;
+        let dimensions = Dimensions {
+            organization: 1,
+            api: 1,
+            project: 1,
+            key: number,
+            version: 0,
+            label: 0,
+            code: Code::Allowed,
+            status: 200,
+        };
+        let client = Some("203.0.113.77".parse().unwrap());
+        let event = UsageEvent { at: NOW, dimensions, client, counts: Counts { calls: 1, ..Counts::default() } };
+        world.ledger.append(7, 1, &[], &[event]).await.unwrap();
+        assert_eq!(world.ledger.address_use(number, NOW, 9).await.unwrap().len(), 1);
+        let theirs = world.catalog.audit(world.theirs.id, None, 100).await.unwrap();
+
+        let other = world.apply_as_other(Change::EraseProject { id }).await;
+        assert!(matches!(other, Err(ApplyError::NotFound("project"))), "{other:?}");
+        for _ in 0..2 {
+            // Whoever asks again finds it done.
+            world.apply(Change::EraseProject { id }).await.unwrap();
+        }
+        let keys = world.catalog.key_numbers_of(world.mine.id, id).await.unwrap();
+        assert_eq!(keys, [number]);
+        world.ledger.forget_addresses_of(&keys).await.unwrap();
+        for text in [CANARY, "zaphods.read", "z@example.com", "203.0.113.77"] {
+            assert_eq!(files_with(world, text), Vec::<String>::new(), "{text}");
+        }
+        assert!(world.catalog.project(world.mine.id, id).await.unwrap().is_none());
+        let entries = world.catalog.audit(world.mine.id, None, 100).await.unwrap();
+        assert_eq!((entries[0].action.as_str(), entries[0].subject.as_str()), ("project.erase", &*id.to_string()));
+        let about_key = entries.iter().find(|entry| entry.action == "key.update").unwrap();
+        assert!(about_key.is_erased && about_key.before.is_empty() && about_key.after.is_empty());
+        assert_eq!(about_key.subject, key.to_string(), "who did what and when stays");
+        assert_eq!(world.catalog.verify_audit().await.unwrap(), None, "E-5");
+        assert_eq!(world.catalog.audit(world.theirs.id, None, 100).await.unwrap(), theirs, "others' are as they were");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn k43_nothing_of_an_erased_person_is_in_any_file() {
+    everywhere(async |world| {
+        let (address, role) = ("zaphod@galaxy.example", crate::people::OWNER);
+        join(world, world.mine.id, "ada@b.c", role).await;
+        let zaphod = join(world, world.mine.id, address, role).await;
+        let account = zaphod.account.id;
+        world.catalog.apply(&by(&zaphod), Change::RenameAccount { account, name: CANARY.to_owned() }).await.unwrap();
+        let session = log_in(world, &zaphod).await;
+        crate::passkeys::add(world, &zaphod, b"an id of his").await;
+        crate::identities::add(world, &zaphod, "subject-of-zaphod").await;
+        let member = world.catalog.member(world.mine.id, zaphod.id).await.unwrap().unwrap();
+
+        // Whoever is elsewhere too is not one organization's to erase.
+        let elsewhere = crate::people::invite(world.theirs.id, None, MemberRole::BuiltIn(BuiltInRole::Auditor));
+        world.apply_as_other(Change::Invite(elsewhere.clone())).await.unwrap();
+        let joining = keystile_store::records::Joining::Known(account, None);
+        let there = keystile_core::id::MemberId::from_entropy(crate::world::bytes());
+        let accept = Change::AcceptInvitation { lookup: elsewhere.lookup, member: there, joining };
+        world.apply_as_other(accept).await.unwrap();
+        let erase = Change::EraseMember { id: zaphod.id, was: member.revision };
+        let refused = world.apply(erase.clone()).await;
+        assert!(matches!(refused, Err(ApplyError::Conflict(_))), "{refused:?}");
+        assert!(crate::people::is_open(world, &session).await, "what is refused changes nothing");
+        let was = world.catalog.member(world.theirs.id, there).await.unwrap().unwrap().revision;
+        world.apply_as_other(Change::DeleteMember { id: there, was }).await.unwrap();
+
+        world.apply(erase).await.unwrap();
+        for text in [address, CANARY, "an id of his", "subject-of-zaphod"] {
+            assert_eq!(files_with(world, text), Vec::<String>::new(), "{text}");
+        }
+        assert!(!crate::people::is_open(world, &session).await);
+        assert_eq!(world.catalog.verify_audit().await.unwrap(), None);
+        // The address is anybody's again.
+        join(world, world.mine.id, address, role).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn k43_e05_details_go_with_their_time_and_nothing_else_is_taken_out_unseen() {
+    for engine in ENGINES {
+        let world = &World::new(*engine).await;
+        let key = world.add_key("of before").await;
+        world.revoke(key).await;
+        let policy = Policy::default();
+        let new = crate::world::new_key(&world.catalog, "of now");
+        let later = keystile_store::Author { at: NOW.plus_secs(60), ..world.mine.author() };
+        let change = Change::CreateKey { project: world.mine.project, key: new, policy };
+        world.catalog.apply(&later, change).await.unwrap();
+        let mut erased = 0;
+        loop {
+            match world.catalog.erase_audit_before(NOW.plus_secs(60), 2).await.unwrap() {
+                0 => break,
+                some => erased += some,
+            }
+        }
+        assert!(erased > 3, "{erased}");
+        let entries = world.catalog.audit(world.mine.id, None, 100).await.unwrap();
+        assert!(!entries[0].is_erased && !entries[0].after.is_empty(), "what is younger stays");
+        assert!(entries[1..].iter().all(|entry| entry.is_erased && entry.after.is_empty()));
+        assert_eq!(world.catalog.verify_audit().await.unwrap(), None);
+
+        // Without the root key nobody can make it look like that.
+        let sequence = entries[0].sequence;
+        let forge =
+            format!("UPDATE audit SET before = '', after = '', address = '', erased = 'x' WHERE sequence = {sequence}");
+        crate::tampering::run_in(world, *engine, &forge).await;
+        assert_eq!(world.catalog.verify_audit().await.unwrap(), Some(sequence), "{engine:?}");
+    }
+}
