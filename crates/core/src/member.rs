@@ -172,7 +172,7 @@ impl BuiltInRole {
                 "events.*",
                 "audit.*",
                 "members.*",
-                "privacy.*",
+                "privacy.read",
                 "organizations.read",
                 "encryption.read",
             ],

@@ -28,7 +28,8 @@ pub fn owasp(action: &str) -> &'static str {
         "passkey.counter_went_back" => "authn_token_reuse",
         "member.create" => "user_created",
         "member.update" => "user_updated",
-        "member.delete" => "user_deleted",
+        "member.delete" | "member.erase" => "user_deleted",
+        "project.erase" => "sensitive_delete",
         "project.suspend" | "project.resume" | "key.enable" | "key.disable" | "key.extend_version" => "authz_change",
         _ => match action.split_once('.') {
             Some(("activation" | "role" | "pattern" | "member_role", _)) => "privilege_permissions_changed",

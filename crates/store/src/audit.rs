@@ -54,10 +54,12 @@ pub(crate) fn follow(previous: &Hash, entry: &AuditEntry) -> Hash {
     hash.finalize().into()
 }
 
-/// Seals what is left of an entry whose details were taken out, beside the hash that it had with them.
-pub(crate) fn seal_erased(seed: &SecretKey, hash: &Hash, left: &AuditEntry) -> Hash {
+/// Seals what is left of an entry whose details were taken out, between the hash before it and the one that it had with them: the chain before it
+/// is bound as ever.
+pub(crate) fn seal_erased(seed: &SecretKey, previous: &Hash, hash: &Hash, left: &AuditEntry) -> Hash {
     let key = seed.derive("audit erasures");
     let mut mac: Hmac<Sha256> = KeyInit::new_from_slice(&key).expect("HMAC takes a key of any length");
+    mac.update(previous);
     mac.update(&follow(hash, left));
     mac.finalize().into_bytes().into()
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use keystile_core::api::{ApiSettings, SecretName};
+use keystile_core::code::Code;
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{
     AccountId, ActivationId, ApiId, IdentityId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PasskeyId,
@@ -157,6 +158,8 @@ pub enum Change {
     /// Makes a link to a new password of this member, if it is still as it was, in the place of others for the account. It is good as
     /// long as the account is what it is now, in all its organizations.
     OfferReset { member: MemberId, was: u64, lookup: [u8; 32], ends_at: Timestamp },
+    /// Notes that a key was refused at the management API.
+    NoteRefusedKey { id: KeyId, code: Code },
     /// Notes that what somebody showed was wrong; of an address without an account as well.
     FailLogin { account: Option<AccountId>, failure: Failure },
     /// Publishes an API.

@@ -239,6 +239,7 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::RemoveIdentity { .. }
         | Change::RemovePassword { .. }
         | Change::FailLogin { .. }
+        | Change::NoteRefusedKey { .. }
         | Change::EraseProject { .. }
         | Change::EraseMember { .. }
         | Change::ImportKeys { .. }

@@ -362,6 +362,25 @@ impl Identity {
         })
     }
 
+    /// Notes that a key was refused at the management API, a sample of it: what is refused costs its sender nothing. Nobody waits for that, and
+    /// that it could not be noted is no reason to answer otherwise.
+    pub async fn note_refused(
+        &self,
+        feed: &Arc<Feed>,
+        (organization, change): (OrganizationId, Change),
+        (address, request): (Option<IpAddr>, RequestId),
+    ) {
+        let now = self.now();
+        if !self.strangers.lock().may_note(now.ticks) {
+            return;
+        }
+        let actor = Actor { organization, who: Who::System("login"), address, request: Some(request) };
+        let author = Author { actor, at: now.wall, idempotency: None };
+        if let Err(error) = feed.make(author, change, now.ticks).await {
+            tracing::debug!(?error, "that a management key was refused could not be noted");
+        }
+    }
+
     /// A hash of before becomes one of today; that it could not be is no reason to let nobody in.
     async fn rehash(&self, account: AccountId, kept: &PasswordHash, password: &str) {
         if !is_of_before(kept) {

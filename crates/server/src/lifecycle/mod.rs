@@ -88,11 +88,13 @@ impl Lifecycle {
         if self.feed.makers.now() == Maker::Here {
             self.catalog.wipe_hand_overs(now).await?;
             self.catalog.forget_sessions(&self.sessions, now).await?;
-            self.retention.keep(&self.catalog, &self.ledger, now).await?;
         }
         for api in self.catalog.feed_apis().await? {
             self.remind_of_rotation(&api, now).await?;
             self.look_for_unused(&api, now).await?;
+        }
+        if self.feed.makers.now() == Maker::Here {
+            self.retention.keep(&self.catalog, &self.ledger, now).await?;
         }
         Ok(())
     }

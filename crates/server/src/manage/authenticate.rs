@@ -12,7 +12,7 @@ use keystile_core::id::RequestId;
 use keystile_core::key::{KeyText, TokenKind};
 use keystile_core::permission::PermissionQuery;
 use keystile_core::policy::Policy;
-use keystile_store::Who;
+use keystile_store::{Change, Who};
 use sha2::{Digest, Sha256};
 
 use super::app::App;
@@ -135,13 +135,13 @@ pub(super) async fn authenticate<R: Right>(parts: &mut Parts, app: &App) -> Resu
             match by_session(parts, app, text, false).await? {
                 Some(asker) => asker,
                 // Keys can begin as sessions do, if their owner wants them to.
-                None => by_key::<R>(parts, app, text).map_err(|problem| match problem.code {
+                None => by_key_noted::<R>(parts, app, text).await.map_err(|problem| match problem.code {
                     "key_unknown" => session_ended(),
                     _ => problem,
                 })?,
             }
         }
-        Credential::Bearer(text) => by_key::<R>(parts, app, text)?,
+        Credential::Bearer(text) => by_key_noted::<R>(parts, app, text).await?,
     };
     if !R::NAME.is_empty() {
         asker.needs::<R>()?;
@@ -176,7 +176,21 @@ async fn by_session(parts: &Parts, app: &App, text: &str, in_cookie: bool) -> Re
     }))
 }
 
-fn by_key<R: Right>(parts: &Parts, app: &App, text: &str) -> Result<Asker, Problem> {
+/// The same; that a key which there is was refused is noted, a sample of it (E-7).
+async fn by_key_noted<R: Right>(parts: &Parts, app: &App, text: &str) -> Result<Asker, Problem> {
+    let mut refused = None;
+    let found = by_key::<R>(parts, app, text, &mut refused);
+    if let Some((organization, change)) = refused {
+        let address = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
+        app.identity.note_refused(&app.feed, (organization, change), (address, request_id(parts, app))).await;
+    }
+    found
+}
+
+/// A key that was refused, and what is noted of it.
+type Refused = (keystile_core::id::OrganizationId, Change);
+
+fn by_key<R: Right>(parts: &Parts, app: &App, text: &str, refused: &mut Option<Refused>) -> Result<Asker, Problem> {
     let common = Common::of(parts, app);
     let address = parts.extensions.get::<PeerAddress>().map(|peer| peer.0);
     let needs = PermissionQuery::Has(R::NAME.to_owned());
@@ -187,6 +201,11 @@ fn by_key<R: Right>(parts: &Parts, app: &App, text: &str) -> Result<Asker, Probl
     let facts = Facts { client: address, source: Some(&source), needs, ..Facts::at(app.clock.now()) };
     let verdict = engine.check(text, Door::Management, &facts);
     app.exposures.heed(verdict.key.as_ref());
+    if let (Some(key), code) = (&verdict.key, verdict.code)
+        && !matches!(code, Code::Allowed | Code::PermissionMissing)
+    {
+        *refused = Some((key.project.organization, Change::NoteRefusedKey { id: key.entry.id, code }));
+    }
     let key = match (verdict.code, verdict.key) {
         (Code::Allowed, Some(key)) => key,
         (Code::PermissionMissing, _) => return Err(lacks::<R>()),

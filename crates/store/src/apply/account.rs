@@ -2,7 +2,8 @@
 //! id says who it is for as long as there is the account.
 
 use keystile_core::account::TRIES;
-use keystile_core::id::{AccountId, MemberId, SessionId};
+use keystile_core::code::Code;
+use keystile_core::id::{AccountId, KeyId, MemberId, SessionId};
 use keystile_core::time::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -254,6 +255,12 @@ pub(super) fn fail(account: Option<AccountId>, failure: Failure) -> Done {
     };
     let subject = account.map_or_else(|| NOBODY.to_owned(), |id| id.to_string());
     Done::new(action, subject, String::new(), shown.to_string(), vec![Subject::Organization])
+}
+
+/// Notes that a key was refused at the management API.
+pub(super) fn fail_key(id: KeyId, code: Code) -> Done {
+    let shown = json!({ "code": code.as_str() }).to_string();
+    Done::new("login.fail", id, String::new(), shown, vec![Subject::Organization])
 }
 
 /// Forgets what went wrong.

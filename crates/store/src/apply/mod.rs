@@ -282,6 +282,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::RemovePassword { account, except, ways } => {
             account::remove_password(work, account, except, &ways).await
         }
+        Change::NoteRefusedKey { id, code } => Ok(account::fail_key(id, code)),
         Change::FailLogin { account, failure } => Ok(account::fail(account, failure)),
         Change::CreateApi { id, name, settings, document } => {
             api::create(work, id, &name, &settings, document.as_ref()).await

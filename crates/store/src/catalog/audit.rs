@@ -7,6 +7,7 @@ use keystile_core::id::{OrganizationId, RequestId};
 use keystile_core::time::Timestamp;
 
 use crate::audit::{self, Hash};
+use crate::catalog::CatalogParts;
 use crate::cipher::SecretKey;
 use crate::db::{Columns, Connection, Row, signed, sql, word};
 use crate::records::{AuditEntry, AuditPage, AuditQuery, History};
@@ -73,13 +74,7 @@ pub(crate) async fn walk(
             let expected = last + 1;
             // An entry that can't even be read was altered.
             let Ok((entry, kept, erased)) = read(row) else { return Ok(Err(expected)) };
-            let is_sound = match (&erased, seed) {
-                (None, _) => audit::follow(&hash, &entry) == kept,
-                (Some(seal), Some(seed)) => *seal == hex(&audit::seal_erased(seed, &kept, &entry)),
-                // Only whoever has the root key can tell.
-                (Some(_), None) => true,
-            };
-            if entry.sequence != expected || !is_sound {
+            if entry.sequence != expected || !is_sound(seed, &hash, (&entry, &kept, erased.as_deref())) {
                 return Ok(Err(expected));
             }
             (last, hash) = (expected, kept);
@@ -103,62 +98,133 @@ pub(crate) async fn walk(
     })
 }
 
-/// Which entries are meant.
-#[derive(Clone, Copy)]
-pub(crate) enum Which<'a> {
-    /// Those of these ids; what they are of is SQL that ends with `IN`.
-    Of(&'static str, &'a [String]),
-    /// Those of before this moment.
-    Before(Timestamp),
+/// Whether an entry follows the hash before it: whole by its own hash, erased by the seal of what is left of it, which only whoever has the root
+/// key can tell.
+fn is_sound(
+    seed: Option<&SecretKey>,
+    previous: &Hash,
+    (entry, hash, erased): (&AuditEntry, &Hash, Option<&str>),
+) -> bool {
+    match (erased, seed) {
+        (None, _) => audit::follow(previous, entry) == *hash,
+        (Some(seal), Some(seed)) => seal == hex(&audit::seal_erased(seed, previous, hash, entry)),
+        (Some(_), None) => true,
+    }
 }
 
-/// Takes the details out of the entries that `which` names, at most so many: the address, and unless only that is to go, how the thing was before
-/// and after. Says how many there were.
-pub(crate) async fn erase(
-    db: &mut Connection,
-    seed: &SecretKey,
-    which: Which<'_>,
-    (only_address, limit): (bool, u32),
-) -> Result<u32, StoreError> {
-    let mut query = sql(SELECT).seldom();
-    query.push(if only_address {
-        " WHERE address <> ''"
-    } else {
-        " WHERE (address <> '' OR before <> '' OR after <> '')"
-    });
-    match which {
-        Which::Of(of, ids) => drop(query.push(of).push_list(ids.iter().map(String::as_str))),
-        Which::Before(moment) => drop(query.push(" AND at < ").push_bind(moment.as_micros())),
-    }
-    query.push(" ORDER BY sequence LIMIT ").push_bind(limit);
-    let rows = query.fetch_all(&mut *db).await?;
-    for row in &rows {
-        let (mut entry, hash, _) = read(row)?;
-        entry.address = None;
-        if !only_address {
+/// What is taken out of an entry.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts {
+    /// From where it was done.
+    pub(crate) address: bool,
+    /// How the thing was before and after.
+    pub(crate) texts: bool,
+}
+
+impl Parts {
+    /// Both.
+    pub(crate) const ALL: Self = Self { address: true, texts: true };
+    /// From where it was done.
+    pub(crate) const ADDRESS: Self = Self { address: true, texts: false };
+    /// How the thing was.
+    pub(crate) const TEXTS: Self = Self { address: false, texts: true };
+}
+
+/// The entries of these rows without these parts. One that is not sound is left as it is, for whoever walks the chain: nothing is sealed that
+/// somebody altered.
+async fn take_out(db: &mut Connection, parts: &CatalogParts, rows: &[Row], of: Parts) -> Result<u32, StoreError> {
+    let (ring, mut count) = (parts.ring(), 0);
+    for row in rows {
+        let (mut entry, hash, erased) = read(row)?;
+        let place = entry.sequence;
+        let before = sql("SELECT hash FROM audit WHERE sequence = ?").bind(signed(place.saturating_sub(1)));
+        let previous = match before.fetch_optional(&mut *db).await? {
+            Some(row) => Columns::of(&row).bytes()?,
+            None => audit::beginning(&parts.installation),
+        };
+        if !is_sound(Some(ring.seed()), &previous, (&entry, &hash, erased.as_deref())) {
+            tracing::error!(entry = place, "an entry of the audit was altered; it is not erased");
+            continue;
+        }
+        let has_texts = !entry.before.is_empty() || !entry.after.is_empty();
+        if !(of.address && entry.address.is_some() || of.texts && has_texts) {
+            continue;
+        }
+        if of.address {
+            entry.address = None;
+        }
+        if of.texts {
             (entry.before, entry.after) = (String::new(), String::new());
         }
-        sql("UPDATE audit SET address = '', before = ?, after = ?, erased = ? WHERE sequence = ?")
+        sql("UPDATE audit SET address = ?, before = ?, after = ?, erased = ? WHERE sequence = ?")
+            .bind(entry.address.map(|address| address.to_string()).unwrap_or_default())
             .bind(&entry.before)
             .bind(&entry.after)
-            .bind(hex(&audit::seal_erased(seed, &hash, &entry)))
-            .bind(signed(entry.sequence))
+            .bind(hex(&audit::seal_erased(ring.seed(), &previous, &hash, &entry)))
+            .bind(signed(place))
             .execute(&mut *db)
             .await?;
+        count += 1;
     }
-    Ok(rows.len() as u32)
+    Ok(count)
 }
 
+/// Takes parts out of all entries that have one of these ids where `of`, SQL that ends with `IN`, says; says of how many.
+pub(crate) async fn erase(
+    db: &mut Connection,
+    parts: &CatalogParts,
+    (of, ids): (&'static str, &[String]),
+    what: Parts,
+) -> Result<u32, StoreError> {
+    let (mut count, mut last) = (0, 0_u64);
+    loop {
+        let mut query = sql(SELECT).seldom();
+        query.push(" WHERE sequence > ").push_bind(signed(last));
+        query.push(of).push_list(ids.iter().map(String::as_str));
+        query.push(" ORDER BY sequence LIMIT ").push_bind(ENTRIES);
+        let rows = query.fetch_all(&mut *db).await?;
+        let Some(row) = rows.last() else { return Ok(count) };
+        last = read(row)?.0.sequence;
+        count += take_out(db, parts, &rows, what).await?;
+    }
+}
+
+/// Where the place is kept up to which details of the audit went by their time.
+const ERASED_TO: &str = "audit_erased_to";
+
 impl Catalog {
-    /// Takes the details out of entries of before this moment, at most so many; says how many. The chain stays whole.
+    /// Takes the details out of entries of before this moment, the oldest first and at most so many; says how many it looked at. The chain stays
+    /// whole.
     ///
     /// # Errors
     /// If the store failed.
     pub async fn erase_audit_before(&self, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
         let mut transaction = self.0.base.write().await?;
-        let erased = erase(&mut transaction, self.0.ring().seed(), Which::Before(before), (false, limit)).await?;
+        let kept =
+            sql("SELECT value FROM meta WHERE name = ?").bind(ERASED_TO).fetch_optional(&mut transaction).await?;
+        let to = kept.map(|row| Columns::of(&row).bytes::<8>()).transpose()?.map_or(0, u64::from_be_bytes);
+        let mut query = sql(SELECT);
+        query.push(" WHERE sequence > ").push_bind(signed(to)).push(" ORDER BY sequence LIMIT ").push_bind(limit);
+        let mut rows = query.fetch_all(&mut transaction).await?;
+        // They are in the order in which they were made.
+        let mut due = 0;
+        for row in &rows {
+            if read(row)?.0.at >= before {
+                break;
+            }
+            due += 1;
+        }
+        rows.truncate(due);
+        let Some(last) = rows.last() else { return Ok(0) };
+        let last = read(last)?.0.sequence;
+        take_out(&mut transaction, &self.0, &rows, Parts::ALL).await?;
+        sql("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
+            .bind(ERASED_TO)
+            .bind(&last.to_be_bytes()[..])
+            .execute(&mut transaction)
+            .await?;
         transaction.commit().await?;
-        Ok(erased)
+        Ok(due as u32)
     }
 
     /// Entries of an organization that fit a query.

@@ -91,6 +91,14 @@ impl CatalogParts {
 }
 
 impl Catalog {
+    /// Sees to it that what was erased is in no file any more; whoever reads for a long time holds that up.
+    ///
+    /// # Errors
+    /// If somebody does.
+    pub async fn wipe(&self) -> Result<(), StoreError> {
+        Ok(self.0.base.wipe().await?)
+    }
+
     /// The id of this installation, sixteen random bytes made at its first start.
     pub fn installation(&self) -> [u8; 16] {
         self.0.installation

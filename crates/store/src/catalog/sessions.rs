@@ -145,6 +145,12 @@ impl Catalog {
             .bind(now.plus_secs(-SPENT_SECS).as_micros())
             .execute(&mut transaction)
             .await?;
+        // Whoever did not come is nobody's to know for ever; whoever did has an account.
+        sql("UPDATE invitations SET email = NULL WHERE email IS NOT NULL AND ends_at <= ? AND (state <> 'open' OR ends_at <= ?)")
+            .bind(now.plus_secs(-FAILURES_SECS).as_micros())
+            .bind(now.plus_secs(-FAILURES_SECS).as_micros())
+            .execute(&mut transaction)
+            .await?;
         let failures = sql("DELETE FROM login_failures WHERE last_at <= ? OR last_at < \
              (SELECT last_at FROM login_failures ORDER BY last_at DESC LIMIT 1 OFFSET ?)")
         .bind(now.plus_secs(-FAILURES_SECS).as_micros())

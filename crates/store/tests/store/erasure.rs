@@ -117,8 +117,15 @@ async fn k43_nothing_of_an_erased_person_is_in_any_file() {
         let was = world.catalog.member(world.theirs.id, there).await.unwrap().unwrap().revision;
         world.apply_as_other(Change::DeleteMember { id: there, was }).await.unwrap();
 
+        // Whoever was taken away before is erased as well.
+        world.apply(Change::DeleteMember { id: zaphod.id, was: member.revision }).await.unwrap();
+        let mut failed = world.mine.author();
+        (failed.actor.who, failed.actor.address) =
+            (keystile_store::Who::System("login"), Some("198.51.100.7".parse().unwrap()));
+        let wrong = Change::FailLogin { account: Some(account), failure: keystile_store::records::Failure::Passkey };
+        world.catalog.apply(&failed, wrong).await.unwrap();
         world.apply(erase).await.unwrap();
-        for text in [address, CANARY, "an id of his", "subject-of-zaphod"] {
+        for text in [address, CANARY, "an id of his", "subject-of-zaphod", "198.51.100.7"] {
             assert_eq!(files_with(world, text), Vec::<String>::new(), "{text}");
         }
         assert!(!crate::people::is_open(world, &session).await);
@@ -153,8 +160,55 @@ async fn k43_e05_details_go_with_their_time_and_nothing_else_is_taken_out_unseen
         assert!(entries[1..].iter().all(|entry| entry.is_erased && entry.after.is_empty()));
         assert_eq!(world.catalog.verify_audit().await.unwrap(), None);
 
-        // Without the root key nobody can make it look like that.
-        let sequence = entries[0].sequence;
+        // The chain before an erased entry is bound as ever: whoever alters one of before and reckons its hash anew is found out.
+        world.catalog.apply(&later, Change::EraseProject { id: world.mine.project }).await.unwrap();
+        let erased = world.catalog.audit(world.mine.id, None, 1).await.unwrap()[0].sequence - 1;
+        assert_eq!(world.catalog.verify_audit().await.unwrap(), None);
+        crate::tampering::run_in(
+            world,
+            *engine,
+            &format!(
+                "UPDATE audit SET hash = {} WHERE sequence = {}",
+                if matches!(engine, crate::world::Engine::Sqlite) {
+                    "zeroblob(32)"
+                } else {
+                    "decode(repeat('00', 32), 'hex')"
+                },
+                erased - 1
+            ),
+        )
+        .await;
+        let broken = world.catalog.verify_audit().await.unwrap();
+        assert!(broken.is_some_and(|broken| broken <= erased), "{engine:?}: {broken:?}");
+    }
+}
+
+#[tokio::test]
+async fn e05_what_was_altered_is_not_erased() {
+    for engine in ENGINES {
+        let world = &World::new(*engine).await;
+        let key = world.add_key("of before").await;
+        world.revoke(key).await;
+        let sequence = world.catalog.audit(world.mine.id, None, 1).await.unwrap()[0].sequence;
+        let forge = format!("UPDATE audit SET actor = 'system:x', at = 0 WHERE sequence = {sequence}");
+        crate::tampering::run_in(world, *engine, &forge).await;
+        assert!(world.catalog.erase_audit_before(NOW.plus_secs(60), 1_000).await.unwrap() > 3);
+        assert_eq!(
+            world.catalog.verify_audit().await.unwrap(),
+            Some(sequence),
+            "{engine:?}: nobody seals what was forged"
+        );
+        world.apply(Change::EraseProject { id: world.mine.project }).await.unwrap();
+        assert_eq!(world.catalog.verify_audit().await.unwrap(), Some(sequence));
+    }
+}
+
+#[tokio::test]
+async fn e05_nobody_makes_an_entry_look_erased_without_the_root_key() {
+    for engine in ENGINES {
+        let world = &World::new(*engine).await;
+        world.add_key("of now").await;
+        let sequence = world.catalog.audit(world.mine.id, None, 1).await.unwrap()[0].sequence;
         let forge =
             format!("UPDATE audit SET before = '', after = '', address = '', erased = 'x' WHERE sequence = {sequence}");
         crate::tampering::run_in(world, *engine, &forge).await;

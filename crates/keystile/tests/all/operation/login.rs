@@ -533,3 +533,34 @@ fn z02_a_session_that_has_ended_opens_no_route() {
         problem(&answer, 401, "session_ended");
     }
 }
+
+#[test]
+fn e07_a_management_key_that_is_refused_stands_in_the_audit() {
+    let world = World::start();
+    let person = world.person("auditor");
+    let api = world.as_person(&person);
+    let (mut device, passkey) = world.passkey_of(&api);
+    assert_eq!(api.delete(&format!("/v1/account/passkeys/{passkey}")).0, 204);
+    problem(&world.anonymously("/v1/login/passkey", &world.answer_of(&mut device)), 401, "login_failed");
+    let noted = world.manage().get("/v1/audit?type=login.fail&limit=1").1["items"][0].clone();
+    assert_eq!((&noted["after"]["factor"], &noted["subject_id"]), (&json!("passkey"), &json!("unknown")));
+    let project = world.installation.project_id.clone();
+    let (id, text) = world.key(&project, &json!({ "kind": "management", "permissions": ["*"] }));
+    assert_eq!(world.manage_as(&text).get("/v1/whoami").0, 200);
+    assert_eq!(world.manage().post(&format!("/v1/keys/{id}/revoke"), &json!({})).0, 200);
+    for _ in 0..100 {
+        assert_eq!(world.manage_as(&text).get("/v1/whoami").0, 401);
+    }
+    let noted = world.manage().get(&format!("/v1/audit?type=login.fail&subject_id={id}&limit=100")).1;
+    let noted = noted["items"].as_array().unwrap();
+    assert!((1..=30).contains(&noted.len()), "a sample: {}", noted.len());
+    assert_eq!(
+        (&noted[0]["after"]["code"], &noted[0]["vocabulary"]),
+        (&json!("key_revoked"), &json!("authn_login_fail"))
+    );
+    assert_eq!(noted[0]["actor"], json!("system:login"));
+    // What nobody knows fills nothing.
+    let before = world.manage().get("/v1/audit?limit=1").1["items"][0]["sequence"].clone();
+    assert_eq!(world.manage_as("ks_live_nobody_knows_this_one").get("/v1/whoami").0, 401);
+    assert_eq!(world.manage().get("/v1/audit?limit=1").1["items"][0]["sequence"], before);
+}

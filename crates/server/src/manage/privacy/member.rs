@@ -4,17 +4,17 @@ use axum::extract::State;
 use http::StatusCode;
 use keystile_core::id::MemberId;
 use keystile_store::Change;
-use keystile_store::records::{AuditQuery, Page};
+use keystile_store::records::Page;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::entries;
+use super::{entries_about, wiped};
 use crate::manage::app::App;
 use crate::manage::audit::EntryView;
 use crate::manage::caller::{Caller, ReadPrivacy, WritePrivacy};
 use crate::manage::extract::Id;
 use crate::manage::members::view::MemberView;
-use crate::manage::problem::internal;
+use crate::manage::problem::{conflict, internal};
 use crate::manage::sessions::view::SessionView;
 use crate::problem::Problem;
 
@@ -46,8 +46,8 @@ pub(super) async fn export(
     let sessions = app.catalog.sessions_of(account, (limits, app.now()), SESSIONS).await;
     let sessions = sessions.map_err(|error| internal(&error))?;
     let here = sessions.into_iter().filter(|session| session.organization == caller.organization);
-    let asked = AuditQuery { actor: Some(account.to_string()), ..AuditQuery::default() };
-    let audit_entries = entries(&app.catalog, caller.organization, &asked).await.map_err(|error| internal(&error))?;
+    let audit_entries =
+        entries_about(&app.catalog, caller.organization, account).await.map_err(|error| internal(&error))?;
     Ok(axum::Json(MemberExportView {
         sessions: here.map(|session| SessionView::of(session, limits, None)).collect(),
         member: member.into(),
@@ -66,8 +66,16 @@ pub(super) async fn erase(
     Id(id): Id<MemberId>,
 ) -> Result<StatusCode, Problem> {
     caller.refuse_conditions()?;
-    let member = app.member(&caller, id).await?;
-    caller.reaches(&member.granted)?;
-    app.apply(&caller, Change::EraseMember { id, was: member.revision }).await?;
+    // Whoever was taken away before has no rights that could be beyond anybody's reach.
+    let member = app.catalog.member(caller.organization, id).await.map_err(|error| internal(&error))?;
+    if let Some(member) = &member {
+        caller.reaches(&member.granted)?;
+        if caller.session.as_ref().is_some_and(|person| person.account() == member.account.id) {
+            return Err(conflict("This is yourself: have somebody else erase you, so that it is noted who did it."));
+        }
+    }
+    let was = member.map_or(0, |member| member.revision);
+    app.apply(&caller, Change::EraseMember { id, was }).await?;
+    wiped(&app).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,7 +5,7 @@ mod member;
 mod own;
 mod project;
 
-use keystile_core::id::OrganizationId;
+use keystile_core::id::{AccountId, OrganizationId};
 use keystile_store::records::{AuditPage, AuditQuery};
 use keystile_store::{Catalog, StoreError};
 use utoipa_axum::router::OpenApiRouter;
@@ -14,12 +14,22 @@ use utoipa_axum::routes;
 use super::app::App;
 use super::audit::EntryView;
 use super::ndjson::PAGE;
+use super::problem::overloaded;
+use crate::problem::{Problem, causes};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(project::export, project::erase))
         .routes(routes!(member::export, member::erase))
         .routes(routes!(own::export))
+}
+
+/// Sees to it that what was erased is in no file of the store, before that is said.
+async fn wiped(app: &App) -> Result<(), Problem> {
+    app.catalog.wipe().await.map_err(|error| {
+        tracing::warn!(cause = causes(&error), "what was erased is in the files of the store until nobody reads for a long time");
+        overloaded("It is erased, and still in the files of the store while a backup or a check reads them; send it again later.")
+    })
 }
 
 /// All entries of the audit that fit, the oldest first.
@@ -31,4 +41,11 @@ async fn entries(catalog: &Catalog, of: OrganizationId, asked: &AuditQuery) -> R
         after = last.sequence;
         all.extend(some.into_iter().map(|entry| EntryView::of(&catalog.installation(), entry)));
     }
+}
+
+/// All entries about somebody: what they did, and what was noted of them.
+async fn entries_about(catalog: &Catalog, of: OrganizationId, who: AccountId) -> Result<Vec<EntryView>, StoreError> {
+    let mut all = entries(catalog, of, &AuditQuery { actor: Some(who.to_string()), ..AuditQuery::default() }).await?;
+    all.extend(entries(catalog, of, &AuditQuery { subject: Some(who.to_string()), ..AuditQuery::default() }).await?);
+    Ok(all)
 }

@@ -1,11 +1,11 @@
 //! `GET /v1/account/export`
 
 use axum::extract::State;
-use keystile_store::records::{AuditQuery, Page};
+use keystile_store::records::Page;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::entries;
+use super::entries_about;
 use crate::manage::account::{IdentityView, PasskeyView, WhoAmIView, who};
 use crate::manage::app::App;
 use crate::manage::audit::EntryView;
@@ -29,7 +29,7 @@ pub(super) struct AccountExportView {
     identities: Vec<IdentityView>,
     /// Its sessions that last.
     sessions: Vec<SessionView>,
-    /// What its holder did, in all organizations that it is a member of.
+    /// What its holder did, and what was noted of it, in all organizations that it is a member of.
     audit_entries: Vec<EntryView>,
 }
 
@@ -44,10 +44,9 @@ pub(super) async fn export(
     caller.proven()?;
     let (account, limits) = (person.account(), &app.identity.limits);
     let kept = async {
-        let asked = AuditQuery { actor: Some(account.to_string()), ..AuditQuery::default() };
         let mut audit_entries = Vec::new();
         for membership in app.catalog.memberships(account).await? {
-            audit_entries.extend(entries(&app.catalog, membership.organization, &asked).await?);
+            audit_entries.extend(entries_about(&app.catalog, membership.organization, account).await?);
         }
         let passkeys = app.catalog.passkeys(account, ALL).await?;
         let identities = app.catalog.identities(account, ALL).await?;

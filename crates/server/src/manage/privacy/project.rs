@@ -5,12 +5,12 @@ use axum::response::Response;
 use http::StatusCode;
 use keystile_core::id::{KeyId, OrganizationId, ProjectId};
 use keystile_core::time::Timestamp;
-use keystile_store::records::{ActivationFilter, AuditQuery, KeyFilter, Page, Project};
+use keystile_store::records::{ActivationFilter, AuditQuery, Key, KeyFilter, Page, Project};
 use keystile_store::{AddressUse, Catalog, Change, Ledger, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::entries;
+use super::{entries, wiped};
 use crate::manage::activations::view::ActivationView;
 use crate::manage::app::App;
 use crate::manage::audit::EntryView;
@@ -18,7 +18,7 @@ use crate::manage::caller::{Caller, ReadPrivacy, WritePrivacy};
 use crate::manage::extract::Id;
 use crate::manage::keys::view::KeyView;
 use crate::manage::ndjson::{self, Pages};
-use crate::manage::problem::internal;
+use crate::manage::problem::{internal, not_found};
 use crate::manage::projects::view::ProjectView;
 use crate::problem::Problem;
 
@@ -83,9 +83,11 @@ pub(super) async fn export(
     State(app): State<App>,
     Id(id): Id<ProjectId>,
 ) -> Result<Response, Problem> {
-    let project = app.project(&caller, id).await?;
+    // It is not noted for a condition: what is sent as it comes has no state.
+    let found = app.catalog.project(caller.organization, id).await.map_err(|error| internal(&error))?;
+    let project = found.ok_or_else(|| not_found("project"))?;
     let (catalog, ledger, organization) = (app.catalog, app.ledger, caller.organization);
-    ndjson::all(Rest { catalog, ledger, organization, id, project: Some(project), before: None }).await
+    ndjson::all(Rest { catalog, ledger, organization, id, project: Some(project), before: None, deleted: false }).await
 }
 
 /// What is still to be sent.
@@ -97,6 +99,8 @@ struct Rest {
     /// Until it was sent.
     project: Option<Project>,
     before: Option<u32>,
+    /// Whether those that were deleted are sent by now.
+    deleted: bool,
 }
 
 impl Pages for Rest {
@@ -109,9 +113,11 @@ impl Pages for Rest {
             self.add_activations(&mut rows).await?;
             return Ok(rows);
         }
-        let filter = KeyFilter { project: Some(self.id), ..KeyFilter::default() };
-        let page = Page { before: self.before, limit: KEYS };
-        let keys = self.catalog.keys(self.organization, filter, page).await?;
+        let mut keys = self.keys().await?;
+        if keys.is_empty() && !self.deleted {
+            (self.deleted, self.before) = (true, None);
+            keys = self.keys().await?;
+        }
         self.before = keys.last().map_or(self.before, |last| Some(last.number));
         let mut rows = Vec::new();
         for key in keys {
@@ -130,6 +136,12 @@ impl Pages for Rest {
 }
 
 impl Rest {
+    async fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        let deleted_after = self.deleted.then(|| Timestamp::from_micros(0));
+        let filter = KeyFilter { project: Some(self.id), deleted_after, ..KeyFilter::default() };
+        self.catalog.keys(self.organization, filter, Page { before: self.before, limit: KEYS }).await
+    }
+
     async fn add_activations(&self, rows: &mut Vec<Kept>) -> Result<(), StoreError> {
         let mut before = None;
         loop {
@@ -173,7 +185,8 @@ pub(super) async fn erase(
     app.apply(&caller, Change::EraseProject { id }).await?;
     // Whoever asks again finishes what was left by a crash in between.
     let keys = app.catalog.key_numbers_of(caller.organization, id).await.map_err(|error| internal(&error))?;
-    app.writer.take();
+    app.writer.flush().await.map_err(|error| internal(&error))?;
     app.ledger.forget_addresses_of(&keys).await.map_err(|error| internal(&error))?;
+    wiped(&app).await?;
     Ok(StatusCode::NO_CONTENT)
 }
