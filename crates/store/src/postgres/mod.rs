@@ -9,12 +9,13 @@
 mod lock;
 mod url;
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -61,8 +62,20 @@ impl FromStr for Url {
         // What the library says of it could hold the password.
         let options = PgConnectOptions::from_str(text)
             .map_err(|_| "this is no URL of a database; write postgres://user:password@host:port/name".to_owned())?;
+        let is_said = url::says_mode(text) || std::env::var_os("PGSSLMODE").is_some();
+        let options = if is_said || is_here(&options) { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
         Ok(Self { text: text.to_owned(), options: Box::new(options.application_name(NAME)) })
     }
+}
+
+/// Whether a database is on this machine. Elsewhere nobody is taken for it who does not prove to be it, unless the URL says so (C-7).
+fn is_here(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 impl std::fmt::Display for Url {
@@ -200,4 +213,27 @@ impl Database {
 /// The turn to write, until it is dropped.
 pub(crate) struct Turn {
     _permit: OwnedSemaphorePermit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c07_elsewhere_the_database_proves_to_be_it_unless_the_url_says_otherwise() {
+        for (text, mode) in [
+            ("postgres://u@db.internal/n", "VerifyFull"),
+            ("postgres://u@203.0.113.9:5433/n", "VerifyFull"),
+            ("postgres://u@[2001:db8::1]/n", "VerifyFull"),
+            ("postgres://u@db.internal/n?sslmode=require", "Require"),
+            ("postgres://u@db.internal/n?sslmode=disable", "Disable"),
+            ("postgres://u@localhost/n", "Prefer"),
+            ("postgres://u@127.0.0.1/n", "Prefer"),
+            ("postgres://u@[::1]/n", "Prefer"),
+            ("postgres:///n?host=/run/postgresql", "Prefer"),
+        ] {
+            let url: Url = text.parse().unwrap();
+            assert_eq!(format!("{:?}", url.options.get_ssl_mode()), mode, "{text}");
+        }
+    }
 }

@@ -31,6 +31,11 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether it says how the connection is encrypted.
+pub(super) fn says_mode(text: &str) -> bool {
+    text.split_once('?').is_some_and(|(_, query)| query.split('&').any(|parameter| parameter.starts_with("sslmode=")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::check;
