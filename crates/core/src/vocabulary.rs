@@ -30,6 +30,7 @@ pub fn owasp(action: &str) -> &'static str {
         "member.update" => "user_updated",
         "member.delete" | "member.erase" => "user_deleted",
         "project.erase" => "sensitive_delete",
+        "project.export" | "member.export" | "account.export" => "sensitive_read",
         "project.suspend" | "project.resume" | "key.enable" | "key.disable" | "key.extend_version" => "authz_change",
         _ => match action.split_once('.') {
             Some(("activation" | "role" | "pattern" | "member_role", _)) => "privilege_permissions_changed",

@@ -240,6 +240,7 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::RemovePassword { .. }
         | Change::FailLogin { .. }
         | Change::NoteRefusedKey { .. }
+        | Change::NoteExport { .. }
         | Change::EraseProject { .. }
         | Change::EraseMember { .. }
         | Change::ImportKeys { .. }

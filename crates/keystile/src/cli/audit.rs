@@ -118,7 +118,7 @@ fn verify(session: &mut Session<'_>) -> Result<Exit, Fault> {
 }
 
 /// The columns of CSV, by the names that they have in JSON.
-const CSV: [&str; 11] = [
+const CSV: [&str; 12] = [
     "sequence",
     "id",
     "created_at",
@@ -130,6 +130,7 @@ const CSV: [&str; 11] = [
     "subject_id",
     "before",
     "after",
+    "is_erased",
 ];
 
 const COLUMNS: [Column; 6] = [

@@ -60,10 +60,17 @@ pub(super) async fn project(mut work: Work<'_>, id: ProjectId) -> Result<Done, A
     policy::blank_unused(work.db, &policies, none).await?;
     let mut entries = 0;
     for some in subjects.chunks(IDS) {
-        entries += audit::erase(work.db, work.parts, (" AND subject IN ", some), Parts::TEXTS).await?;
+        entries += audit::erase(
+            work.db,
+            work.parts,
+            work.tenant.id,
+            (" AND action <> 'project.erase' AND subject IN ", some),
+            Parts::TEXTS,
+        )
+        .await?;
     }
     for some in managers.chunks(IDS) {
-        entries += audit::erase(work.db, work.parts, (" AND actor IN ", some), Parts::ADDRESS).await?;
+        entries += audit::erase(work.db, work.parts, work.tenant.id, (" AND actor IN ", some), Parts::ADDRESS).await?;
     }
     let shown = json!({ "keys": keys, "entries": entries }).to_string();
     Ok(Done::new("project.erase", id, String::new(), shown, touched))
@@ -141,7 +148,7 @@ pub(super) async fn member(mut work: Work<'_>, id: MemberId, was: u64) -> Result
         (" AND actor IN ", Parts::ADDRESS),
         (" AND actor = 'system:login' AND subject IN ", Parts::ADDRESS),
     ] {
-        entries += audit::erase(work.db, work.parts, (of, &ids), parts).await?;
+        entries += audit::erase(work.db, work.parts, work.tenant.id, (of, &ids), parts).await?;
     }
     let shown = json!({ "account": who, "entries": entries }).to_string();
     Ok(Done::new("member.erase", id, String::new(), shown, touched))

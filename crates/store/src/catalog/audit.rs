@@ -169,10 +169,12 @@ async fn take_out(db: &mut Connection, parts: &CatalogParts, rows: &[Row], of: P
     Ok(count)
 }
 
-/// Takes parts out of all entries that have one of these ids where `of`, SQL that ends with `IN`, says; says of how many.
+/// Takes parts out of all entries of an organization that have one of these ids where `of`, SQL that ends with `IN`, says; says of how many.
+/// What other organizations noted is theirs.
 pub(crate) async fn erase(
     db: &mut Connection,
     parts: &CatalogParts,
+    organization: OrganizationId,
     (of, ids): (&'static str, &[String]),
     what: Parts,
 ) -> Result<u32, StoreError> {
@@ -180,6 +182,7 @@ pub(crate) async fn erase(
     loop {
         let mut query = sql(SELECT).seldom();
         query.push(" WHERE sequence > ").push_bind(signed(last));
+        query.push(" AND organization = ").push_bind(organization.to_bytes());
         query.push(of).push_list(ids.iter().map(String::as_str));
         query.push(" ORDER BY sequence LIMIT ").push_bind(ENTRIES);
         let rows = query.fetch_all(&mut *db).await?;

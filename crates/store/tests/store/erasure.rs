@@ -119,6 +119,13 @@ async fn k43_nothing_of_an_erased_person_is_in_any_file() {
 
         // Whoever was taken away before is erased as well.
         world.apply(Change::DeleteMember { id: zaphod.id, was: member.revision }).await.unwrap();
+        // What he did elsewhere is the others' to know.
+        let mut elsewhere = by(&zaphod);
+        (elsewhere.actor.organization, elsewhere.actor.address) =
+            (world.theirs.id, Some("192.0.2.55".parse().unwrap()));
+        let noted = Change::NoteExport { action: "account.export", subject: account.to_string() };
+        world.catalog.apply(&elsewhere, noted).await.unwrap();
+        let theirs = world.catalog.audit(world.theirs.id, None, 100).await.unwrap();
         let mut failed = world.mine.author();
         (failed.actor.who, failed.actor.address) =
             (keystile_store::Who::System("login"), Some("198.51.100.7".parse().unwrap()));
@@ -129,6 +136,9 @@ async fn k43_nothing_of_an_erased_person_is_in_any_file() {
             assert_eq!(files_with(world, text), Vec::<String>::new(), "{text}");
         }
         assert!(!crate::people::is_open(world, &session).await);
+        assert_eq!(world.catalog.audit(world.theirs.id, None, 100).await.unwrap(), theirs);
+        world.apply_as_other(Change::EraseMember { id: there, was: 0 }).await.unwrap();
+        assert_eq!(files_with(world, "192.0.2.55"), Vec::<String>::new(), "theirs to erase");
         assert_eq!(world.catalog.verify_audit().await.unwrap(), None);
         // The address is anybody's again.
         join(world, world.mine.id, address, role).await;

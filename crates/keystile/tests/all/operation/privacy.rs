@@ -70,6 +70,8 @@ fn k43_all_that_is_kept_of_a_consumer_is_exported_and_erased_from_every_file() {
         );
         assert_eq!(ended.code, 0, "{path}: {}{}", ended.out, ended.err);
     };
+    let trial = manage.request("DELETE", &format!("/v1/privacy/projects/{project}?dry_run=true"), &[], b"");
+    assert!(trial.status == 400 && trial.text().contains("the export shows"), "{}", trial.text());
     erase(format!("project erase {project}"));
     erase(format!("project erase {project}"));
     erase(format!("member erase {email}"));
@@ -77,6 +79,9 @@ fn k43_all_that_is_kept_of_a_consumer_is_exported_and_erased_from_every_file() {
     assert_eq!(manage.get(&format!("/v1/projects/{project}")).0, 404);
     assert_eq!(world.as_person(&person).get("/v1/whoami").0, 401);
     assert_eq!(manage.get("/v1/audit/verify").1["intact"], json!(true), "E-5");
+    let told = |action: &str| manage.get(&format!("/v1/audit?type={action}&limit=9")).1["items"].clone();
+    assert_eq!(told("project.export")[0]["subject_id"], json!(project));
+    assert_eq!(told("project.erase")[1]["after"]["keys"], json!(1), "what the first one took stays written");
     let entries = manage.get(&format!("/v1/audit?subject_id={key}")).1;
     assert!(entries["items"].as_array().unwrap().iter().all(|entry| entry["is_erased"] == json!(true)), "{entries}");
     // The snapshot of keys is saved anew every second here.

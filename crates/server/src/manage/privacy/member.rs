@@ -8,7 +8,7 @@ use keystile_store::records::Page;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{entries_about, wiped};
+use super::{entries_about, refuse_trial, wiped};
 use crate::manage::app::App;
 use crate::manage::audit::EntryView;
 use crate::manage::caller::{Caller, ReadPrivacy, WritePrivacy};
@@ -42,6 +42,7 @@ pub(super) async fn export(
     Id(id): Id<MemberId>,
 ) -> Result<axum::Json<MemberExportView>, Problem> {
     let member = app.member(&caller, id).await?;
+    app.apply(&caller, Change::NoteExport { action: "member.export", subject: id.to_string() }).await?;
     let (account, limits) = (member.account.id, &app.identity.limits);
     let sessions = app.catalog.sessions_of(account, (limits, app.now()), SESSIONS).await;
     let sessions = sessions.map_err(|error| internal(&error))?;
@@ -65,7 +66,7 @@ pub(super) async fn erase(
     State(app): State<App>,
     Id(id): Id<MemberId>,
 ) -> Result<StatusCode, Problem> {
-    caller.refuse_conditions()?;
+    refuse_trial(&caller)?;
     // Whoever was taken away before has no rights that could be beyond anybody's reach.
     let member = app.catalog.member(caller.organization, id).await.map_err(|error| internal(&error))?;
     if let Some(member) = &member {

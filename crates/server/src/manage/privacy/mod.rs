@@ -13,8 +13,9 @@ use utoipa_axum::routes;
 
 use super::app::App;
 use super::audit::EntryView;
+use super::caller::Asker;
 use super::ndjson::PAGE;
-use super::problem::overloaded;
+use super::problem::{invalid, overloaded};
 use crate::problem::{Problem, causes};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -22,6 +23,17 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(project::export, project::erase))
         .routes(routes!(member::export, member::erase))
         .routes(routes!(own::export))
+}
+
+/// Refuses to try what is for ever: what would go, the export shows.
+fn refuse_trial(asker: &Asker) -> Result<(), Problem> {
+    if asker.conditions.dry_run || asker.conditions.expected.is_some() {
+        return Err(invalid(
+            "An erasure can't be tried, nor be made dependent on a state. What it would take the export shows, by GET at the same path; \
+             without these it is done for ever.",
+        ));
+    }
+    Ok(())
 }
 
 /// Sees to it that what was erased is in no file of the store, before that is said.

@@ -1,6 +1,7 @@
 //! `GET /v1/account/export`
 
 use axum::extract::State;
+use keystile_store::Change;
 use keystile_store::records::Page;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -43,6 +44,8 @@ pub(super) async fn export(
     let person = caller.person()?;
     caller.proven()?;
     let (account, limits) = (person.account(), &app.identity.limits);
+    let change = Change::NoteExport { action: "account.export", subject: account.to_string() };
+    app.apply(&caller, change).await?;
     let kept = async {
         let mut audit_entries = Vec::new();
         for membership in app.catalog.memberships(account).await? {

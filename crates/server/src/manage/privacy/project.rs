@@ -10,7 +10,7 @@ use keystile_store::{AddressUse, Catalog, Change, Ledger, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{entries, wiped};
+use super::{entries, refuse_trial, wiped};
 use crate::manage::activations::view::ActivationView;
 use crate::manage::app::App;
 use crate::manage::audit::EntryView;
@@ -86,6 +86,8 @@ pub(super) async fn export(
     // It is not noted for a condition: what is sent as it comes has no state.
     let found = app.catalog.project(caller.organization, id).await.map_err(|error| internal(&error))?;
     let project = found.ok_or_else(|| not_found("project"))?;
+    let change = Change::NoteExport { action: "project.export", subject: id.to_string() };
+    app.apply(&caller, change).await?;
     let (catalog, ledger, organization) = (app.catalog, app.ledger, caller.organization);
     ndjson::all(Rest { catalog, ledger, organization, id, project: Some(project), before: None, deleted: false }).await
 }
@@ -181,7 +183,7 @@ pub(super) async fn erase(
     State(app): State<App>,
     Id(id): Id<ProjectId>,
 ) -> Result<StatusCode, Problem> {
-    caller.refuse_conditions()?;
+    refuse_trial(&caller)?;
     app.apply(&caller, Change::EraseProject { id }).await?;
     // Whoever asks again finishes what was left by a crash in between.
     let keys = app.catalog.key_numbers_of(caller.organization, id).await.map_err(|error| internal(&error))?;
