@@ -303,3 +303,20 @@ async fn k09_unused_keys_are_disabled_and_deleted_where_the_owner_wants_that() {
     assert_eq!(state(&world, other).await, Some(disabled), "what somebody else disabled is left");
     assert!(world.lifecycle.feed.engine().snapshot.keys.iter().all(|entry| entry.id != key), "it is in force");
 }
+
+#[tokio::test]
+async fn k43_details_of_the_audit_go_after_their_days_and_not_before() {
+    let mut world = World::new(settings()).await;
+    world.lifecycle.retention = Retention { audit_days: Some(30), address_days: None };
+    let newest = async |world: &World| world.store.catalog.audit(OWNER, None, 100).await.unwrap();
+    world.told_after(29).await;
+    assert!(newest(&world).await.iter().all(|entry| !entry.is_erased));
+    let young = world.key(None).await;
+    world.told_after(2).await;
+    let entries = newest(&world).await;
+    assert!(entries.iter().any(|entry| entry.is_erased));
+    for entry in entries {
+        assert_eq!(entry.is_erased, entry.subject != young.to_string(), "{entry:?}");
+    }
+    assert_eq!(world.store.catalog.verify_audit().await.unwrap(), None);
+}

@@ -130,7 +130,8 @@ async fn refuse_second(db: &mut Connection, account: u32) -> Result<(), ApplyErr
     Ok(())
 }
 
-async fn has_password(db: &mut Connection, account: u32) -> Result<bool, ApplyError> {
+/// Whether there is a password to log in with.
+pub(super) async fn has_password(db: &mut Connection, account: u32) -> Result<bool, ApplyError> {
     let found = sql("SELECT count(*) FROM accounts WHERE number = ? AND password IS NOT NULL").bind(account);
     Ok(found.fetch_number::<u32>(db).await? > 0)
 }

@@ -4,7 +4,7 @@ use keystile_core::id::{AccountId, MemberId, SessionId};
 use keystile_core::time::Timestamp;
 use serde_json::json;
 
-use super::account::{NO_SUCH, forgive, refuse_shared, unchanged};
+use super::account::{NO_SUCH, forgive, has_password, refuse_shared, unchanged};
 use super::encryption::refuse_retired;
 use super::{Done, Work, identity, passkey, session};
 use crate::catalog::accounts::number;
@@ -157,16 +157,30 @@ async fn leads_in(db: &mut Connection, account: u32, ways: &Ways) -> Result<bool
 
 /// Refuses to leave somebody without any way in.
 pub(super) async fn refuse_shut_out(db: &mut Connection, account: u32, ways: &Ways) -> Result<(), ApplyError> {
-    let with_password: u32 = sql("SELECT count(*) FROM accounts WHERE number = ? AND password IS NOT NULL")
-        .bind(account)
-        .fetch_number(&mut *db)
-        .await?;
-    if with_password == 0 && !leads_in(db, account, ways).await? {
+    if !has_password(db, account).await? && !leads_in(db, account, ways).await? {
         return Err(ApplyError::Conflict(
             "nothing else would let you in: add another passkey, or choose a password, first".to_owned(),
         ));
     }
     Ok(())
+}
+
+/// Takes a way in that is a row of this table away from its holder, whose other sessions end; what the audit is told of it.
+pub(super) async fn remove_way(
+    work: &mut Work<'_>,
+    (table, no_such): (&'static str, ApplyError),
+    (id, holder): ([u8; 16], AccountId),
+    (except, ways): (SessionId, &Ways),
+) -> Result<serde_json::Value, ApplyError> {
+    let account = number(work.db, holder).await?.ok_or(NO_SUCH)?;
+    let mut query = sql("DELETE FROM ");
+    query.push(table).push(" WHERE id = ").push_bind(id).push(" AND account = ").push_bind(account);
+    if query.execute(&mut *work.db).await? == 0 {
+        return Err(no_such);
+    }
+    refuse_shut_out(work.db, account, ways).await?;
+    let ended = session::end_all_of(work.db, account, Some(except)).await?;
+    Ok(json!({ "account": holder, "sessions_ended": ended }))
 }
 
 /// What was shown in place of a password, or besides it, for the audit.

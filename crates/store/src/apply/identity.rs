@@ -5,8 +5,8 @@ use keystile_core::time::Timestamp;
 use serde_json::json;
 
 use super::account::NO_SUCH as NO_ACCOUNT;
-use super::factor::{NO_PROOF, refuse_shut_out, spend};
-use super::{Done, Work, or_exists, session};
+use super::factor::{NO_PROOF, remove_way, spend};
+use super::{Done, Work, or_exists};
 use crate::catalog::accounts::number;
 use crate::db::{Connection, sql};
 use crate::records::{NewIdentity, UsedIdentity, Ways};
@@ -49,24 +49,13 @@ pub(super) async fn insert(
 }
 
 pub(super) async fn remove(
-    work: Work<'_>,
+    mut work: Work<'_>,
     (id, holder): (IdentityId, AccountId),
     except: SessionId,
     ways: &Ways,
 ) -> Result<Done, ApplyError> {
-    let account = number(work.db, holder).await?.ok_or(NO_ACCOUNT)?;
-    let removed = sql("DELETE FROM identities WHERE id = ? AND account = ?")
-        .bind(id.to_bytes())
-        .bind(account)
-        .execute(&mut *work.db)
-        .await?;
-    if removed == 0 {
-        return Err(NO_SUCH);
-    }
-    refuse_shut_out(work.db, account, ways).await?;
-    let ended = session::end_all_of(work.db, account, Some(except)).await?;
-    let shown = json!({ "account": holder, "sessions_ended": ended }).to_string();
-    Ok(Done::new("identity.delete", id, String::new(), shown, vec![Subject::Organization]))
+    let shown = remove_way(&mut work, ("identities", NO_SUCH), (id.to_bytes(), holder), (except, ways)).await?;
+    Ok(Done::new("identity.delete", id, String::new(), shown.to_string(), vec![Subject::Organization]))
 }
 
 /// Takes what was vouched for, if it is about this account.

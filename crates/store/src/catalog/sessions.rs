@@ -146,8 +146,7 @@ impl Catalog {
             .execute(&mut transaction)
             .await?;
         // Whoever did not come is nobody's to know for ever; whoever did has an account.
-        sql("UPDATE invitations SET email = NULL WHERE email IS NOT NULL AND ends_at <= ? AND (state <> 'open' OR ends_at <= ?)")
-            .bind(now.plus_secs(-FAILURES_SECS).as_micros())
+        sql("UPDATE invitations SET email = NULL WHERE email IS NOT NULL AND ends_at <= ?")
             .bind(now.plus_secs(-FAILURES_SECS).as_micros())
             .execute(&mut transaction)
             .await?;

@@ -90,7 +90,7 @@ impl Shown {
     pub fn proven_at(&self, now: Timestamp) -> Timestamp {
         match self {
             Self::Password { .. } | Self::Passkey(_) => now,
-            Self::Identity(used) => used.proven_at.min(now),
+            Self::Identity(used) => used.proven_at.map_or(Timestamp::from_secs(0), |at| at.min(now)),
         }
     }
 }
@@ -139,8 +139,8 @@ pub struct Identity {
 pub struct UsedIdentity {
     /// Who that is there.
     pub named: Named,
-    /// When its holder proved it there; long ago if it does not say.
-    pub proven_at: Timestamp,
+    /// When its holder proved it there, if the provider says.
+    pub proven_at: Option<Timestamp>,
     /// What was answered with it.
     pub challenge: Challenge,
 }

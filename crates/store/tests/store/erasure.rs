@@ -225,3 +225,22 @@ async fn e05_nobody_makes_an_entry_look_erased_without_the_root_key() {
         assert_eq!(world.catalog.verify_audit().await.unwrap(), Some(sequence), "{engine:?}");
     }
 }
+
+#[tokio::test]
+async fn k43_who_was_invited_and_never_came_is_forgotten_after_a_month() {
+    everywhere(async |world| {
+        let address = "never-came@example.org";
+        let role = MemberRole::BuiltIn(BuiltInRole::Auditor);
+        let invite = crate::people::invite(world.mine.id, Some(address), role);
+        world.apply(Change::Invite(invite.clone())).await.unwrap();
+        let month = invite.ends_at.plus_secs(30 * 24 * 3_600);
+        for (at, kept) in [(month.plus_secs(-1), true), (month, false)] {
+            world.catalog.forget_sessions(&crate::people::LIMITS, at).await.unwrap();
+            let found = world.catalog.invitation(world.mine.id, invite.id).await.unwrap().unwrap();
+            assert_eq!(found.email.is_some(), kept);
+        }
+        world.catalog.wipe().await.unwrap();
+        assert_eq!(files_with(world, address), Vec::<String>::new());
+    })
+    .await;
+}

@@ -33,7 +33,7 @@ pub async fn add(world: &World, member: &Member, subject: &str) -> IdentityId {
 }
 
 fn opens(member: &Member, named: Named, challenge: Challenge) -> NewSession {
-    let used = UsedIdentity { named, proven_at: NOW.plus_secs(-90), challenge };
+    let used = UsedIdentity { named, proven_at: Some(NOW.plus_secs(-90)), challenge };
     NewSession { shown: Some(Shown::Identity(used)), ..session_of(member) }
 }
 

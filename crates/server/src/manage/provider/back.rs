@@ -5,13 +5,13 @@ use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 use keystile_core::id::{AccountId, MemberId, OrganizationId};
+use keystile_core::time::Timestamp;
 use keystile_store::records::{Entry, Joining, NewAccount, Session};
 use keystile_store::{ApplyError, Change, StoreError, Who};
 use serde::Deserialize;
 
 use crate::enforce::change::NotMade;
-use crate::identity::Errand;
-use crate::identity::{LoginError, ProviderError, Return, Vouched};
+use crate::identity::{Errand, LoginError, ProviderError, Return, Vouched};
 use crate::manage::app::App;
 use crate::manage::authenticate::{Newcomer, cookie_of, no_journey};
 use crate::problem::causes;
@@ -135,9 +135,9 @@ async fn finish(app: &App, newcomer: &Newcomer, answer: &Answer) -> Result<(Stri
         journey,
     };
     let vouched = match app.identity.vouched(&newcomer.visitor(None), &back).await {
+        Ok(vouched) => vouched,
         Err(ProviderError::Refused) => return Err(Fault::Refused),
         Err(ProviderError::TooMany) => return Err(Fault::Busy),
-        Ok(vouched) => vouched,
         Err(ProviderError::Ended) => return Err(Fault::Ended),
         Err(error) => return Err(Fault::failed(&error)),
     };
@@ -153,7 +153,8 @@ async fn finish(app: &App, newcomer: &Newcomer, answer: &Answer) -> Result<(Stri
             if held.id != *session {
                 return Err(Fault::Session);
             }
-            if vouched.proven_at.plus_secs(app.identity.limits.proven_secs) <= app.now() {
+            let is_just_proven = |at: Timestamp| app.now() < at.plus_secs(app.identity.limits.proven_secs);
+            if !vouched.proven_at.is_some_and(is_just_proven) {
                 return Err(Fault::Stale);
             }
             let of = (held.id, held.account.id, held.organization);
@@ -203,7 +204,7 @@ async fn join(app: &App, newcomer: &Newcomer, vouched: &Vouched, lookup: [u8; 32
         return Ok(make(app, newcomer, author, Change::AcceptInvitation { lookup, member, joining }).await?);
     }
     // Whoever could not prove anything later would be stuck without a password.
-    if vouched.proven_at.as_secs() == 0 {
+    if vouched.proven_at.is_none() {
         return Err(Fault::Stale);
     }
     // Whoever holds an invitation is taken at its word, as everybody who accepts one is.
