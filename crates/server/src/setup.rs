@@ -108,6 +108,9 @@ impl Setup<'_> {
         if self.catalog.root_has_changed() {
             self.catalog.apply(&self.author(organization), Change::NoteRootChange).await?;
         }
+        if self.catalog.was_sealed_anew() {
+            self.catalog.apply(&self.author(organization), Change::NoteSeal).await?;
+        }
         let in_use =
             KeyFilter { kind: Some(KeyKind::Management), standing: Some(Standing::Active), ..KeyFilter::default() };
         let active = self.catalog.keys(organization, in_use, ALL).await?;

@@ -254,6 +254,8 @@ pub enum Change {
     RetirePepper { version: u32, forget: bool },
     /// Notes that everything was wrapped under another root key.
     NoteRootChange,
+    /// Every row was sealed as it is: by the first version that seals them, or because somebody asked for it.
+    NoteSeal,
     /// Makes a role.
     CreateRole { id: RoleId, name: RoleName, description: String, permissions: Vec<Permission> },
     /// Changes a role, and with it what the keys that have it may do.

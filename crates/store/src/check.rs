@@ -1,8 +1,9 @@
 //! Whether what is kept is sound: looked through from end to end, beside a server or without one, and nothing is changed.
 //!
-//! What can be told: pages and references of the files, whether every value can be read, whether every secret opens in its
-//! place under its root key, whether the audit is whole, whether batches that wait to be added up are as they were counted.
-//! What can't: a name or an end that was changed to another sound one behind Keystile's back.
+//! What can be told: pages and references of the files, whether every value can be read, whether every row that is decided
+//! by is as it was sealed and every secret opens in its place under its root key, whether the audit is whole, whether batches
+//! that wait to be added up are as they were counted. What can't: the name of a key that was changed behind Keystile's back,
+//! and counts that were added up.
 
 use keystile_core::id::{KeyId, OrganizationId};
 
@@ -13,6 +14,7 @@ use crate::cipher::SecretKey;
 use crate::db::{Base, Columns, Engine, Row, sql};
 use crate::keyring::Keyring;
 use crate::root::RootKey;
+use crate::seal::Sealer;
 use crate::upkeep::{self, Kept};
 use crate::{OpenError, RootKeys, StoreError, audit as chain, ledger, open, schema};
 
@@ -172,6 +174,12 @@ async fn secrets(
         }
     }
     checked.counts.push(("secrets", count));
+    let mut altered = Vec::new();
+    let sealed = Sealer::new(ring.seed()).each_altered(&mut view, true, &mut |what| altered.push(what)).await?;
+    for what in altered {
+        checked.add("seals", format!("{what} was altered"));
+    }
+    checked.counts.push(("sealed rows", sealed));
     match audit::walk(&mut view, &installation, Some(ring.seed())).await? {
         Err(broken) => checked.add("audit", format!("entry {broken} was altered, moved or taken out")),
         Ok(Some((last, hash, seal))) if seal != chain::seal(ring.seed(), last, &hash) => {

@@ -251,7 +251,8 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::RotatePepper { .. }
         | Change::RehashKeys { .. }
         | Change::RetirePepper { .. }
-        | Change::NoteRootChange => return [None, None],
+        | Change::NoteRootChange
+        | Change::NoteSeal => return [None, None],
         Change::CreateApi { id, .. }
         | Change::UpdateApi { id, .. }
         | Change::DeleteApi { id }

@@ -4,18 +4,13 @@
 //! Rows are compared by a hash of all of them in the order of their keys, read anew from each side. What is sealed stays
 //! sealed: nothing is unwrapped on the way, and the same root key opens the copy.
 
-mod tables;
-
+use sha2::digest::Update;
 use sha2::{Digest, Sha256};
 
-use tables::{CATALOG, Kind, Table, USAGE};
-
-use crate::db::{Base, Columns, Connection, Engine, Row, Sql, Value, sql};
+use crate::db::{Base, Connection, Engine, Sql, Value, sql};
 use crate::schema::{self, Steps};
+use crate::tables::{CATALOG, ROWS, Table, USAGE, Values};
 use crate::{OpenError, StoreError};
-
-/// Rows in one read and one write.
-const ROWS: usize = 500;
 
 /// What was copied, and is there on both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,36 +159,7 @@ pub(crate) async fn copy(
 }
 
 impl Table {
-    fn names(&self) -> String {
-        self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
-    }
-
-    /// The next rows after this one, by their keys.
-    async fn read(
-        &self,
-        db: &mut Connection,
-        after: Option<&[Value<'static>]>,
-    ) -> Result<Vec<Vec<Value<'static>>>, StoreError> {
-        let keys = self.columns[..self.keys].iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let mut query = sql(format!("SELECT {} FROM {}", self.names(), self.name));
-        if let Some(after) = after {
-            query.push(&format!(" WHERE ({keys}) > ")).push_list(after.iter().cloned());
-        }
-        query.push(&format!(" ORDER BY {keys} LIMIT {ROWS}"));
-        query.fetch_all(db).await?.iter().map(|row| self.values(row)).collect()
-    }
-
-    fn values(&self, row: &Row) -> Result<Vec<Value<'static>>, StoreError> {
-        let mut row = Columns::of(row);
-        let value = |(_, kind): &(_, Kind)| match kind {
-            Kind::Number => Ok(Value::Number(row.number_if_any()?)),
-            Kind::Text => Ok(Value::Text(row.text_if_any()?.map(Into::into))),
-            Kind::Bytes => Ok(Value::Bytes(row.blob()?.to_vec().into())),
-        };
-        self.columns.iter().map(value).collect()
-    }
-
-    async fn write(&self, db: &mut Connection, rows: Vec<Vec<Value<'static>>>) -> Result<(), StoreError> {
+    async fn write(&self, db: &mut Connection, rows: Vec<Values>) -> Result<(), StoreError> {
         let is_full = rows.len() == ROWS;
         let query = sql(format!("INSERT INTO {} ({}) VALUES ", self.name, self.names()));
         let mut query: Sql<'_> = if is_full { query } else { query.seldom() };
@@ -219,7 +185,7 @@ impl Table {
 }
 
 /// With its kind and length, so that no two rows run together into the same bytes.
-fn digest(hash: &mut Sha256, value: &Value<'_>) {
+pub(crate) fn digest(hash: &mut impl Update, value: &Value<'_>) {
     let number;
     let (kind, bytes): (u8, &[u8]) = match value {
         Value::Number(None) | Value::Text(None) => (0, &[]),
@@ -230,8 +196,8 @@ fn digest(hash: &mut Sha256, value: &Value<'_>) {
         Value::Text(Some(text)) => (2, text.as_bytes()),
         Value::Bytes(bytes) => (3, bytes),
     };
-    hash.update([kind]);
-    hash.update((bytes.len() as u64).to_be_bytes());
+    hash.update(&[kind]);
+    hash.update(&(bytes.len() as u64).to_be_bytes());
     hash.update(bytes);
 }
 
@@ -240,6 +206,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::db::Columns;
     use crate::open::bases;
     use crate::upkeep::Kept;
 

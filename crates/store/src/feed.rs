@@ -10,8 +10,10 @@ use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
 use crate::catalog::{apis, patterns, projects, roles};
-use crate::db::{Columns, Connection, Engine, Row, damaged, sql, standing, word};
+use crate::db::{Columns, Connection, Row, damaged, sql, standing, word};
+use crate::packed::{self, Packed, Which};
 use crate::records::{Api, FeedActivation, FeedKey, FeedProject, FeedSlow, FeedVersion, Pattern, Role};
+use crate::seal::altered;
 use crate::{Catalog, StoreError, Subject};
 
 /// Keys in one read. Large enough that the way to the connection's thread and back does not count.
@@ -26,29 +28,38 @@ const ALL_STAND_INS: &str = "(SELECT key, version, digest, lookup, hash FROM slo
 impl Catalog {
     /// What the revisions after this one touched, oldest first, at most so many.
     pub async fn feed_after(&self, revision: u64, limit: u32) -> Result<Vec<(u64, Subject)>, StoreError> {
+        let mut db = self.0.base.read().await?;
         let rows =
             sql("SELECT revision, subject, first, last FROM revisions WHERE revision > ? ORDER BY revision LIMIT ?")
                 .bind(i64::try_from(revision).unwrap_or(i64::MAX))
                 .bind(limit)
-                .fetch_all(&mut self.0.base.read().await?)
+                .fetch_all(&mut db)
                 .await?;
-        rows.iter()
-            .map(|row| {
-                let mut row = Columns::of(row);
-                let revision = row.number()?;
-                let (subject, first, last) = (row.text()?, row.number()?, row.number()?);
-                let subject = match subject.as_str() {
-                    "organization" => Subject::Organization,
-                    "api" => Subject::Api(first),
-                    "project" => Subject::Project(first),
-                    "keys" => Subject::Keys(first, last),
-                    "role" => Subject::Role(first),
-                    "pattern" => Subject::Pattern(first),
-                    other => return Err(damaged(format_args!("the word {other:?}"))),
-                };
-                Ok((revision, subject))
-            })
-            .collect()
+        let mut expected = revision;
+        let told = rows.iter().map(|row| {
+            let mut row = Columns::of(row);
+            let revision = row.number()?;
+            expected += 1;
+            if revision != expected {
+                return Err(altered(format_args!("revision {expected}")));
+            }
+            let (subject, first, last) = (row.text()?, row.number()?, row.number()?);
+            let subject = match subject.as_str() {
+                "organization" => Subject::Organization,
+                "api" => Subject::Api(first),
+                "project" => Subject::Project(first),
+                "keys" => Subject::Keys(first, last),
+                "role" => Subject::Role(first),
+                "pattern" => Subject::Pattern(first),
+                other => return Err(damaged(format_args!("the word {other:?}"))),
+            };
+            Ok((revision, subject))
+        });
+        let told: Vec<(u64, Subject)> = told.collect::<Result<_, StoreError>>()?;
+        if let Some(((first, _), (last, _))) = told.first().zip(told.last()) {
+            self.0.sealer.refuse_altered(&mut db, "revisions", Some(("revision", *first, *last))).await?;
+        }
+        Ok(told)
     }
 
     /// Every API that is not deleted, by number.
@@ -62,7 +73,9 @@ impl Catalog {
     pub async fn feed_api(&self, number: u32) -> Result<Option<Api>, StoreError> {
         let mut query = sql(apis::SELECT);
         query.push(" AND a.number = ").push_bind(number);
-        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(apis::read).transpose()
+        let mut db = self.0.base.read().await?;
+        self.0.sealer.refuse_altered(&mut db, "apis", Some(("number", number, number))).await?;
+        query.fetch_optional(&mut db).await?.as_ref().map(apis::read).transpose()
     }
 
     /// Every project that is not deleted, by number.
@@ -91,6 +104,8 @@ impl Catalog {
         let mut db = self.0.base.read().await?;
         let mut query = sql(projects::SELECT);
         query.push(" AND p.number = ").push_bind(number);
+        self.0.sealer.refuse_altered(&mut db, "projects", Some(("number", number, number))).await?;
+        self.0.sealer.refuse_altered(&mut db, "activations", Some(("project", number, number))).await?;
         let Some(row) = query.fetch_optional(&mut db).await? else { return Ok(None) };
         let links = activations(&mut db, Some(number)).await?;
         let activations = links.into_iter().map(|(_, link)| link).collect();
@@ -99,10 +114,17 @@ impl Catalog {
 
     /// Policies with a number above this one, in order. Policies are never changed: a new one gets a new number.
     pub async fn feed_policies(&self, above: u32) -> Result<Vec<(u32, Policy)>, StoreError> {
+        let mut db = self.0.base.read().await?;
         let rows = sql("SELECT number, document FROM policies WHERE number > ? ORDER BY number")
             .bind(above)
-            .fetch_all(&mut self.0.base.read().await?)
+            .fetch_all(&mut db)
             .await?;
+        if !rows.is_empty() {
+            self.0
+                .sealer
+                .refuse_altered(&mut db, "policies", Some(("number", above.saturating_add(1), u32::MAX)))
+                .await?;
+        }
         rows.iter()
             .map(|row| {
                 let mut row = Columns::of(row);
@@ -138,7 +160,9 @@ impl Catalog {
     pub async fn feed_role(&self, number: u32) -> Result<Option<Role>, StoreError> {
         let mut query = sql(roles::SELECT);
         query.push(" AND r.number = ").push_bind(number);
-        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(roles::read).transpose()
+        let mut db = self.0.base.read().await?;
+        self.0.sealer.refuse_altered(&mut db, "roles", Some(("number", number, number))).await?;
+        query.fetch_optional(&mut db).await?.as_ref().map(roles::read).transpose()
     }
 
     /// Every pattern that is not deleted, by number.
@@ -152,7 +176,9 @@ impl Catalog {
     pub async fn feed_pattern(&self, number: u32) -> Result<Option<Pattern>, StoreError> {
         let mut query = sql(patterns::SELECT);
         query.push(" AND t.number = ").push_bind(number);
-        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(patterns::read).transpose()
+        let mut db = self.0.base.read().await?;
+        self.0.sealer.refuse_altered(&mut db, "patterns", Some(("number", number, number))).await?;
+        query.fetch_optional(&mut db).await?.as_ref().map(patterns::read).transpose()
     }
 
     /// The highest number of a key; 0 if there is none.
@@ -181,12 +207,15 @@ impl Catalog {
             .buffered(AHEAD);
         while let Some((packed, former)) = chunks.try_next().await? {
             let mut former = former.into_iter().peekable();
-            unpack(&packed, &mut |mut key| {
+            packed::each(&packed, |packed| {
+                self.0.sealer.refuse_altered_key(&packed)?;
+                let mut key = key(&packed)?;
                 // Both are in the order of the keys' numbers.
                 while let Some((_, version)) = former.next_if(|(of, _)| *of <= key.number) {
                     key.former.push(version);
                 }
                 each(key);
+                Ok(())
             })?;
         }
         Ok(())
@@ -208,7 +237,12 @@ impl Catalog {
             query.push(if all { "" } else { " AND s.lookup IS NOT NULL" });
             query.push(" AND s.key >= ").push_bind(first).push(" AND s.key <= ").push_bind(last);
             query.push(" ORDER BY s.key, s.version LIMIT ").push_bind(CHUNK);
-            let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
+            let mut db = self.0.base.read().await?;
+            let rows = query.fetch_all(&mut db).await?;
+            if let Some(until) = rows.last().map(|row| Columns::of(row).number::<u32>()).transpose()? {
+                self.0.sealer.refuse_altered(&mut db, "slow_hashes", Some(("key", first, until))).await?;
+                self.0.sealer.refuse_altered(&mut db, "former_digests", Some(("key", first, until))).await?;
+            }
             let mut told = 0;
             for row in &rows {
                 let slow = slow(row)?;
@@ -233,13 +267,17 @@ impl Catalog {
     /// Keys and their former versions. In this order: a version that is missing would be a refused call, one that is
     /// still the latest as well is none.
     async fn keys_and_versions(&self, first: u32, last: u32) -> Result<(Vec<u8>, Vec<(u32, FeedVersion)>), StoreError> {
-        let packed = self.packed_keys(first, last).await?;
+        let mut db = self.0.base.read().await?;
+        let packed = packed::read(&mut db, Which::Between(first, last)).await?;
         let rows = sql("SELECT key, version, digest, ends_at FROM key_versions WHERE key BETWEEN ? AND ? \
              ORDER BY key, version")
         .bind(first)
         .bind(last)
-        .fetch_all(&mut self.0.base.read().await?)
+        .fetch_all(&mut db)
         .await?;
+        if !rows.is_empty() {
+            self.0.sealer.refuse_altered(&mut db, "key_versions", Some(("key", first, last))).await?;
+        }
         let former = rows.iter().map(|row| {
             let mut row = Columns::of(row);
             let key = row.number()?;
@@ -248,25 +286,6 @@ impl Catalog {
             Ok((key, FeedVersion { version, digest, ends_at: row.moment()? }))
         });
         Ok((packed, former.collect::<Result<_, StoreError>>()?))
-    }
-
-    /// Keys as one value instead of rows: a row costs a way through a channel and a dozen allocations, and at a million
-    /// keys that is most of the time. Of each key digest and id as they are, then its other facts as text.
-    async fn packed_keys(&self, first: u32, last: u32) -> Result<Vec<u8>, StoreError> {
-        let pack = match self.0.base.engine() {
-            Engine::Sqlite(_) => {
-                "SELECT CAST(group_concat(packed, '') AS BLOB) FROM (SELECT digest || id || number || ',' || project \
-                 || ',' || policy || ',' || coalesce(expires_at, '') || ',' || state || ',' || kind || ',' || environment \
-                 || ',' || version || ',' || (deleted_at IS NOT NULL) || ';' AS packed FROM keys WHERE number BETWEEN ? AND ? ORDER BY number)"
-            }
-            Engine::Postgres(_) => {
-                "SELECT string_agg(digest || id || convert_to(concat(number, ',', project, ',', policy, ',', expires_at, \
-                 ',', state, ',', kind, ',', environment, ',', version, ',', CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END, ';'), \
-                 'UTF8'), ''::bytea ORDER BY number) FROM keys WHERE number BETWEEN ? AND ?"
-            }
-        };
-        let row = sql(pack).bind(first).bind(last).fetch_one(&mut self.0.base.read().await?).await?;
-        Ok(Columns::of(&row).blob_if_any()?.unwrap_or_default())
     }
 }
 
@@ -297,27 +316,17 @@ fn slow(row: &Row) -> Result<FeedSlow, StoreError> {
     Ok(FeedSlow { key, version, digest, slow })
 }
 
-/// Takes apart what [`Catalog::packed_keys`] put together.
-fn unpack(mut packed: &[u8], each: &mut (dyn FnMut(FeedKey) + Send)) -> Result<(), StoreError> {
-    while !packed.is_empty() {
-        let (digest, rest) = packed.split_first_chunk::<32>().ok_or_else(cut_short)?;
-        let (id, rest) = rest.split_first_chunk::<16>().ok_or_else(cut_short)?;
-        let end = rest.iter().position(|byte| *byte == b';').ok_or_else(cut_short)?;
-        let facts = std::str::from_utf8(&rest[..end]).map_err(damaged)?;
-        each(key(digest, id, facts)?);
-        packed = &rest[end + 1..];
-    }
-    Ok(())
-}
-
-fn key(digest: &[u8; 32], id: &[u8; 16], facts: &str) -> Result<FeedKey, StoreError> {
-    let mut facts = facts.split(',');
-    let mut next = || facts.next().ok_or_else(cut_short);
+fn key(packed: &Packed<'_>) -> Result<FeedKey, StoreError> {
+    let mut facts = packed.facts.split(',');
+    let mut next = || facts.next().ok_or_else(|| damaged("a key that is cut short"));
+    let (number, project) = (word(next()?)?, word(next()?)?);
+    // What a key may do is its project's business, whose organization it is.
+    next()?;
     Ok(FeedKey {
-        digest: KeyDigest::from_bytes(*digest),
-        id: KeyId::from_entropy(*id),
-        number: word(next()?)?,
-        project: word(next()?)?,
+        digest: KeyDigest::from_bytes(*packed.digest),
+        id: KeyId::from_entropy(*packed.id),
+        number,
+        project,
         policy: word(next()?)?,
         expires_at: match next()? {
             "" => None,
@@ -330,8 +339,4 @@ fn key(digest: &[u8; 32], id: &[u8; 16], facts: &str) -> Result<FeedKey, StoreEr
         former: Vec::new(),
         deleted: next()? == "1",
     })
-}
-
-fn cut_short() -> StoreError {
-    damaged("a key that is cut short")
 }

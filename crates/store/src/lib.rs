@@ -25,13 +25,16 @@ mod hold;
 mod keyring;
 mod ledger;
 mod open;
+mod packed;
 pub mod postgres;
 pub mod records;
 pub mod root;
 mod schema;
+mod seal;
 pub mod secret;
 mod sqlite;
 pub mod survey;
+mod tables;
 pub mod upkeep;
 pub mod usage;
 
@@ -109,6 +112,22 @@ pub enum OpenError {
     CatalogMissing {
         /// The data folder.
         folder: String,
+    },
+    /// The store has gone back behind what was acknowledged.
+    #[error(
+        "{file} holds change {found}, and change {newest} was made: its log of changes is damaged or missing, and what was \
+         acknowledged would be lost, revocations too. Put back a backup; or, if you put an older copy there yourself, remove \
+         {beside}"
+    )]
+    Behind {
+        /// The file that is behind.
+        file: String,
+        /// The last change in it.
+        found: u64,
+        /// The last change that was made.
+        newest: u64,
+        /// The file that tells so.
+        beside: String,
     },
     /// The folder is in use by another process.
     #[error("the data folder {folder} is in use by another Keystile process; stop it first")]

@@ -16,14 +16,15 @@ use zeroize::Zeroizing;
 use crate::catalog::CatalogParts;
 use crate::catalog::encryption::{keep_key, kept_keys, kept_seed, learn_keys, peppers};
 use crate::cipher::{Algorithm, SecretKey};
-use crate::db::{Base, Columns, Connection, Engine, damaged, sql, told};
+use crate::db::{Base, Columns, Connection, Engine, Sql, damaged, sql, told};
 use crate::hold::{Held, Hold};
 use crate::keyring::Keyring;
 use crate::postgres::{Database, Part, Url};
 use crate::root::{Material, RootKey, exposed};
 use crate::schema::{self, Steps};
+use crate::seal::{Sealer, altered};
 use crate::secret::Place;
-use crate::sqlite::{DatabaseFile, Sizes};
+use crate::sqlite::{DatabaseFile, Newest, Sizes};
 use crate::upkeep::Kept;
 use crate::{Catalog, Ledger, OpenError, Random, RootKeys, Store, StoreError};
 
@@ -31,11 +32,18 @@ use crate::{Catalog, Ledger, OpenError, Random, RootKeys, Store, StoreError};
 const CATALOG_FILE: &str = "catalog.db";
 /// The ledger's file in the data folder.
 const USAGE_FILE: &str = "usage.db";
+/// Beside each of them: how far it has come.
+const CATALOG_NEWEST: &str = "catalog.newest";
+const USAGE_NEWEST: &str = "usage.newest";
 /// An import touches pages of the digests' index at random, so the catalogue's writer gets 64 MiB of cache and 128 MiB of
 /// WAL. Small changes never fill either.
 const CATALOG_SIZES: Sizes = Sizes { cache_kib: 64 << 10, checkpoint_pages: 32_768, wipes: true };
 /// Batches and counts go to the ends of their tables: 4 MiB of cache and 16 MiB of WAL.
 const USAGE_SIZES: Sizes = Sizes { cache_kib: 4 << 10, checkpoint_pages: 4_096, wipes: false };
+/// What a catalogue says of itself whose rows are sealed; that they were sealed as they were, until it stands in the audit.
+pub(crate) const SEALED: &str = "sealed";
+const SEALED_ANEW: &str = "sealed_anew";
+
 /// Opens the installation in a folder.
 pub(crate) async fn in_folder(
     folder: &Path,
@@ -91,14 +99,28 @@ pub(crate) async fn in_folder(
         catalog.close().await;
         return Err(error);
     }
+    let newest = async {
+        let revision = sql("SELECT coalesce(max(revision), 0) FROM revisions");
+        let catalog = newest(&catalog, revision, (&catalog_path, &folder.join(CATALOG_NEWEST))).await?;
+        let batches = sql(Ledger::BATCHES);
+        Ok::<_, OpenError>((catalog, newest(&usage, batches, (&usage_path, &folder.join(USAGE_NEWEST))).await?))
+    };
+    let (catalog_newest, usage_newest) = match newest.await {
+        Ok(newest) => newest,
+        Err(error) => {
+            usage.close().await;
+            catalog.close().await;
+            return Err(error);
+        }
+    };
     for file in [&file, &usage_file] {
         file.remember_place().map_err(|error| unreadable(&error))?;
     }
     // A file that was just made is only safe when its name in the folder is.
     sync_folder(folder).map_err(|error| unreadable(&error))?;
 
-    let catalog = filled.into_catalog((catalog, None), &held, warnings);
-    Ok(Store { catalog, ledger: Ledger::new(usage, Hold::of(&held)) })
+    let catalog = filled.into_catalog((catalog, None), &held, warnings, Some(catalog_newest));
+    Ok(Store { catalog, ledger: Ledger::new(usage, Hold::of(&held), Some(usage_newest)) })
 }
 
 /// Opens the installation in a database; what a process has for itself alone is in the folder.
@@ -131,8 +153,29 @@ pub(crate) async fn in_database(
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
-    let catalog = filled.into_catalog((catalog, Some(url.clone())), &held, warnings);
-    Ok(Store { catalog, ledger: Ledger::new(usage, Hold::of(&held)) })
+    // A database's server looks after its own log of changes.
+    let catalog = filled.into_catalog((catalog, Some(url.clone())), &held, warnings, None);
+    Ok(Store { catalog, ledger: Ledger::new(usage, Hold::of(&held), None) })
+}
+
+/// What tells how far a file has come; refuses one that is behind it.
+async fn newest(base: &Base, found: Sql<'_>, (file, beside): (&Path, &Path)) -> Result<Newest, OpenError> {
+    let unreadable = |cause: &dyn std::fmt::Display| OpenError::unreadable(beside.display(), cause);
+    let (newest, said) = Newest::open(beside).map_err(|error| unreadable(&error))?;
+    let mut db = base.read().await.map_err(|error| unreadable(&told(&error)))?;
+    let found: u64 = found.fetch_number(&mut db).await.map_err(|error| unreadable(&error.cause()))?;
+    match said {
+        Some(said) if said > found => Err(OpenError::Behind {
+            file: file.display().to_string(),
+            found,
+            newest: said,
+            beside: newest.path().display().to_string(),
+        }),
+        _ => {
+            newest.note(found);
+            Ok(newest)
+        }
+    }
 }
 
 /// Catalogue and ledger of an installation that is there; `None` if there is none. Nothing is made.
@@ -186,22 +229,34 @@ struct Filled {
     root_changed: bool,
     ring: Keyring,
     peppers: Vec<Pepper>,
+    sealer: Sealer,
+    /// Whether rows were sealed whatever they said.
+    sealed_anew: bool,
     /// Whether it was filled just now.
     is_new: bool,
 }
 
 impl Filled {
-    fn into_catalog(self, (base, url): (Base, Option<Url>), held: &Arc<Held>, warnings: Vec<String>) -> Catalog {
-        let Self { installation, root, root_changed, ring, peppers, is_new: _ } = self;
+    fn into_catalog(
+        self,
+        (base, url): (Base, Option<Url>),
+        held: &Arc<Held>,
+        warnings: Vec<String>,
+        newest: Option<Newest>,
+    ) -> Catalog {
+        let Self { installation, root, root_changed, ring, peppers, sealer, sealed_anew, is_new: _ } = self;
         let parts = CatalogParts {
             base,
             hold: Hold::of(held),
             url,
+            newest,
             installation,
             seen: AtomicU64::new(0),
             key_limits: OnceLock::new(),
             root,
             root_changed,
+            sealer,
+            sealed_anew,
             ring: RwLock::new(Arc::new(ring)),
             peppers: RwLock::new(Arc::new(peppers)),
             warnings,
@@ -257,8 +312,10 @@ async fn fill_catalog(
             .map_err(|error| unreadable(error.into()))?;
     }
     let peppers = peppers(&mut db, &ring).await.map_err(unreadable)?;
-    let unnoted: u32 =
-        sql("SELECT count(*) FROM meta WHERE name = 'root_changed'").fetch_number(&mut db).await.map_err(unreadable)?;
+    let sealer = Sealer::new(ring.seed());
+    seal(&mut db, &sealer, seen == 0).await.map_err(unreadable)?;
+    let root_changed = is_unnoted(&mut db, "root_changed").await.map_err(unreadable)?;
+    let sealed_anew = is_unnoted(&mut db, SEALED_ANEW).await.map_err(unreadable)?;
     db.commit().await.map_err(|error| unreadable(error.into()))?;
     // What the former one opens is still in the log of changes.
     if former.is_some()
@@ -269,7 +326,33 @@ async fn fill_catalog(
             "what the former root key opens may be in the files until the next orderly end"
         );
     }
-    Ok(Filled { installation, root, root_changed: unnoted > 0, ring, peppers, is_new: seen == 0 })
+    Ok(Filled { installation, root, root_changed, ring, peppers, sealer, sealed_anew, is_new: seen == 0 })
+}
+
+/// Looks whether rows are as they were sealed; or seals them as they are, if they never were.
+async fn seal(db: &mut Connection, sealer: &Sealer, is_new: bool) -> Result<(), StoreError> {
+    let row = sql("SELECT value FROM meta WHERE name = ?").bind(SEALED).fetch_optional(db).await?;
+    if let Some(row) = row {
+        if Columns::of(&row).blob()? != sealer.mark() {
+            return Err(altered("what says that its rows are sealed"));
+        }
+        let mut first = None;
+        sealer.each_altered(db, false, &mut |what| first = first.take().or(Some(what))).await?;
+        return first.map_or(Ok(()), |what| Err(altered(what)));
+    }
+    sealer.seal_all(db).await?;
+    write_meta(db, SEALED, &sealer.mark()).await?;
+    if !is_new {
+        tracing::warn!("the rows of the catalogue had no seals; they were sealed as they are");
+        // Until it stands in the audit.
+        write_meta(db, SEALED_ANEW, b"").await?;
+    }
+    Ok(())
+}
+
+async fn is_unnoted(db: &mut Connection, name: &'static str) -> Result<bool, StoreError> {
+    let unnoted = sql("SELECT count(*) FROM meta WHERE name = ?").bind(name);
+    Ok(unnoted.fetch_number::<u32>(db).await? > 0)
 }
 
 fn some<const N: usize>(random: &mut Random<'_>) -> Result<[u8; N], OpenError> {

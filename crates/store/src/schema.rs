@@ -30,6 +30,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_10.sql"),
         include_str!("sqlite/schema/catalog_11.sql"),
         include_str!("sqlite/schema/catalog_12.sql"),
+        include_str!("sqlite/schema/catalog_13.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
@@ -44,6 +45,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("postgres/schema/catalog_10.sql"),
         include_str!("postgres/schema/catalog_11.sql"),
         include_str!("postgres/schema/catalog_12.sql"),
+        include_str!("postgres/schema/catalog_13.sql"),
     ],
 };
 /// Those of the ledger.

@@ -76,6 +76,12 @@ pub(super) async fn root_changed(work: Work<'_>) -> Result<Done, ApplyError> {
     Ok(done("encryption.root_changed", String::new(), String::new()))
 }
 
+/// Notes that every row was sealed as it was.
+pub(super) async fn sealed(work: Work<'_>) -> Result<Done, ApplyError> {
+    sql("DELETE FROM meta WHERE name = 'sealed_anew'").execute(&mut *work.db).await?;
+    Ok(done("store.seal", String::new(), String::new()))
+}
+
 fn done(action: &'static str, before: String, after: String) -> Done {
     // Nothing that nodes hold was changed.
     Done::new(action, SUBJECT, before, after, vec![Subject::Organization])

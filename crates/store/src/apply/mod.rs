@@ -202,8 +202,11 @@ impl Catalog {
         if let Some(request) = &author.idempotency {
             idempotency::keep(db, organization, request, author.at).await?;
         }
-        transaction.commit().await?;
+        self.0.commit(transaction).await?;
         self.0.seen.fetch_max(revision, std::sync::atomic::Ordering::SeqCst);
+        if let Some(newest) = &self.0.newest {
+            newest.note(revision);
+        }
         // Nodes read them with the revision in any case.
         if changes_peppers && let Err(error) = self.read_peppers().await {
             tracing::error!(cause = error.cause(), "the peppers could not be read anew");
@@ -341,6 +344,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::RetirePepper { version, forget } => pepper::retire(work, version, forget).await,
         Change::RehashKeys { keys, pepper_version } => pepper::rehash(work, &keys, pepper_version).await,
         Change::NoteRootChange => encryption::root_changed(work).await,
+        Change::NoteSeal => encryption::sealed(work).await,
         Change::CreateRole { id, name, description, permissions } => {
             let about = role::About { name: &name, description: &description, permissions: &permissions };
             role::create(work, id, about).await

@@ -192,6 +192,6 @@ impl Catalog {
             .bind(was.expose())
             .execute(&mut transaction)
             .await?;
-        Ok(transaction.commit().await?)
+        self.0.commit(transaction).await
     }
 }

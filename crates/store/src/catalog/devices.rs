@@ -58,7 +58,7 @@ impl Catalog {
         .bind(login.ends_at.as_micros())
         .execute(&mut transaction)
         .await?;
-        transaction.commit().await?;
+        self.0.commit(transaction).await?;
         Ok(true)
     }
 

@@ -34,11 +34,13 @@ use keystile_core::key::Pepper;
 use keystile_core::metadata::Label;
 use keystile_core::time::Timestamp;
 
-use crate::db::{Base, Connection, Sql, sql};
+use crate::db::{Base, Connection, Sql, Transaction, sql};
 use crate::hold::{Held, Hold};
 use crate::keyring::Keyring;
 use crate::records::{KeyLimits, Page};
 use crate::root::RootKey;
+use crate::seal::Sealer;
+use crate::sqlite::Newest;
 use crate::{Ledger, OpenError, StoreError, StoreFault, postgres};
 
 /// The catalogue. Cheap to clone; all clones share its connections.
@@ -50,6 +52,8 @@ pub(crate) struct CatalogParts {
     pub(crate) hold: Hold,
     /// Where it is, if not in the data folder.
     pub(crate) url: Option<postgres::Url>,
+    /// What tells how far its file has come, if it is one.
+    pub(crate) newest: Option<Newest>,
     pub(crate) installation: [u8; 16],
     /// The newest revision that was seen here. One that is older than this is another history.
     pub(crate) seen: AtomicU64,
@@ -58,6 +62,10 @@ pub(crate) struct CatalogParts {
     pub(crate) root: RootKey,
     /// Whether everything was wrapped under it just now, in place of the one before it.
     pub(crate) root_changed: bool,
+    /// What seals the rows that something is decided by.
+    pub(crate) sealer: Sealer,
+    /// Whether rows were sealed just now that had no seal, whatever they said.
+    pub(crate) sealed_anew: bool,
     /// What secrets are under; another one when an encryption key is made or retired.
     pub(crate) ring: RwLock<Arc<Keyring>>,
     /// The newest first; others when one is made or retired.
@@ -69,6 +77,12 @@ impl CatalogParts {
     /// The keys that secrets are under, as they are now.
     pub(crate) fn ring(&self) -> Arc<Keyring> {
         self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends a transaction that may have written to rows that are sealed.
+    pub(crate) async fn commit(&self, mut transaction: Transaction) -> Result<(), StoreError> {
+        self.sealer.seal_changes(&self.base, &mut transaction).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// The newest revision, unless the store has gone back behind what it said before: then it is another one, or a copy
@@ -112,6 +126,11 @@ impl Catalog {
     /// Whether the root key took the place of another one, and that does not stand in the audit yet.
     pub fn root_has_changed(&self) -> bool {
         self.0.root_changed
+    }
+
+    /// Whether every row was sealed as it is, and that does not stand in the audit yet.
+    pub fn was_sealed_anew(&self) -> bool {
+        self.0.sealed_anew
     }
 
     /// Says how many keys there may be, for as long as it is open. Without it there may be any number.

@@ -156,7 +156,7 @@ impl Catalog {
         .bind(MAX_FAILURES)
         .execute(&mut transaction)
         .await?;
-        transaction.commit().await?;
+        self.0.commit(transaction).await?;
         Ok(sessions + resets + devices + spent + failures)
     }
 }

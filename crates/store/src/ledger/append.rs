@@ -51,7 +51,14 @@ impl Ledger {
         .bind(signed(sequence))
         .execute(&mut *db)
         .await?;
+        let batches: Option<u64> = match &self.0.newest {
+            Some(_) => Some(sql(Self::BATCHES).fetch_number(&mut *db).await?),
+            None => None,
+        };
         transaction.commit().await?;
+        if let Some((newest, batches)) = self.0.newest.as_ref().zip(batches) {
+            newest.note(batches);
+        }
         Ok(())
     }
 

@@ -18,6 +18,7 @@ pub use last_use::Use;
 
 use crate::db::{Base, Columns, sql};
 use crate::hold::Hold;
+use crate::sqlite::Newest;
 use crate::{LabelRow, StoreError};
 
 /// What is wrong with a batch, if anything is.
@@ -32,11 +33,16 @@ pub struct Ledger(Arc<LedgerParts>);
 struct LedgerParts {
     base: Base,
     hold: Hold,
+    /// What tells how far its file has come, if it is one.
+    newest: Option<Newest>,
 }
 
 impl Ledger {
-    pub(crate) fn new(base: Base, hold: Hold) -> Self {
-        Self(Arc::new(LedgerParts { base, hold }))
+    /// What a file's ledger counts itself by: all batches that were ever kept. It only grows.
+    pub(crate) const BATCHES: &str = "SELECT coalesce(sum(last_sequence), 0) FROM nodes";
+
+    pub(crate) fn new(base: Base, hold: Hold, newest: Option<Newest>) -> Self {
+        Self(Arc::new(LedgerParts { base, hold, newest }))
     }
 
     pub(crate) fn hold(&self) -> &Hold {

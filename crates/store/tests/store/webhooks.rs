@@ -86,6 +86,7 @@ async fn the_old_secret_signs_until_its_end() {
         let strange = world.catalog.seal_webhook_secret(world.mine.id, made.id, b"moved", &[8; 24]);
         world.apply(Change::RotateWebhookSecret { id: other.id, secret: strange, old_until: NOW }).await.unwrap();
         assert!(world.catalog.webhook_secrets(&other, NOW).await.is_err());
+        world.apply(Change::DeleteWebhook { id: other.id }).await.unwrap();
     })
     .await;
 }

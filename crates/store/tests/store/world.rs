@@ -87,6 +87,8 @@ pub async fn everywhere(test: impl AsyncFn(&World)) {
         test(&world).await;
         // Whatever a test did, it was done in the open.
         assert_eq!(world.catalog.verify_audit().await.unwrap(), None, "{engine:?}");
+        // And left every row that is decided by with its seal.
+        assert_eq!(crate::checks::looked(&world, *engine).await.wrong, [], "{engine:?}");
     }
 }
 

@@ -1,16 +1,69 @@
-//! The tables that are copied, column by column. A test holds them against the schema.
+//! The tables, column by column, for what is done to rows whatever they mean: copying and sealing them. A test holds this
+//! against the schema.
+
+use crate::StoreError;
+use crate::db::{Columns, Connection, Row, Value, sql};
+
+/// Rows in one read and one write.
+pub(crate) const ROWS: usize = 500;
 
 /// A table: its columns and how many of the first of them tell its rows apart.
-pub(super) struct Table {
-    pub(super) name: &'static str,
-    pub(super) keys: usize,
-    pub(super) columns: &'static [(&'static str, Kind)],
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) keys: usize,
+    pub(crate) columns: &'static [(&'static str, Kind)],
     /// Whether the database gives out numbers for new rows, in its first column.
-    pub(super) numbered: bool,
+    pub(crate) numbered: bool,
 }
 
+/// A row of a table, as it is.
+pub(crate) type Values = Vec<Value<'static>>;
+
+impl Table {
+    /// Its columns, as a SELECT has them.
+    pub(crate) fn names(&self) -> String {
+        names(self.columns)
+    }
+
+    /// The columns that tell its rows apart.
+    pub(crate) fn key_names(&self) -> String {
+        names(&self.columns[..self.keys])
+    }
+
+    /// The next rows after this one, by their keys.
+    pub(crate) async fn read(
+        &self,
+        db: &mut Connection,
+        after: Option<&[Value<'static>]>,
+    ) -> Result<Vec<Values>, StoreError> {
+        let keys = self.key_names();
+        let mut query = sql(format!("SELECT {} FROM {}", self.names(), self.name));
+        if let Some(after) = after {
+            query.push(&format!(" WHERE ({keys}) > ")).push_list(after.iter().cloned());
+        }
+        query.push(&format!(" ORDER BY {keys} LIMIT {ROWS}"));
+        query.fetch_all(db).await?.iter().map(|row| self.values(row)).collect()
+    }
+
+    /// Reads a row of [`Self::names`].
+    pub(crate) fn values(&self, row: &Row) -> Result<Values, StoreError> {
+        let mut row = Columns::of(row);
+        let value = |(_, kind): &(_, Kind)| match kind {
+            Kind::Number => Ok(Value::Number(row.number_if_any()?)),
+            Kind::Text => Ok(Value::Text(row.text_if_any()?.map(Into::into))),
+            Kind::Bytes => Ok(Value::Bytes(row.blob()?.to_vec().into())),
+        };
+        self.columns.iter().map(value).collect()
+    }
+}
+
+fn names(columns: &[(&'static str, Kind)]) -> String {
+    columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+/// What a column holds.
 #[derive(Clone, Copy)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Number,
     Text,
     Bytes,
@@ -21,7 +74,7 @@ use Kind::{Bytes, Number, Text};
 const META: Table = Table { name: "meta", keys: 1, numbered: false, columns: &[("name", Text), ("value", Bytes)] };
 
 /// The catalogue's tables; what others refer to comes first.
-pub(super) const CATALOG: &[Table] = &[
+pub(crate) const CATALOG: &[Table] = &[
     META,
     Table {
         name: "encryption_keys",
@@ -47,6 +100,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("kind", Text),
             ("updated_at", Number),
             ("revision", Number),
+            ("seal", Text),
         ],
     },
     Table {
@@ -64,6 +118,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("created_at", Number),
             ("updated_at", Number),
             ("revision", Number),
+            ("seal", Text),
         ],
     },
     Table {
@@ -81,6 +136,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("updated_at", Number),
             ("revision", Number),
             ("deleted_at", Number),
+            ("seal", Text),
         ],
     },
     Table {
@@ -98,6 +154,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("updated_at", Number),
             ("revision", Number),
             ("deleted_at", Number),
+            ("seal", Text),
         ],
     },
     Table {
@@ -118,6 +175,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("made_by", Text),
             ("state", Text),
             ("revision", Number),
+            ("seal", Text),
         ],
     },
     Table {
@@ -135,6 +193,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("proven_at", Number),
             ("address", Text),
             ("agent", Text),
+            ("seal", Text),
         ],
     },
     Table {
@@ -147,6 +206,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("standing", Bytes),
             ("created_at", Number),
             ("ends_at", Number),
+            ("seal", Text),
         ],
     },
     Table {
@@ -159,6 +219,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("created_at", Number),
             ("confirmed_at", Number),
             ("last_step", Number),
+            ("seal", Text),
         ],
     },
     Table {
@@ -175,6 +236,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("state", Text),
             ("account", Number),
             ("organization", Number),
+            ("seal", Text),
         ],
     },
     Table {
@@ -190,6 +252,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("name", Text),
             ("created_at", Number),
             ("used_at", Number),
+            ("seal", Text),
         ],
     },
     Table {
@@ -204,10 +267,16 @@ pub(super) const CATALOG: &[Table] = &[
             ("subject", Text),
             ("created_at", Number),
             ("used_at", Number),
+            ("seal", Text),
         ],
     },
     Table { name: "spent_challenges", keys: 1, numbered: false, columns: &[("lookup", Bytes), ("ends_at", Number)] },
-    Table { name: "recovery_codes", keys: 2, numbered: false, columns: &[("account", Number), ("lookup", Bytes)] },
+    Table {
+        name: "recovery_codes",
+        keys: 2,
+        numbered: false,
+        columns: &[("account", Number), ("lookup", Bytes), ("seal", Text)],
+    },
     Table {
         name: "login_failures",
         keys: 1,
@@ -231,6 +300,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("revision", Number),
             ("deleted_at", Number),
             ("operations", Text),
+            ("seal", Text),
         ],
     },
     Table {
@@ -255,6 +325,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("labels", Text),
             ("metadata", Text),
             ("patterns", Text),
+            ("seal", Text),
         ],
     },
     Table {
@@ -277,13 +348,14 @@ pub(super) const CATALOG: &[Table] = &[
             ("granted", Text),
             ("judged_by", Text),
             ("judged_at", Number),
+            ("seal", Text),
         ],
     },
     Table {
         name: "policies",
         keys: 1,
         numbered: true,
-        columns: &[("number", Number), ("hash", Bytes), ("document", Text)],
+        columns: &[("number", Number), ("hash", Bytes), ("document", Text), ("seal", Text)],
     },
     Table {
         name: "roles",
@@ -300,6 +372,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("updated_at", Number),
             ("revision", Number),
             ("deleted_at", Number),
+            ("seal", Text),
         ],
     },
     Table {
@@ -317,10 +390,21 @@ pub(super) const CATALOG: &[Table] = &[
             ("updated_at", Number),
             ("revision", Number),
             ("deleted_at", Number),
+            ("seal", Text),
         ],
     },
-    Table { name: "policy_patterns", keys: 2, numbered: false, columns: &[("pattern", Number), ("policy", Number)] },
-    Table { name: "policy_roles", keys: 2, numbered: false, columns: &[("role", Number), ("policy", Number)] },
+    Table {
+        name: "policy_patterns",
+        keys: 2,
+        numbered: false,
+        columns: &[("pattern", Number), ("policy", Number), ("seal", Text)],
+    },
+    Table {
+        name: "policy_roles",
+        keys: 2,
+        numbered: false,
+        columns: &[("role", Number), ("policy", Number), ("seal", Text)],
+    },
     Table {
         name: "keys",
         keys: 1,
@@ -350,6 +434,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("versioned_at", Number),
             ("labels", Text),
             ("metadata", Text),
+            ("seal", Text),
         ],
     },
     Table {
@@ -366,6 +451,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("created_at", Number),
             ("superseded_at", Number),
             ("ends_at", Number),
+            ("seal", Text),
         ],
     },
     Table {
@@ -385,6 +471,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("created_at", Number),
             ("ends_at", Number),
             ("opened_at", Number),
+            ("seal", Text),
         ],
     },
     Table {
@@ -397,19 +484,26 @@ pub(super) const CATALOG: &[Table] = &[
         name: "slow_hashes",
         keys: 2,
         numbered: false,
-        columns: &[("key", Number), ("version", Number), ("digest", Bytes), ("lookup", Number), ("hash", Text)],
+        columns: &[
+            ("key", Number),
+            ("version", Number),
+            ("digest", Bytes),
+            ("lookup", Number),
+            ("hash", Text),
+            ("seal", Text),
+        ],
     },
     Table {
         name: "former_digests",
         keys: 3,
         numbered: false,
-        columns: &[("key", Number), ("version", Number), ("pepper", Number), ("digest", Bytes)],
+        columns: &[("key", Number), ("version", Number), ("pepper", Number), ("digest", Bytes), ("seal", Text)],
     },
     Table {
         name: "revisions",
         keys: 1,
         numbered: false,
-        columns: &[("revision", Number), ("subject", Text), ("first", Number), ("last", Number)],
+        columns: &[("revision", Number), ("subject", Text), ("first", Number), ("last", Number), ("seal", Text)],
     },
     Table {
         name: "audit",
@@ -470,6 +564,7 @@ pub(super) const CATALOG: &[Table] = &[
             ("updated_at", Number),
             ("revision", Number),
             ("deleted_at", Number),
+            ("seal", Text),
         ],
     },
     Table {
@@ -515,7 +610,7 @@ const fn counts(name: &'static str) -> Table {
 }
 
 /// The ledger's tables.
-pub(super) const USAGE: &[Table] = &[
+pub(crate) const USAGE: &[Table] = &[
     META,
     Table { name: "labels", keys: 1, numbered: false, columns: &[("number", Number), ("api", Number), ("text", Text)] },
     Table {

@@ -1,0 +1,409 @@
+//! Rows that something is decided by are sealed: each has an HMAC over all that it says, under a key derived from the root
+//! key. What a damaged disk made of a row, or somebody who writes to the database and has no root key, is told and never
+//! served (SECURITY.md R-4): not at a start, not by the feed, not by a change, which seals nothing that was altered before it.
+//!
+//! Every statement that writes such a row takes its seal away (triggers see to that), and the last thing that a transaction
+//! does is to seal what it left without one ([`seal_changes`]). So no room has to think of it, and none can forget it.
+//!
+//! What can't be told: that a row is missing, or that it is the one of an earlier day. Secrets have seals of their own (see
+//! `cipher`), the audit has its chain, what was counted has checksums.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+
+use hmac::{Hmac, KeyInit, Mac};
+use keystile_core::id::KeyId;
+use sha2::Sha256;
+
+use crate::StoreError;
+use crate::cipher::SecretKey;
+use crate::copy::digest;
+use crate::db::{Base, Connection, Row, Value, sql};
+use crate::packed::{self, Packed, Which};
+use crate::root::hex;
+use crate::tables::{CATALOG, ROWS, Table, Values};
+
+/// The tables whose rows are sealed, and the columns of each that are not covered: notes that are written beside changes.
+const SEALED: [(&str, &[&str]); 27] = [
+    ("organizations", &[]),
+    ("accounts", &[]),
+    ("member_roles", &[]),
+    ("members", &[]),
+    ("invitations", &[]),
+    ("sessions", &["seen_at"]),
+    ("password_resets", &[]),
+    ("totps", &[]),
+    ("device_logins", &[]),
+    ("passkeys", &[]),
+    ("identities", &[]),
+    ("recovery_codes", &[]),
+    ("apis", &[]),
+    ("projects", &[]),
+    ("activations", &[]),
+    ("policies", &[]),
+    ("roles", &[]),
+    ("patterns", &[]),
+    ("policy_patterns", &[]),
+    ("policy_roles", &[]),
+    ("webhooks", &["handed_to", "failing_since"]),
+    ("hand_overs", &[]),
+    (KEYS, &[]),
+    ("key_versions", &[]),
+    ("slow_hashes", &[]),
+    ("former_digests", &[]),
+    ("revisions", &[]),
+];
+/// Of these only what is decided by is covered (see `packed`).
+const KEYS: &str = "keys";
+/// Tables that grow with the keys and with what is changed: looked at as they are read, not at a start as well.
+const LARGE: [&str; 5] = [KEYS, "key_versions", "slow_hashes", "former_digests", "revisions"];
+/// In place of the seal of a row that was altered before it was changed: it fits none.
+const ALTERED: &str = "altered";
+/// Bytes of an HMAC-SHA-256 that are kept (RFC 2104 §5).
+const SEAL_LEN: usize = 16;
+/// Keys that are sealed at a time.
+const KEYS_AT_ONCE: u32 = 8_192;
+
+/// Something else than Keystile has written to a row, or the disk did.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{0} is not as Keystile wrote it: the file is damaged, or something else has written to it. keystile db check names \
+     all that is so; put back a backup, or look at it and take it as it is with keystile db seal"
+)]
+struct Altered(String);
+
+pub(crate) fn altered(what: impl Display) -> StoreError {
+    StoreError(Box::new(Altered(what.to_string())))
+}
+
+/// What seals rows, and tells whether they are as they were sealed.
+#[derive(Clone)]
+pub(crate) struct Sealer(Hmac<Sha256>);
+
+impl Sealer {
+    pub(crate) fn new(seed: &SecretKey) -> Self {
+        Self(Hmac::new_from_slice(&seed.derive("rows")).expect("HMAC takes a key of any length"))
+    }
+
+    /// What a catalogue says whose rows are sealed.
+    pub(crate) fn mark(&self) -> Vec<u8> {
+        self.0.clone().chain_update("sealed").finalize().into_bytes().to_vec()
+    }
+
+    fn row(&self, sealed: &Sealed, row: &Values) -> String {
+        let mut mac = self.0.clone();
+        digest(&mut mac, &Value::Text(Some(sealed.table.name.into())));
+        for ((name, _), value) in sealed.table.columns.iter().zip(row) {
+            if sealed.covers(name) {
+                digest(&mut mac, value);
+            }
+        }
+        short(mac)
+    }
+
+    fn key(&self, key: &Packed<'_>) -> String {
+        let mut mac = self.0.clone();
+        digest(&mut mac, &Value::Text(Some(KEYS.into())));
+        // Both of a fixed length.
+        mac.update(key.digest);
+        mac.update(key.id);
+        digest(&mut mac, &Value::Text(Some(key.facts.into())));
+        mac.update(key.metadata);
+        short(mac)
+    }
+
+    fn is_sound(&self, sealed: &Sealed, row: &Values) -> bool {
+        let kept = sealed.table.columns.iter().zip(row).find(|((name, _), _)| *name == SEAL);
+        matches!(kept, Some((_, Value::Text(Some(seal)))) if *seal == self.row(sealed, row))
+    }
+
+    /// Refuses a key that is not as it was sealed.
+    pub(crate) fn refuse_altered_key(&self, key: &Packed<'_>) -> Result<(), StoreError> {
+        if key.seal == self.key(key) {
+            return Ok(());
+        }
+        Err(altered(KeyId::from_entropy(*key.id)))
+    }
+
+    /// Refuses rows of a table that are not as they were sealed, of all of them or of those with a number in between.
+    pub(crate) async fn refuse_altered<N: TryInto<i64>>(
+        &self,
+        db: &mut Connection,
+        table: &'static str,
+        between: Option<(&'static str, N, N)>,
+    ) -> Result<(), StoreError> {
+        let sealed = Sealed::of(table);
+        let mut query = sql(format!("SELECT {} FROM {table}", sealed.table.names()));
+        if let Some((column, first, last)) = between {
+            query.push(" WHERE ").push(column).push(" >= ").push_bind(first.try_into().unwrap_or(i64::MAX));
+            query.push(" AND ").push(column).push(" <= ").push_bind(last.try_into().unwrap_or(i64::MAX));
+        }
+        for row in query.fetch_all(db).await? {
+            let row = sealed.table.values(&row)?;
+            if !self.is_sound(&sealed, &row) {
+                return Err(altered(sealed.named(&row)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of every row that is not as it was sealed; says how many there are. Without the large tables those alone are
+    /// looked at that a start does not read in any case.
+    pub(crate) async fn each_altered(
+        &self,
+        db: &mut Connection,
+        with_large: bool,
+        tell: &mut (dyn FnMut(String) + Send),
+    ) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for sealed in all().filter(|sealed| with_large || !LARGE.contains(&sealed.table.name)) {
+            if sealed.table.name == KEYS {
+                count += self.each_altered_key(db, tell).await?;
+                continue;
+            }
+            let mut after = None;
+            loop {
+                let rows = sealed.table.read(db, after.as_deref()).await?;
+                for row in rows.iter().filter(|row| !self.is_sound(&sealed, row)) {
+                    tell(sealed.named(row));
+                }
+                count += rows.len() as u64;
+                let Some(last) = rows.last() else { break };
+                after = Some(last[..sealed.table.keys].to_vec());
+            }
+        }
+        Ok(count)
+    }
+
+    async fn each_altered_key(
+        &self,
+        db: &mut Connection,
+        tell: &mut (dyn FnMut(String) + Send),
+    ) -> Result<u64, StoreError> {
+        let last = sql("SELECT coalesce(max(number), 0) FROM keys").fetch_number::<u32>(db).await?;
+        let mut count = 0;
+        for first in (0..=last).step_by(KEYS_AT_ONCE as usize) {
+            let packed = packed::read(db, Which::Between(first, first.saturating_add(KEYS_AT_ONCE - 1))).await?;
+            packed::each(&packed, |key| {
+                count += 1;
+                if self.refuse_altered_key(&key).is_err() {
+                    tell(KeyId::from_entropy(*key.id).to_string());
+                }
+                Ok(())
+            })?;
+        }
+        Ok(count)
+    }
+
+    /// Seals every row that has no seal, whatever it says.
+    pub(crate) async fn seal_all(&self, db: &mut Connection) -> Result<(), StoreError> {
+        for sealed in unsealed(db).await? {
+            while self.seal_some(db, None, &sealed).await? {}
+        }
+        Ok(())
+    }
+
+    /// Seals what a transaction has changed. Of what was altered before it the change is kept, for it may be one that
+    /// somebody needs right now; but it gets no seal.
+    pub(crate) async fn seal_changes(&self, base: &Base, db: &mut Connection) -> Result<(), StoreError> {
+        let changed = unsealed(db).await?;
+        if changed.is_empty() {
+            return Ok(());
+        }
+        // Whoever reads sees what was there before the transaction, until it is committed.
+        let mut before = base.read().await?;
+        for sealed in changed {
+            while self.seal_some(db, Some(&mut before), &sealed).await? {}
+        }
+        Ok(())
+    }
+
+    /// Seals some rows of a table; `false` if there are none without a seal.
+    async fn seal_some(
+        &self,
+        db: &mut Connection,
+        before: Option<&mut Connection>,
+        sealed: &Sealed,
+    ) -> Result<bool, StoreError> {
+        let mut seals = match sealed.table.name {
+            KEYS => self.seals_of_keys(db).await?,
+            _ => self.seals_of_rows(db, sealed).await?,
+        };
+        if seals.is_empty() {
+            return Ok(false);
+        }
+        if let Some(before) = before {
+            for place in self.altered_before(before, sealed, &seals).await? {
+                tracing::error!(table = sealed.table.name, "a row was changed that had been altered; it gets no seal");
+                ALTERED.clone_into(&mut seals[place].1);
+            }
+        }
+        for chunk in seals.chunks(ROWS) {
+            sealed.write(db, chunk).await?;
+        }
+        Ok(true)
+    }
+
+    /// Which of these rows were there before and not as they had been sealed.
+    async fn altered_before(
+        &self,
+        before: &mut Connection,
+        sealed: &Sealed,
+        rows: &[(Values, String)],
+    ) -> Result<Vec<usize>, StoreError> {
+        let places: HashMap<Values, usize> = rows.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect();
+        let mut asked: Vec<&Values> = rows.iter().map(|(key, _)| key).collect();
+        if sealed.table.numbered {
+            // What is new has a number of its own: an import asks for nothing.
+            let last = format!("SELECT coalesce(max(number), 0) FROM {}", sealed.table.name);
+            let last: i64 = sql(last).fetch_number(before).await?;
+            asked.retain(|key| matches!(key[..], [Value::Number(Some(number))] if number <= last));
+        }
+        let mut altered = Vec::new();
+        for chunk in asked.chunks(ROWS) {
+            if sealed.table.name == KEYS {
+                let numbers = chunk.iter().filter_map(|key| match key[..] {
+                    [Value::Number(Some(number))] => u32::try_from(number).ok(),
+                    _ => None,
+                });
+                let kept = packed::read(before, Which::Of(numbers.collect())).await?;
+                packed::each(&kept, |key| {
+                    if self.refuse_altered_key(&key).is_err() {
+                        altered.extend(places.get(&vec![Value::from(key.number()?)]));
+                    }
+                    Ok(())
+                })?;
+                continue;
+            }
+            let mut query = sql(format!("SELECT {} FROM {}", sealed.table.names(), sealed.table.name)).seldom();
+            query.push(" WHERE (").push(&sealed.table.key_names()).push(") IN (VALUES ");
+            for (place, key) in chunk.iter().enumerate() {
+                query.push(if place == 0 { "" } else { ", " }).push_list((*key).clone());
+            }
+            query.push(")");
+            for row in query.fetch_all(before).await? {
+                let row = sealed.table.values(&row)?;
+                if !self.is_sound(sealed, &row) {
+                    altered.extend(places.get(&row[..sealed.table.keys]));
+                }
+            }
+        }
+        Ok(altered)
+    }
+
+    async fn seals_of_rows(&self, db: &mut Connection, sealed: &Sealed) -> Result<Vec<(Values, String)>, StoreError> {
+        let (names, name, keys) = (sealed.table.names(), sealed.table.name, sealed.table.key_names());
+        let rows = sql(format!("SELECT {names} FROM {name} WHERE seal = '' ORDER BY {keys} LIMIT {ROWS}"));
+        let sealed_now = |row: &Row| {
+            let row = sealed.table.values(row)?;
+            Ok((row[..sealed.table.keys].to_vec(), self.row(sealed, &row)))
+        };
+        rows.fetch_all(db).await?.iter().map(sealed_now).collect()
+    }
+
+    async fn seals_of_keys(&self, db: &mut Connection) -> Result<Vec<(Values, String)>, StoreError> {
+        let packed = packed::read(db, Which::Unsealed(KEYS_AT_ONCE)).await?;
+        let mut seals = Vec::new();
+        packed::each(&packed, |key| {
+            seals.push((vec![Value::from(key.number()?)], self.key(&key)));
+            Ok(())
+        })?;
+        Ok(seals)
+    }
+}
+
+/// The column of the seal.
+const SEAL: &str = "seal";
+
+fn short(mac: Hmac<Sha256>) -> String {
+    hex(&mac.finalize().into_bytes()[..SEAL_LEN])
+}
+
+/// A table whose rows are sealed.
+struct Sealed {
+    table: &'static Table,
+    but: &'static [&'static str],
+}
+
+fn all() -> impl Iterator<Item = Sealed> {
+    SEALED.iter().map(|(name, but)| {
+        let table = CATALOG.iter().find(|table| table.name == *name).expect("a table of the catalogue");
+        Sealed { table, but }
+    })
+}
+
+/// The tables in which there are rows without a seal.
+async fn unsealed(db: &mut Connection) -> Result<Vec<Sealed>, StoreError> {
+    let asked =
+        SEALED.map(|(name, _)| format!("(SELECT count(*) FROM (SELECT 1 FROM {name} WHERE seal = '' LIMIT 1) AS r)"));
+    let row = sql(format!("SELECT {}", asked.join(", "))).fetch_one(db).await?;
+    let mut row = crate::db::Columns::of(&row);
+    let mut found = Vec::new();
+    for sealed in all() {
+        if row.integer()? > 0 {
+            found.push(sealed);
+        }
+    }
+    Ok(found)
+}
+
+impl Sealed {
+    fn of(name: &'static str) -> Self {
+        all().find(|sealed| sealed.table.name == name).expect("a table whose rows are sealed")
+    }
+
+    fn covers(&self, column: &str) -> bool {
+        column != SEAL && !self.but.contains(&column)
+    }
+
+    /// A row, as people are told of it.
+    fn named(&self, row: &Values) -> String {
+        let key = row[..self.table.keys].iter().map(|value| match value {
+            Value::Number(number) => number.map_or_else(String::new, |number| number.to_string()),
+            Value::Text(text) => text.clone().unwrap_or_default().into_owned(),
+            Value::Bytes(bytes) => hex(bytes),
+        });
+        format!("row {} of {}", key.collect::<Vec<_>>().join(", "), self.table.name)
+    }
+
+    async fn write(&self, db: &mut Connection, seals: &[(Values, String)]) -> Result<(), StoreError> {
+        let (name, keys) = (self.table.name, self.table.keys);
+        let mut query = sql(format!("UPDATE {name} SET seal = new.column{} FROM (VALUES ", keys + 1));
+        if seals.len() > 1 && seals.len() < ROWS {
+            query = query.seldom();
+        }
+        for (place, (key, seal)) in seals.iter().enumerate() {
+            let row = key.iter().cloned().chain([Value::from(seal.clone())]);
+            query.push(if place == 0 { "" } else { ", " }).push_list(row);
+        }
+        query.push(") AS new WHERE ");
+        for (place, (column, _)) in self.table.columns[..keys].iter().enumerate() {
+            let and = if place == 0 { "" } else { " AND " };
+            query.push(&format!("{and}{name}.{column} = new.column{}", place + 1));
+        }
+        query.execute(db).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::tables::Kind;
+
+    #[test]
+    fn every_table_that_is_sealed_has_its_column() {
+        let sealed: HashSet<&str> = SEALED.iter().map(|(name, _)| *name).collect();
+        for table in CATALOG {
+            let has_seal = table.columns.iter().any(|(name, kind)| *name == SEAL && matches!(kind, Kind::Text));
+            assert_eq!(has_seal && table.name != "audit_end", sealed.contains(table.name), "{}", table.name);
+        }
+        for sealed in all() {
+            for column in sealed.but {
+                assert!(sealed.table.columns.iter().any(|(name, _)| name == column), "{column}");
+            }
+        }
+    }
+}
