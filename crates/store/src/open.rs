@@ -345,7 +345,11 @@ async fn seal(db: &mut Connection, sealer: &Sealer, is_new: bool) -> Result<(), 
     if !is_new {
         tracing::warn!("the rows of the catalogue had no seals; they were sealed as they are");
         // Until it stands in the audit.
-        write_meta(db, SEALED_ANEW, b"").await?;
+        sql("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING")
+            .bind(SEALED_ANEW)
+            .bind([1])
+            .execute(db)
+            .await?;
     }
     Ok(())
 }

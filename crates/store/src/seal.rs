@@ -18,7 +18,7 @@ use sha2::Sha256;
 use crate::StoreError;
 use crate::cipher::SecretKey;
 use crate::copy::digest;
-use crate::db::{Base, Connection, Row, Value, sql};
+use crate::db::{Base, Connection, Row, Value, damaged, sql};
 use crate::packed::{self, Packed, Which};
 use crate::root::hex;
 use crate::tables::{CATALOG, ROWS, Table, Values};
@@ -147,8 +147,8 @@ impl Sealer {
         Ok(())
     }
 
-    /// Tells of every row that is not as it was sealed; says how many there are. Without the large tables those alone are
-    /// looked at that a start does not read in any case.
+    /// Tells of every row that is not as it was sealed, and of what can't be read at all; says how many it looked at.
+    /// Without the large tables those alone are looked at that a start does not read in any case.
     pub(crate) async fn each_altered(
         &self,
         db: &mut Connection,
@@ -163,7 +163,13 @@ impl Sealer {
             }
             let mut after = None;
             loop {
-                let rows = sealed.table.read(db, after.as_deref()).await?;
+                let rows = match sealed.table.read(db, after.as_deref()).await {
+                    Ok(rows) => rows,
+                    Err(error) => {
+                        tell(format!("{} ({})", sealed.table.name, error.cause()));
+                        break;
+                    }
+                };
                 for row in rows.iter().filter(|row| !self.is_sound(&sealed, row)) {
                     tell(sealed.named(row));
                 }
@@ -184,13 +190,16 @@ impl Sealer {
         let mut count = 0;
         for first in (0..=last).step_by(KEYS_AT_ONCE as usize) {
             let packed = packed::read(db, Which::Between(first, first.saturating_add(KEYS_AT_ONCE - 1))).await?;
-            packed::each(&packed, |key| {
+            let read = packed::each(&packed, |key| {
                 count += 1;
                 if self.refuse_altered_key(&key).is_err() {
                     tell(KeyId::from_entropy(*key.id).to_string());
                 }
                 Ok(())
-            })?;
+            });
+            if let Err(error) = read {
+                tell(format!("one of the keys behind number {first} ({})", error.cause()));
+            }
         }
         Ok(count)
     }
@@ -198,7 +207,7 @@ impl Sealer {
     /// Seals every row that has no seal, whatever it says.
     pub(crate) async fn seal_all(&self, db: &mut Connection) -> Result<(), StoreError> {
         for sealed in unsealed(db).await? {
-            while self.seal_some(db, None, &sealed).await? {}
+            self.seal_table(db, None, &sealed).await?;
         }
         Ok(())
     }
@@ -213,35 +222,41 @@ impl Sealer {
         // Whoever reads sees what was there before the transaction, until it is committed.
         let mut before = base.read().await?;
         for sealed in changed {
-            while self.seal_some(db, Some(&mut before), &sealed).await? {}
+            self.seal_table(db, Some(&mut before), &sealed).await?;
         }
         Ok(())
     }
 
-    /// Seals some rows of a table; `false` if there are none without a seal.
-    async fn seal_some(
+    /// Seals the rows of a table that have no seal, some at a time.
+    async fn seal_table(
         &self,
         db: &mut Connection,
-        before: Option<&mut Connection>,
+        mut before: Option<&mut Connection>,
         sealed: &Sealed,
-    ) -> Result<bool, StoreError> {
-        let mut seals = match sealed.table.name {
-            KEYS => self.seals_of_keys(db).await?,
-            _ => self.seals_of_rows(db, sealed).await?,
-        };
-        if seals.is_empty() {
-            return Ok(false);
-        }
-        if let Some(before) = before {
-            for place in self.altered_before(before, sealed, &seals).await? {
-                tracing::error!(table = sealed.table.name, "a row was changed that had been altered; it gets no seal");
-                ALTERED.clone_into(&mut seals[place].1);
+    ) -> Result<(), StoreError> {
+        let mut last: Option<Values> = None;
+        loop {
+            let mut seals = match sealed.table.name {
+                KEYS => self.seals_of_keys(db).await?,
+                _ => self.seals_of_rows(db, sealed).await?,
+            };
+            let Some(end) = seals.last().map(|(key, _)| key.clone()) else { return Ok(()) };
+            // In a file that is damaged a row may be found again and again.
+            if last.as_ref().is_some_and(|last| end <= *last) {
+                return Err(damaged(format_args!("rows of {} that can't be sealed", sealed.table.name)));
+            }
+            last = Some(end);
+            if let Some(before) = &mut before {
+                for place in self.altered_before(before, sealed, &seals).await? {
+                    let table = sealed.table.name;
+                    tracing::error!(table, "a row was changed that had been altered; it gets no seal");
+                    ALTERED.clone_into(&mut seals[place].1);
+                }
+            }
+            for chunk in seals.chunks(ROWS) {
+                sealed.write(db, chunk).await?;
             }
         }
-        for chunk in seals.chunks(ROWS) {
-            sealed.write(db, chunk).await?;
-        }
-        Ok(true)
     }
 
     /// Which of these rows were there before and not as they had been sealed.

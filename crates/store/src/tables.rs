@@ -2,7 +2,7 @@
 //! against the schema.
 
 use crate::StoreError;
-use crate::db::{Columns, Connection, Row, Value, sql};
+use crate::db::{Columns, Connection, Row, Value, damaged, sql};
 
 /// Rows in one read and one write.
 pub(crate) const ROWS: usize = 500;
@@ -42,7 +42,18 @@ impl Table {
             query.push(&format!(" WHERE ({keys}) > ")).push_list(after.iter().cloned());
         }
         query.push(&format!(" ORDER BY {keys} LIMIT {ROWS}"));
-        query.fetch_all(db).await?.iter().map(|row| self.values(row)).collect()
+        let rows: Vec<Values> =
+            query.fetch_all(db).await?.iter().map(|row| self.values(row)).collect::<Result<_, StoreError>>()?;
+        // In a file that is damaged they may come in another order, and whoever asks for the next ones would never end.
+        let mut last = after;
+        for row in &rows {
+            let key = &row[..self.keys];
+            if last.is_some_and(|last| key <= last) {
+                return Err(damaged(format_args!("rows of {} in another order", self.name)));
+            }
+            last = Some(key);
+        }
+        Ok(rows)
     }
 
     /// Reads a row of [`Self::names`].

@@ -25,7 +25,7 @@ pub(crate) struct Sql<'v> {
 }
 
 /// A value of a statement. Absent ones have a type too: PostgreSQL wants to know it.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Value<'v> {
     Number(Option<i64>),
     Text(Option<Cow<'v, str>>),

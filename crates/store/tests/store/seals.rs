@@ -1,0 +1,374 @@
+//! Rows that something is decided by are as Keystile wrote them, or told and not served (SECURITY.md R-4).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use keystile_core::id::{PatternId, RoleId};
+use keystile_core::key::KeyState;
+use keystile_core::policy::Policy;
+use keystile_store::records::NewDeviceLogin;
+use keystile_store::upkeep::Kept;
+use keystile_store::{ApplyError, Change, OpenError, RootKeys, Store};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
+use tempfile::TempDir;
+
+use crate::checks::looked;
+use crate::people::{OWNER, invite, join, log_in, lookup};
+use crate::tampering::run_in;
+use crate::world::{ENGINES, Engine, NOW, World, author, bytes, create_webhook, policy};
+
+/// Tables whose rows are decided by, and their columns that are not: what people read, and what is noted beside changes.
+const DECIDED_BY: [(&str, &[&str]); 27] = [
+    ("accounts", &[]),
+    ("activations", &[]),
+    ("apis", &[]),
+    ("device_logins", &[]),
+    ("former_digests", &[]),
+    ("hand_overs", &[]),
+    ("identities", &[]),
+    ("invitations", &[]),
+    ("key_versions", &[]),
+    (
+        "keys",
+        &[
+            "name",
+            "hint",
+            "labels",
+            "algorithm",
+            "pepper",
+            "state_at",
+            "created_at",
+            "updated_at",
+            "revision",
+            "exposed_at",
+            "versioned_at",
+        ],
+    ),
+    ("member_roles", &[]),
+    ("members", &[]),
+    ("organizations", &[]),
+    ("passkeys", &[]),
+    ("password_resets", &[]),
+    ("patterns", &[]),
+    ("policies", &[]),
+    ("policy_patterns", &[]),
+    ("policy_roles", &[]),
+    ("projects", &[]),
+    ("recovery_codes", &[]),
+    ("revisions", &[]),
+    ("roles", &[]),
+    ("sessions", &["seen_at"]),
+    ("slow_hashes", &[]),
+    ("totps", &[]),
+    ("webhooks", &["handed_to", "failing_since"]),
+];
+
+/// Rows that no change above makes, as they are kept.
+const BESIDES: &str = "
+    INSERT INTO member_roles (id, organization, name, description, permissions, created_at, updated_at, revision)
+        VALUES (x'01010101010101010101010101010101', 1, 'r', 'd', '[]', 1, 1, 1);
+    INSERT INTO password_resets (lookup, account, standing, created_at, ends_at)
+        SELECT lookup, account, lookup, 1, 2 FROM sessions LIMIT 1;
+    INSERT INTO hand_overs (lookup, key, sealed, created_at, ends_at) SELECT lookup, 1, lookup, 1, 2 FROM sessions LIMIT 1;
+    INSERT INTO slow_hashes (key, version, digest, lookup, hash) SELECT number, 1, digest, 5, 'h' FROM keys LIMIT 1;
+    INSERT INTO former_digests (key, version, pepper, digest) SELECT number, 1, 1, digest FROM keys LIMIT 1;
+    INSERT INTO policy_roles (role, policy) VALUES (1, 1);
+    INSERT INTO policy_patterns (pattern, policy) VALUES (1, 1);
+    DELETE FROM meta WHERE name = 'sealed';
+";
+
+/// A world with something in most tables, and what the token of somebody's session is known by.
+pub async fn filled(engine: Engine) -> (World, [u8; 32]) {
+    let world = World::new(engine).await;
+    let ada = join(&world, world.mine.id, "ada@b.c", OWNER).await;
+    let session = log_in(&world, &ada).await;
+    crate::people::with_totp(&world, &ada, &session).await;
+    crate::passkeys::add(&world, &ada, b"ada's").await;
+    crate::identities::add(&world, &ada, "ada").await;
+    world.apply(Change::Invite(invite(world.mine.id, Some("b@b.c"), OWNER))).await.unwrap();
+    world.apply(crate::roles::create(RoleId::from_entropy(bytes()), "readers", &["things.read"])).await.unwrap();
+    world.apply(crate::patterns::create(PatternId::from_entropy(bytes()), "get")).await.unwrap();
+    let id = keystile_core::id::WebhookId::from_entropy(bytes());
+    world.apply(create_webhook(&world.catalog, world.mine.id, id, &[])).await.unwrap();
+    let login =
+        NewDeviceLogin { lookup: lookup(), user_code: lookup(), agent: "test".to_owned(), ends_at: NOW.plus_secs(60) };
+    assert!(world.catalog.begin_device_login(&login, None, NOW).await.unwrap());
+    crate::versions::rotate(&world, world.mine.key, "another text").await.unwrap();
+    world.revoke(world.add_key("revoked").await).await;
+    (world, session.lookup)
+}
+
+pub async fn sqlite(folder: &Path) -> SqliteConnection {
+    let path = folder.join("data/catalog.db");
+    // What somebody would do who means harm, or a disk does: nothing is checked.
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(false)
+        .pragma("ignore_check_constraints", "ON")
+        .connect()
+        .await
+        .unwrap()
+}
+
+async fn run(db: &mut SqliteConnection, text: impl Into<String>) {
+    sqlx::raw_sql(AssertSqlSafe(text.into())).execute(db).await.unwrap();
+}
+
+async fn column(db: &mut SqliteConnection, text: &str) -> Vec<String> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(text.to_owned())).fetch_all(db).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+pub fn copied(folder: &Path) -> TempDir {
+    // In memory, where there is room for that: nothing here is about what is durable.
+    let memory = Path::new("/dev/shm");
+    let copy = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
+    fs::create_dir(copy.path().join("data")).unwrap();
+    for entry in fs::read_dir(folder.join("data")).unwrap().map(Result::unwrap).filter(|one| one.path().is_file()) {
+        fs::copy(entry.path(), copy.path().join("data").join(entry.file_name())).unwrap();
+    }
+    fs::copy(folder.join("root.key"), copy.path().join("root.key")).unwrap();
+    copy
+}
+
+/// A folder with a row in every table that is decided by, all of them sealed.
+async fn everything_sealed() -> TempDir {
+    let folder = filled(Engine::Sqlite).await.0.close().await;
+    let mut db = sqlite(folder.path()).await;
+    run(&mut db, BESIDES).await;
+    db.close().await.unwrap();
+    let Store { catalog, ledger } = Engine::Sqlite.open(folder.path()).await.unwrap();
+    assert!(catalog.was_sealed_anew());
+    let organization = catalog.organizations().await.unwrap()[0].id;
+    catalog.apply(&author(organization), Change::NoteSeal).await.unwrap();
+    let entry = catalog.audit(organization, None, 1).await.unwrap().remove(0);
+    assert_eq!(entry.action, "store.seal", "that it was done is not to be hidden");
+    catalog.close().await;
+    ledger.close().await;
+    let Store { catalog, ledger } = Engine::Sqlite.open(folder.path()).await.unwrap();
+    assert!(!catalog.was_sealed_anew(), "once");
+    catalog.close().await;
+    ledger.close().await;
+    folder
+}
+
+#[tokio::test]
+async fn r04_every_value_that_is_decided_by_is_told_when_it_was_altered() {
+    let folder = everything_sealed().await;
+    let mut db = sqlite(folder.path()).await;
+    for trigger in column(&mut db, "SELECT name FROM sqlite_schema WHERE type = 'trigger'").await {
+        run(&mut db, format!("DROP TRIGGER {trigger}")).await;
+    }
+    let kept = Kept::Folder(folder.path().join("data"));
+    let root_keys = RootKeys::from(&folder.path().join("root.key"));
+    let mut seen = 0;
+    for (table, not_covered) in DECIDED_BY {
+        let columns = format!("SELECT name || ' ' || type FROM pragma_table_info('{table}') WHERE name <> 'seal'");
+        let columns = column(&mut db, &columns).await;
+        assert!(!columns.is_empty(), "{table}");
+        for (column, kind) in columns.iter().filter_map(|column| column.split_once(' ')) {
+            // One row, told by all that it says: its number may be what is altered.
+            let other = match kind {
+                "INTEGER" => format!("coalesce({column}, 6) + 1000"),
+                "TEXT" => format!("coalesce({column}, '') || 'x'"),
+                _ => format!("CAST({column} || x'01' AS BLOB)"),
+            };
+            run(&mut db, format!("CREATE TEMP TABLE kept AS SELECT * FROM {table}")).await;
+            run(&mut db, format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept LIMIT 1")).await;
+            run(&mut db, format!("UPDATE {table} SET {column} = {other}")).await;
+            let checked = keystile_store::check::check(&kept, &root_keys).await.unwrap().unwrap();
+            // What the schema forbids is told before rows are looked at.
+            let is_told = match not_covered.contains(&column) {
+                true => checked.wrong.iter().all(|wrong| wrong.id != "seals"),
+                false => !checked.wrong.is_empty(),
+            };
+            assert!(is_told, "{table}.{column}: {:?}", checked.wrong);
+            run(&mut db, format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept")).await;
+            seen += 1;
+        }
+    }
+    assert!(seen > 200, "{seen}");
+    assert_eq!(keystile_store::check::check(&kept, &root_keys).await.unwrap().unwrap().wrong, [], "all was put back");
+}
+
+#[tokio::test]
+async fn r04_whatever_writes_to_a_row_takes_its_seal_away() {
+    for engine in ENGINES {
+        let (world, _) = filled(*engine).await;
+        // Said by the tables themselves, not by what is known of them here.
+        for (table, column) in [
+            ("apis", "settings"),
+            ("keys", "policy"),
+            ("keys", "digest"),
+            ("keys", "metadata"),
+            ("projects", "suspended_at"),
+            ("activations", "state"),
+            ("members", "role"),
+            ("accounts", "password"),
+            ("sessions", "account"),
+            ("revisions", "first"),
+            ("key_versions", "ends_at"),
+        ] {
+            run_in(&world, *engine, &format!("UPDATE {table} SET {column} = {column}")).await;
+            let told = looked(&world, *engine).await.wrong;
+            assert!(told.iter().any(|wrong| wrong.id == "seals"), "{engine:?} {table}.{column}: {told:?}");
+            run_in(&world, *engine, "DELETE FROM meta WHERE name = 'sealed'").await;
+            world.catalog.close().await;
+            world.ledger.close().await;
+            let Store { catalog, ledger } = engine.open(world.folder.path()).await.unwrap();
+            catalog.close().await;
+            ledger.close().await;
+            assert_eq!(looked(&world, *engine).await.wrong, [], "sealed as it is, as was asked for");
+        }
+    }
+}
+
+#[tokio::test]
+async fn r04_what_was_altered_is_neither_fed_nor_sealed_by_a_change_of_it() {
+    for engine in ENGINES {
+        let (world, _) = filled(*engine).await;
+        let key = world.my_key(world.mine.key).await;
+        // Somebody gives their own key another one's rights.
+        let mighty = crate::world::new_key(&world.catalog, "mighty");
+        let change = Change::CreateKey { project: world.mine.project, key: mighty, policy: policy("everything") };
+        world.apply(change).await.unwrap();
+        let number = key.number;
+        run_in(
+            &world,
+            *engine,
+            &format!("UPDATE keys SET policy = (SELECT max(number) FROM policies) WHERE number = {number}"),
+        )
+        .await;
+        let fed = async || world.catalog.feed_keys(number..=number, &mut |_| {}).await;
+        let refused = fed().await.unwrap_err().0.to_string();
+        assert!(refused.contains(&key.id.to_string()) && refused.contains("keystile db check"), "{refused}");
+        // A change of it is made, for it may be one that is needed; and it stays refused.
+        let was = world.my_key(key.id).await.revision;
+        let (name, expires_at, tags) = ("renamed".to_owned(), None, key.tags.clone());
+        let update = Change::UpdateKey { id: key.id, was, name, policy: policy("everything"), expires_at, tags };
+        world.apply(update).await.unwrap();
+        assert!(fed().await.is_err(), "{engine:?}: what was altered is not sealed");
+        let was = world.my_key(key.id).await.revision;
+        let state = KeyState::Revoked { at: NOW };
+        world.apply(Change::KeyState { id: key.id, was, state, action: "revoke" }).await.unwrap();
+        assert!(fed().await.is_err());
+        // Its neighbours are none the worse.
+        world.catalog.feed_keys(number + 1..=number + 2, &mut |_| {}).await.unwrap();
+        for (table, what) in
+            [("projects", "a project"), ("apis", "an API"), ("roles", "a role"), ("patterns", "a pattern")]
+        {
+            run_in(&world, *engine, &format!("UPDATE {table} SET name = 'x' WHERE number = 1")).await;
+            let fed = match table {
+                "projects" => world.catalog.feed_project(1).await.map(drop),
+                "apis" => world.catalog.feed_api(1).await.map(drop),
+                "roles" => world.catalog.feed_role(1).await.map(drop),
+                _ => world.catalog.feed_pattern(1).await.map(drop),
+            };
+            assert!(fed.is_err(), "{engine:?}: {what}");
+        }
+        run_in(&world, *engine, "UPDATE revisions SET first = 2, last = 2 WHERE revision = 5").await;
+        assert!(world.catalog.feed_after(4, 10).await.is_err());
+        assert!(world.catalog.feed_after(5, 10).await.is_ok());
+        run_in(&world, *engine, "DELETE FROM revisions WHERE revision = 7").await;
+        assert!(world.catalog.feed_after(5, 10).await.is_err(), "one is missing");
+        world.catalog.close().await;
+        world.ledger.close().await;
+        let refused = engine.open(world.folder.path()).await.map(|_| ());
+        let Err(OpenError::Unreadable { cause, .. }) = refused else { panic!("{refused:?}") };
+        assert!(cause.contains("is not as Keystile wrote it"), "{cause}");
+    }
+}
+
+#[tokio::test]
+async fn r04_people_whose_rows_were_altered_are_not_let_in_at_the_next_start() {
+    for engine in ENGINES {
+        for statement in [
+            "UPDATE members SET role = 'owner'",
+            "UPDATE accounts SET password = 'x'",
+            "UPDATE sessions SET account = 1",
+            "UPDATE passkeys SET credential = '{}'",
+            "UPDATE identities SET subject = 'somebody else'",
+            "UPDATE invitations SET role = 'owner'",
+        ] {
+            let (world, _) = filled(*engine).await;
+            run_in(&world, *engine, statement).await;
+            let folder = world.close().await;
+            let refused = engine.open(folder.path()).await.map(|_| ());
+            assert!(matches!(refused, Err(OpenError::Unreadable { .. })), "{engine:?} {statement}: {refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn changes_that_are_tried_and_changes_that_are_refused_leave_every_seal() {
+    for engine in ENGINES {
+        let (world, _) = filled(*engine).await;
+        let key = world.my_key(world.mine.key).await;
+        let stale = Change::KeyState { id: key.id, was: 1, state: KeyState::Revoked { at: NOW }, action: "revoke" };
+        assert!(matches!(world.apply(stale).await, Err(ApplyError::Stale)));
+        let trial = keystile_store::Conditions { dry_run: true, ..Default::default() };
+        let (name, tags) = ("tried".to_owned(), key.tags.clone());
+        let update = Change::UpdateKey {
+            id: key.id,
+            was: key.revision,
+            name,
+            policy: Policy::default(),
+            expires_at: None,
+            tags,
+        };
+        world.catalog.apply_if(&trial, &author(world.mine.id), update).await.unwrap();
+        assert_eq!(looked(&world, *engine).await.wrong, []);
+        world.catalog.feed_keys(1..=u32::MAX, &mut |_| {}).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_has_gone_back_behind_what_was_acknowledged_is_not_opened() {
+    let world = World::new(Engine::Sqlite).await;
+    let older = copied(world.folder.path());
+    let key = world.add_key("a key").await;
+    world.revoke(key).await;
+    let newest = world.catalog.revision().await.unwrap();
+    let live = copied(world.folder.path());
+    drop(world);
+    // What a process leaves that was killed: the last transaction of its log is damaged, or the log is gone.
+    let log = live.path().join("data/catalog.db-wal");
+    let bytes = fs::read(&log).unwrap();
+    let mut damaged = bytes.clone();
+    let place = damaged.len() - 5;
+    damaged[place] ^= 1;
+    let mut in_the_middle = bytes.clone();
+    in_the_middle[bytes.len() / 2] ^= 1;
+    for damage in [Some(damaged), Some(in_the_middle), Some(Vec::new()), None] {
+        let folder = copied(live.path());
+        match damage {
+            Some(bytes) => fs::write(folder.path().join("data/catalog.db-wal"), bytes).unwrap(),
+            None => fs::remove_file(folder.path().join("data/catalog.db-wal")).unwrap(),
+        }
+        let refused = Engine::Sqlite.open(folder.path()).await.map(|_| ());
+        match refused {
+            Err(OpenError::Behind { found, newest: said, .. }) => assert!(found < newest && said == newest),
+            // Without its log there may be nothing that is a catalogue.
+            Err(OpenError::Unreadable { .. } | OpenError::Mismatch { .. } | OpenError::Root(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    // An older copy in the place of the newer one: refused, until whoever put it there says that it is meant.
+    fs::copy(live.path().join("data/catalog.newest"), older.path().join("data/catalog.newest")).unwrap();
+    let refused = Engine::Sqlite.open(older.path()).await.map(|_| ());
+    let Err(error @ OpenError::Behind { .. }) = refused else { panic!("{refused:?}") };
+    assert!(error.to_string().contains("catalog.newest"), "{error}");
+    fs::remove_file(older.path().join("data/catalog.newest")).unwrap();
+    Engine::Sqlite.open(older.path()).await.unwrap();
+    // What was damaged itself says nothing, and is no obstacle.
+    fs::write(live.path().join("data/catalog.newest"), "99999999999999999999").unwrap();
+    Engine::Sqlite.open(live.path()).await.unwrap();
+}
+
+#[test]
+fn every_table_that_is_decided_by_is_named_once() {
+    let names: BTreeSet<&str> = DECIDED_BY.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names.len(), DECIDED_BY.len());
+}
