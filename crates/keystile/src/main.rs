@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         Command::Dev(options) => dev::run(&options, global.json),
         Command::Serve(options) => serve::run(&options, global.json),
         Command::Config(command) => config::run(command, config::environment(), &mut Screen::of_process()),
-        Command::Db(command) => db::run(&command, global.json),
+        Command::Db(command) => db::run(&command, global.json, global.yes),
         Command::Doctor(ask) => doctor::run(&ask, global.json),
         Command::Docs(options) => docs::run(&options, &mut Screen::of_process()),
         Command::Client(command) => {

@@ -127,13 +127,23 @@ pub enum BackupError {
     /// What it holds was altered before it was made.
     #[error(
         "the audit in {path} is broken at entry {entry}: what was backed up had been altered; use an earlier backup, or \
-         say --broken-audit to have this one as it is"
+         say --altered to have this one as it is"
     )]
     Audit {
         /// The file.
         path: PathBuf,
         /// The entry.
         entry: u64,
+    },
+    /// Rows in it were altered before it was made.
+    #[error(
+        "{what} in {path} was altered before it was backed up; use an earlier backup, or say --altered to have this one as it is"
+    )]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// The first of them.
+        what: String,
     },
 }
 
@@ -287,14 +297,15 @@ pub fn unpack(file: &Path, unlock: &Unlock, folder: &Path) -> Result<Manifest, B
     Ok(manifest)
 }
 
-/// Puts a backup back where there is nothing yet. It must be one of the root key's, and its audit whole unless whoever asks
-/// takes it as it is: then it stays broken, for everybody to see.
+/// Puts a backup back where there is nothing yet. It must be one of the root key's, and its audit and its rows as they were
+/// written, unless whoever asks takes it as it is: then the audit stays broken for everybody to see, and that the rows were
+/// sealed as they are will stand in it.
 ///
 /// # Errors
 /// [`BackupError`] says what is wrong; then nothing was put there that would be used.
 pub async fn restore(
     file: &Path,
-    (unlock, takes_broken): (&Unlock, bool),
+    (unlock, takes_altered): (&Unlock, bool),
     root_keys: &RootKeys,
     to: &Kept,
     at: Timestamp,
@@ -311,15 +322,22 @@ pub async fn restore(
     let failed = |cause| BackupError::File { path: place.clone(), cause };
     let folder = tempfile::Builder::new().prefix(".keystile-restore-").tempdir_in(&place).map_err(failed)?;
     let manifest = unpack(file, unlock, folder.path())?;
+    let unpacked = Kept::Folder(folder.path().to_owned());
+    if takes_altered {
+        upkeep::unseal(&unpacked).await?;
+    }
     // Opened as a server does: whether the root key is its own, its peppers are sound, its tables are up to date.
     let Store { catalog, ledger } = Store::open(folder.path(), root_keys, at, random).await?;
-    let broken = catalog.verify_audit().await;
+    let (broken, altered) = (catalog.verify_audit().await, catalog.first_altered().await);
     catalog.close().await;
     ledger.close().await;
-    if let Some(entry) = broken.map_err(CopyError::from)?.filter(|_| !takes_broken) {
+    if let Some(entry) = broken.map_err(CopyError::from)?.filter(|_| !takes_altered) {
         return Err(BackupError::Audit { path: file.to_owned(), entry });
     }
-    upkeep::copy(&Kept::Folder(folder.path().to_owned()), to, each).await?;
+    if let Some(what) = altered.map_err(CopyError::from)? {
+        return Err(BackupError::Rows { path: file.to_owned(), what });
+    }
+    upkeep::copy(&unpacked, to, each).await?;
     Ok(manifest)
 }
 

@@ -162,6 +162,26 @@ pub async fn migrate(kept: &Kept) -> Result<Option<[Version; 2]>, OpenError> {
     Ok(found.try_into().ok())
 }
 
+/// Has the next start seal every row as it is, whatever it says, and write that into the audit. For whoever has looked at
+/// what was altered and has nothing better. No server may use it meanwhile.
+///
+/// # Errors
+/// If it can't be opened or changed.
+pub async fn unseal(kept: &Kept) -> Result<bool, OpenError> {
+    let Some(bases) = open::existing(kept).await? else { return Ok(false) };
+    let _held = hold(kept).await?;
+    let unsealed = async {
+        let mut db = bases[0].write().await?;
+        if schema::version(&mut db).await? > 0 {
+            sql("DELETE FROM meta WHERE name = ?").bind(open::SEALED).execute(&mut db).await?;
+        }
+        Ok::<_, StoreError>(db.commit().await?)
+    };
+    let unsealed = unsealed.await.map_err(|error| unreadable(kept, &error));
+    close(bases).await;
+    unsealed.map(|()| true)
+}
+
 /// Copies an installation to a place where there is none, and proves that both hold the same. No server may use either
 /// meanwhile. `each` is told of every table, with its rows, when it is proven.
 ///

@@ -46,9 +46,9 @@ pub(crate) struct Restore {
     /// The file with the passphrase that it was made with.
     #[arg(long, value_name = "FILE", conflicts_with = "identity")]
     passphrase_file: Option<PathBuf>,
-    /// Take it even if its audit had been altered when it was made; that stays to be seen.
+    /// Take it even if its audit or its rows had been altered when it was made; that stays to be seen.
     #[arg(long)]
-    broken_audit: bool,
+    altered: bool,
     /// Put it there instead of where the settings say: sqlite://DATA-FOLDER or postgres://user@host:port/name.
     #[arg(long, value_name = "URL")]
     pub(super) to: Option<String>,
@@ -133,7 +133,7 @@ pub(super) async fn put_back(
     let mut random = |bytes: &mut [u8]| SystemEntropy.fill(bytes).map_err(|_| OpenError::NoEntropy);
     let (file, at) = (&ask.file, now());
     let manifest: Manifest =
-        backup::restore(file, (&unlock, ask.broken_audit), root_keys, to, at, &mut random, &mut |_| {}).await?;
+        backup::restore(file, (&unlock, ask.altered), root_keys, to, at, &mut random, &mut |_| {}).await?;
     if json {
         screen.out(&format!("{}\n", json!({ "to": to.to_string(), "manifest": manifest })));
         return Ok(());

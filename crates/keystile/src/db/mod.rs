@@ -1,5 +1,6 @@
 //! `keystile db`: what keeps an installation. `status` looks, `migrate` brings tables up to date, `copy` moves an installation
-//! between SQLite and PostgreSQL and proves that both hold the same, `backup` and `restore` put it into a file and back.
+//! between SQLite and PostgreSQL and proves that both hold the same, `backup` and `restore` put it into a file and back,
+//! `check` says what is not as it was written, and `seal` takes that as it is.
 
 mod backup;
 
@@ -25,6 +26,9 @@ pub(crate) enum Command {
     Status(Where),
     /// Look through everything that is kept, and say what is not sound. A server may use it meanwhile.
     Check(Where),
+    /// Take every row as it is, altered or not: the next start seals it, and the audit says so. No server may use it
+    /// meanwhile.
+    Seal(Where),
     /// Bring the tables up to date, as a server does when it starts. No server may use them meanwhile.
     Migrate(Where),
     /// Copy everything to another place, from SQLite to PostgreSQL or back, and prove that both hold the same.
@@ -85,10 +89,10 @@ pub(crate) struct Copy {
     settings: Where,
 }
 
-pub(crate) fn run(command: &Command, json: bool) -> ExitCode {
+pub(crate) fn run(command: &Command, json: bool, yes: bool) -> ExitCode {
     let mut screen = Screen::of_process();
     match asked(command) {
-        Ok(asked) => carry_out(&asked, json, &mut screen),
+        Ok(asked) => carry_out(&asked, (json, yes), &mut screen),
         Err(wrong) => {
             screen.complain(&wrong);
             Exit::Usage.into()
@@ -100,6 +104,7 @@ pub(crate) fn run(command: &Command, json: bool) -> ExitCode {
 enum Asked<'a> {
     Status(Kept),
     Check { kept: Kept, root_keys: RootKeys },
+    Seal { kept: Kept, root_keys: RootKeys },
     Migrate(Kept),
     Copy { from: Kept, to: Kept },
     Backup { ask: &'a Backup, from: Place },
@@ -112,10 +117,13 @@ fn asked(command: &Command) -> Result<Asked<'_>, String> {
     let place = |name: &str, text: &str| text.parse::<Kept>().map_err(|error| format!("--{name}: {error}"));
     Ok(match command {
         Command::Status(settings) => Asked::Status(settings.read()?.kept),
-        Command::Check(settings) => {
+        Command::Check(settings) | Command::Seal(settings) => {
             let Place { kept, root_key, previous_root_key, .. } = settings.read()?;
             let root_keys = root_keys(&root_key, previous_root_key.as_ref()).map_err(|error| error.to_string())?;
-            Asked::Check { kept, root_keys }
+            match command {
+                Command::Seal(_) => Asked::Seal { kept, root_keys },
+                _ => Asked::Check { kept, root_keys },
+            }
         }
         Command::Migrate(settings) => Asked::Migrate(settings.read()?.kept),
         Command::Copy(copy) => {
@@ -134,12 +142,13 @@ fn asked(command: &Command) -> Result<Asked<'_>, String> {
     })
 }
 
-fn carry_out(asked: &Asked<'_>, json: bool, screen: &mut Screen) -> ExitCode {
+fn carry_out(asked: &Asked<'_>, (json, yes): (bool, bool), screen: &mut Screen) -> ExitCode {
     let mut exit = Exit::Ok;
     let ended = run_on_control_plane(screen, async |screen| {
         match asked {
             Asked::Status(kept) => exit = status(kept, json, screen).await?,
             Asked::Check { kept, root_keys } => exit = check(kept, root_keys, json, screen).await?,
+            Asked::Seal { kept, root_keys } => exit = seal(kept, root_keys, (json, yes), screen).await?,
             Asked::Migrate(kept) => migrate(kept, json, screen).await?,
             Asked::Copy { from, to } => copy(from, to, json, screen).await?,
             Asked::Backup { ask, from } => exit = backup::make(ask, from, json, screen).await?,
@@ -204,11 +213,41 @@ async fn check(kept: &Kept, root_keys: &RootKeys, json: bool, screen: &mut Scree
             screen.out(&format!("sound: {}\n", looked.join(", ")));
         } else {
             screen.complain(
-                "What is not sound is not mended here: restore the last backup in which it is (keystile db restore).",
+                "What is not sound is not mended here: restore the last backup in which it is (keystile db restore). Rows under \
+                 `seals` can also be taken as they are, once you have looked at them (keystile db seal).",
             );
         }
     }
     Ok(if is_sound { Exit::Ok } else { Exit::Findings })
+}
+
+/// Says what would be taken as it is; with `yes`, takes it.
+async fn seal(
+    kept: &Kept,
+    root_keys: &RootKeys,
+    (json, yes): (bool, bool),
+    screen: &mut Screen,
+) -> Result<Exit, Box<dyn Error>> {
+    if !yes {
+        let exit = check(kept, root_keys, json, screen).await?;
+        screen.complain(
+            "Nothing was done. Rows that were altered are served as they are after this, whoever wrote them: say --yes if you \
+             have looked at them.",
+        );
+        return Ok(if matches!(exit, Exit::Ok) { Exit::Usage } else { exit });
+    }
+    if !upkeep::belongs(kept, root_keys).await? {
+        return Err("the root key is another one than that of this installation".into());
+    }
+    if !upkeep::unseal(kept).await? {
+        return Err(format!("{kept} holds no installation; a server makes one when it starts").into());
+    }
+    if json {
+        screen.out(&format!("{}\n", json!({ "place": kept.to_string(), "sealed_at": "the next start" })));
+    } else {
+        screen.out("every row is sealed as it is when the server starts next, and the audit says so (store.seal)\n");
+    }
+    Ok(Exit::Ok)
 }
 
 fn judged(version: Version) -> String {

@@ -128,6 +128,17 @@ impl Catalog {
         self.0.root_changed
     }
 
+    /// The first row that is not as it was sealed, of all that are.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn first_altered(&self) -> Result<Option<String>, StoreError> {
+        let mut first = None;
+        let mut view = self.0.base.view().await?;
+        self.0.sealer.each_altered(&mut view, true, &mut |what| first = first.take().or(Some(what))).await?;
+        Ok(first)
+    }
+
     /// Whether every row was sealed as it is, and that does not stand in the audit yet.
     pub fn was_sealed_anew(&self) -> bool {
         self.0.sealed_anew

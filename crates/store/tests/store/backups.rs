@@ -167,3 +167,34 @@ async fn e05_what_was_altered_before_it_was_backed_up_is_not_put_back() {
     let Store { catalog, .. } = Engine::Sqlite.open(empty.path()).await.unwrap();
     assert_eq!(catalog.verify_audit().await.unwrap(), Some(3));
 }
+
+#[tokio::test]
+async fn r04_rows_that_were_altered_before_they_were_backed_up_are_not_put_back_unasked() {
+    for (statement, at_start) in [
+        ("UPDATE projects SET name = 'another' WHERE number = 1", true),
+        ("UPDATE keys SET expires_at = NULL WHERE number = 1", false),
+    ] {
+        let world = World::new(Engine::Sqlite).await;
+        let place = TempDir::new().unwrap();
+        let (lock, unlock) = pair(place.path());
+        crate::tampering::run_in(&world, Engine::Sqlite, statement).await;
+        let file = place.path().join("backup.age");
+        make(&kept(Engine::Sqlite, world.folder.path()), &lock, &file, NOW, &mut |_| {}).await.unwrap();
+        let empty = TempDir::new().unwrap();
+        let root = world.folder.path().join("root.key");
+        let target = kept(Engine::Sqlite, empty.path());
+        let refused = put_back(&file, &unlock, &root, &target).await.unwrap_err();
+        let is_told = match refused {
+            BackupError::Open(OpenError::Unreadable { cause, .. }) => at_start && cause.contains("row 1 of projects"),
+            BackupError::Rows { what, .. } => !at_start && what.starts_with("key_"),
+            other => panic!("{other}"),
+        };
+        assert!(is_told && !empty.path().join("data/catalog.db").exists(), "{statement}");
+        restore(&file, (&unlock, true), &(&root).into(), &target, NOW, &mut random, &mut |_| {}).await.unwrap();
+        fs::copy(&root, empty.path().join("root.key")).unwrap();
+        let Store { catalog, .. } = Engine::Sqlite.open(empty.path()).await.unwrap();
+        assert!(catalog.was_sealed_anew(), "and the audit will say so");
+        catalog.feed_keys(1..=u32::MAX, &mut |_| {}).await.unwrap();
+        assert_eq!(catalog.first_altered().await.unwrap(), None);
+    }
+}

@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod altered;
 mod audit;
 mod audit_stream;
 mod backup;
