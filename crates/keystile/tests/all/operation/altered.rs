@@ -20,7 +20,8 @@ fn r04_a_row_that_was_altered_is_named_and_taken_only_by_whoever_says_so() {
     assert_eq!(server.end(Signal::TERM).0, 0);
 
     let db = folder.path().join("data/catalog.db");
-    let mut bytes = fs::read(&db).unwrap();
+    let sound = fs::read(&db).unwrap();
+    let mut bytes = sound.clone();
     // In the row itself, not in what the audit says of it.
     let places = (1..bytes.len()).filter(|at| bytes[*at..].starts_with(NAME) && bytes[at - 1] != b'"');
     let places: Vec<usize> = places.collect();
@@ -52,7 +53,7 @@ fn r04_a_row_that_was_altered_is_named_and_taken_only_by_whoever_says_so() {
     assert!(beside.code == 1 && beside.err.contains("in use by another Keystile process"), "{beside:?}");
     assert_eq!(server.end(Signal::TERM).0, 0);
     // An older copy is told, too.
-    fs::write(folder.path().join("data/catalog.db"), &bytes).unwrap();
+    fs::write(&db, &sound).unwrap();
     let behind = command(&["serve", "--json"]);
     assert!(behind.code == 1 && behind.err.contains("catalog.newest"), "{behind:?}");
 }
