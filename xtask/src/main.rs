@@ -24,6 +24,7 @@ mod say;
 mod schema;
 mod test;
 mod tidy;
+mod tls;
 
 /// The project's own tasks.
 #[derive(Debug, Parser)]
@@ -45,6 +46,7 @@ enum Task {
     Hostile(hostile::Options),
     Schema(schema::Options),
     Pages(pages::Options),
+    Tls(tls::Options),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Task::Hostile(options) => hostile::main(&options),
         Task::Pages(options) => pages::main(&options),
         Task::Schema(options) => schema::main(&options),
+        Task::Tls(options) => tls::main(&options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

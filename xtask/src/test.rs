@@ -1,5 +1,5 @@
 //! `cargo xtask test`: the one command that tests everything: what the tests need is installed or named, then the
-//! workspace's tests run, then the replays, a short run of hostile requests, and the pages in a browser.
+//! workspace's tests run, then the replays, a short run of hostile requests, a look at TLS, and the pages in a browser.
 
 use std::ffi::OsString;
 use std::fs;
@@ -45,6 +45,9 @@ pub(crate) struct Options {
     /// Leave the hostile requests out.
     #[arg(long)]
     no_hostile: bool,
+    /// Leave the look at the listeners with TLS out.
+    #[arg(long)]
+    no_tls: bool,
     /// Leave the pages in a browser out.
     #[arg(long)]
     no_pages: bool,
@@ -63,6 +66,9 @@ pub(crate) fn main(options: &Options) -> io::Result<bool> {
     }
     if !options.no_hostile {
         tasks.push(HOSTILE.map(OsString::from).to_vec());
+    }
+    if !options.no_tls {
+        tasks.push(vec!["tls".into()]);
     }
     if !options.no_pages {
         tasks.push(vec!["pages".into()]);
