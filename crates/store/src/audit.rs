@@ -4,6 +4,7 @@
 //! altered, moved nor taken out without the chain breaking there (E-5). The chain's end is sealed under a key derived
 //! from the root key: whoever can write to the file only can neither cut entries off the end nor make the chain anew.
 //!
+//! An entry is hashed with a salt that goes with its details: nobody without the root key can try out what they were.
 //! Details of an entry can be taken out (K43). What is left is sealed then, and the chain goes on over the hash that the whole entry had:
 //! nobody without the root key takes anything out unseen.
 //!
@@ -20,6 +21,7 @@ use crate::records::{
     Activation, Api, AuditEntry, CustomRole, Invitation, Key, Member, Organization, Pattern, Project, Role, Webhook,
     WebhookState,
 };
+use crate::root::hex;
 use crate::{Actor, Who};
 
 /// The hash of an entry, or of the place before the first one.
@@ -30,8 +32,20 @@ pub(crate) fn beginning(installation: &[u8; 16]) -> Hash {
     Sha256::new().chain_update(b"keystile audit 1").chain_update(installation).finalize().into()
 }
 
-/// The hash of an entry that follows the entry of this hash.
-pub(crate) fn follow(previous: &Hash, entry: &AuditEntry) -> Hash {
+/// The salt of the entry that follows the entry of this hash.
+pub(crate) fn salt(seed: &SecretKey, sequence: u64, previous: &Hash) -> String {
+    let key = seed.derive("audit salts");
+    let mut mac: Hmac<Sha256> = KeyInit::new_from_slice(&key).expect("HMAC takes a key of any length");
+    mac.update(&sequence.to_be_bytes());
+    mac.update(previous);
+    hex(&mac.finalize().into_bytes()[..SALT_LEN])
+}
+
+/// Bytes of a salt: nobody tries them all.
+const SALT_LEN: usize = 16;
+
+/// The hash of an entry that follows the entry of this hash. Entries of before there were salts have an empty one.
+pub(crate) fn follow(previous: &Hash, entry: &AuditEntry, salt: &str) -> Hash {
     let mut hash = Sha256::new().chain_update(previous);
     let address = entry.address.map(|address| address.to_string()).unwrap_or_default();
     let request = entry.request.map(|request| request.to_string()).unwrap_or_default();
@@ -51,6 +65,8 @@ pub(crate) fn follow(previous: &Hash, entry: &AuditEntry) -> Hash {
         hash.update((field.len() as u64).to_be_bytes());
         hash.update(field);
     }
+    // Of one length or none, and last.
+    hash.update(salt);
     hash.finalize().into()
 }
 
@@ -60,7 +76,7 @@ pub(crate) fn seal_erased(seed: &SecretKey, previous: &Hash, hash: &Hash, left: 
     let key = seed.derive("audit erasures");
     let mut mac: Hmac<Sha256> = KeyInit::new_from_slice(&key).expect("HMAC takes a key of any length");
     mac.update(previous);
-    mac.update(&follow(hash, left));
+    mac.update(&follow(hash, left, ""));
     mac.finalize().into_bytes().into()
 }
 
@@ -233,12 +249,14 @@ mod tests {
     #[test]
     fn fields_do_not_run_together() {
         let start = beginning(&[0; 16]);
-        assert_ne!(follow(&start, &entry("key.revoke", "key_1")), follow(&start, &entry("key.revokek", "ey_1")));
+        let [one, other] = [entry("key.revoke", "key_1"), entry("key.revokek", "ey_1")];
+        assert_ne!(follow(&start, &one, ""), follow(&start, &other, ""));
+        assert_ne!(follow(&start, &one, "1f"), follow(&start, &one, ""), "the salt is a part of it");
     }
 
     #[test]
     fn an_entry_depends_on_what_came_before() {
         let entry = entry("key.revoke", "key_1");
-        assert_ne!(follow(&beginning(&[0; 16]), &entry), follow(&beginning(&[1; 16]), &entry));
+        assert_ne!(follow(&beginning(&[0; 16]), &entry, ""), follow(&beginning(&[1; 16]), &entry, ""));
     }
 }

@@ -533,6 +533,7 @@ pub(crate) const CATALOG: &[Table] = &[
             ("after", Text),
             ("hash", Bytes),
             ("erased", Text),
+            ("salt", Text),
         ],
     },
     Table {

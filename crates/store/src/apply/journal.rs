@@ -73,10 +73,11 @@ pub(super) async fn keep_entry(
         after: done.after.clone(),
         is_erased: false,
     };
-    let hash = audit::follow(&previous, &entry);
+    let salt = audit::salt(parts.ring().seed(), entry.sequence, &previous);
+    let hash = audit::follow(&previous, &entry, &salt);
     sql(
-        "INSERT INTO audit (sequence, at, organization, actor, address, request, action, subject, before, after, hash) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO audit (sequence, at, organization, actor, address, request, action, subject, before, after, hash, salt) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(signed(entry.sequence))
     .bind(entry.at.as_micros())
@@ -89,6 +90,7 @@ pub(super) async fn keep_entry(
     .bind(&entry.before)
     .bind(&entry.after)
     .bind(hash)
+    .bind(salt)
     .execute(&mut *db)
     .await?;
     sql("INSERT INTO audit_end (one, sequence, seal) VALUES (1, ?, ?) \

@@ -18,10 +18,19 @@ use crate::{Catalog, StoreError};
 const ENTRIES: u32 = 1_000;
 
 const SELECT: &str = "SELECT sequence, at, organization, actor, address, request, action, subject, before, after, hash, \
-     erased FROM audit";
+     erased, salt FROM audit";
 
-/// An entry, its hash, and the seal of what is left of it if details were taken out.
-fn read(row: &Row) -> Result<(AuditEntry, Hash, Option<String>), StoreError> {
+/// An entry, as it is kept.
+struct Kept {
+    entry: AuditEntry,
+    hash: Hash,
+    /// The seal of what is left of it, if details were taken out.
+    erased: Option<String>,
+    /// Empty if they were, or if it is of before there were any.
+    salt: String,
+}
+
+fn read(row: &Row) -> Result<Kept, StoreError> {
     let mut row = Columns::of(row);
     let mut entry = AuditEntry {
         sequence: row.number()?,
@@ -36,9 +45,9 @@ fn read(row: &Row) -> Result<(AuditEntry, Hash, Option<String>), StoreError> {
         after: row.text()?,
         is_erased: false,
     };
-    let (hash, erased) = (row.bytes()?, row.text_if_any()?);
+    let (hash, erased, salt) = (row.bytes()?, row.text_if_any()?, row.text()?);
     entry.is_erased = erased.is_some();
-    Ok((entry, hash, erased))
+    Ok(Kept { entry, hash, erased, salt })
 }
 
 fn if_any<T: std::str::FromStr>(text: &str) -> Result<Option<T>, StoreError> {
@@ -50,7 +59,7 @@ pub(crate) async fn entries(db: &mut Connection, sequences: &[u64]) -> Result<Ve
     let mut query = sql(SELECT).seldom();
     query.push(" WHERE sequence IN ").push_list(sequences.iter().map(|sequence| signed(*sequence)));
     query.push(" ORDER BY sequence");
-    query.fetch_all(db).await?.iter().map(|row| Ok(read(row)?.0)).collect()
+    query.fetch_all(db).await?.iter().map(|row| Ok(read(row)?.entry)).collect()
 }
 
 /// Where a chain ends in which each entry follows the one before it: there, with this hash, and sealed so.
@@ -73,11 +82,11 @@ pub(crate) async fn walk(
         for row in &rows {
             let expected = last + 1;
             // An entry that can't even be read was altered.
-            let Ok((entry, kept, erased)) = read(row) else { return Ok(Err(expected)) };
-            if entry.sequence != expected || !is_sound(seed, &hash, (&entry, &kept, erased.as_deref())) {
+            let Ok(kept) = read(row) else { return Ok(Err(expected)) };
+            if kept.entry.sequence != expected || !is_sound(seed, &hash, &kept) {
                 return Ok(Err(expected));
             }
-            (last, hash) = (expected, kept);
+            (last, hash) = (expected, kept.hash);
         }
         if rows.is_empty() {
             break;
@@ -100,14 +109,12 @@ pub(crate) async fn walk(
 
 /// Whether an entry follows the hash before it: whole by its own hash, erased by the seal of what is left of it, which only whoever has the root
 /// key can tell.
-fn is_sound(
-    seed: Option<&SecretKey>,
-    previous: &Hash,
-    (entry, hash, erased): (&AuditEntry, &Hash, Option<&str>),
-) -> bool {
+fn is_sound(seed: Option<&SecretKey>, previous: &Hash, kept: &Kept) -> bool {
+    let Kept { entry, hash, erased, salt } = kept;
     match (erased, seed) {
-        (None, _) => audit::follow(previous, entry) == *hash,
-        (Some(seal), Some(seed)) => seal == hex(&audit::seal_erased(seed, previous, hash, entry)),
+        (None, _) => audit::follow(previous, entry, salt) == *hash,
+        (Some(_), _) if !salt.is_empty() => false,
+        (Some(seal), Some(seed)) => *seal == hex(&audit::seal_erased(seed, previous, hash, entry)),
         (Some(_), None) => true,
     }
 }
@@ -135,17 +142,18 @@ impl Parts {
 async fn take_out(db: &mut Connection, parts: &CatalogParts, rows: &[Row], of: Parts) -> Result<u32, StoreError> {
     let (ring, mut count) = (parts.ring(), 0);
     for row in rows {
-        let (mut entry, hash, erased) = read(row)?;
-        let place = entry.sequence;
+        let kept = read(row)?;
+        let place = kept.entry.sequence;
         let before = sql("SELECT hash FROM audit WHERE sequence = ?").bind(signed(place.saturating_sub(1)));
         let previous = match before.fetch_optional(&mut *db).await? {
             Some(row) => Columns::of(&row).bytes()?,
             None => audit::beginning(&parts.installation),
         };
-        if !is_sound(Some(ring.seed()), &previous, (&entry, &hash, erased.as_deref())) {
+        if !is_sound(Some(ring.seed()), &previous, &kept) {
             tracing::error!(entry = place, "an entry of the audit was altered; it is not erased");
             continue;
         }
+        let Kept { mut entry, hash, .. } = kept;
         let has_texts = !entry.before.is_empty() || !entry.after.is_empty();
         if !(of.address && entry.address.is_some() || of.texts && has_texts) {
             continue;
@@ -156,7 +164,7 @@ async fn take_out(db: &mut Connection, parts: &CatalogParts, rows: &[Row], of: P
         if of.texts {
             (entry.before, entry.after) = (String::new(), String::new());
         }
-        sql("UPDATE audit SET address = ?, before = ?, after = ?, erased = ? WHERE sequence = ?")
+        sql("UPDATE audit SET address = ?, before = ?, after = ?, erased = ?, salt = '' WHERE sequence = ?")
             .bind(entry.address.map(|address| address.to_string()).unwrap_or_default())
             .bind(&entry.before)
             .bind(&entry.after)
@@ -187,7 +195,7 @@ pub(crate) async fn erase(
         query.push(" ORDER BY sequence LIMIT ").push_bind(ENTRIES);
         let rows = query.fetch_all(&mut *db).await?;
         let Some(row) = rows.last() else { return Ok(count) };
-        last = read(row)?.0.sequence;
+        last = read(row)?.entry.sequence;
         count += take_out(db, parts, &rows, what).await?;
     }
 }
@@ -212,14 +220,14 @@ impl Catalog {
         // They are in the order in which they were made.
         let mut due = 0;
         for row in &rows {
-            if read(row)?.0.at >= before {
+            if read(row)?.entry.at >= before {
                 break;
             }
             due += 1;
         }
         rows.truncate(due);
         let Some(last) = rows.last() else { return Ok(0) };
-        let last = read(last)?.0.sequence;
+        let last = read(last)?.entry.sequence;
         take_out(&mut transaction, &self.0, &rows, Parts::ALL).await?;
         sql("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
             .bind(ERASED_TO)
@@ -278,7 +286,7 @@ impl Catalog {
         };
         query.push(order).push_bind(i64::from(limit));
         let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
-        rows.iter().map(|row| Ok(read(row)?.0)).collect()
+        rows.iter().map(|row| Ok(read(row)?.entry)).collect()
     }
 
     /// Entries of the whole installation after this place, oldest first, and where the last of them stands: for whoever runs it.
@@ -290,7 +298,7 @@ impl Catalog {
         let mut place = *after;
         let mut entries = Vec::with_capacity(rows.len());
         for row in &rows {
-            let (entry, hash, _) = read(row)?;
+            let Kept { entry, hash, .. } = read(row)?;
             place = History { sequence: entry.sequence, hash };
             entries.push(entry);
         }

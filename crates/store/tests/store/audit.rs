@@ -1,9 +1,11 @@
 //! What the audit says of changes. That it can't be altered is in `tampering`.
 
 use keystile_core::id::{KeyId, RequestId};
-use keystile_store::{Actor, Author, Change, Who};
+use keystile_core::key::KeyState;
+use keystile_core::policy::Policy;
+use keystile_store::{Actor, ApplyError, Author, Change, Who};
 
-use crate::world::{NOW, World, bytes, everywhere};
+use crate::world::{ENGINES, Engine, NOW, World, bytes, everywhere};
 
 async fn newest(world: &World) -> keystile_store::records::AuditEntry {
     world.catalog.audit(world.mine.id, None, 1).await.unwrap().remove(0)
@@ -90,4 +92,38 @@ async fn entries_have_no_gaps_and_come_page_by_page() {
         assert_eq!(older, all[2..4]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn e04_what_can_not_be_written_into_the_audit_is_not_done_and_no_secret_is_had() {
+    for engine in ENGINES {
+        let world = World::new(*engine).await;
+        let recoverable = crate::texts::recoverable(&world, "a text to be had back").await;
+        let refuses = match engine {
+            Engine::Sqlite => {
+                "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'the audit is full'); END"
+            }
+            Engine::Postgres => {
+                "CREATE FUNCTION full_audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the audit is full'; END $$; \
+                 CREATE TRIGGER full_audit BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION full_audit()"
+            }
+        };
+        crate::tampering::run_in(&world, *engine, refuses).await;
+        let (revision, key) = (world.catalog.revision().await.unwrap(), crate::world::new_key(&world.catalog, "new"));
+        let id = key.id;
+        let was = world.my_key(world.mine.key).await.revision;
+        let state = KeyState::Revoked { at: NOW };
+        for change in [
+            Change::CreateKey { project: world.mine.project, key, policy: Policy::default() },
+            // Whoever reveals a text reads it once this has gone well.
+            Change::RevealKey { id: recoverable, version: 1 },
+            Change::KeyState { id: world.mine.key, was, state, action: "revoke" },
+        ] {
+            let name = format!("{change:?}");
+            assert!(matches!(world.apply(change).await, Err(ApplyError::Store(_))), "{engine:?}: {name}");
+        }
+        assert_eq!(world.catalog.key(world.mine.id, id).await.unwrap(), None, "{engine:?}");
+        assert_eq!(world.my_key(world.mine.key).await.state, KeyState::Active);
+        assert_eq!(world.catalog.revision().await.unwrap(), revision);
+    }
 }

@@ -112,6 +112,7 @@ async fn e05_an_entry_that_was_altered_is_named() {
             ("address", "'127.0.0.1'"),
             ("organization", "zeroblob(16)"),
             ("hash", "zeroblob(32)"),
+            ("salt", "''"),
         ] {
             run(&mut db, "DROP TABLE IF EXISTS kept; CREATE TEMP TABLE kept AS SELECT * FROM audit").await;
             run(&mut db, &format!("UPDATE audit SET {column} = {value} WHERE sequence = {sequence}")).await;

@@ -18,7 +18,7 @@ fn settings(folder: &Path, data: &Path) -> String {
 }
 
 #[test]
-fn o06_every_key_verifies_on_an_empty_machine_with_the_root_key_and_none_without_it() {
+fn o06_r16_every_key_verifies_on_an_empty_machine_with_the_root_key_and_none_without_it() {
     let folder = tempfile::tempdir().unwrap();
     let (data, empty) = (folder.path().join("data"), folder.path().join("empty"));
     let mut world = World::of(Installation::start(BINARY, &["--data", data.to_str().unwrap()]), None);

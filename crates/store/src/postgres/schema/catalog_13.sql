@@ -1,3 +1,6 @@
+-- What an entry is hashed with, and goes with its details: without it nobody can try out what they were.
+ALTER TABLE audit ADD COLUMN salt TEXT COLLATE "C" NOT NULL DEFAULT ''; -- in hexadecimal; empty in entries of before
+
 -- Rows that something is decided by are sealed under the root key: what somebody else made of one is told and not served.
 -- Whatever writes to a row takes its seal away; the transaction gives it another one before it ends (see `seal`).
 CREATE FUNCTION unseal() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -81,7 +81,7 @@ fn operation_ids_are_unique() {
 }
 
 #[test]
-fn answers_are_as_the_document_says() {
+fn z04_answers_say_what_the_document_says_and_nothing_else() {
     let world = shared();
     let document = document(world);
     let things = Things::of(world);

@@ -103,6 +103,43 @@ fn z02_no_route_answers_without_a_management_key_that_is_in_force() {
 }
 
 #[test]
+fn z08_no_route_of_the_management_api_is_at_a_listener_that_consumers_reach() {
+    let world = shared();
+    let things = Things::of(world);
+    let authorization = format!("Bearer {}", world.management_key());
+    let body = b"{}";
+    for listener in [world.installation.gateway, world.installation.check] {
+        let there = Api::new(listener, world.management_key());
+        // A call to an API with a key that is not for calls, or a path that leads nowhere.
+        let is_no_route = |answer: &keystile_testkit::raw::Answer| {
+            matches!(answer.status, 404 | 405) || answer.code() == "key_kind_forbidden"
+        };
+        for route in routes(&document(world)) {
+            let answer = there.request(&route.method, &route.path(&things), &[("authorization", &authorization)], body);
+            assert!(is_no_route(&answer), "{} at {listener}: {}", route.title(), answer.text());
+        }
+        for page in ["/account", "/device", "/join", "/openapi.json", "/metrics"] {
+            let answer = there.request("GET", page, &[("authorization", &authorization)], b"");
+            assert!(is_no_route(&answer), "{page} at {listener}: {}", answer.text());
+        }
+    }
+}
+
+#[test]
+fn z06_ids_tell_nothing_of_each_other_and_are_no_proof() {
+    let world = shared();
+    let project = world.project();
+    let ids: Vec<String> = (0..200).map(|_| world.key(&project, &json!({})).0).collect();
+    let ends: std::collections::HashSet<&str> = ids.iter().map(|id| &id[id.len() - 6..]).collect();
+    let beginnings: std::collections::HashSet<&str> = ids.iter().map(|id| &id[4..10]).collect();
+    assert!(ends.len() == ids.len() && beginnings.len() == ids.len(), "made of chance alone, at both ends");
+    // Whoever knows an id has nothing by it.
+    let nobody = Api::new(world.installation.admin, &ids[0]);
+    assert_eq!(nobody.get(&format!("/v1/keys/{}", ids[0])).0, 401);
+    assert_ne!(world.verify(&json!({ "key": ids[0] })).code(), "allowed");
+}
+
+#[test]
 fn k13_two_keys_in_one_request_are_refused_whichever_is_good() {
     let world = shared();
     let (good, other) = (world.management_key().to_owned(), world.management_key_for(&["*"]));
