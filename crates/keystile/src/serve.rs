@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use keystile_server::identity::PagesOrigin;
 use keystile_server::setup::Owner;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -72,7 +73,7 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
         if let Err(error) = &successors {
             tracing::warn!(%error, "no other process can take over from this one");
         }
-        process.hand_over_the_key(announce(&process, json, screen)).await?;
+        process.hand_over_the_key(announce(&process, config.login.origin.as_ref(), json, screen)).await?;
         notify::ready();
         loop {
             tokio::select! {
@@ -132,11 +133,11 @@ async fn leave(process: &Process, mut successor: Successor, signals: &mut Signal
     }
 }
 
-/// Says where the listeners are, and the first management key: this one time.
+/// Says where the listeners are, and the first management key: this one time. `origin` is where browsers reach the pages.
 ///
 /// # Errors
 /// If it did not get out.
-fn announce(process: &Process, json: bool, screen: &mut Screen) -> std::io::Result<()> {
+fn announce(process: &Process, origin: Option<&PagesOrigin>, json: bool, screen: &mut Screen) -> std::io::Result<()> {
     let addresses = process.addresses;
     let key = process.owner.management_key.as_ref().map(|(_, key)| key.expose());
     let doors = [("gateway", addresses.gateway), ("admin", addresses.admin), ("check", addresses.check)];
@@ -164,7 +165,8 @@ fn announce(process: &Process, json: bool, screen: &mut Screen) -> std::io::Resu
     }
     if let Some(path) = claim(&process.owner) {
         let admin = addresses.admin;
-        let base = tls_url(admin.tls).or_else(|| url(admin.clear)).unwrap_or_default();
+        let base = origin.map(ToString::to_string).or_else(|| tls_url(admin.tls)).or_else(|| url(admin.clear));
+        let base = base.unwrap_or_default();
         screen.deliver(&format!("claim: {base}{path}\n"))?;
         screen.note("Nobody can log in yet. Open that link within a day to be the first; it works once.");
     }

@@ -164,6 +164,16 @@ fn contradictions(config: &Config, entries: &[Entry]) -> Vec<ConfigError> {
             hints: vec!["allowed: with `origin` in [login], or `issuer = \"off\"`".to_owned()],
         });
     }
+    let says = |name: &str| entries.iter().any(|entry| entry.full_name() == name);
+    if let Some(name) = ["oidc.client_id", "oidc.client_secret_file", "oidc.name"].into_iter().find(|name| says(name))
+        && !says("oidc.issuer")
+    {
+        errors.push(ConfigError {
+            place: place(&[name]),
+            what: format!("{name}: no issuer is named, so this would do nothing"),
+            hints: vec!["allowed: with `issuer`, which may be \"off\"".to_owned()],
+        });
+    }
     if config.gateway.proxy_protocol && config.gateway.trusted_proxies.is_empty() {
         errors.push(ConfigError {
             place: place(&["gateway.proxy_protocol"]),

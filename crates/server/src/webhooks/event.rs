@@ -35,6 +35,8 @@ pub struct Event {
     /// The same as it is after; `null` if it is gone.
     #[schema(value_type = Option<Object>)]
     pub after: Value,
+    /// Whether details were taken out: of somebody who was erased, or because their time was over.
+    pub is_erased: bool,
 }
 
 impl Event {
@@ -49,6 +51,7 @@ impl Event {
             actor: entry.actor,
             before: object(&entry.before),
             after: object(&entry.after),
+            is_erased: entry.is_erased,
         }
     }
 }

@@ -115,6 +115,7 @@ impl Webhooks {
             actor: "system:test".to_owned(),
             before: Value::Null,
             after: Value::Null,
+            is_erased: false,
         };
         let sent = self.send(&webhook.url, event.id, event.to_json(), &secrets).await;
         let (status, error) = match sent {
