@@ -1,19 +1,21 @@
 //! What nodes must know, by number: everything at a start, and after that what each revision touched.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use keystile_core::id::KeyId;
-use keystile_core::key::{KeyDigest, Lookup, SlowHash};
+use keystile_core::key::{Environment, KeyDigest, KeyKind, Lookup, SlowHash, Standing};
 use keystile_core::metadata::Metadata;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
 use crate::catalog::{apis, patterns, projects, roles};
-use crate::db::{Columns, Connection, Row, damaged, sql, standing, word};
+use crate::db::{Columns, Connection, Row, Value, damaged, signed, sql, standing, word};
 use crate::packed::{self, Packed, Which};
 use crate::records::{Api, FeedActivation, FeedKey, FeedProject, FeedSlow, FeedVersion, Pattern, Role};
 use crate::seal::altered;
+use crate::tables::ROWS;
 use crate::{Catalog, StoreError, Subject};
 
 /// Keys in one read. Large enough that the way to the connection's thread and back does not count.
@@ -28,7 +30,7 @@ const ALL_STAND_INS: &str = "(SELECT key, version, digest, lookup, hash FROM slo
 impl Catalog {
     /// What the revisions after this one touched, oldest first, at most so many.
     pub async fn feed_after(&self, revision: u64, limit: u32) -> Result<Vec<(u64, Subject)>, StoreError> {
-        let mut db = self.0.base.read().await?;
+        let mut db = self.0.base.view().await?;
         let rows =
             sql("SELECT revision, subject, first, last FROM revisions WHERE revision > ? ORDER BY revision LIMIT ?")
                 .bind(i64::try_from(revision).unwrap_or(i64::MAX))
@@ -57,7 +59,8 @@ impl Catalog {
         });
         let told: Vec<(u64, Subject)> = told.collect::<Result<_, StoreError>>()?;
         if let Some(((first, _), (last, _))) = told.first().zip(told.last()) {
-            self.0.sealer.refuse_altered(&mut db, "revisions", Some(("revision", *first, *last))).await?;
+            let these = ("WHERE revision BETWEEN ? AND ?", &[signed(*first).into(), signed(*last).into()][..]);
+            self.0.sealer.refuse_altered(&mut db, "revisions", these).await?;
         }
         Ok(told)
     }
@@ -66,21 +69,28 @@ impl Catalog {
     pub async fn feed_apis(&self) -> Result<Vec<Api>, StoreError> {
         let mut query = sql(apis::SELECT);
         query.push(" ORDER BY a.number");
-        query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(apis::read).collect()
+        let mut db = self.0.base.view().await?;
+        self.0.sealer.refuse_altered(&mut db, "apis", ("", &[])).await?;
+        query.fetch_all(&mut db).await?.iter().map(apis::read).collect()
     }
 
     /// An API by number; `None` when it was deleted.
     pub async fn feed_api(&self, number: u32) -> Result<Option<Api>, StoreError> {
         let mut query = sql(apis::SELECT);
         query.push(" AND a.number = ").push_bind(number);
-        let mut db = self.0.base.read().await?;
-        self.0.sealer.refuse_altered(&mut db, "apis", Some(("number", number, number))).await?;
+        let mut db = self.0.base.view().await?;
+        if self.0.sealer.is_altered(&mut db, "apis", ("WHERE number = ?", &[number.into()])).await? {
+            return Ok(None);
+        }
         query.fetch_optional(&mut db).await?.as_ref().map(apis::read).transpose()
     }
 
     /// Every project that is not deleted, by number.
     pub async fn feed_projects(&self) -> Result<Vec<FeedProject>, StoreError> {
-        let mut db = self.0.base.read().await?;
+        let mut db = self.0.base.view().await?;
+        for table in ["projects", "activations"] {
+            self.0.sealer.refuse_altered(&mut db, table, ("", &[])).await?;
+        }
         let mut query = sql(projects::SELECT);
         query.push(" ORDER BY p.number");
         let rows = query.fetch_all(&mut db).await?;
@@ -101,67 +111,86 @@ impl Catalog {
 
     /// A project by number; `None` when it was deleted.
     pub async fn feed_project(&self, number: u32) -> Result<Option<FeedProject>, StoreError> {
-        let mut db = self.0.base.read().await?;
+        let mut db = self.0.base.view().await?;
         let mut query = sql(projects::SELECT);
         query.push(" AND p.number = ").push_bind(number);
-        self.0.sealer.refuse_altered(&mut db, "projects", Some(("number", number, number))).await?;
-        self.0.sealer.refuse_altered(&mut db, "activations", Some(("project", number, number))).await?;
+        let sealer = &self.0.sealer;
+        if sealer.is_altered(&mut db, "projects", ("WHERE number = ?", &[number.into()])).await?
+            || sealer.is_altered(&mut db, "activations", ("WHERE project = ?", &[number.into()])).await?
+        {
+            return Ok(None);
+        }
         let Some(row) = query.fetch_optional(&mut db).await? else { return Ok(None) };
         let links = activations(&mut db, Some(number)).await?;
         let activations = links.into_iter().map(|(_, link)| link).collect();
         Ok(Some(FeedProject { project: projects::read(&row)?, activations }))
     }
 
-    /// Policies with a number above this one, in order. Policies are never changed: a new one gets a new number.
+    /// Policies with a number above this one, in order; without those that were altered, so that whoever has one has none.
+    /// Policies are never changed: a new one gets a new number.
     pub async fn feed_policies(&self, above: u32) -> Result<Vec<(u32, Policy)>, StoreError> {
-        let mut db = self.0.base.read().await?;
+        let mut db = self.0.base.view().await?;
         let rows = sql("SELECT number, document FROM policies WHERE number > ? ORDER BY number")
             .bind(above)
             .fetch_all(&mut db)
             .await?;
-        if !rows.is_empty() {
-            self.0
-                .sealer
-                .refuse_altered(&mut db, "policies", Some(("number", above.saturating_add(1), u32::MAX)))
-                .await?;
-        }
+        let altered = match rows.is_empty() {
+            true => Vec::new(),
+            false => self.0.sealer.altered_rows(&mut db, "policies", ("WHERE number > ?", &[above.into()])).await?,
+        };
         rows.iter()
-            .map(|row| {
+            .filter_map(|row| {
                 let mut row = Columns::of(row);
-                Ok((row.number()?, row.json()?))
+                let number: u32 = match row.number() {
+                    Ok(number) => number,
+                    Err(error) => return Some(Err(error)),
+                };
+                let is_sound = !altered.contains(&vec![number.into()]);
+                is_sound.then(|| Ok((number, row.json()?)))
             })
             .collect()
     }
 
     /// What owners wrote on keys for their programs, by number: of these keys, those that have any.
     pub async fn feed_metadata(&self, numbers: RangeInclusive<u32>) -> Result<Vec<(u32, Metadata)>, StoreError> {
-        let rows = sql("SELECT number, metadata FROM keys WHERE number BETWEEN ? AND ? AND metadata <> '{}' \
+        let mut db = self.0.base.view().await?;
+        let numbers = sql("SELECT number FROM keys WHERE number BETWEEN ? AND ? AND metadata <> '{}' \
              AND deleted_at IS NULL ORDER BY number")
         .bind(*numbers.start())
         .bind(*numbers.end())
-        .fetch_all(&mut self.0.base.read().await?)
+        .fetch_numbers::<u32>(&mut db)
         .await?;
-        rows.iter()
-            .map(|row| {
-                let mut row = Columns::of(row);
-                Ok((row.number()?, row.json()?))
-            })
-            .collect()
+        let mut all = Vec::with_capacity(numbers.len());
+        for numbers in numbers.chunks(ROWS) {
+            // With all that its seal covers: a program decides by it.
+            let packed = packed::read(&mut db, Which::Of(numbers.to_vec())).await?;
+            packed::each(&packed, |packed| {
+                if self.0.sealer.refuse_altered_key(&packed).is_ok() {
+                    all.push((packed.number()?, serde_json::from_slice(packed.metadata).map_err(damaged)?));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(all)
     }
 
     /// Every role that is not deleted, by number.
     pub async fn feed_roles(&self) -> Result<Vec<Role>, StoreError> {
         let mut query = sql(roles::SELECT);
         query.push(" ORDER BY r.number");
-        query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(roles::read).collect()
+        let mut db = self.0.base.view().await?;
+        self.0.sealer.refuse_altered(&mut db, "roles", ("", &[])).await?;
+        query.fetch_all(&mut db).await?.iter().map(roles::read).collect()
     }
 
     /// A role by number; `None` when it was deleted.
     pub async fn feed_role(&self, number: u32) -> Result<Option<Role>, StoreError> {
         let mut query = sql(roles::SELECT);
         query.push(" AND r.number = ").push_bind(number);
-        let mut db = self.0.base.read().await?;
-        self.0.sealer.refuse_altered(&mut db, "roles", Some(("number", number, number))).await?;
+        let mut db = self.0.base.view().await?;
+        if self.0.sealer.is_altered(&mut db, "roles", ("WHERE number = ?", &[number.into()])).await? {
+            return Ok(None);
+        }
         query.fetch_optional(&mut db).await?.as_ref().map(roles::read).transpose()
     }
 
@@ -169,15 +198,19 @@ impl Catalog {
     pub async fn feed_patterns(&self) -> Result<Vec<Pattern>, StoreError> {
         let mut query = sql(patterns::SELECT);
         query.push(" ORDER BY t.number");
-        query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(patterns::read).collect()
+        let mut db = self.0.base.view().await?;
+        self.0.sealer.refuse_altered(&mut db, "patterns", ("", &[])).await?;
+        query.fetch_all(&mut db).await?.iter().map(patterns::read).collect()
     }
 
     /// A pattern by number; `None` when it was deleted.
     pub async fn feed_pattern(&self, number: u32) -> Result<Option<Pattern>, StoreError> {
         let mut query = sql(patterns::SELECT);
         query.push(" AND t.number = ").push_bind(number);
-        let mut db = self.0.base.read().await?;
-        self.0.sealer.refuse_altered(&mut db, "patterns", Some(("number", number, number))).await?;
+        let mut db = self.0.base.view().await?;
+        if self.0.sealer.is_altered(&mut db, "patterns", ("WHERE number = ?", &[number.into()])).await? {
+            return Ok(None);
+        }
         query.fetch_optional(&mut db).await?.as_ref().map(patterns::read).transpose()
     }
 
@@ -187,7 +220,8 @@ impl Catalog {
         Ok(last.fetch_number_if_any(&mut self.0.base.read().await?).await?.unwrap_or(0))
     }
 
-    /// Keys by number in order, deleted ones among them.
+    /// Keys by number in order, deleted ones among them. Of one that was altered, or a former version of which was, nothing
+    /// counts but its number.
     ///
     /// Read [`Catalog::revision`] before, and then the feed from there on: what is changed while this reads is told by
     /// the feed again.
@@ -205,11 +239,19 @@ impl Catalog {
         let mut chunks = stream::iter(starts)
             .map(|start| self.keys_and_versions(start, last.min(start.saturating_add(CHUNK - 1))))
             .buffered(AHEAD);
-        while let Some((packed, former)) = chunks.try_next().await? {
+        while let Some(Chunk { packed, former, altered }) = chunks.try_next().await? {
             let mut former = former.into_iter().peekable();
             packed::each(&packed, |packed| {
-                self.0.sealer.refuse_altered_key(&packed)?;
-                let mut key = key(&packed)?;
+                let number = packed.number()?;
+                let is_sound = self.0.sealer.refuse_altered_key(&packed).is_ok();
+                if !is_sound {
+                    let id = KeyId::from_entropy(*packed.id);
+                    tracing::error!(key = %id, "a key is not as Keystile wrote it, and is refused; see keystile db check");
+                }
+                let mut key = match is_sound && !altered.contains(&number) {
+                    true => key(&packed)?,
+                    false => altered_key(&packed, number),
+                };
                 // Both are in the order of the keys' numbers.
                 while let Some((_, version)) = former.next_if(|(of, _)| *of <= key.number) {
                     key.former.push(version);
@@ -237,18 +279,25 @@ impl Catalog {
             query.push(if all { "" } else { " AND s.lookup IS NOT NULL" });
             query.push(" AND s.key >= ").push_bind(first).push(" AND s.key <= ").push_bind(last);
             query.push(" ORDER BY s.key, s.version LIMIT ").push_bind(CHUNK);
-            let mut db = self.0.base.read().await?;
+            let mut db = self.0.base.view().await?;
             let rows = query.fetch_all(&mut db).await?;
+            let mut altered = HashSet::new();
             if let Some(until) = rows.last().map(|row| Columns::of(row).number::<u32>()).transpose()? {
-                self.0.sealer.refuse_altered(&mut db, "slow_hashes", Some(("key", first, until))).await?;
-                self.0.sealer.refuse_altered(&mut db, "former_digests", Some(("key", first, until))).await?;
+                for table in ["slow_hashes", "former_digests"] {
+                    let these = ("WHERE key BETWEEN ? AND ?", &[first.into(), until.into()][..]);
+                    for key in self.0.sealer.altered_rows(&mut db, table, these).await? {
+                        altered.extend(number_in(&key));
+                    }
+                }
             }
             let mut told = 0;
             for row in &rows {
                 let slow = slow(row)?;
                 // A chunk may end amid the versions of a key: then they come again with the next one.
                 told = slow.key;
-                each(slow);
+                if !altered.contains(&slow.key) {
+                    each(slow);
+                }
             }
             if rows.len() < CHUNK as usize {
                 return Ok(());
@@ -264,10 +313,9 @@ impl Catalog {
         Ok(any.fetch_number::<u32>(&mut self.0.base.read().await?).await? > 0)
     }
 
-    /// Keys and their former versions. In this order: a version that is missing would be a refused call, one that is
-    /// still the latest as well is none.
-    async fn keys_and_versions(&self, first: u32, last: u32) -> Result<(Vec<u8>, Vec<(u32, FeedVersion)>), StoreError> {
-        let mut db = self.0.base.read().await?;
+    /// Keys and their former versions, as they were at one moment.
+    async fn keys_and_versions(&self, first: u32, last: u32) -> Result<Chunk, StoreError> {
+        let mut db = self.0.base.view().await?;
         let packed = packed::read(&mut db, Which::Between(first, last)).await?;
         let rows = sql("SELECT key, version, digest, ends_at FROM key_versions WHERE key BETWEEN ? AND ? \
              ORDER BY key, version")
@@ -275,8 +323,12 @@ impl Catalog {
         .bind(last)
         .fetch_all(&mut db)
         .await?;
+        let mut altered = HashSet::new();
         if !rows.is_empty() {
-            self.0.sealer.refuse_altered(&mut db, "key_versions", Some(("key", first, last))).await?;
+            let these = ("WHERE key BETWEEN ? AND ?", &[first.into(), last.into()][..]);
+            for key in self.0.sealer.altered_rows(&mut db, "key_versions", these).await? {
+                altered.extend(number_in(&key));
+            }
         }
         let former = rows.iter().map(|row| {
             let mut row = Columns::of(row);
@@ -285,7 +337,23 @@ impl Catalog {
             let digest = KeyDigest::from_bytes(row.bytes()?);
             Ok((key, FeedVersion { version, digest, ends_at: row.moment()? }))
         });
-        Ok((packed, former.collect::<Result<_, StoreError>>()?))
+        Ok(Chunk { packed, former: former.collect::<Result<_, StoreError>>()?, altered })
+    }
+}
+
+/// Keys in one read, with their former versions, both in the order of the keys' numbers.
+struct Chunk {
+    packed: Vec<u8>,
+    former: Vec<(u32, FeedVersion)>,
+    /// Of which a former version was altered.
+    altered: HashSet<u32>,
+}
+
+/// The number that a row's key begins with.
+fn number_in(key: &[Value<'static>]) -> Option<u32> {
+    match key.first() {
+        Some(Value::Number(Some(number))) => u32::try_from(*number).ok(),
+        _ => None,
     }
 }
 
@@ -338,5 +406,25 @@ fn key(packed: &Packed<'_>) -> Result<FeedKey, StoreError> {
         version: word(next()?)?,
         former: Vec::new(),
         deleted: next()? == "1",
+        altered: false,
     })
+}
+
+/// What is told of a key that was altered: that there is none.
+fn altered_key(packed: &Packed<'_>, number: u32) -> FeedKey {
+    FeedKey {
+        digest: KeyDigest::from_bytes(*packed.digest),
+        id: KeyId::from_entropy(*packed.id),
+        number,
+        project: 0,
+        policy: 0,
+        expires_at: None,
+        standing: Standing::Revoked,
+        kind: KeyKind::Secret,
+        environment: Environment::Live,
+        version: 1,
+        former: Vec::new(),
+        deleted: true,
+        altered: true,
+    }
 }

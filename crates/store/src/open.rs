@@ -11,12 +11,13 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use keystile_core::key::Pepper;
 use keystile_core::time::Timestamp;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::catalog::CatalogParts;
 use crate::catalog::encryption::{keep_key, kept_keys, kept_seed, learn_keys, peppers};
 use crate::cipher::{Algorithm, SecretKey};
-use crate::db::{Base, Columns, Connection, Engine, Sql, damaged, sql, told};
+use crate::db::{Base, Columns, Connection, Engine, Sql, damaged, sql, to_json, told};
 use crate::hold::{Held, Hold};
 use crate::keyring::Keyring;
 use crate::postgres::{Database, Part, Url};
@@ -42,7 +43,7 @@ const CATALOG_SIZES: Sizes = Sizes { cache_kib: 64 << 10, checkpoint_pages: 32_7
 const USAGE_SIZES: Sizes = Sizes { cache_kib: 4 << 10, checkpoint_pages: 4_096, wipes: false };
 /// What a catalogue says of itself whose rows are sealed; that they were sealed as they were, until it stands in the audit.
 pub(crate) const SEALED: &str = "sealed";
-const SEALED_ANEW: &str = "sealed_anew";
+pub(crate) const SEALED_ANEW: &str = "sealed_anew";
 
 /// Opens the installation in a folder.
 pub(crate) async fn in_folder(
@@ -156,6 +157,19 @@ pub(crate) async fn in_database(
     // A database's server looks after its own log of changes.
     let catalog = filled.into_catalog((catalog, Some(url.clone())), &held, warnings, None);
     Ok(Store { catalog, ledger: Ledger::new(usage, Hold::of(&held), None) })
+}
+
+/// Forgets how far files had come that are there no more.
+pub(crate) fn forget_newest(folder: &Path) -> Result<(), OpenError> {
+    for name in [CATALOG_NEWEST, USAGE_NEWEST] {
+        match fs::remove_file(folder.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(OpenError::unreadable(folder.join(name).display(), error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What tells how far a file has come; refuses one that is behind it.
@@ -336,22 +350,36 @@ async fn seal(db: &mut Connection, sealer: &Sealer, is_new: bool) -> Result<(), 
         if Columns::of(&row).blob()? != sealer.mark() {
             return Err(altered("what says that its rows are sealed"));
         }
+        if is_unnoted(db, SEALED_ANEW).await? {
+            // Nobody has served since. A process that was to be replaced, and went on, seals nothing.
+            sealer.seal_blank(db).await?;
+        }
+        refuse_strange(db).await?;
         let mut first = None;
         sealer.each_altered(db, false, &mut |what| first = first.take().or(Some(what))).await?;
         return first.map_or(Ok(()), |what| Err(altered(what)));
     }
-    sealer.seal_all(db).await?;
+    refuse_strange(db).await?;
+    let taken = sealer.seal_all(db).await?;
     write_meta(db, SEALED, &sealer.mark()).await?;
     if !is_new {
-        tracing::warn!("the rows of the catalogue had no seals; they were sealed as they are");
+        tracing::warn!(altered = taken.count, first = taken.named.join(", "), "rows were sealed as they are");
         // Until it stands in the audit.
-        sql("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING")
+        sql("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
             .bind(SEALED_ANEW)
-            .bind([1])
+            .bind(to_json(&json!({ "altered": taken.count, "first": taken.named }))?.into_bytes())
             .execute(db)
             .await?;
     }
     Ok(())
+}
+
+/// Refuses triggers and views that no step of ours has made: what they do is done within our own transactions, and sealed.
+pub(crate) async fn refuse_strange(db: &mut Connection) -> Result<(), StoreError> {
+    match schema::CATALOG.strange(db).await? {
+        None => Ok(()),
+        Some(name) => Err(altered(format_args!("{name:?}, a trigger, a rule, a function or a view,"))),
+    }
 }
 
 async fn is_unnoted(db: &mut Connection, name: &'static str) -> Result<bool, StoreError> {

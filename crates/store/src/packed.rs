@@ -6,7 +6,7 @@
 //! than it needs.
 
 use crate::StoreError;
-use crate::db::{Columns, Connection, Value, damaged, sql};
+use crate::db::{Columns, Connection, damaged, sql};
 
 /// A key, taken apart no further than its seal asks for.
 pub(crate) struct Packed<'p> {
@@ -26,8 +26,8 @@ pub(crate) enum Which {
     Between(u32, u32),
     /// Exactly these.
     Of(Vec<u32>),
-    /// So many that are not sealed.
-    Unsealed(u32),
+    /// So many that are not sealed, with numbers above this one.
+    Unsealed { after: i64, most: u32 },
 }
 
 /// Reads keys in the order of their numbers, deleted ones among them.
@@ -56,8 +56,8 @@ pub(crate) async fn read(db: &mut Connection, which: Which) -> Result<Vec<u8>, S
             query = query.seldom();
             query.push("number IN ").push_list(numbers).push(" ORDER BY number");
         }
-        Which::Unsealed(most) => {
-            query.push("seal = '' ORDER BY number LIMIT ").push_bind(Value::from(most));
+        Which::Unsealed { after, most } => {
+            query.push("seal = '' AND number > ").push_bind(after).push(" ORDER BY number LIMIT ").push_bind(most);
         }
     }
     query.push(") AS rows_of_keys");

@@ -396,6 +396,8 @@ pub struct FeedKey {
     pub environment: Environment,
     /// Whether it was deleted.
     pub deleted: bool,
+    /// Whether what is kept of it was altered: then it is told as deleted, and nothing of it counts but its number.
+    pub altered: bool,
 }
 
 /// A former version of a key as a snapshot holds it.

@@ -7,7 +7,7 @@
 use sqlx::AssertSqlSafe;
 
 use crate::StoreError;
-use crate::db::{Connection, sql};
+use crate::db::{Columns, Connection, sql};
 
 /// The steps of a database, for each engine.
 pub(crate) struct Steps {
@@ -80,6 +80,35 @@ impl Steps {
             keep_version(db, place + 1).await?;
         }
         Ok(())
+    }
+}
+
+impl Steps {
+    /// A trigger or a view (of PostgreSQL a rule or a function too) that no step has made, or has made otherwise.
+    pub(crate) async fn strange(&self, db: &mut Connection) -> Result<Option<String>, StoreError> {
+        let (steps, kept) = match db {
+            Connection::Sqlite(_) => {
+                (self.sqlite, "SELECT name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY name")
+            }
+            Connection::Postgres { .. } => (
+                self.postgres,
+                "SELECT t.tgname::text, concat('CREATE TRIGGER ', t.tgname, ' BEFORE UPDATE OF') FROM pg_trigger t \
+                 JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal AND c.relnamespace = current_schema()::regnamespace \
+                 UNION ALL SELECT p.proname::text, trim(p.prosrc) FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace \
+                 UNION ALL SELECT r.rulename::text, '' FROM pg_rules r WHERE r.schemaname = current_schema() \
+                 UNION ALL SELECT v.viewname::text, '' FROM pg_views v WHERE v.schemaname = current_schema() ORDER BY 1",
+            ),
+        };
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let made: Vec<String> = steps.iter().map(|step| plain(step)).collect();
+        for row in &sql(kept).seldom().fetch_all(db).await? {
+            let mut row = Columns::of(row);
+            let (name, text) = (row.text()?, plain(&row.text_if_any()?.unwrap_or_default()));
+            if text.is_empty() || !made.iter().any(|step| step.contains(&text)) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -15,13 +15,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use keystile_core::id::KeyId;
 use sha2::Sha256;
 
-use crate::StoreError;
 use crate::cipher::SecretKey;
 use crate::copy::digest;
 use crate::db::{Base, Connection, Row, Value, damaged, sql};
 use crate::packed::{self, Packed, Which};
 use crate::root::hex;
 use crate::tables::{CATALOG, ROWS, Table, Values};
+use crate::{StoreError, StoreFault};
 
 /// The tables whose rows are sealed, and the columns of each that are not covered: notes that are written beside changes.
 const SEALED: [(&str, &[&str]); 27] = [
@@ -94,7 +94,9 @@ impl Sealer {
         let mut mac = self.0.clone();
         digest(&mut mac, &Value::Text(Some(sealed.table.name.into())));
         for ((name, _), value) in sealed.table.columns.iter().zip(row) {
-            if sealed.covers(name) {
+            // What is absent is left out: so a column that a later version adds, absent at first, breaks no seal.
+            if sealed.covers(name) && !matches!(value, Value::Number(None) | Value::Text(None)) {
+                digest(&mut mac, &Value::from(*name));
                 digest(&mut mac, value);
             }
         }
@@ -126,26 +128,57 @@ impl Sealer {
         Err(altered(KeyId::from_entropy(*key.id)))
     }
 
-    /// Refuses rows of a table that are not as they were sealed, of all of them or of those with a number in between.
-    pub(crate) async fn refuse_altered<N: TryInto<i64>>(
+    /// The keys of rows of a table that are not as they were sealed, of those that `condition` chooses: SQL from `WHERE` on, with
+    /// its values.
+    pub(crate) async fn altered_rows(
         &self,
         db: &mut Connection,
         table: &'static str,
-        between: Option<(&'static str, N, N)>,
-    ) -> Result<(), StoreError> {
+        (condition, values): (&str, &[Value<'_>]),
+    ) -> Result<Vec<Values>, StoreError> {
         let sealed = Sealed::of(table);
-        let mut query = sql(format!("SELECT {} FROM {table}", sealed.table.names()));
-        if let Some((column, first, last)) = between {
-            query.push(" WHERE ").push(column).push(" >= ").push_bind(first.try_into().unwrap_or(i64::MAX));
-            query.push(" AND ").push(column).push(" <= ").push_bind(last.try_into().unwrap_or(i64::MAX));
-        }
+        let query = sql(format!("SELECT {} FROM {table} {condition}", sealed.table.names()));
+        let query = values.iter().cloned().fold(query, |query, value| query.bind(value));
+        let mut altered = Vec::new();
         for row in query.fetch_all(db).await? {
             let row = sealed.table.values(&row)?;
             if !self.is_sound(&sealed, &row) {
-                return Err(altered(sealed.named(&row)));
+                tracing::error!("{} is not as Keystile wrote it; see keystile db check", sealed.named(&row));
+                altered.push(row[..sealed.table.keys].to_vec());
             }
         }
-        Ok(())
+        Ok(altered)
+    }
+
+    /// Whether one of such rows is not as it was sealed, or can't be read. Whoever asks takes it for gone: what it allowed is
+    /// allowed no more, and everything else goes on.
+    pub(crate) async fn is_altered(
+        &self,
+        db: &mut Connection,
+        table: &'static str,
+        which: (&str, &[Value<'_>]),
+    ) -> Result<bool, StoreError> {
+        match self.altered_rows(db, table, which).await {
+            Ok(altered) => Ok(!altered.is_empty()),
+            Err(error) if error.fault() == StoreFault::Broken => {
+                tracing::error!(cause = error.cause(), table, "a row can't be read; see keystile db check");
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses if one of such rows is not as it was sealed.
+    pub(crate) async fn refuse_altered(
+        &self,
+        db: &mut Connection,
+        table: &'static str,
+        which: (&str, &[Value<'_>]),
+    ) -> Result<(), StoreError> {
+        match self.altered_rows(db, table, which).await?.first() {
+            None => Ok(()),
+            Some(key) => Err(altered(Sealed::of(table).named(key))),
+        }
     }
 
     /// Tells of every row that is not as it was sealed, and of what can't be read at all; says how many it looked at.
@@ -205,11 +238,26 @@ impl Sealer {
         Ok(count)
     }
 
-    /// Seals every row as it is, whatever seal it had.
-    pub(crate) async fn seal_all(&self, db: &mut Connection) -> Result<(), StoreError> {
+    /// Seals every row as it is, whatever seal it had; says which had a wrong one.
+    pub(crate) async fn seal_all(&self, db: &mut Connection) -> Result<Taken, StoreError> {
+        let mut taken = Taken::default();
+        let was_sealed = "SELECT count(*) FROM (SELECT 1 FROM organizations WHERE seal <> '' LIMIT 1) AS r";
+        if sql(was_sealed).fetch_number::<u32>(db).await? > 0 {
+            self.each_altered(db, true, &mut |what| taken.add(what)).await?;
+        }
+        if matches!(db, Connection::Postgres { .. }) {
+            // However long it takes.
+            db.raw("SET LOCAL statement_timeout = 0").await?;
+        }
         for (table, _) in SEALED {
             sql(format!("UPDATE {table} SET seal = '' WHERE seal <> ''")).seldom().execute(db).await?;
         }
+        self.seal_blank(db).await?;
+        Ok(taken)
+    }
+
+    /// Seals every row that has no seal.
+    pub(crate) async fn seal_blank(&self, db: &mut Connection) -> Result<(), StoreError> {
         for sealed in unsealed(db).await? {
             self.seal_table(db, None, &sealed).await?;
         }
@@ -241,8 +289,8 @@ impl Sealer {
         let mut last: Option<Values> = None;
         loop {
             let mut seals = match sealed.table.name {
-                KEYS => self.seals_of_keys(db).await?,
-                _ => self.seals_of_rows(db, sealed).await?,
+                KEYS => self.seals_of_keys(db, last.as_deref()).await?,
+                _ => self.seals_of_rows(db, sealed, last.as_deref()).await?,
             };
             let Some(end) = seals.last().map(|(key, _)| key.clone()) else { return Ok(()) };
             // In a file that is damaged a row may be found again and again.
@@ -301,18 +349,31 @@ impl Sealer {
             }
             query.push(")");
             for row in query.fetch_all(before).await? {
-                let row = sealed.table.values(&row)?;
-                if !self.is_sound(sealed, &row) {
-                    altered.extend(places.get(&row[..sealed.table.keys]));
+                match sealed.table.values(&row) {
+                    Ok(row) if self.is_sound(sealed, &row) => {}
+                    Ok(row) => altered.extend(places.get(&row[..sealed.table.keys])),
+                    // Which one it is can't be read.
+                    Err(_) => altered.extend(chunk.iter().filter_map(|key| places.get(*key))),
                 }
             }
         }
         Ok(altered)
     }
 
-    async fn seals_of_rows(&self, db: &mut Connection, sealed: &Sealed) -> Result<Vec<(Values, String)>, StoreError> {
+    /// The rows without a seal after this one. Not all of them anew: PostgreSQL would go past what this transaction has
+    /// sealed each time.
+    async fn seals_of_rows(
+        &self,
+        db: &mut Connection,
+        sealed: &Sealed,
+        after: Option<&[Value<'static>]>,
+    ) -> Result<Vec<(Values, String)>, StoreError> {
         let (names, name, keys) = (sealed.table.names(), sealed.table.name, sealed.table.key_names());
-        let rows = sql(format!("SELECT {names} FROM {name} WHERE seal = '' ORDER BY {keys} LIMIT {ROWS}"));
+        let mut rows = sql(format!("SELECT {names} FROM {name} WHERE seal = ''"));
+        if let Some(after) = after {
+            rows.push(&format!(" AND ({keys}) > ")).push_list(after.iter().cloned());
+        }
+        rows.push(&format!(" ORDER BY {keys} LIMIT {ROWS}"));
         let sealed_now = |row: &Row| {
             let row = sealed.table.values(row)?;
             Ok((row[..sealed.table.keys].to_vec(), self.row(sealed, &row).text()))
@@ -320,14 +381,43 @@ impl Sealer {
         rows.fetch_all(db).await?.iter().map(sealed_now).collect()
     }
 
-    async fn seals_of_keys(&self, db: &mut Connection) -> Result<Vec<(Values, String)>, StoreError> {
-        let packed = packed::read(db, Which::Unsealed(KEYS_AT_ONCE)).await?;
+    async fn seals_of_keys(
+        &self,
+        db: &mut Connection,
+        after: Option<&[Value<'static>]>,
+    ) -> Result<Vec<(Values, String)>, StoreError> {
+        let after = match after {
+            Some([Value::Number(Some(number))]) => *number,
+            _ => 0,
+        };
+        let packed = packed::read(db, Which::Unsealed { after, most: KEYS_AT_ONCE }).await?;
         let mut seals = Vec::new();
         packed::each(&packed, |key| {
             seals.push((vec![Value::from(key.number()?)], self.key(&key).text()));
             Ok(())
         })?;
         Ok(seals)
+    }
+}
+
+/// Rows that were taken as they are.
+#[derive(Default)]
+pub(crate) struct Taken {
+    /// How many.
+    pub(crate) count: u64,
+    /// The first of them.
+    pub(crate) named: Vec<String>,
+}
+
+impl Taken {
+    /// Of more there is the number.
+    const MAX_NAMED: usize = 10;
+
+    fn add(&mut self, what: String) {
+        self.count += 1;
+        if self.named.len() < Self::MAX_NAMED {
+            self.named.push(what);
+        }
     }
 }
 
@@ -396,8 +486,8 @@ impl Sealed {
         column != SEAL && !self.but.contains(&column)
     }
 
-    /// A row, as people are told of it.
-    fn named(&self, row: &Values) -> String {
+    /// A row, as people are told of it, by what tells it apart.
+    fn named(&self, row: &[Value<'static>]) -> String {
         let key = row[..self.table.keys].iter().map(|value| match value {
             Value::Number(number) => number.map_or_else(String::new, |number| number.to_string()),
             Value::Text(text) => text.clone().unwrap_or_default().into_owned(),

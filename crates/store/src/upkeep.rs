@@ -201,6 +201,9 @@ pub async fn copy(from: &Kept, to: &Kept, each: &mut (dyn FnMut(&Copied) + Send)
     let _target = hold(to).await?;
     let targets = open::bases(to).await?;
     copy::refuse_filled(&targets, &to.to_string()).await?;
+    if let Kept::Folder(folder) = to {
+        open::forget_newest(folder)?;
+    }
     // The catalogue last: without it nothing opens a copy that was broken off.
     for (place, what) in [(1, What::Usage), (0, What::Catalog)] {
         copy::copy(&sources[place], &targets[place], what, each).await?;

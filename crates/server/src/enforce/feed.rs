@@ -257,7 +257,9 @@ impl Feed {
                 self.catalog.feed_slow_hashes(first..=last, true, &mut |one| hashes.push(one)).await?;
                 self.catalog
                     .feed_keys(first..=last, &mut |key| {
-                        if key.deleted {
+                        if key.altered {
+                            keys.remove_number(key.number);
+                        } else if key.deleted {
                             keys.remove(&key.digest, key.id);
                         } else {
                             put(keys, &key, of_key(&hashes, key.number));

@@ -14,6 +14,7 @@ use crate::catalog::encryption::{keep_key, kept_keys, learn_keys, records_under}
 use crate::cipher::{Salt, SecretKey};
 use crate::db::{Columns, Connection, Row, Value, damaged, sql};
 use crate::keyring::{HEAD_LEN, Keyring, NewEncryptionKey};
+use crate::open::SEALED_ANEW;
 use crate::secret::{Place, Sealed};
 use crate::{ApplyError, StoreError, Subject};
 
@@ -78,8 +79,10 @@ pub(super) async fn root_changed(work: Work<'_>) -> Result<Done, ApplyError> {
 
 /// Notes that every row was sealed as it was.
 pub(super) async fn sealed(work: Work<'_>) -> Result<Done, ApplyError> {
-    sql("DELETE FROM meta WHERE name = 'sealed_anew'").execute(&mut *work.db).await?;
-    Ok(done("store.seal", String::new(), String::new()))
+    let kept = sql("SELECT value FROM meta WHERE name = ?").bind(SEALED_ANEW).fetch_optional(&mut *work.db).await?;
+    let taken = kept.map(|row| Columns::of(&row).blob().map(|json| String::from_utf8_lossy(json).into_owned()));
+    sql("DELETE FROM meta WHERE name = ?").bind(SEALED_ANEW).execute(&mut *work.db).await?;
+    Ok(done("store.seal", String::new(), taken.transpose()?.unwrap_or_default()))
 }
 
 fn done(action: &'static str, before: String, after: String) -> Done {

@@ -116,7 +116,7 @@ pub(super) async fn accept(
     id: MemberId,
     joining: &Joining,
 ) -> Result<Done, ApplyError> {
-    let invitation = find_open(work.db, lookup, work.at).await?.ok_or(NO_SUCH)?;
+    let invitation = find_open(work.db, &work.parts.sealer, lookup, work.at).await?.ok_or(NO_SUCH)?;
     if invitation.organization != work.tenant.id {
         return Err(NO_SUCH);
     }

@@ -57,9 +57,13 @@ pub(crate) async fn number(db: &mut Connection, id: AccountId) -> Result<Option<
 impl Catalog {
     /// The account of an address.
     pub async fn account_of(&self, email: &EmailAddress) -> Result<Option<Credentials>, StoreError> {
+        let mut db = self.0.base.view().await?;
+        if self.0.sealer.is_altered(&mut db, "accounts", ("WHERE email = ?", &[email.as_str().into()])).await? {
+            return Ok(None);
+        }
         let mut query = sql(SELECT);
         query.push("a.email = ").push_bind(email.as_str());
-        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(read).transpose()
+        query.fetch_optional(&mut db).await?.as_ref().map(read).transpose()
     }
 
     /// One account.
@@ -141,10 +145,17 @@ impl Catalog {
 
     /// The account that a link to a new password leads to, if it is open at this moment.
     pub async fn account_to_reset(&self, lookup: [u8; 32], now: Timestamp) -> Result<Option<Credentials>, StoreError> {
+        let mut db = self.0.base.view().await?;
+        let account = "WHERE number IN (SELECT account FROM password_resets WHERE lookup = ?)";
+        for (table, condition) in [("password_resets", "WHERE lookup = ?"), ("accounts", account)] {
+            if self.0.sealer.is_altered(&mut db, table, (condition, &[lookup.into()])).await? {
+                return Ok(None);
+            }
+        }
         let mut query = sql(SELECT);
         query.push("a.number = (SELECT account FROM password_resets WHERE lookup = ").push_bind(&lookup[..]);
         query.push(" AND ends_at > ").push_bind(now.as_micros()).push(")");
-        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(read).transpose()
+        query.fetch_optional(&mut db).await?.as_ref().map(read).transpose()
     }
 
     /// The seed of somebody's one-time codes, if there is one.

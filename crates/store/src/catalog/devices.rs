@@ -83,9 +83,14 @@ impl Catalog {
         value: [u8; 32],
         now: Timestamp,
     ) -> Result<Option<DeviceLogin>, StoreError> {
+        let mut db = self.0.base.view().await?;
+        let condition = format!("WHERE {column} = ?");
+        if self.0.sealer.is_altered(&mut db, "device_logins", (&condition, &[value.into()])).await? {
+            return Ok(None);
+        }
         let mut query = sql(SELECT);
         query.push(" WHERE d.").push(column).push(" = ").push_bind(&value[..]);
         query.push(" AND d.ends_at > ").push_bind(now.as_micros());
-        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(read).transpose()
+        query.fetch_optional(&mut db).await?.as_ref().map(read).transpose()
     }
 }

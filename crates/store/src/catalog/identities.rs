@@ -25,10 +25,16 @@ fn read(row: &Row) -> Result<Identity, StoreError> {
 impl Catalog {
     /// Who this is here.
     pub async fn identity_of(&self, named: &Named) -> Result<Option<Identity>, StoreError> {
+        let mut db = self.0.base.view().await?;
+        let these =
+            ("WHERE issuer = ? AND subject = ?", &[named.issuer.as_str().into(), named.subject.as_str().into()][..]);
+        if self.0.sealer.is_altered(&mut db, "identities", these).await? {
+            return Ok(None);
+        }
         let mut query = sql(SELECT);
         query.push(" AND i.issuer = ").push_bind(named.issuer.as_str());
         query.push(" AND i.subject = ").push_bind(named.subject.as_str());
-        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(read).transpose()
+        query.fetch_optional(&mut db).await?.as_ref().map(read).transpose()
     }
 
     /// What an account is known by at providers, newest first.

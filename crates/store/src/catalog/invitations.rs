@@ -8,6 +8,7 @@ use super::organizations::push_seen_by;
 use super::{members, push_page};
 use crate::db::{Columns, Connection, Row, sql, word};
 use crate::records::{Invitation, Page};
+use crate::seal::Sealer;
 use crate::{Catalog, StoreError};
 
 const SELECT: &str = "SELECT i.id, i.number, o.id, o.name, i.email, i.role, r.id, r.name, i.made_by, i.state, i.created_at, \
@@ -49,12 +50,16 @@ pub(crate) async fn find(
     query.fetch_optional(db).await?.as_ref().map(read).transpose()
 }
 
-/// The invitation of this token, if it is open at this moment.
+/// The invitation of this token, if it is open at this moment and as it was made.
 pub(crate) async fn find_open(
     db: &mut Connection,
+    sealer: &Sealer,
     lookup: [u8; 32],
     now: Timestamp,
 ) -> Result<Option<Invitation>, StoreError> {
+    if sealer.is_altered(db, "invitations", ("WHERE lookup = ?", &[lookup.into()])).await? {
+        return Ok(None);
+    }
     let mut query = sql(SELECT);
     query.push(" AND i.lookup = ").push_bind(&lookup[..]);
     query.push(" AND i.state = 'open' AND i.ends_at > ").push_bind(now.as_micros());
@@ -81,6 +86,6 @@ impl Catalog {
 
     /// The invitation of this token, if it is open at this moment.
     pub async fn open_invitation(&self, lookup: [u8; 32], now: Timestamp) -> Result<Option<Invitation>, StoreError> {
-        find_open(&mut self.0.base.read().await?, lookup, now).await
+        find_open(&mut *self.0.base.view().await?, &self.0.sealer, lookup, now).await
     }
 }

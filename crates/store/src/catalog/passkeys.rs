@@ -26,9 +26,13 @@ fn read(row: &Row) -> Result<Passkey, StoreError> {
 impl Catalog {
     /// The passkey that authenticators know by this id, whoever's it is.
     pub async fn passkey_of(&self, credential_id: &[u8]) -> Result<Option<Passkey>, StoreError> {
+        let mut db = self.0.base.view().await?;
+        if self.0.sealer.is_altered(&mut db, "passkeys", ("WHERE credential_id = ?", &[credential_id.into()])).await? {
+            return Ok(None);
+        }
         let mut query = sql(SELECT);
         query.push(" AND p.credential_id = ").push_bind(credential_id);
-        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(read).transpose()
+        query.fetch_optional(&mut db).await?.as_ref().map(read).transpose()
     }
 
     /// The passkeys of an account, newest first.

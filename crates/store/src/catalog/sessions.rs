@@ -19,6 +19,22 @@ const SELECT: &str = concat!(
      JOIN accounts a ON a.number = s.account JOIN organizations o ON o.number = s.organization WHERE 1 = 1"
 );
 
+/// The rows that say whose a session is and what may be done with it, by the lookup of its token.
+const DECIDES: [(&str, &str); 4] = [
+    ("sessions", "WHERE lookup = ?"),
+    ("accounts", "WHERE number IN (SELECT account FROM sessions WHERE lookup = ?)"),
+    (
+        "members",
+        "WHERE deleted_at IS NULL AND (account, organization) IN \
+         (SELECT account, organization FROM sessions WHERE lookup = ?)",
+    ),
+    (
+        "member_roles",
+        "WHERE number IN (SELECT m.custom_role FROM members m JOIN sessions s ON s.account = m.account \
+         AND s.organization = m.organization WHERE m.deleted_at IS NULL AND s.lookup = ?)",
+    ),
+];
+
 /// Seconds after which wrong passwords are forgotten, whether there is an account or not.
 const FAILURES_SECS: i64 = 30 * 24 * 3_600;
 /// Seconds for which it is known beyond its time that something was answered.
@@ -50,10 +66,15 @@ impl Catalog {
         limits: &SessionLimits,
         now: Timestamp,
     ) -> Result<Option<(Session, Membership)>, StoreError> {
-        let mut db = self.0.base.read().await?;
+        let mut db = self.0.base.view().await?;
         let mut query = sql(SELECT);
         query.push(" AND s.lookup = ").push_bind(&lookup[..]);
         let Some(row) = query.fetch_optional(&mut db).await? else { return Ok(None) };
+        for (table, condition) in DECIDES {
+            if self.0.sealer.is_altered(&mut db, table, (condition, &[lookup.into()])).await? {
+                return Ok(None);
+            }
+        }
         let session = read(&row)?;
         if !session.times.lasts(limits, now) {
             return Ok(None);

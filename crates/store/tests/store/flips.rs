@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use keystile_core::account::EmailAddress;
+use keystile_store::records::FeedKey;
 use keystile_store::upkeep::Kept;
 use keystile_store::{Catalog, Change, RootKeys, Store, StoreError, check};
 
@@ -49,7 +50,13 @@ async fn decided(catalog: &Catalog, session: [u8; 32]) -> Result<Decided, StoreE
     for pattern in catalog.feed_patterns().await? {
         note("pattern", pattern.number.to_string(), &pattern);
     }
-    catalog.feed_keys(1..=u32::MAX, &mut |key| note("key", key.number.to_string(), &key)).await?;
+    let mut note_key = |key: FeedKey| {
+        // Of one that was altered nothing is known.
+        if !key.altered {
+            note("key", key.number.to_string(), &key);
+        }
+    };
+    catalog.feed_keys(1..=u32::MAX, &mut note_key).await?;
     for (number, metadata) in catalog.feed_metadata(1..=u32::MAX).await? {
         note("metadata", number.to_string(), &metadata);
     }

@@ -220,6 +220,15 @@ impl Keys {
         }
     }
 
+    /// Marks the key with this number gone, whatever its texts are. Looks at every record.
+    pub fn remove_number(&self, number: u32) {
+        for record in (0..self.len()).filter_map(|place| self.records.get(place)) {
+            if record.read().is_some_and(|entry| entry.number == number) {
+                record.remove();
+            }
+        }
+    }
+
     /// Every key that is not gone.
     pub fn iter(&self) -> impl Iterator<Item = KeyEntry> {
         (0..self.len()).filter_map(|place| self.records.get(place)?.read())
