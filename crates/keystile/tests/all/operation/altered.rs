@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::process::{Ended, Server, keystile, run, settings};
+use super::world::id;
 
 const NAME: &[u8] = b"a-name-to-be-found";
 
@@ -56,4 +57,51 @@ fn r04_a_row_that_was_altered_is_named_and_taken_only_by_whoever_says_so() {
     fs::write(&db, &sound).unwrap();
     let behind = command(&["serve", "--json"]);
     assert!(behind.code == 1 && behind.err.contains("catalog.newest"), "{behind:?}");
+}
+
+#[test]
+fn r04_a_key_that_was_altered_is_refused_with_its_next_change_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = settings(folder.path(), "");
+    let mut server = Server::serve(&file);
+    let owner = server.said("management_key").to_owned();
+    let manage = Api::new(server.address("admin"), &owner);
+    let api = id(&manage.create("/v1/apis", &json!({ "name": "api", "upstream": "http://127.0.0.1:9" })));
+    let project = id(&manage.create("/v1/projects", &json!({ "name": "project" })));
+    manage.create("/v1/activations", &json!({ "project_id": project, "api_id": api }));
+    let key = |name: &str| {
+        let made = manage.create("/v1/keys", &json!({ "project_id": project, "name": name, "expires_at": null }));
+        (id(&made), made["key"].as_str().unwrap().to_owned())
+    };
+    let (altered, neighbour) = (key("altered"), key("neighbour"));
+    let check = Api::new(server.address("check"), "");
+    let code = |key: &(String, String)| {
+        check.post("/v1/verify", &json!({ "key": key.1, "api": api })).1["code"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((code(&altered), code(&neighbour)), ("allowed".to_owned(), "allowed".to_owned()));
+
+    // Somebody who can write to the file gives the key another text and more rights.
+    let change =
+        "UPDATE keys SET digest = randomblob(32), policy = (SELECT min(number) FROM policies) WHERE name = 'altered'";
+    let db = folder.path().join("data/catalog.db");
+    assert!(std::process::Command::new("sqlite3").arg(&db).arg(change).status().unwrap().success());
+    assert_eq!(
+        manage.post(&format!("/v1/keys/{}/revoke", altered.0), &json!({})).0,
+        200,
+        "a revocation is never refused"
+    );
+    assert_eq!(code(&altered), "key_unknown", "whatever its row says by now");
+    assert_eq!(code(&neighbour), "allowed");
+    let later = key("later");
+    assert_eq!(code(&later), "allowed", "changes go on");
+    let checked = run(&mut keystile(&["db", "check", "--config", &file]));
+    assert!(checked.code == 3 && checked.out.contains(&format!("{} was altered", altered.0)), "{checked:?}");
+    assert_eq!(server.end(Signal::TERM).0, 0);
+    // A start without the saved snapshot reads the rows, and serves all but that one.
+    fs::remove_file(folder.path().join("data/snapshot.keys")).unwrap();
+    let server = Server::serve(&file);
+    let check = Api::new(server.address("check"), "");
+    for (key, expected) in [(&altered, "key_unknown"), (&neighbour, "allowed"), (&later, "allowed")] {
+        assert_eq!(check.post("/v1/verify", &json!({ "key": key.1, "api": api })).1["code"], expected);
+    }
 }
