@@ -21,7 +21,7 @@ use crate::copy::{self, Copied, CopyError, What};
 use crate::db::{Columns, sql};
 use crate::root::hex;
 use crate::upkeep::{self, Kept};
-use crate::{OpenError, Random, RootKeys, Store, open, schema};
+use crate::{OpenError, Random, RootKeys, Store, open, schema, seal};
 
 /// The files of a backup, and the folder's names of them.
 const FILES: [&str; 2] = ["catalog.db", "usage.db"];
@@ -324,10 +324,17 @@ pub async fn restore(
     let manifest = unpack(file, unlock, folder.path())?;
     let unpacked = Kept::Folder(folder.path().to_owned());
     if takes_altered {
-        upkeep::unseal(&unpacked).await?;
+        upkeep::unseal(&unpacked, root_keys).await?;
     }
     // Opened as a server does: whether the root key is its own, its peppers are sound, its tables are up to date.
-    let Store { catalog, ledger } = Store::open(folder.path(), root_keys, at, random).await?;
+    let opened = Store::open(folder.path(), root_keys, at, random).await;
+    let Store { catalog, ledger } = opened.map_err(|error| match &error {
+        OpenError::Unreadable { cause, .. } => match cause.split_once(seal::NOT_AS_WRITTEN) {
+            Some((what, _)) => BackupError::Rows { path: file.to_owned(), what: what.to_owned() },
+            None => error.into(),
+        },
+        _ => error.into(),
+    })?;
     let (broken, altered) = (catalog.verify_audit().await, catalog.first_altered().await);
     catalog.close().await;
     ledger.close().await;

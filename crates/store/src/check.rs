@@ -11,7 +11,7 @@ use crate::apply::encryption::{self as records, Record};
 use crate::catalog::encryption::{kept_keys, kept_seed, learn_keys, peppers};
 use crate::catalog::{activations, apis, audit, keys, patterns, projects, roles, webhooks};
 use crate::cipher::SecretKey;
-use crate::db::{Base, Columns, Engine, Row, sql};
+use crate::db::{Base, Columns, Connection, Engine, Row, sql};
 use crate::keyring::Keyring;
 use crate::root::RootKey;
 use crate::seal::Sealer;
@@ -108,7 +108,11 @@ async fn checked(catalog: &Base, usage: &Base, root_keys: &RootKeys) -> Result<C
 }
 
 /// The root key that belongs to it.
-fn root(root_keys: &RootKeys, installation: &[u8; 16], check: &[u8; 32]) -> Result<Option<RootKey>, OpenError> {
+pub(crate) fn root(
+    root_keys: &RootKeys,
+    installation: &[u8; 16],
+    check: &[u8; 32],
+) -> Result<Option<RootKey>, OpenError> {
     for source in std::iter::once(&root_keys.current).chain(&root_keys.previous) {
         let root = source.read(None)?.of(installation);
         if root.check(installation) == *check {
@@ -116,6 +120,14 @@ fn root(root_keys: &RootKeys, installation: &[u8; 16], check: &[u8; 32]) -> Resu
         }
     }
     Ok(None)
+}
+
+/// The keys that secrets are under.
+pub(crate) async fn ring(db: &mut Connection, root: &RootKey, installation: [u8; 16]) -> Result<Keyring, StoreError> {
+    let mut ring = Keyring::new(installation, SecretKey::new([0; 32]));
+    learn_keys(db, root, &mut ring).await?;
+    let seed = kept_seed(db, &ring).await?;
+    Ok(ring.with_seed(seed))
 }
 
 /// Pages, indexes and references. PostgreSQL sees to its own.
@@ -146,14 +158,11 @@ async fn secrets(
     checked: &mut Checked,
 ) -> Result<(), StoreError> {
     let mut view = catalog.view().await?;
-    let mut ring = Keyring::new(installation, SecretKey::new([0; 32]));
-    learn_keys(&mut view, root, &mut ring).await?;
     if kept_keys(&mut view).await?.is_empty() {
         checked.add("secrets", "there is no encryption key");
         return Ok(());
     }
-    let seed = kept_seed(&mut view, &ring).await?;
-    let ring = ring.with_seed(seed);
+    let ring = ring(&mut view, root, installation).await?;
     if let Err(error) = peppers(&mut view, &ring).await {
         checked.add("secrets", error.cause());
     }
@@ -176,6 +185,10 @@ async fn secrets(
     checked.counts.push(("secrets", count));
     if let Some(strange) = schema::CATALOG.strange(&mut view).await? {
         checked.add("schema", format!("{strange:?} is none of Keystile's triggers, functions and views"));
+    }
+    let marks = sql("SELECT count(*) FROM meta WHERE name = ?").bind(open::SEALED);
+    if marks.fetch_number::<u32>(&mut view).await? == 0 {
+        checked.add("seals", "what says that rows are sealed is missing");
     }
     let mut altered = Vec::new();
     let sealed = Sealer::new(ring.seed()).each_altered(&mut view, true, &mut |what| altered.push(what)).await?;

@@ -44,6 +44,10 @@ const USAGE_SIZES: Sizes = Sizes { cache_kib: 4 << 10, checkpoint_pages: 4_096, 
 /// What a catalogue says of itself whose rows are sealed; that they were sealed as they were, until it stands in the audit.
 pub(crate) const SEALED: &str = "sealed";
 pub(crate) const SEALED_ANEW: &str = "sealed_anew";
+/// That somebody with the root key has asked for rows to be sealed as they are.
+pub(crate) const SEAL_ASKED: &str = "seal_asked";
+/// The version of the catalogue's tables that has seals.
+const FIRST_SEALED: u32 = 13;
 
 /// Opens the installation in a folder.
 pub(crate) async fn in_folder(
@@ -327,7 +331,7 @@ async fn fill_catalog(
     }
     let peppers = peppers(&mut db, &ring).await.map_err(unreadable)?;
     let sealer = Sealer::new(ring.seed());
-    seal(&mut db, &sealer, seen == 0).await.map_err(unreadable)?;
+    seal(&mut db, &sealer, seen).await.map_err(unreadable)?;
     let root_changed = is_unnoted(&mut db, "root_changed").await.map_err(unreadable)?;
     let sealed_anew = is_unnoted(&mut db, SEALED_ANEW).await.map_err(unreadable)?;
     db.commit().await.map_err(|error| unreadable(error.into()))?;
@@ -343,8 +347,9 @@ async fn fill_catalog(
     Ok(Filled { installation, root, root_changed, ring, peppers, sealer, sealed_anew, is_new: seen == 0 })
 }
 
-/// Looks whether rows are as they were sealed; or seals them as they are, if they never were.
-async fn seal(db: &mut Connection, sealer: &Sealer, is_new: bool) -> Result<(), StoreError> {
+/// Looks whether rows are as they were sealed; or seals them as they are, if their tables had no seals until now, or somebody
+/// with the root key asked for it. `seen` is the version that the tables had.
+async fn seal(db: &mut Connection, sealer: &Sealer, seen: u32) -> Result<(), StoreError> {
     let row = sql("SELECT value FROM meta WHERE name = ?").bind(SEALED).fetch_optional(db).await?;
     if let Some(row) = row {
         if Columns::of(&row).blob()? != sealer.mark() {
@@ -359,10 +364,19 @@ async fn seal(db: &mut Connection, sealer: &Sealer, is_new: bool) -> Result<(), 
         sealer.each_altered(db, false, &mut |what| first = first.take().or(Some(what))).await?;
         return first.map_or(Ok(()), |what| Err(altered(what)));
     }
+    let asked = sql("SELECT value FROM meta WHERE name = ?").bind(SEAL_ASKED).fetch_optional(&mut *db).await?;
+    let is_asked = match &asked {
+        Some(row) => Columns::of(row).blob()? == sealer.request(),
+        None => false,
+    };
+    if seen >= FIRST_SEALED && !is_asked {
+        return Err(altered("what says that its rows are sealed"));
+    }
+    sql("DELETE FROM meta WHERE name = ?").bind(SEAL_ASKED).execute(&mut *db).await?;
     refuse_strange(db).await?;
     let taken = sealer.seal_all(db).await?;
     write_meta(db, SEALED, &sealer.mark()).await?;
-    if !is_new {
+    if seen > 0 {
         tracing::warn!(altered = taken.count, first = taken.named.join(", "), "rows were sealed as they are");
         // Until it stands in the audit.
         sql("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")

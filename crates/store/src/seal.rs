@@ -64,6 +64,9 @@ const SEAL_LEN: usize = 16;
 /// Keys that are sealed at a time.
 const KEYS_AT_ONCE: u32 = 8_192;
 
+/// What a refusal says of what was altered, right behind what it is.
+pub(crate) const NOT_AS_WRITTEN: &str = " is not as Keystile wrote it";
+
 /// Something else than Keystile has written to a row, or the disk did.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -88,6 +91,11 @@ impl Sealer {
     /// What a catalogue says whose rows are sealed.
     pub(crate) fn mark(&self) -> Vec<u8> {
         self.0.clone().chain_update("sealed").finalize().into_bytes().to_vec()
+    }
+
+    /// What asks for every row to be sealed as it is: nobody can make it without the root key.
+    pub(crate) fn request(&self) -> Vec<u8> {
+        self.0.clone().chain_update("seal as it is").finalize().into_bytes().to_vec()
     }
 
     fn row(&self, sealed: &Sealed, row: &Values) -> Seal {

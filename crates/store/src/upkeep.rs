@@ -10,7 +10,8 @@ use crate::db::{Base, sql};
 use crate::hold::Held;
 use crate::postgres::Url;
 use crate::schema::{self, Steps};
-use crate::{OpenError, RootKeys, StoreError, open};
+use crate::seal::Sealer;
+use crate::{OpenError, RootKeys, StoreError, check, open};
 
 /// Where an installation is kept: a folder (`sqlite://PATH`) or a database (`postgres://…`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,19 +168,30 @@ pub async fn migrate(kept: &Kept) -> Result<Option<[Version; 2]>, OpenError> {
 ///
 /// # Errors
 /// If it can't be opened or changed.
-pub async fn unseal(kept: &Kept) -> Result<bool, OpenError> {
+pub async fn unseal(kept: &Kept, root_keys: &RootKeys) -> Result<bool, OpenError> {
     let Some(bases) = open::existing(kept).await? else { return Ok(false) };
     let _held = hold(kept).await?;
-    let unsealed = async {
-        let mut db = bases[0].write().await?;
-        if schema::version(&mut db).await? > 0 {
-            sql("DELETE FROM meta WHERE name = ?").bind(open::SEALED).execute(&mut db).await?;
-        }
-        Ok::<_, StoreError>(db.commit().await?)
-    };
-    let unsealed = unsealed.await.map_err(|error| unreadable(kept, &error));
+    let unsealed = unseal_in(&bases[0], kept, root_keys).await;
     close(bases).await;
     unsealed.map(|()| true)
+}
+
+async fn unseal_in(catalog: &Base, kept: &Kept, root_keys: &RootKeys) -> Result<(), OpenError> {
+    let failed = |error: StoreError| unreadable(kept, &error);
+    let Some((installation, check)) = open::told_by(catalog).await.map_err(failed)? else { return Ok(()) };
+    let root = check::root(root_keys, &installation, &check)?.ok_or_else(|| root_keys.current.wrong())?;
+    let asked = async {
+        let mut db = catalog.write().await?;
+        let sealer = Sealer::new(check::ring(&mut db, &root, installation).await?.seed());
+        sql("DELETE FROM meta WHERE name = ?").bind(open::SEALED).execute(&mut db).await?;
+        sql("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
+            .bind(open::SEAL_ASKED)
+            .bind(sealer.request())
+            .execute(&mut db)
+            .await?;
+        Ok::<_, StoreError>(db.commit().await?)
+    };
+    asked.await.map_err(failed)
 }
 
 /// Copies an installation to a place where there is none, and proves that both hold the same. No server may use either

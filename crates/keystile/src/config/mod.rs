@@ -164,7 +164,7 @@ fn contradictions(config: &Config, entries: &[Entry]) -> Vec<ConfigError> {
             hints: vec!["allowed: with `origin` in [login], or `issuer = \"off\"`".to_owned()],
         });
     }
-    let says = |name: &str| entries.iter().any(|entry| entry.full_name() == name);
+    let says = |name: &str| entries.iter().any(|entry| entry.full_name() == name && entry.place.is_some());
     if let Some(name) = ["oidc.client_id", "oidc.client_secret_file", "oidc.name"].into_iter().find(|name| says(name))
         && !says("oidc.issuer")
     {

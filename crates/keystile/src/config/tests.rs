@@ -99,7 +99,6 @@ fn every_wrong_line_is_named_with_its_place() {
         ("[usage]\nflush_ms = -100\n", "2:12: usage.flush_ms: -100 is out of range\n    allowed: a whole number from 10 to 10000 (milliseconds)".to_owned()),
         ("[log]\nformat = \"jsn\"\n", "2:10: log.format: `jsn` is not known; did you mean `json`?\n    allowed: one of \"text\", \"json\"".to_owned()),
         ("[log]\nlevel = \"trace\"\n", "2:9: log.level: `trace` is not known\n    allowed: one of \"error\", \"warn\", \"info\", \"debug\"".to_owned()),
-        ("[oidc]\nclient_id = \"me\"\n", "2:13: oidc.client_id: no issuer is named, so this would do nothing\n    allowed: with `issuer`, which may be \"off\"".to_owned()),
         ("data = \"\"\n", "1:8: data: the path is empty\n    allowed: a path, relative to the folder that the server is started in".to_owned()),
     ] {
         refused(text, &format!("keystile.toml:{expected}"));
@@ -210,6 +209,15 @@ fn a_root_key_given_instead_of_its_file_is_not_repeated() {
     assert!(errors.contains("looks like a key") && !errors.contains(&key), "{errors}");
     let errors = load_text(&format!("root_key = \"{key}\"\n")).unwrap_err().to_string();
     assert!(errors.starts_with("keystile.toml:1:12: root_key: ") && !errors.contains(&key), "{errors}");
+}
+
+#[test]
+fn a_client_of_a_provider_that_nobody_named_is_refused() {
+    refused(
+        "[oidc]\nclient_id = \"me\"\n",
+        "keystile.toml:2:13: oidc.client_id: no issuer is named, so this would do nothing\n    allowed: with `issuer`, which may be \"off\"",
+    );
+    assert!(load_text("[oidc]\nissuer = \"off\"\nclient_id = \"me\"\n").is_ok());
 }
 
 #[test]

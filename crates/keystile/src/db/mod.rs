@@ -236,10 +236,7 @@ async fn seal(
         );
         return Ok(if matches!(exit, Exit::Ok) { Exit::Usage } else { exit });
     }
-    if !upkeep::belongs(kept, root_keys).await? {
-        return Err("the root key is another one than that of this installation".into());
-    }
-    if !upkeep::unseal(kept).await? {
+    if !upkeep::unseal(kept, root_keys).await? {
         return Err(format!("{kept} holds no installation; a server makes one when it starts").into());
     }
     if json {

@@ -76,7 +76,6 @@ const BESIDES: &str = "
     INSERT INTO former_digests (key, version, pepper, digest) SELECT number, 1, 1, digest FROM keys LIMIT 1;
     INSERT INTO policy_roles (role, policy) VALUES (1, 1);
     INSERT INTO policy_patterns (pattern, policy) VALUES (1, 1);
-    DELETE FROM meta WHERE name = 'sealed';
 ";
 
 /// A world with something in most tables, and what the token of somebody's session is known by.
@@ -133,12 +132,28 @@ pub fn copied(folder: &Path) -> TempDir {
     copy
 }
 
+/// What `keystile db seal` does.
+async fn unseal(engine: Engine, folder: &Path) {
+    let root_keys = RootKeys::from(&folder.join("root.key"));
+    assert!(keystile_store::upkeep::unseal(&crate::moving::kept(engine, folder), &root_keys).await.unwrap());
+}
+
 /// A folder with a row in every table that is decided by, all of them sealed.
 async fn everything_sealed() -> TempDir {
     let folder = filled(Engine::Sqlite).await.0.close().await;
     let mut db = sqlite(folder.path()).await;
     run(&mut db, BESIDES).await;
+    // Nobody has it sealed who has no root key.
+    run(&mut db, "DELETE FROM meta WHERE name = 'sealed'").await;
+    let forged = "INSERT INTO meta (name, value) VALUES ('seal_asked', zeroblob(32))";
+    for statement in ["SELECT 1", forged] {
+        run(&mut db, statement).await;
+        let refused = Engine::Sqlite.open(folder.path()).await.map(|_| ());
+        let Err(OpenError::Unreadable { cause, .. }) = refused else { panic!("{refused:?}") };
+        assert!(cause.contains("what says that its rows are sealed"), "{cause}");
+    }
     db.close().await.unwrap();
+    unseal(Engine::Sqlite, folder.path()).await;
     let Store { catalog, ledger } = Engine::Sqlite.open(folder.path()).await.unwrap();
     assert!(catalog.was_sealed_anew());
     let organization = catalog.organizations().await.unwrap()[0].id;
@@ -218,9 +233,9 @@ async fn r04_whatever_writes_to_a_row_takes_its_seal_away() {
             run_in(&world, *engine, &format!("UPDATE {table} SET {column} = {column}")).await;
             let told = looked(&world, *engine).await.wrong;
             assert!(told.iter().any(|wrong| wrong.id == "seals"), "{engine:?} {table}.{column}: {told:?}");
-            run_in(&world, *engine, "DELETE FROM meta WHERE name = 'sealed'").await;
             world.catalog.close().await;
             world.ledger.close().await;
+            unseal(*engine, world.folder.path()).await;
             let Store { catalog, ledger } = engine.open(world.folder.path()).await.unwrap();
             catalog.close().await;
             ledger.close().await;
