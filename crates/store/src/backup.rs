@@ -21,7 +21,7 @@ use crate::copy::{self, Copied, CopyError, What};
 use crate::db::{Columns, sql};
 use crate::root::hex;
 use crate::upkeep::{self, Kept};
-use crate::{OpenError, Random, RootKeys, Store, open, schema, seal};
+use crate::{OpenError, Random, RootKeys, Store, open, schema};
 
 /// The files of a backup, and the folder's names of them.
 const FILES: [&str; 2] = ["catalog.db", "usage.db"];
@@ -328,12 +328,9 @@ pub async fn restore(
     }
     // Opened as a server does: whether the root key is its own, its peppers are sound, its tables are up to date.
     let opened = Store::open(folder.path(), root_keys, at, random).await;
-    let Store { catalog, ledger } = opened.map_err(|error| match &error {
-        OpenError::Unreadable { cause, .. } => match cause.split_once(seal::NOT_AS_WRITTEN) {
-            Some((what, _)) => BackupError::Rows { path: file.to_owned(), what: what.to_owned() },
-            None => error.into(),
-        },
-        _ => error.into(),
+    let Store { catalog, ledger } = opened.map_err(|error| match error {
+        OpenError::Altered { what, .. } => BackupError::Rows { path: file.to_owned(), what },
+        error => error.into(),
     })?;
     let (broken, altered) = (catalog.verify_audit().await, catalog.first_altered().await);
     catalog.close().await;

@@ -8,11 +8,9 @@
 use keystile_core::id::{KeyId, OrganizationId};
 
 use crate::apply::encryption::{self as records, Record};
-use crate::catalog::encryption::{kept_keys, kept_seed, learn_keys, peppers};
+use crate::catalog::encryption::{kept_keys, kept_ring, peppers};
 use crate::catalog::{activations, apis, audit, keys, patterns, projects, roles, webhooks};
-use crate::cipher::SecretKey;
-use crate::db::{Base, Columns, Connection, Engine, Row, sql};
-use crate::keyring::Keyring;
+use crate::db::{Base, Columns, Engine, Row, sql};
 use crate::root::RootKey;
 use crate::seal::Sealer;
 use crate::upkeep::{self, Kept};
@@ -87,7 +85,7 @@ async fn checked(catalog: &Base, usage: &Base, root_keys: &RootKeys) -> Result<C
         return Ok(checked);
     }
     match open::told_by(catalog).await {
-        Ok(Some((installation, check))) => match root(root_keys, &installation, &check)? {
+        Ok(Some((installation, check))) => match root_keys.belonging_to(&installation, &check)? {
             Some(root) => {
                 if let Err(error) = secrets(catalog, &root, installation, &mut checked).await {
                     checked.add("secrets", error.cause());
@@ -105,29 +103,6 @@ async fn checked(catalog: &Base, usage: &Base, root_keys: &RootKeys) -> Result<C
         checked.add("batches", error.cause());
     }
     Ok(checked)
-}
-
-/// The root key that belongs to it.
-pub(crate) fn root(
-    root_keys: &RootKeys,
-    installation: &[u8; 16],
-    check: &[u8; 32],
-) -> Result<Option<RootKey>, OpenError> {
-    for source in std::iter::once(&root_keys.current).chain(&root_keys.previous) {
-        let root = source.read(None)?.of(installation);
-        if root.check(installation) == *check {
-            return Ok(Some(root));
-        }
-    }
-    Ok(None)
-}
-
-/// The keys that secrets are under.
-pub(crate) async fn ring(db: &mut Connection, root: &RootKey, installation: [u8; 16]) -> Result<Keyring, StoreError> {
-    let mut ring = Keyring::new(installation, SecretKey::new([0; 32]));
-    learn_keys(db, root, &mut ring).await?;
-    let seed = kept_seed(db, &ring).await?;
-    Ok(ring.with_seed(seed))
 }
 
 /// Pages, indexes and references. PostgreSQL sees to its own.
@@ -162,7 +137,7 @@ async fn secrets(
         checked.add("secrets", "there is no encryption key");
         return Ok(());
     }
-    let ring = ring(&mut view, root, installation).await?;
+    let ring = kept_ring(&mut view, root, installation).await?;
     if let Err(error) = peppers(&mut view, &ring).await {
         checked.add("secrets", error.cause());
     }

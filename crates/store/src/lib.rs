@@ -113,6 +113,28 @@ pub enum OpenError {
         /// The data folder.
         folder: String,
     },
+    /// The file is damaged, or something else than Keystile has written to it (R-4).
+    #[error(
+        "{what} in {folder} is not as Keystile wrote it: the file is damaged, or something else has written to it. keystile \
+         db check names all that is so; put back a backup, or look at it and take it as it is with keystile db seal"
+    )]
+    Altered {
+        /// The data folder, or the database.
+        folder: String,
+        /// The first that was found.
+        what: String,
+    },
+    /// There is a trigger or the like that Keystile did not make: what it does would be done in its own changes.
+    #[error(
+        "{name:?} in {folder}, a trigger, rule, function or view, was not made by Keystile, and what it does would be done within \
+         Keystile's own changes; find out whose it is, drop it, and run keystile db check"
+    )]
+    Strange {
+        /// The data folder, or the database.
+        folder: String,
+        /// Its name.
+        name: String,
+    },
     /// The store has gone back behind what was acknowledged.
     #[error(
         "{file} holds change {found}, and change {newest} was made: its log of changes is damaged or missing, and what was \

@@ -15,7 +15,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::catalog::CatalogParts;
-use crate::catalog::encryption::{keep_key, kept_keys, kept_seed, learn_keys, peppers};
+use crate::catalog::encryption::{keep_key, kept_keys, kept_ring, learn_keys, peppers};
 use crate::cipher::{Algorithm, SecretKey};
 use crate::db::{Base, Columns, Connection, Engine, Sql, damaged, sql, to_json, told};
 use crate::hold::{Held, Hold};
@@ -23,7 +23,7 @@ use crate::keyring::Keyring;
 use crate::postgres::{Database, Part, Url};
 use crate::root::{Material, RootKey, exposed};
 use crate::schema::{self, Steps};
-use crate::seal::{Sealer, altered};
+use crate::seal::{Sealer, altered, what_was_altered};
 use crate::secret::Place;
 use crate::sqlite::{DatabaseFile, Newest, Sizes};
 use crate::upkeep::Kept;
@@ -331,7 +331,13 @@ async fn fill_catalog(
     }
     let peppers = peppers(&mut db, &ring).await.map_err(unreadable)?;
     let sealer = Sealer::new(ring.seed());
-    seal(&mut db, &sealer, seen).await.map_err(unreadable)?;
+    if let Some(strange) = schema::CATALOG.strange(&mut db).await.map_err(unreadable)? {
+        return Err(OpenError::Strange { folder: name.to_owned(), name: strange });
+    }
+    seal(&mut db, &sealer, seen).await.map_err(|error| match what_was_altered(&error) {
+        Some(what) => OpenError::Altered { folder: name.to_owned(), what: what.to_owned() },
+        None => unreadable(error),
+    })?;
     let root_changed = is_unnoted(&mut db, "root_changed").await.map_err(unreadable)?;
     let sealed_anew = is_unnoted(&mut db, SEALED_ANEW).await.map_err(unreadable)?;
     db.commit().await.map_err(|error| unreadable(error.into()))?;
@@ -359,21 +365,19 @@ async fn seal(db: &mut Connection, sealer: &Sealer, seen: u32) -> Result<(), Sto
             // Nobody has served since. A process that was to be replaced, and went on, seals nothing.
             sealer.seal_blank(db).await?;
         }
-        refuse_strange(db).await?;
         let mut first = None;
         sealer.each_altered(db, false, &mut |what| first = first.take().or(Some(what))).await?;
         return first.map_or(Ok(()), |what| Err(altered(what)));
     }
     let asked = sql("SELECT value FROM meta WHERE name = ?").bind(SEAL_ASKED).fetch_optional(&mut *db).await?;
     let is_asked = match &asked {
-        Some(row) => Columns::of(row).blob()? == sealer.request(),
+        Some(row) => Columns::of(row).blob()? == sealer.request(newest_revision(&mut *db).await?),
         None => false,
     };
     if seen >= FIRST_SEALED && !is_asked {
         return Err(altered("what says that its rows are sealed"));
     }
     sql("DELETE FROM meta WHERE name = ?").bind(SEAL_ASKED).execute(&mut *db).await?;
-    refuse_strange(db).await?;
     let taken = sealer.seal_all(db).await?;
     write_meta(db, SEALED, &sealer.mark()).await?;
     if seen > 0 {
@@ -388,12 +392,9 @@ async fn seal(db: &mut Connection, sealer: &Sealer, seen: u32) -> Result<(), Sto
     Ok(())
 }
 
-/// Refuses triggers and views that no step of ours has made: what they do is done within our own transactions, and sealed.
-pub(crate) async fn refuse_strange(db: &mut Connection) -> Result<(), StoreError> {
-    match schema::CATALOG.strange(db).await? {
-        None => Ok(()),
-        Some(name) => Err(altered(format_args!("{name:?}, a trigger, a rule, a function or a view,"))),
-    }
+/// The newest revision in a catalogue; 0 if there is none.
+pub(crate) async fn newest_revision(db: &mut Connection) -> Result<u64, StoreError> {
+    sql("SELECT coalesce(max(revision), 0) FROM revisions").fetch_number(db).await
 }
 
 async fn is_unnoted(db: &mut Connection, name: &'static str) -> Result<bool, StoreError> {
@@ -441,9 +442,7 @@ async fn fill_ring(
         write_meta(db, "seed", &sealed.0).await.map_err(unreadable)?;
         return Ok(ring);
     }
-    learn_keys(db, root, &mut ring).await.map_err(unreadable)?;
-    let seed = kept_seed(db, &ring).await.map_err(unreadable)?;
-    Ok(ring.with_seed(seed))
+    kept_ring(db, root, *ring.installation()).await.map_err(unreadable)
 }
 
 /// Wraps the encryption keys under another root key.

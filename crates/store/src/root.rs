@@ -61,6 +61,22 @@ pub struct RootKeys {
     pub previous: Option<RootSource>,
 }
 
+impl RootKeys {
+    /// The one of them that an installation is under, by what it keeps to tell it; `None` if it is another one.
+    ///
+    /// # Errors
+    /// If one can't be read.
+    pub(crate) fn belonging_to(&self, installation: &[u8; 16], check: &[u8; 32]) -> Result<Option<RootKey>, OpenError> {
+        for source in std::iter::once(&self.current).chain(&self.previous) {
+            let root = source.read(None)?.of(installation);
+            if root.check(installation) == *check {
+                return Ok(Some(root));
+            }
+        }
+        Ok(None)
+    }
+}
+
 impl<T: AsRef<Path> + ?Sized> From<&T> for RootKeys {
     fn from(path: &T) -> Self {
         Self { current: RootSource::File(path.as_ref().to_owned()), previous: None }

@@ -64,16 +64,15 @@ const SEAL_LEN: usize = 16;
 /// Keys that are sealed at a time.
 const KEYS_AT_ONCE: u32 = 8_192;
 
-/// What a refusal says of what was altered, right behind what it is.
-pub(crate) const NOT_AS_WRITTEN: &str = " is not as Keystile wrote it";
-
 /// Something else than Keystile has written to a row, or the disk did.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{0} is not as Keystile wrote it: the file is damaged, or something else has written to it. keystile db check names \
-     all that is so; put back a backup, or look at it and take it as it is with keystile db seal"
-)]
+#[error("{0} is not as Keystile wrote it; see keystile db check")]
 struct Altered(String);
+
+/// What was altered, if that is why something failed.
+pub(crate) fn what_was_altered(error: &StoreError) -> Option<&str> {
+    error.0.downcast_ref::<Altered>().map(|Altered(what)| what.as_str())
+}
 
 pub(crate) fn altered(what: impl Display) -> StoreError {
     StoreError(Box::new(Altered(what.to_string())))
@@ -93,9 +92,16 @@ impl Sealer {
         self.0.clone().chain_update("sealed").finalize().into_bytes().to_vec()
     }
 
-    /// What asks for every row to be sealed as it is: nobody can make it without the root key.
-    pub(crate) fn request(&self) -> Vec<u8> {
-        self.0.clone().chain_update("seal as it is").finalize().into_bytes().to_vec()
+    /// What asks for every row to be sealed as it is, at this revision: nobody can make it without the root key, nor use one of
+    /// before again, for what it asked for stands in the audit and made a revision.
+    pub(crate) fn request(&self, revision: u64) -> Vec<u8> {
+        self.0
+            .clone()
+            .chain_update("seal as it is")
+            .chain_update(revision.to_be_bytes())
+            .finalize()
+            .into_bytes()
+            .to_vec()
     }
 
     fn row(&self, sealed: &Sealed, row: &Values) -> Seal {

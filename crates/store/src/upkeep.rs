@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::catalog::encryption::kept_ring;
 use crate::copy::{self, Copied, CopyError, What};
 use crate::db::{Base, sql};
 use crate::hold::Held;
 use crate::postgres::Url;
 use crate::schema::{self, Steps};
 use crate::seal::Sealer;
-use crate::{OpenError, RootKeys, StoreError, check, open};
+use crate::{OpenError, RootKeys, StoreError, open};
 
 /// Where an installation is kept: a folder (`sqlite://PATH`) or a database (`postgres://…`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,12 +126,7 @@ pub async fn belongs(kept: &Kept, root_keys: &RootKeys) -> Result<bool, OpenErro
     let told = open::told_by(&bases[0]).await.map_err(|error| unreadable(kept, &error));
     close(bases).await;
     let Some((installation, check)) = told? else { return Ok(true) };
-    for source in std::iter::once(&root_keys.current).chain(&root_keys.previous) {
-        if source.read(None)?.of(&installation).check(&installation) == check {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(root_keys.belonging_to(&installation, &check)?.is_some())
 }
 
 /// Brings the tables of an installation up to date; says what was found. A server does that itself when it starts; this
@@ -164,10 +160,10 @@ pub async fn migrate(kept: &Kept) -> Result<Option<[Version; 2]>, OpenError> {
 }
 
 /// Has the next start seal every row as it is, whatever it says, and write that into the audit. For whoever has looked at
-/// what was altered and has nothing better. No server may use it meanwhile.
+/// what was altered and has nothing better. No server may use it meanwhile. `false` if there is no installation.
 ///
 /// # Errors
-/// If it can't be opened or changed.
+/// If it can't be opened or changed, or the root key is another one.
 pub async fn unseal(kept: &Kept, root_keys: &RootKeys) -> Result<bool, OpenError> {
     let Some(bases) = open::existing(kept).await? else { return Ok(false) };
     let _held = hold(kept).await?;
@@ -179,14 +175,15 @@ pub async fn unseal(kept: &Kept, root_keys: &RootKeys) -> Result<bool, OpenError
 async fn unseal_in(catalog: &Base, kept: &Kept, root_keys: &RootKeys) -> Result<(), OpenError> {
     let failed = |error: StoreError| unreadable(kept, &error);
     let Some((installation, check)) = open::told_by(catalog).await.map_err(failed)? else { return Ok(()) };
-    let root = check::root(root_keys, &installation, &check)?.ok_or_else(|| root_keys.current.wrong())?;
+    let root = root_keys.belonging_to(&installation, &check)?.ok_or_else(|| root_keys.current.wrong())?;
     let asked = async {
         let mut db = catalog.write().await?;
-        let sealer = Sealer::new(check::ring(&mut db, &root, installation).await?.seed());
+        let sealer = Sealer::new(kept_ring(&mut db, &root, installation).await?.seed());
+        let request = sealer.request(open::newest_revision(&mut db).await?);
         sql("DELETE FROM meta WHERE name = ?").bind(open::SEALED).execute(&mut db).await?;
         sql("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
             .bind(open::SEAL_ASKED)
-            .bind(sealer.request())
+            .bind(request)
             .execute(&mut db)
             .await?;
         Ok::<_, StoreError>(db.commit().await?)

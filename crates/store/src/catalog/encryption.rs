@@ -183,8 +183,20 @@ pub(crate) async fn keep_key(db: &mut Connection, key: &NewEncryptionKey, at: Ti
     Ok(())
 }
 
+/// All keys of an installation, as they are kept.
+pub(crate) async fn kept_ring(
+    db: &mut Connection,
+    root: &RootKey,
+    installation: [u8; 16],
+) -> Result<Keyring, StoreError> {
+    let mut ring = Keyring::new(installation, SecretKey::new([0; 32]));
+    learn_keys(db, root, &mut ring).await?;
+    let seed = kept_seed(db, &ring).await?;
+    Ok(ring.with_seed(seed))
+}
+
 /// The seed of other keys, opened with a ring that has the encryption keys.
-pub(crate) async fn kept_seed(db: &mut Connection, ring: &Keyring) -> Result<SecretKey, StoreError> {
+async fn kept_seed(db: &mut Connection, ring: &Keyring) -> Result<SecretKey, StoreError> {
     let row = sql("SELECT value FROM meta WHERE name = 'seed'").fetch_one(db).await?;
     let seed = Place::of_seed(ring.installation()).open(ring, Columns::of(&row).blob()?)?;
     SecretKey::from_slice(&seed).ok_or_else(|| damaged("the seed has another length"))
