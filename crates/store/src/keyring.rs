@@ -67,13 +67,15 @@ pub(crate) struct Keyring {
     installation: [u8; 16],
     /// What other keys are derived from.
     seed: SecretKey,
+    /// Whether the seed was kept as one that rows are sealed under.
+    rows_sealed: bool,
     keys: BTreeMap<u32, EncryptionKey>,
 }
 
 impl Keyring {
     /// A ring with a seed and no keys yet.
     pub(crate) fn new(installation: [u8; 16], seed: SecretKey) -> Self {
-        Self { installation, seed, keys: BTreeMap::new() }
+        Self { installation, seed, rows_sealed: false, keys: BTreeMap::new() }
     }
 
     /// Makes a key for the version after the last one.
@@ -107,8 +109,13 @@ impl Keyring {
     }
 
     /// Takes the seed of an older ring, or of the record that it is kept in.
-    pub(crate) fn with_seed(self, seed: SecretKey) -> Self {
-        Self { seed, ..self }
+    pub(crate) fn with_seed(self, seed: SecretKey, rows_sealed: bool) -> Self {
+        Self { seed, rows_sealed, ..self }
+    }
+
+    /// Whether the seed was kept as one that rows are sealed under, when it was read.
+    pub(crate) fn rows_sealed(&self) -> bool {
+        self.rows_sealed
     }
 
     /// Whose keys they are.

@@ -46,8 +46,6 @@ pub(crate) const SEALED: &str = "sealed";
 pub(crate) const SEALED_ANEW: &str = "sealed_anew";
 /// That somebody with the root key has asked for rows to be sealed as they are.
 pub(crate) const SEAL_ASKED: &str = "seal_asked";
-/// The version of the catalogue's tables that has seals.
-const FIRST_SEALED: u32 = 13;
 
 /// Opens the installation in a folder.
 pub(crate) async fn in_folder(
@@ -334,10 +332,15 @@ async fn fill_catalog(
     if let Some(strange) = schema::CATALOG.strange(&mut db).await.map_err(unreadable)? {
         return Err(OpenError::Strange { folder: name.to_owned(), name: strange });
     }
-    seal(&mut db, &sealer, seen).await.map_err(|error| match what_was_altered(&error) {
+    seal(&mut db, &sealer, ring.rows_sealed(), seen == 0).await.map_err(|error| match what_was_altered(&error) {
         Some(what) => OpenError::Altered { folder: name.to_owned(), what: what.to_owned() },
         None => unreadable(error),
     })?;
+    if !ring.rows_sealed() {
+        let sealed = Place::of_seed(&installation, true).seal(&ring, ring.seed().expose(), &some(random)?);
+        let kept = sql("UPDATE meta SET value = ? WHERE name = 'seed'").bind(sealed.0).execute(&mut db).await;
+        kept.map_err(|error| unreadable(error.into()))?;
+    }
     let root_changed = is_unnoted(&mut db, "root_changed").await.map_err(unreadable)?;
     let sealed_anew = is_unnoted(&mut db, SEALED_ANEW).await.map_err(unreadable)?;
     db.commit().await.map_err(|error| unreadable(error.into()))?;
@@ -353,9 +356,9 @@ async fn fill_catalog(
     Ok(Filled { installation, root, root_changed, ring, peppers, sealer, sealed_anew, is_new: seen == 0 })
 }
 
-/// Looks whether rows are as they were sealed; or seals them as they are, if their tables had no seals until now, or somebody
-/// with the root key asked for it. `seen` is the version that the tables had.
-async fn seal(db: &mut Connection, sealer: &Sealer, seen: u32) -> Result<(), StoreError> {
+/// Looks whether rows are as they were sealed; or seals them as they are, if none ever was (which the seed says, as whoever
+/// edits tables can't), or somebody with the root key asked for it.
+async fn seal(db: &mut Connection, sealer: &Sealer, ever_sealed: bool, is_new: bool) -> Result<(), StoreError> {
     let row = sql("SELECT value FROM meta WHERE name = ?").bind(SEALED).fetch_optional(db).await?;
     if let Some(row) = row {
         if Columns::of(&row).blob()? != sealer.mark() {
@@ -374,13 +377,13 @@ async fn seal(db: &mut Connection, sealer: &Sealer, seen: u32) -> Result<(), Sto
         Some(row) => Columns::of(row).blob()? == sealer.request(newest_revision(&mut *db).await?),
         None => false,
     };
-    if seen >= FIRST_SEALED && !is_asked {
+    if ever_sealed && !is_asked {
         return Err(altered("what says that its rows are sealed"));
     }
     sql("DELETE FROM meta WHERE name = ?").bind(SEAL_ASKED).execute(&mut *db).await?;
     let taken = sealer.seal_all(db).await?;
     write_meta(db, SEALED, &sealer.mark()).await?;
-    if seen > 0 {
+    if !is_new {
         tracing::warn!(altered = taken.count, first = taken.named.join(", "), "rows were sealed as they are");
         // Until it stands in the audit.
         sql("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
@@ -432,7 +435,7 @@ async fn fill_ring(
     random: &mut Random<'_>,
 ) -> Result<Keyring, OpenError> {
     let unreadable = |error: StoreError| OpenError::unreadable(name, error.cause());
-    let place = Place::of_seed(ring.installation());
+    let place = Place::of_seed(ring.installation(), false);
     if kept_keys(db).await.map_err(unreadable)?.is_empty() {
         let (key, first) = (SecretKey::new(some(random)?), (1, Algorithm::Aes256Gcm));
         let made = Keyring::make(root, ring.installation(), first, (&key, &some(random)?));

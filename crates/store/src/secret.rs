@@ -78,8 +78,9 @@ impl Place {
         Self { owner: Owner::Installation, bound, what: format!("pepper {version}") }
     }
 
-    pub(crate) fn of_seed(installation: &[u8; 16]) -> Self {
-        let bound = format!("seed|{}", hex(installation));
+    /// `rows_sealed` says whether rows have seals under it: nobody without the root key makes one of these records the other.
+    pub(crate) fn of_seed(installation: &[u8; 16], rows_sealed: bool) -> Self {
+        let bound = format!("{}|{}", if rows_sealed { "seed of seals" } else { "seed" }, hex(installation));
         Self { owner: Owner::Installation, bound, what: "the seed of other keys".to_owned() }
     }
 

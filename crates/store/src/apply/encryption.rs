@@ -207,7 +207,7 @@ const OWN_RECORDS: Find = Find {
         let mut row = Columns::of(row);
         let (is_seed, version) = (row.flag()?, row.number::<u32>()?);
         let (place, update, told) = if is_seed {
-            (Place::of_seed(home), "UPDATE meta SET value = ? WHERE name = 'seed'", Vec::new())
+            (Place::of_seed(home, true), "UPDATE meta SET value = ? WHERE name = 'seed'", Vec::new())
         } else {
             let place = Place::of_pepper(home, version);
             (place, "UPDATE peppers SET wrapped = ? WHERE version = ?", vec![version.into()])

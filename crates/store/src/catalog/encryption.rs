@@ -191,15 +191,15 @@ pub(crate) async fn kept_ring(
 ) -> Result<Keyring, StoreError> {
     let mut ring = Keyring::new(installation, SecretKey::new([0; 32]));
     learn_keys(db, root, &mut ring).await?;
-    let seed = kept_seed(db, &ring).await?;
-    Ok(ring.with_seed(seed))
-}
-
-/// The seed of other keys, opened with a ring that has the encryption keys.
-async fn kept_seed(db: &mut Connection, ring: &Keyring) -> Result<SecretKey, StoreError> {
     let row = sql("SELECT value FROM meta WHERE name = 'seed'").fetch_one(db).await?;
-    let seed = Place::of_seed(ring.installation()).open(ring, Columns::of(&row).blob()?)?;
-    SecretKey::from_slice(&seed).ok_or_else(|| damaged("the seed has another length"))
+    let kept = Columns::of(&row).blob()?;
+    let place = |rows_sealed| Place::of_seed(&installation, rows_sealed);
+    let (seed, rows_sealed) = match place(true).open(&ring, kept) {
+        Ok(seed) => (seed, true),
+        Err(_) => (place(false).open(&ring, kept)?, false),
+    };
+    let seed = SecretKey::from_slice(&seed).ok_or_else(|| damaged("the seed has another length"))?;
+    Ok(ring.with_seed(seed, rows_sealed))
 }
 
 /// Opens the encryption keys into a ring.

@@ -182,6 +182,27 @@ async fn everything_sealed() -> TempDir {
 }
 
 #[tokio::test]
+async fn r04_tables_brought_back_to_before_there_were_seals_are_not_sealed_anew() {
+    let folder = filled(Engine::Sqlite).await.0.close().await;
+    let mut db = sqlite(folder.path()).await;
+    let undo = column(
+        &mut db,
+        "SELECT CASE type WHEN 'table' THEN 'ALTER TABLE ' || name || ' DROP COLUMN seal' ELSE 'DROP ' || type || ' ' || name END \
+         FROM sqlite_schema WHERE type = 'trigger' AND name LIKE '%_unseal' OR type = 'index' AND name LIKE '%_unsealed' \
+         OR type = 'table' AND sql LIKE '% seal TEXT%' AND name <> 'audit_end' ORDER BY type = 'table'",
+    );
+    for statement in undo.await {
+        run(&mut db, statement).await;
+    }
+    run(&mut db, "ALTER TABLE audit DROP COLUMN salt; DELETE FROM meta WHERE name = 'sealed'").await;
+    run(&mut db, "UPDATE projects SET suspended_at = 1 WHERE number = 1; PRAGMA user_version = 12").await;
+    db.close().await.unwrap();
+    let refused = Engine::Sqlite.open(folder.path()).await.map(|_| ());
+    let Err(OpenError::Altered { what, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(what, "what says that its rows are sealed");
+}
+
+#[tokio::test]
 async fn r04_every_value_that_is_decided_by_is_told_when_it_was_altered() {
     let folder = everything_sealed().await;
     let mut db = sqlite(folder.path()).await;
