@@ -14,7 +14,7 @@ use crate::content::is_taken;
 use crate::facts::Facts;
 use crate::id::OrganizationId;
 use crate::key::{Environment, KeyKind, Standing};
-use crate::limit::{LimitRule, MAX_RULES, Reading, Weighed};
+use crate::limit::{MAX_RULES, Reading, Weighed};
 use crate::media::MediaTypes;
 use crate::pattern::Pattern;
 use crate::permission::{Permission, PermissionQuery, Rights};
@@ -154,11 +154,7 @@ pub enum Step {
 
 /// A call that may happen if its limits leave room.
 #[derive(Debug, Clone, Copy)]
-pub struct Admission<'a> {
-    /// The limits to charge, all or none.
-    pub rules: &'a [LimitRule],
-    /// What the call counts.
-    pub cost: u32,
+pub struct Admission {
     /// Restrictions in shadow that would have refused it.
     pub shadow: Rules,
 }
@@ -182,7 +178,7 @@ const QUESTIONS: [Step; 9] = [
 ///
 /// # Errors
 /// The code of the first question that was answered with no.
-pub fn admit<'a>(key: &Key<'a>, target: Target<'_>, facts: &Facts<'_>) -> Result<Admission<'a>, Code> {
+pub fn admit(key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Result<Admission, Code> {
     let mut first = Code::Allowed;
     for step in QUESTIONS {
         let answer = judge(step, key, target, facts);
@@ -195,7 +191,7 @@ pub fn admit<'a>(key: &Key<'a>, target: Target<'_>, facts: &Facts<'_>) -> Result
     if asks_patterns(target) && refuse(key.patterns, true, facts) {
         shadow = shadow.and(Rule::Patterns);
     }
-    Ok(Admission { rules: &key.policy.rate_limits, cost: facts.cost, shadow })
+    Ok(Admission { shadow })
 }
 
 /// Every question with its answer, up to the first no; what `explain` shows. Limits are not asked.
@@ -290,11 +286,24 @@ fn judge_activation(key: &Key<'_>, target: Target<'_>) -> Code {
     }
 }
 
-/// What the counters said, rule by rule in the order of the admission. Empty when there are no rules.
-pub type Weights = ArrayVec<Weighed, MAX_RULES>;
+/// What the counters said of one rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weight {
+    /// What the call found there.
+    pub weighed: Weighed,
+    /// Whether the rule is only tried out.
+    pub shadow: bool,
+}
 
-/// What is left at each rule, in the order of the admission: all that is kept of [`Weights`] once the call is settled.
-pub type Readings = ArrayVec<Reading, MAX_RULES>;
+/// Most rules that one call is asked for: those of its key and those of its API.
+pub const MAX_ASKED: usize = 2 * MAX_RULES;
+
+/// What the counters said, rule by rule in the order in which they were asked. Empty when there are no rules.
+pub type Weights = ArrayVec<Weight, MAX_ASKED>;
+
+/// What is left at each rule, in the order in which they were asked: all that is kept of [`Weights`] once the call is
+/// settled.
+pub type Readings = ArrayVec<Reading, MAX_ASKED>;
 
 /// The answer for one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -303,26 +312,32 @@ pub struct Decision {
     pub code: Code,
     /// If a limit refused: nanoseconds until the same call fits; `None` if waiting does not help.
     pub retry_nanos: Option<u64>,
+    /// Whether a limit that is only tried out would have refused it.
+    pub shadow: bool,
 }
 
 /// The answer, from what the counters said.
-pub fn settle(weights: &[Weighed]) -> Decision {
-    let mut decision = Decision { code: Code::Allowed, retry_nanos: None };
-    for weighed in weights {
-        let Weighed::Over { retry_nanos, .. } = weighed else { continue };
-        decision = match (decision.code, decision.retry_nanos, *retry_nanos) {
-            (Code::Allowed, _, retry) => Decision { code: Code::RateLimited, retry_nanos: retry },
+pub fn settle(weights: &[Weight]) -> Decision {
+    let mut decision = Decision { code: Code::Allowed, retry_nanos: None, shadow: false };
+    for weight in weights {
+        let Weighed::Over { retry_nanos, .. } = weight.weighed else { continue };
+        if weight.shadow {
+            decision.shadow = true;
+            continue;
+        }
+        (decision.code, decision.retry_nanos) = match (decision.code, decision.retry_nanos, retry_nanos) {
+            (Code::Allowed, _, retry) => (Code::RateLimited, retry),
             // All of them must have room again; one that never has decides.
-            (code, Some(a), Some(b)) => Decision { code, retry_nanos: Some(a.max(b)) },
-            (code, _, _) => Decision { code, retry_nanos: None },
+            (code, Some(a), Some(b)) => (code, Some(a.max(b))),
+            (code, _, _) => (code, None),
         };
     }
     decision
 }
 
 /// What is left at one rule, whether or not it refused.
-pub const fn reading(weighed: &Weighed) -> Reading {
-    match weighed {
-        Weighed::Fits { reading, .. } | Weighed::Over { reading, .. } => *reading,
+pub const fn reading(weight: &Weight) -> Reading {
+    match weight.weighed {
+        Weighed::Fits { reading, .. } | Weighed::Over { reading, .. } => reading,
     }
 }

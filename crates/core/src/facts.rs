@@ -1,5 +1,6 @@
 //! What is known of one call when it is judged. Whoever asks (gateway, verification) fills in what it knows.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::content::Content;
@@ -29,6 +30,12 @@ pub struct Facts<'a> {
     pub needs: Option<&'a PermissionQuery>,
     /// What it counts against limits; an ordinary call costs 1.
     pub cost: u32,
+    /// The number of its operation, if it calls one.
+    pub operation: Option<u32>,
+    /// Who uses the program that calls, if anybody can tell.
+    pub end_user: Option<&'a str>,
+    /// What else is said of it: names and values, no name twice.
+    pub tags: &'a [(Cow<'a, str>, Cow<'a, str>)],
 }
 
 impl Facts<'_> {
@@ -44,6 +51,14 @@ impl Facts<'_> {
             source: None,
             needs: None,
             cost: 1,
+            operation: None,
+            end_user: None,
+            tags: &[],
         }
+    }
+
+    /// What is said of it under this name.
+    pub fn tag(&self, name: &str) -> Option<&str> {
+        self.tags.iter().find(|(own, _)| own == name).map(|(_, value)| &**value)
     }
 }

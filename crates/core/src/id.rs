@@ -123,6 +123,8 @@ ids! {
     KeyId = "key_";
     /// One call or one management request.
     RequestId = "req_";
+    /// The place of a call among those in flight, of which somebody else sees the end.
+    LeaseId = "lea_";
     /// Where an organization is told of events.
     WebhookId = "whk_";
     /// A change that was made, as those are told who were not there.

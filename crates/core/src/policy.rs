@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{PatternId, RoleId};
-use crate::limit::{LimitError, LimitRule};
+use crate::limit::{LimitError, LimitRule, Scope};
 use crate::pattern::MAX_PATTERNS;
 use crate::permission::{MAX_PERMISSIONS, Permission};
 use crate::restrict::{Restrictions, Rule};
@@ -58,6 +58,9 @@ impl std::fmt::Display for PolicyError {
             Self::Shadow(Rule::Patterns) => {
                 f.write_str("patterns are tried out one by one; say `shadow` of the pattern, not of the key")
             }
+            Self::Shadow(Rule::RateLimits) => {
+                f.write_str("limits are tried out one by one; say `shadow` of the limit, not of the key")
+            }
             Self::Shadow(rule) => {
                 write!(f, "shadow names {rule}, which the key does not have; give it that restriction, or leave it out")
             }
@@ -92,7 +95,7 @@ impl Policy {
         if let Some(rule) = self.restrictions.shadow.iter().find(|rule| !self.restrictions.has(*rule)) {
             return Err(PolicyError::Shadow(rule));
         }
-        LimitRule::check_together(&self.rate_limits).map_err(PolicyError::Limits)?;
+        LimitRule::check_together(&self.rate_limits, Scope::Key).map_err(PolicyError::Limits)?;
         Ok(self)
     }
 }

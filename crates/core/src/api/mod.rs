@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cors::Cors;
 use crate::key::{DEFAULT_KEY_DAYS, Prefix};
-use crate::limit::LimitRule;
+use crate::limit::{LimitRule, Scope};
 use crate::media::MediaTypes;
 use crate::target::CanonicalTarget;
 
@@ -160,6 +160,9 @@ pub struct ApiSettings {
     /// Operations that publishable keys may call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publishable_operations: Vec<PublishableOperation>,
+    /// How often it may be called, with a key or without: together, or counted apart by what each limit says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<LimitRule>,
     /// How often one address may call without a key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub anonymous_rate_limits: Vec<LimitRule>,
@@ -282,6 +285,7 @@ impl ApiSettings {
             approval: Approval::default(),
             open_operations: Vec::new(),
             publishable_operations: Vec::new(),
+            rate_limits: Vec::new(),
             anonymous_rate_limits: Vec::new(),
             unknown_operations: UnknownOperations::default(),
             operation_permissions: OperationPermissions::default(),
@@ -380,7 +384,12 @@ impl ApiSettings {
         upgrade::checked(&self.upgrades)?;
         open_table(&self.open_operations)?;
         publishable::checked(&self.publishable_operations)?;
-        open::checked(&self.anonymous_rate_limits)?;
+        for (name, rules, scope) in [
+            ("rate_limits", &self.rate_limits, Scope::Api),
+            ("anonymous_rate_limits", &self.anonymous_rate_limits, Scope::Anonymous),
+        ] {
+            LimitRule::check_together(rules, scope).map_err(|error| SettingError(format!("{name}: {error}")))?;
+        }
         self.health_check.as_ref().map_or(Ok(()), HealthCheck::checked)?;
         if self.breaker_failures > MAX_BREAKER_FAILURES {
             return wrong(format!("breaker_failures is at most {MAX_BREAKER_FAILURES}, or 0 to give targets no rest"));

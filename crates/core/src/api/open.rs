@@ -6,7 +6,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{SettingError, as_text, wrong};
-use crate::limit::LimitRule;
 use crate::method::Method;
 use crate::operation::OperationTable;
 
@@ -81,11 +80,6 @@ pub enum OperationPermissions {
     Security,
     /// In `tags`: `TAG.read` for GET, HEAD and OPTIONS, `TAG.write` for the others.
     Tags,
-}
-
-/// Checks the limits of those who call without a key.
-pub(super) fn checked(limits: &[LimitRule]) -> Result<(), SettingError> {
-    LimitRule::check_together(limits).map_err(|error| SettingError(format!("anonymous_rate_limits: {error}")))
 }
 
 #[cfg(test)]

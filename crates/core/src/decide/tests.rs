@@ -243,13 +243,19 @@ fn what_an_operation_asks_of_the_key_is_asked_as_well() {
 
 #[test]
 fn the_longest_wait_of_all_refusing_limits_is_told() {
-    let over = |retry_nanos| Weighed::Over { reading: Reading { remaining: 0, reset_nanos: 9 }, retry_nanos };
-    let fits = Weighed::Fits { slot: crate::limit::Slot::default(), reading: Reading { remaining: 1, reset_nanos: 9 } };
+    let reading = |remaining| Reading { limit: 1, remaining, reset_nanos: 9 };
+    let of = |weighed| Weight { weighed, shadow: false };
+    let over = |retry_nanos| of(Weighed::Over { reading: reading(0), retry_nanos });
+    let fits = of(Weighed::Fits { slot: crate::limit::Slot::default(), reading: reading(1) });
     assert_eq!(settle(&[]).code, Code::Allowed);
     assert_eq!(settle(&[fits]).code, Code::Allowed);
     assert_eq!(settle(&[over(Some(3)), fits, over(Some(7))]).retry_nanos, Some(7));
     assert_eq!(settle(&[over(None), over(Some(7))]).retry_nanos, None);
     assert_eq!(settle(&[over(Some(7)), over(None)]).retry_nanos, None);
+    let tried_out = Weight { shadow: true, ..over(Some(9)) };
+    let told = Decision { code: Code::Allowed, retry_nanos: None, shadow: true };
+    assert_eq!(settle(&[tried_out, fits]), told, "what is tried out refuses nothing");
+    assert_eq!(settle(&[tried_out, over(Some(7))]).retry_nanos, Some(7));
 }
 
 /// A pattern that allows reading alone.

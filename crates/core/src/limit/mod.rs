@@ -1,18 +1,29 @@
 //! Limits: how many calls fit into a time. Pure arithmetic over a slot that somebody else keeps.
 //!
+//! A [`LimitRule`] says how much, in which time, by which algorithm, and for whom it is counted apart ([`Dimension`]). For one
+//! subject that makes [`Terms`], which weigh a call against the subject's [`Slot`].
+//!
 //! Every algorithm is exact in its own terms: with one keeper of the slot, `n` calls at once against a limit of
-//! `L` admit exactly `L`. Times are [`Ticks`], so the wall clock can jump without granting or resetting anything.
+//! `L` admit exactly `L`. All but the fixed window follow [`Ticks`](crate::time::Ticks), so the wall clock can jump without
+//! granting or resetting anything.
 
+mod concurrency;
+mod fixed_window;
+mod overrides;
 mod sliding_window;
+mod subject;
 mod token_bucket;
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::time::Ticks;
+use crate::time::Moment;
 
-/// Most rate limits of one key: people use two or three windows.
+pub use overrides::{MAX_OVERRIDES, Override};
+pub use subject::{Dimension, MAX_DIMENSIONS, MAX_SUBJECT_LEN, MAX_TAGS, NoSuchDimension, Subject, TagName};
+
+/// Most rate limits of one list: people use two or three windows.
 pub const MAX_RULES: usize = 8;
 /// Longest name of a limit; it stands in response headers.
 pub const MAX_NAME_LEN: usize = 32;
@@ -20,6 +31,8 @@ pub const MAX_NAME_LEN: usize = 32;
 pub const MAX_WINDOW_SECS: u32 = 31 * 86_400;
 /// Most calls of one window; keeps every product of the arithmetic inside 128 bits and every count inside 32.
 pub const MAX_LIMIT: u32 = 1_000_000_000;
+/// Seconds for which a call counts as in flight unless said otherwise, if nobody tells of its end.
+pub const DEFAULT_LEASE_SECS: u32 = 60;
 
 /// How calls are counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,9 +43,13 @@ pub enum Algorithm {
     SlidingWindow,
     /// A bucket that refills evenly (GCRA): `burst` calls at once, `limit` per window in the long run.
     TokenBucket,
+    /// The calls of this window of the calendar (UTC): all of the limit is there again when the next one begins.
+    FixedWindow,
+    /// The calls that are being answered. The window is how long one counts of which nobody says that it has ended.
+    Concurrency,
 }
 
-/// One rate limit of a key.
+/// One rate limit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct LimitRule {
     /// Its name in headers and answers.
@@ -46,6 +63,15 @@ pub struct LimitRule {
     /// For a token bucket: calls at once; the limit itself unless said otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<u32>,
+    /// For whom it is counted apart; nobody, when empty: all calls that it is asked for count together.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<Dimension>,
+    /// Other limits for some of those; the first that fits is theirs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
+    /// Whether it is only tried out: it counts, and what it would refuse is told and let through.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
 }
 
 /// A limit's name: 1 to 32 of `a-z A-Z 0-9 - _ .`, so that it can stand in a header field.
@@ -60,6 +86,37 @@ impl LimitName {
     }
 }
 
+/// Where a list of limits stands, which says what they are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// On a key: for its calls.
+    Key,
+    /// On an API: for its calls, whoever makes them.
+    Api,
+    /// On an API: for its calls without a key, by address.
+    Anonymous,
+}
+
+impl Scope {
+    /// For whom a limit of this scope is counted apart.
+    pub fn dimensions(self, rule: &LimitRule) -> &[Dimension] {
+        match self {
+            Self::Key | Self::Api => &rule.by,
+            Self::Anonymous => &[Dimension::ClientAddress],
+        }
+    }
+
+    fn takes(self, dimension: &Dimension) -> bool {
+        match (self, dimension) {
+            (Self::Api, _) => true,
+            // A key's limits are its own: these are the same for all of its calls.
+            (Self::Key, Dimension::Key | Dimension::Project | Dimension::Organization) => false,
+            (Self::Key, _) => true,
+            (Self::Anonymous, _) => false,
+        }
+    }
+}
+
 /// The values are no rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitError {
@@ -67,12 +124,20 @@ pub enum LimitError {
     Name,
     /// The limit is 0 or too large.
     Limit,
-    /// The window is 0 or too long.
+    /// The window is 0, too long, or not said.
     Window,
     /// A burst without a token bucket, or 0, or too large.
     Burst,
-    /// Two limits of one key share a name, or there are too many.
+    /// Two limits of one list share a name, or there are too many.
     Rules,
+    /// `by` names too many, or one twice.
+    Dimensions,
+    /// `by` names what such a limit can't be counted by.
+    Dimension(Scope),
+    /// Overrides of a limit that is not counted by one thing that has a name.
+    Overrides,
+    /// An override is none.
+    Override,
 }
 
 impl fmt::Display for LimitError {
@@ -82,7 +147,21 @@ impl fmt::Display for LimitError {
             Self::Limit => write!(f, "a limit is 1 to {MAX_LIMIT} calls; to allow none, disable the key"),
             Self::Window => write!(f, "window_seconds is 1 to {MAX_WINDOW_SECS}"),
             Self::Burst => write!(f, "burst belongs to the algorithm token_bucket and is 1 to {MAX_LIMIT}"),
-            Self::Rules => write!(f, "a key has at most {MAX_RULES} rate limits, each with a name of its own"),
+            Self::Rules => write!(f, "there are at most {MAX_RULES} rate limits, each with a name of its own"),
+            Self::Dimensions => write!(f, "`by` names at most {MAX_DIMENSIONS}, none of them twice"),
+            Self::Dimension(Scope::Key) => f.write_str(
+                "a limit of a key is counted by end_user, operation, client_address and tag:NAME; one that several keys share stands on the API, by project or organization",
+            ),
+            Self::Dimension(_) => {
+                f.write_str("limits of calls without a key are counted by address; leave `by` out, or use rate_limits")
+            }
+            Self::Overrides => f.write_str(
+                "overrides belong to a limit that is counted by one of key, project, organization, end_user, client_address and tag:NAME",
+            ),
+            Self::Override => write!(
+                f,
+                "a limit has at most {MAX_OVERRIDES} overrides, each with a subject of 1 to {MAX_SUBJECT_LEN} bytes and a limit of 0 to {MAX_LIMIT} (0 lets nothing through)"
+            ),
         }
     }
 }
@@ -90,7 +169,7 @@ impl fmt::Display for LimitError {
 impl std::error::Error for LimitError {}
 
 impl LimitRule {
-    /// A checked rule.
+    /// A checked rule that counts all calls together.
     ///
     /// # Errors
     /// [`LimitError`] names the value that is out of bounds.
@@ -116,36 +195,55 @@ impl LimitRule {
         if !burst_fits || (burst.is_some() && algorithm != Algorithm::TokenBucket) {
             return Err(LimitError::Burst);
         }
-        Ok(Self { name: LimitName(name.to_owned()), limit, window_seconds, algorithm, burst })
+        let name = LimitName(name.to_owned());
+        let (by, overrides, shadow) = (Vec::new(), Vec::new(), false);
+        Ok(Self { name, limit, window_seconds, algorithm, burst, by, overrides, shadow })
     }
 
-    /// Checks what no single rule can know: distinct names, and not too many.
+    /// The same rule, counted apart for each of these.
     ///
     /// # Errors
-    /// [`LimitError::Rules`].
-    pub fn check_together(rules: &[Self]) -> Result<(), LimitError> {
+    /// [`LimitError::Dimensions`].
+    pub fn by(self, mut by: Vec<Dimension>) -> Result<Self, LimitError> {
+        by.sort();
+        let named = by.len();
+        by.dedup();
+        if by.len() < named || named > MAX_DIMENSIONS {
+            return Err(LimitError::Dimensions);
+        }
+        Ok(Self { by, ..self })
+    }
+
+    /// Checks what no single rule can know: distinct names, not too many, and that each fits where they stand.
+    ///
+    /// # Errors
+    /// [`LimitError`] says what is out of bounds.
+    pub fn check_together(rules: &[Self], scope: Scope) -> Result<(), LimitError> {
         let shared = rules.iter().enumerate().any(|(i, rule)| rules[..i].iter().any(|other| other.name == rule.name));
-        if shared || rules.len() > MAX_RULES { Err(LimitError::Rules) } else { Ok(()) }
-    }
-
-    /// What one call of this cost would find, without counting it.
-    pub fn weigh(&self, slot: Slot, cost: u32, now: Ticks) -> Weighed {
-        match self.algorithm {
-            Algorithm::SlidingWindow => sliding_window::weigh(self, slot, cost, now),
-            Algorithm::TokenBucket => token_bucket::weigh(self, slot, cost, now),
+        if shared || rules.len() > MAX_RULES {
+            return Err(LimitError::Rules);
         }
-    }
-
-    /// What is left right now, without asking for anything.
-    pub fn peek(&self, slot: Slot, now: Ticks) -> Reading {
-        match self.algorithm {
-            Algorithm::SlidingWindow => sliding_window::peek(self, slot, now),
-            Algorithm::TokenBucket => token_bucket::peek(self, slot, now),
+        for rule in rules {
+            if !rule.by.iter().all(|dimension| scope.takes(dimension)) {
+                return Err(LimitError::Dimension(scope));
+            }
+            let has_names = matches!(scope.dimensions(rule), [one] if *one != Dimension::Operation);
+            if !rule.overrides.is_empty() && !has_names {
+                return Err(LimitError::Overrides);
+            }
         }
+        Ok(())
     }
 
-    const fn window_nanos(&self) -> u64 {
-        self.window_seconds as u64 * 1_000_000_000
+    /// What it means for most.
+    pub fn terms(&self) -> Terms {
+        self.terms_of(self.limit)
+    }
+
+    /// What it means for whom there is another limit; 0 lets nothing through.
+    pub fn terms_of(&self, limit: u32) -> Terms {
+        let burst = self.burst.map_or(limit, |burst| if limit < self.limit { burst.min(limit) } else { burst });
+        Terms { limit, window_seconds: self.window_seconds, algorithm: self.algorithm, burst }
     }
 }
 
@@ -156,19 +254,92 @@ impl<'de> Deserialize<'de> for LimitRule {
         struct Wire {
             name: String,
             limit: u32,
-            window_seconds: u32,
+            #[serde(default)]
+            window_seconds: Option<u32>,
             #[serde(default)]
             algorithm: Algorithm,
             #[serde(default)]
             burst: Option<u32>,
+            #[serde(default)]
+            by: Vec<Dimension>,
+            #[serde(default)]
+            overrides: Vec<Override>,
+            #[serde(default)]
+            shadow: bool,
         }
+        use serde::de::Error;
         let wire = Wire::deserialize(deserializer)?;
-        Self::new(&wire.name, wire.limit, wire.window_seconds, wire.algorithm, wire.burst)
-            .map_err(serde::de::Error::custom)
+        let lease = (wire.algorithm == Algorithm::Concurrency).then_some(DEFAULT_LEASE_SECS);
+        let window = wire.window_seconds.or(lease).ok_or_else(|| D::Error::missing_field("window_seconds"))?;
+        if wire.overrides.len() > MAX_OVERRIDES {
+            return Err(D::Error::custom(LimitError::Override));
+        }
+        let rule =
+            Self::new(&wire.name, wire.limit, window, wire.algorithm, wire.burst).and_then(|rule| rule.by(wire.by));
+        let rule = rule.map_err(D::Error::custom)?;
+        Ok(Self { overrides: wire.overrides, shadow: wire.shadow, ..rule })
     }
 }
 
-/// The state of one rule for one key: two words, zero when nothing was counted yet.
+/// What a rule means for one subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Calls per window; 0 lets nothing through.
+    limit: u32,
+    window_seconds: u32,
+    algorithm: Algorithm,
+    /// For a token bucket: calls at once.
+    burst: u32,
+}
+
+impl Terms {
+    /// What one call of this cost would find, without counting it.
+    pub fn weigh(&self, slot: Slot, cost: u32, now: Moment) -> Weighed {
+        if self.limit == 0 {
+            return Weighed::Over { reading: Reading { limit: 0, remaining: 0, reset_nanos: 0 }, retry_nanos: None };
+        }
+        match self.algorithm {
+            Algorithm::SlidingWindow => sliding_window::weigh(self, slot, cost, now.ticks),
+            Algorithm::TokenBucket => token_bucket::weigh(self, slot, cost, now.ticks),
+            Algorithm::FixedWindow => fixed_window::weigh(self, slot, cost, now.wall),
+            Algorithm::Concurrency => concurrency::weigh(self, slot, cost),
+        }
+    }
+
+    /// What is left right now, without asking for anything.
+    pub fn peek(&self, slot: Slot, now: Moment) -> Reading {
+        match self.weigh(slot, 0, now) {
+            Weighed::Fits { reading, .. } | Weighed::Over { reading, .. } => reading,
+        }
+    }
+
+    /// The slot once a call that it counts as in flight has ended.
+    #[must_use]
+    pub fn released(&self, slot: Slot) -> Slot {
+        if self.algorithm == Algorithm::Concurrency { concurrency::released(slot) } else { slot }
+    }
+
+    /// Calls at once, of a token bucket.
+    pub const fn burst(&self) -> u32 {
+        self.burst
+    }
+
+    /// Whether calls count until they end.
+    pub fn counts_in_flight(&self) -> bool {
+        self.algorithm == Algorithm::Concurrency
+    }
+
+    /// How long a call counts as in flight of which nobody says that it has ended.
+    pub fn lease_nanos(&self) -> u64 {
+        self.window_nanos()
+    }
+
+    const fn window_nanos(&self) -> u64 {
+        self.window_seconds as u64 * 1_000_000_000
+    }
+}
+
+/// The state of one rule for one subject: two words, zero when nothing was counted yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Slot(pub [u64; 2]);
 
@@ -195,6 +366,8 @@ pub enum Weighed {
 /// What is left of one rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
+    /// What the limit is for whom it was read.
+    pub limit: u32,
     /// Calls of cost 1 that would still fit.
     pub remaining: u32,
     /// Nanoseconds until all of the limit is there again, if nobody calls meanwhile. Never earlier than the moment at
@@ -203,110 +376,4 @@ pub struct Reading {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn rule(algorithm: Algorithm, limit: u32, window: u32, burst: Option<u32>) -> LimitRule {
-        LimitRule::new("r", limit, window, algorithm, burst).unwrap()
-    }
-
-    fn any_rule() -> impl Strategy<Value = LimitRule> {
-        (1u32..50, 1u32..100, proptest::option::of(1u32..60)).prop_flat_map(|(limit, window, burst)| {
-            prop_oneof![
-                Just(rule(Algorithm::SlidingWindow, limit, window, None)),
-                Just(rule(Algorithm::TokenBucket, limit, window, burst)),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn a_refused_call_fits_exactly_when_retry_says(
-            rule in any_rule(),
-            steps in proptest::collection::vec((0u64..20_000_000_000, 1u32..5), 1..200),
-        ) {
-            let (mut slot, mut now) = (Slot::default(), 1u64 << 40);
-            for (wait, cost) in steps {
-                now += wait;
-                match rule.weigh(slot, cost, Ticks::from_nanos(now)) {
-                    Weighed::Fits { slot: next, .. } => slot = next,
-                    Weighed::Over { retry_nanos: Some(retry), .. } => {
-                        prop_assert!(retry > 0);
-                        let early = rule.weigh(slot, cost, Ticks::from_nanos(now + retry - 1));
-                        let there = rule.weigh(slot, cost, Ticks::from_nanos(now + retry));
-                        prop_assert!(matches!(early, Weighed::Over { .. }), "{retry} ns is too late");
-                        let full = rule.peek(slot, Ticks::from_nanos(now)).reset_nanos;
-                        prop_assert!(full >= retry, "all is there after {full} ns, one call only after {retry}");
-                        let left = rule.peek(slot, Ticks::from_nanos(now + full)).remaining;
-                        prop_assert_eq!(left, rule.burst.unwrap_or(rule.limit), "not all is there");
-                        prop_assert!(matches!(there, Weighed::Fits { .. }), "{retry} ns is too early");
-                    }
-                    Weighed::Over { retry_nanos: None, .. } => {
-                        prop_assert!(cost > rule.burst.unwrap_or(rule.limit));
-                    }
-                }
-            }
-        }
-
-        #[test]
-        fn what_remains_is_what_fits(rule in any_rule(), steps in proptest::collection::vec(0u64..5_000_000_000, 1..100)) {
-            let (mut slot, mut now) = (Slot::default(), 1u64 << 40);
-            for wait in steps {
-                now += wait;
-                let at = Ticks::from_nanos(now);
-                let left = rule.peek(slot, at).remaining;
-                let mut probe = slot;
-                for _ in 0..left {
-                    let Weighed::Fits { slot: next, .. } = rule.weigh(probe, 1, at) else {
-                        return Err(TestCaseError::fail("said to fit"));
-                    };
-                    probe = next;
-                }
-                let refused = matches!(rule.weigh(probe, 1, at), Weighed::Over { .. });
-                prop_assert!(refused);
-                if let Weighed::Fits { slot: next, .. } = rule.weigh(slot, 1, at) {
-                    slot = next;
-                }
-            }
-        }
-
-        #[test]
-        fn no_value_overflows(
-            limit in 1u32..=MAX_LIMIT, window in 1u32..=MAX_WINDOW_SECS, cost: u32, now: u64, slot: [u64; 2], token: bool,
-        ) {
-            let algorithm = if token { Algorithm::TokenBucket } else { Algorithm::SlidingWindow };
-            let rule = rule(algorithm, limit, window, None);
-            let _ = rule.weigh(Slot(slot), cost, Ticks::from_nanos(now));
-            let _ = rule.peek(Slot(slot), Ticks::from_nanos(now));
-        }
-    }
-
-    #[test]
-    fn in_any_window_at_most_the_limit_and_one_windows_share() {
-        // A client that always calls as early as it may gets `limit` per window in the long run, not double.
-        let rule = rule(Algorithm::SlidingWindow, 10, 10, None);
-        let (mut slot, mut admitted) = (Slot::default(), 0);
-        for tick in 0..10_000u64 {
-            if let Weighed::Fits { slot: next, .. } =
-                rule.weigh(slot, 1, Ticks::from_nanos((1 << 40) + tick * 10_000_000))
-            {
-                slot = next;
-                admitted += 1;
-            }
-        }
-        assert!((100..=110).contains(&admitted), "{admitted} in ten windows of ten");
-    }
-
-    #[test]
-    fn what_is_no_limit_is_refused() {
-        let new = |name, limit, window, burst| LimitRule::new(name, limit, window, Algorithm::SlidingWindow, burst);
-        assert_eq!(new("", 1, 1, None), Err(LimitError::Name));
-        assert_eq!(new("a b", 1, 1, None), Err(LimitError::Name));
-        assert_eq!(new("a", 0, 1, None), Err(LimitError::Limit));
-        assert_eq!(new("a", 1, 0, None), Err(LimitError::Window));
-        assert_eq!(new("a", 1, 1, Some(1)), Err(LimitError::Burst));
-        let twin = new("a", 1, 1, None).unwrap();
-        assert_eq!(LimitRule::check_together(&[twin.clone(), twin]), Err(LimitError::Rules));
-    }
-}
+mod tests;

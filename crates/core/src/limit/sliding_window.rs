@@ -4,7 +4,7 @@
 //! Slot: word 0 is the number of the window (its start in ticks / its length), word 1 the two counts,
 //! last window above, this window below.
 
-use super::{LimitRule, Reading, Slot, Weighed};
+use super::{Reading, Slot, Terms, Weighed};
 use crate::time::Ticks;
 
 #[derive(Clone, Copy)]
@@ -16,8 +16,8 @@ struct Counts {
 
 impl Counts {
     /// The counts as they stand at this moment: windows that went by without a call count nothing.
-    fn at(rule: &LimitRule, slot: Slot, now: Ticks) -> Self {
-        let window = now.as_nanos() / rule.window_nanos();
+    fn at(terms: &Terms, slot: Slot, now: Ticks) -> Self {
+        let window = now.as_nanos() / terms.window_nanos();
         let (last, this) = ((slot.0[1] >> 32) as u32, slot.0[1] as u32);
         match window.checked_sub(slot.0[0]) {
             // Also a slot from a later window: ticks don't go back, so it is another thread's newer reading.
@@ -58,20 +58,26 @@ fn elapsed_until(last: u32, room: u64, window: u64) -> u64 {
     window - left as u64
 }
 
-pub(super) fn weigh(rule: &LimitRule, slot: Slot, cost: u32, now: Ticks) -> Weighed {
-    let window = rule.window_nanos();
-    let counts = Counts::at(rule, slot, now);
+pub(super) fn weigh(terms: &Terms, slot: Slot, cost: u32, now: Ticks) -> Weighed {
+    let window = terms.window_nanos();
+    let counts = Counts::at(terms, slot, now);
     let elapsed = now.as_nanos().saturating_sub(counts.window.saturating_mul(window)).min(window);
     let used = overlap(counts.last, elapsed, window) + u64::from(counts.this);
-    let (limit, wanted) = (u64::from(rule.limit), u64::from(cost));
+    let (limit, wanted) = (u64::from(terms.limit), u64::from(cost));
     if used + wanted <= limit {
         let next = Counts { this: counts.this.saturating_add(cost), ..counts };
-        let reading =
-            Reading { remaining: (limit - used - wanted) as u32, reset_nanos: next.until_empty(elapsed, window) };
+        let reading = Reading {
+            limit: terms.limit,
+            remaining: (limit - used - wanted) as u32,
+            reset_nanos: next.until_empty(elapsed, window),
+        };
         return Weighed::Fits { slot: next.slot(), reading };
     }
-    let reading =
-        Reading { remaining: limit.saturating_sub(used) as u32, reset_nanos: counts.until_empty(elapsed, window) };
+    let reading = Reading {
+        limit: terms.limit,
+        remaining: limit.saturating_sub(used) as u32,
+        reset_nanos: counts.until_empty(elapsed, window),
+    };
     let retry_nanos = (wanted <= limit).then(|| match (limit - wanted).checked_sub(u64::from(counts.this)) {
         // Still in this window, once enough of the last one has slid out.
         Some(room) => elapsed_until(counts.last, room, window) - elapsed,
@@ -79,10 +85,4 @@ pub(super) fn weigh(rule: &LimitRule, slot: Slot, cost: u32, now: Ticks) -> Weig
         None => (window - elapsed) + elapsed_until(counts.this, limit - wanted, window),
     });
     Weighed::Over { reading, retry_nanos }
-}
-
-pub(super) fn peek(rule: &LimitRule, slot: Slot, now: Ticks) -> Reading {
-    match weigh(rule, slot, 0, now) {
-        Weighed::Fits { reading, .. } | Weighed::Over { reading, .. } => reading,
-    }
 }

@@ -155,7 +155,7 @@ impl Restrictions {
                 (passes, Code::CertificateForbidden)
             }
             Rule::Formats => return Some(self.formats.as_ref()?.judge(facts.content)),
-            Rule::Patterns => return None,
+            Rule::Patterns | Rule::RateLimits => return None,
         };
         Some(if passes { Ok(()) } else { Err(code) })
     }
@@ -174,7 +174,7 @@ impl Restrictions {
             Rule::Certificates => self.certificates.is_some(),
             Rule::Formats => self.formats.is_some(),
             // Those of a key stand beside its restrictions.
-            Rule::Patterns => false,
+            Rule::Patterns | Rule::RateLimits => false,
         }
     }
 
@@ -208,7 +208,7 @@ impl Restrictions {
                 both(self.certificates.as_ref(), outer.certificates.as_ref(), Certificates::is_within)
             }
             Rule::Formats => both(self.formats.as_ref(), outer.formats.as_ref(), Formats::is_within),
-            Rule::Patterns => true,
+            Rule::Patterns | Rule::RateLimits => true,
         }
     }
 }

@@ -49,6 +49,15 @@ rules! {
     Formats = "formats",
     /// Patterns, by that name together: each is tried out by itself.
     Patterns = "patterns",
+    /// Rate limits, by that name together: each is tried out by itself.
+    RateLimits = "rate_limits",
+}
+
+impl Rule {
+    /// Whether it stands beside the restrictions of a key, where each of its kind is tried out by itself.
+    pub const fn stands_beside(self) -> bool {
+        matches!(self, Self::Patterns | Self::RateLimits)
+    }
 }
 
 impl Rule {

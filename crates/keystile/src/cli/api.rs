@@ -102,6 +102,9 @@ pub struct Update {
     /// Open no operation to publishable keys.
     #[arg(long, conflicts_with = "publishable_operations")]
     no_publishable_operations: bool,
+    /// Bound no calls of the API any more but by what keys allow.
+    #[arg(long, conflicts_with = "rate_limits")]
+    no_rate_limits: bool,
     /// Let everybody without a key call as often as they like, where calls need none.
     #[arg(long, conflicts_with = "anonymous_rate_limits")]
     no_anonymous_rate_limits: bool,
@@ -172,6 +175,10 @@ struct Settings {
     /// An operation that publishable keys may call, such as "GET /pets/{id}" or "GET /catalog/**"; repeat for several.
     #[arg(long = "publishable-operation", value_name = "OPERATION")]
     publishable_operations: Vec<PublishableOperation>,
+    /// How often it may be called, such as 1000/min or each=100/min,by=project or flight:calls=5,by=client_address; repeat
+    /// for several.
+    #[arg(long = "rate-limit", value_name = "LIMIT", value_parser = rate_limit)]
+    rate_limits: Vec<LimitRule>,
     /// How often one address may call without a key, such as 100/min; repeat for several.
     #[arg(long = "anonymous-rate-limit", value_name = "LIMIT", value_parser = rate_limit)]
     anonymous_rate_limits: Vec<LimitRule>,
@@ -272,6 +279,7 @@ impl Settings {
                 .with("interval_seconds", self.health_check_seconds)
                 .0
         });
+        let limits = (!self.rate_limits.is_empty()).then(|| json!(self.rate_limits));
         let anonymous = (!self.anonymous_rate_limits.is_empty()).then(|| json!(self.anonymous_rate_limits));
         let environments = (!self.environments.is_empty()).then(|| json!(self.environments));
         let targets = (!self.targets.is_empty()).then(|| json!(self.targets));
@@ -290,6 +298,7 @@ impl Settings {
             .with("approval", self.approval)
             .with_list("open_operations", &self.open_operations)
             .with_list("publishable_operations", &self.publishable_operations)
+            .with("rate_limits", limits)
             .with("anonymous_rate_limits", anonymous)
             .with("unknown_operations", self.unknown_operations)
             .with("operation_permissions", self.operation_permissions)
@@ -353,6 +362,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
                 .with("targets", ask.no_targets.then(|| Value::Array(Vec::new())))
                 .with("open_operations", ask.no_open_operations.then(|| Value::Array(Vec::new())))
                 .with("publishable_operations", ask.no_publishable_operations.then(|| Value::Array(Vec::new())))
+                .with("rate_limits", ask.no_rate_limits.then(|| Value::Array(Vec::new())))
                 .with("anonymous_rate_limits", ask.no_anonymous_rate_limits.then(|| Value::Array(Vec::new())))
                 .with("request_types", ask.any_request_type.then_some(Value::Null))
                 .with("response_types", ask.any_response_type.then_some(Value::Null))

@@ -62,6 +62,31 @@ fn headers(fields: &[(String, String)]) -> Option<Value> {
     (!object.is_empty()).then_some(Value::Object(object))
 }
 
+/// Whom limits would count it for.
+#[derive(Debug, Default, Args)]
+pub(super) struct SubjectArgs {
+    /// Who would use the program that calls, for limits that are counted by end user.
+    #[arg(long, value_name = "NAME")]
+    end_user: Option<String>,
+    /// What else limits are counted by, such as region=eu; repeat for several.
+    #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = tag)]
+    tags: Vec<(String, String)>,
+}
+
+/// `name=value`
+fn tag(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write a tag as region=eu")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl SubjectArgs {
+    /// The fields of a question with what is said of it.
+    pub(super) fn put(self, fields: Fields) -> Fields {
+        let tags: Map<String, Value> = self.tags.into_iter().map(|(name, value)| (name, value.into())).collect();
+        fields.with("end_user", self.end_user).with("tags", (!tags.is_empty()).then_some(Value::Object(tags)))
+    }
+}
+
 impl ClientArgs {
     /// The object `client` of a question, if anything is said of it.
     pub(super) fn object(self) -> Option<Value> {

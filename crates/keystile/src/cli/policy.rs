@@ -81,7 +81,8 @@ pub(super) struct PolicyArgs {
     /// would refuse; repeat for several.
     #[arg(long = "shadow", value_name = "RESTRICTION")]
     shadow: Vec<Rule>,
-    /// How often: 100/min, name=100/60s, or bucket:name=100/60s,burst=20; repeat for several.
+    /// How often: 100/min, name=100/60s, bucket:name=100/60s,burst=20, fixed:day=1000/day or flight:calls=5 (calls that are
+    /// being answered); with ,by=end_user+operation counted apart, with ,shadow only tried out; repeat for several.
     #[arg(long = "rate-limit", value_name = "LIMIT", value_parser = rate_limit)]
     rate_limits: Vec<LimitRule>,
 }

@@ -7,7 +7,7 @@ use keystile_core::time::Timestamp;
 use serde_json::Value;
 use ureq::http::Method;
 
-use super::described::{ClientArgs, ContentArgs};
+use super::described::{ClientArgs, ContentArgs, SubjectArgs};
 use super::fault::{Exit, Fault};
 use super::screen::harmless;
 use super::server::Payload;
@@ -45,6 +45,8 @@ pub struct Test {
     client: ClientArgs,
     #[command(flatten)]
     content: ContentArgs,
+    #[command(flatten)]
+    subject: SubjectArgs,
     /// A permission question, such as `pets.read AND (pets.write OR admin)`, besides what the operation needs.
     #[arg(long, value_name = "QUESTION")]
     permissions: Option<String>,
@@ -65,7 +67,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
         .with("permissions", ask.permissions)
         .with("at", ask.at.map(|moment| moment.to_string()));
     let path = format!("{}/{key}/explain", KEY.path);
-    let body = Value::Object(body.0);
+    let body = Value::Object(ask.subject.put(body).0);
     let answer = session.server.send("test the call", Method::POST, &path, &[], &Payload::Json(&body))?;
     let Some(allowed) = answer.get("allowed").and_then(Value::as_bool) else {
         return Err(Fault::new(

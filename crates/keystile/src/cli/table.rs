@@ -1,10 +1,11 @@
 //! Tables and cards: how objects of the API look to people.
 
+use keystile_core::limit::LimitRule;
 use keystile_core::time::Timestamp;
 use serde_json::Value;
 
 use super::screen::{Screen, harmless};
-use super::values::{distance, thousands};
+use super::values::{distance, thousands, written};
 
 /// One column of a list.
 pub(super) struct Column {
@@ -116,7 +117,7 @@ pub(super) fn card(object: &Value, now: Timestamp) -> String {
         let value = match name {
             "expires_at" if value == "-" => "never".to_owned(),
             name if name.ends_with("_at") && value != "-" => format!("{value} ({})", away(object, name, now)),
-            "rate_limits" => limits(object).unwrap_or(value),
+            "rate_limits" | "anonymous_rate_limits" => limits(object, name).unwrap_or(value),
             _ => value,
         };
         text.push_str(&format!("{:width$}  {value}\n", name.replace('_', " ")));
@@ -125,13 +126,7 @@ pub(super) fn card(object: &Value, now: Timestamp) -> String {
 }
 
 /// Rate limits as they are typed.
-fn limits(object: &Value) -> Option<String> {
-    let rules = object.get("rate_limits")?.as_array()?;
-    let rule = |rule: &Value| {
-        let bucket = if rule.get("algorithm").and_then(Value::as_str) == Some("token_bucket") { "bucket:" } else { "" };
-        let burst =
-            rule.get("burst").and_then(Value::as_u64).map_or_else(String::new, |burst| format!(",burst={burst}"));
-        format!("{bucket}{}={}/{}s{burst}", field(rule, "name"), field(rule, "limit"), field(rule, "window_seconds"))
-    };
-    (!rules.is_empty()).then(|| rules.iter().map(rule).collect::<Vec<_>>().join("  "))
+fn limits(object: &Value, name: &str) -> Option<String> {
+    let rules: Vec<LimitRule> = serde_json::from_value(object.get(name)?.clone()).ok()?;
+    (!rules.is_empty()).then(|| rules.iter().map(written).collect::<Vec<_>>().join("  "))
 }

@@ -1,45 +1,96 @@
 //! Values that people type: limits (`100/min`), spans (`7d`) and moments.
 
-use keystile_core::limit::{Algorithm, LimitRule};
+use keystile_core::limit::{Algorithm, LimitRule, MAX_OVERRIDES, NoSuchDimension, Override};
 use keystile_core::time::Timestamp;
 
-const FORM: &str = "write a rate limit as `100/min`, `name=100/60s` or `bucket:name=100/60s,burst=20`";
+const FORM: &str = "write a rate limit as `100/min`, `name=100/60s`, `bucket:name=100/60s,burst=20`, `fixed:name=1000/day` or `flight:name=5`, with `,by=project+operation`, `,for=SUBJECT:LIMIT` and `,shadow` behind it";
 
-/// Reads `[bucket:][name=]COUNT/WINDOW[,burst=N]`.
+/// Reads `[bucket:|window:|fixed:|flight:][name=]COUNT/WINDOW` and options behind it, each after a comma: `burst=N`,
+/// `by=DIMENSION+DIMENSION`, `for=SUBJECT:LIMIT` (as often as there are) and `shadow`. Calls in flight need no window.
 ///
 /// # Errors
 /// What is wrong, and how it is written.
 pub(super) fn rate_limit(text: &str) -> Result<LimitRule, String> {
-    let (algorithm, rest) = match text.split_once(':') {
+    let mut parts = text.split(',');
+    let rate = parts.next().unwrap_or_default();
+    let (algorithm, rate) = match rate.split_once(':') {
         Some(("bucket", rest)) => (Algorithm::TokenBucket, rest),
         Some(("window", rest)) => (Algorithm::SlidingWindow, rest),
-        Some(_) => return Err(format!("only `bucket:` and `window:` can stand in front; {FORM}")),
-        None => (Algorithm::SlidingWindow, text),
+        Some(("fixed", rest)) => (Algorithm::FixedWindow, rest),
+        Some(("flight", rest)) => (Algorithm::Concurrency, rest),
+        Some(_) => return Err(format!("only `bucket:`, `window:`, `fixed:` and `flight:` can stand in front; {FORM}")),
+        None => (Algorithm::SlidingWindow, rate),
     };
-    let (rate, burst) = match rest.split_once(',') {
-        None => (rest, None),
-        Some((rate, option)) => {
-            let burst = option.trim().strip_prefix("burst=").and_then(count);
-            (rate, Some(burst.ok_or_else(|| format!("only `burst=N` can follow the comma; {FORM}"))?))
+    let (mut burst, mut by, mut overrides, mut shadow) = (None, Vec::new(), Vec::new(), false);
+    for option in parts {
+        match option.trim().split_once('=') {
+            Some(("burst", number)) => {
+                burst = Some(count(number).ok_or_else(|| format!("`{number}` is no number of calls; {FORM}"))?);
+            }
+            Some(("by", names)) => {
+                for name in names.split('+') {
+                    by.push(name.parse().map_err(|error: NoSuchDimension| error.to_string())?);
+                }
+            }
+            Some(("for", other)) => {
+                let (subject, limit) = other.rsplit_once(':').ok_or_else(|| FORM.to_owned())?;
+                let limit = count(limit).ok_or_else(|| format!("`{limit}` is no number of calls; {FORM}"))?;
+                overrides.push(Override::new(subject, limit).map_err(|error| error.to_string())?);
+            }
+            None if option.trim() == "shadow" => shadow = true,
+            _ => return Err(format!("only burst=, by=, for= and shadow can follow a comma; {FORM}")),
         }
-    };
-    // The last `=` would be inside `burst=`, which is gone by now.
+    }
+    if overrides.len() > MAX_OVERRIDES {
+        return Err(format!("a limit has at most {MAX_OVERRIDES} overrides"));
+    }
     let (name, rate) = rate.split_once('=').map_or((None, rate), |(name, rate)| (Some(name.trim()), rate));
-    let (limit, window) = rate.split_once('/').ok_or_else(|| FORM.to_owned())?;
+    let (limit, window) = match (rate.split_once('/'), algorithm) {
+        (Some((limit, window)), _) => (limit, window.trim()),
+        (None, Algorithm::Concurrency) => (rate, "1m"),
+        (None, _) => return Err(FORM.to_owned()),
+    };
     let limit = count(limit.trim()).ok_or_else(|| format!("`{limit}` is no number of calls; {FORM}"))?;
-    let window = window.trim();
     let seconds = seconds(window)
         .ok_or_else(|| format!("`{window}` is no window; write 60s, 5m, 1h or 1d, or second, minute, hour or day"))?;
-    let default_name = match seconds {
-        1 => "second".to_owned(),
-        60 => "minute".to_owned(),
-        3_600 => "hour".to_owned(),
-        86_400 => "day".to_owned(),
-        other => format!("{other}s"),
+    let default_name = match (algorithm, seconds) {
+        (Algorithm::Concurrency, _) => "concurrency".to_owned(),
+        (_, 1) => "second".to_owned(),
+        (_, 60) => "minute".to_owned(),
+        (_, 3_600) => "hour".to_owned(),
+        (_, 86_400) => "day".to_owned(),
+        (_, 604_800) => "week".to_owned(),
+        (_, other) => format!("{other}s"),
     };
     let name = name.unwrap_or(&default_name);
     let seconds = u32::try_from(seconds).map_err(|_| "the window is too long".to_owned())?;
-    LimitRule::new(name, limit, seconds, algorithm, burst).map_err(|error| error.to_string())
+    let rule = LimitRule::new(name, limit, seconds, algorithm, burst).and_then(|rule| rule.by(by));
+    Ok(LimitRule { overrides, shadow, ..rule.map_err(|error| error.to_string())? })
+}
+
+/// A rate limit as it is typed.
+pub(super) fn written(rule: &LimitRule) -> String {
+    let algorithm = match rule.algorithm {
+        Algorithm::SlidingWindow => "",
+        Algorithm::TokenBucket => "bucket:",
+        Algorithm::FixedWindow => "fixed:",
+        Algorithm::Concurrency => "flight:",
+    };
+    let mut text = format!("{algorithm}{}={}/{}s", rule.name.as_str(), rule.limit, rule.window_seconds);
+    if let Some(burst) = rule.burst {
+        text.push_str(&format!(",burst={burst}"));
+    }
+    if !rule.by.is_empty() {
+        let by: Vec<String> = rule.by.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(",by={}", by.join("+")));
+    }
+    for other in &rule.overrides {
+        text.push_str(&format!(",for={}:{}", other.subject(), other.limit()));
+    }
+    if rule.shadow {
+        text.push_str(",shadow");
+    }
+    text
 }
 
 fn count(text: &str) -> Option<u32> {
@@ -158,6 +209,8 @@ pub(super) fn thousands(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -174,7 +227,24 @@ mod tests {
             ("bucket:2/second", "second", 2, 1, TokenBucket, None),
         ] {
             let rule = LimitRule::new(name, limit, window, algorithm, burst).unwrap();
-            assert_eq!(rate_limit(text), Ok(rule), "{text}");
+            assert_eq!(rate_limit(text), Ok(rule.clone()), "{text}");
+            assert_eq!(rate_limit(&written(&rule)), Ok(rule), "{text}");
+        }
+        for (text, json) in [
+            ("fixed:1000/week", json!({"name":"week","limit":1000,"window_seconds":604800,"algorithm":"fixed_window"})),
+            (
+                "flight:5,by=tag:plan+end_user,shadow",
+                json!({"name":"concurrency","limit":5,"algorithm":"concurrency","by":["end_user","tag:plan"],"shadow":true}),
+            ),
+            (
+                "each=9/min,by=end_user,for=a:b:0,for=vip-*:99",
+                json!({"name":"each","limit":9,"window_seconds":60,"by":["end_user"],
+                    "overrides":[{"subject":"a:b","limit":0},{"subject":"vip-*","limit":99}]}),
+            ),
+        ] {
+            let rule: LimitRule = serde_json::from_value(json).unwrap();
+            assert_eq!(rate_limit(text), Ok(rule.clone()), "{text}");
+            assert_eq!(rate_limit(&written(&rule)), Ok(rule), "{text}");
         }
         for text in [
             "",
@@ -187,6 +257,13 @@ mod tests {
             "0/min",
             "100/fortnight",
             "100/min,burst=5",
+            "100/min,by=everybody",
+            "100/min,by=project+project",
+            "100/min,for=a",
+            "100/min,for=a:-1",
+            "100/min,for=:1",
+            "100/min,tried",
+            "fixed:5",
             "bucket:100/min,burst=0",
             "bucket:100/min,speed=5",
             "leaky:100/min",

@@ -3,15 +3,16 @@
 use std::io::Read;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 use ureq::http::Method;
 
-use super::described::{ClientArgs, ContentArgs};
+use super::described::{ClientArgs, ContentArgs, SubjectArgs};
 use super::fault::{Exit, Fault};
 use super::route::{refused, trace};
 use super::screen::Screen;
 use super::secret::Secret;
 use super::server::{Payload, Server};
+use super::session::Fields;
 use super::table::field;
 use super::{Global, management_key};
 
@@ -34,6 +35,11 @@ pub struct Ask {
     content: ContentArgs,
     #[command(flatten)]
     client: ClientArgs,
+    #[command(flatten)]
+    subject: SubjectArgs,
+    /// What it counts against limits; 1 unless said otherwise, 0 to look without counting.
+    #[arg(long, value_name = "N")]
+    cost: Option<u32>,
     /// A permission question, such as `pets.read AND (pets.write OR admin)`.
     #[arg(long, value_name = "QUESTION")]
     permissions: Option<String>,
@@ -62,17 +68,15 @@ pub(super) fn run(
         screen.note("Paste the key, then press Enter (it will be visible):");
     }
     let key = Secret::read(FirstLine(input), "standard input")?;
-    let mut body = json!({ "key": key.expose() });
-    let mut add = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            body[name] = value;
-        }
-    };
-    add("api", ask.api.map(Value::String));
-    add("operation", ask.method.zip(ask.path).map(|(method, path)| ask.content.operation(&method, path)));
-    add("client", ask.client.object());
-    add("permissions", ask.permissions.map(Value::String));
-    add("explain", ask.explain.then_some(Value::Bool(true)));
+    let body = Fields::default()
+        .with("key", Some(key.expose()))
+        .with("api", ask.api)
+        .with("operation", ask.method.zip(ask.path).map(|(method, path)| ask.content.operation(&method, path)))
+        .with("client", ask.client.object())
+        .with("permissions", ask.permissions)
+        .with("cost", ask.cost)
+        .with("explain", ask.explain.then_some(true));
+    let body = Value::Object(ask.subject.put(body).0);
     let answer = server.send("verify the key", Method::POST, "/v1/verify", &[], &Payload::Json(&body))?;
     let Some(allowed) = answer.get("allowed").and_then(Value::as_bool) else {
         return Err(Fault::new(

@@ -96,6 +96,9 @@ settings! {
         tls_listen: Option<SocketAddr> = "tls_listen", listener(), None, "Where it listens with TLS, by the certificates of [tls].";
         require_key: bool = "require_key", flag(), false, "Whether callers need a management key. Must be true unless it listens on loopback addresses alone.";
     }
+    limits: Limits = "limits", "Rate limits." {
+        subjects: u32 = "subjects", whole(2_048..=100_000_000), 1_000_000, "For how many subjects (end users, addresses, projects and so on) limits are counted apart at once, in 32 bytes each; whoever has used least of a limit is forgotten first. Keys have counters of their own.";
+    }
     tls: Tls = "tls", "TLS, as the listeners speak it." {
         certificates: Vec<PathBuf> = "certificates", paths(), Vec::new(), "Certificates: each a PEM file with chain and private key, or a folder with fullchain.pem and privkey.pem (certbot), tls.crt and tls.key (Kubernetes), or cert.pem and key.pem. A client gets the one with the name that it asks for, else the first.";
         min_version: MinVersion = "min_version", word(), MinVersion::Tls12, "The oldest version of TLS that is spoken.";

@@ -31,6 +31,7 @@ use keystile_server::enforce::engine::Engine;
 use keystile_server::enforce::feed::{Feed, Follower};
 use keystile_server::enforce::file::SnapshotFile;
 use keystile_server::enforce::in_flight::Bound;
+use keystile_server::enforce::leases;
 use keystile_server::enforce::maker::Maker;
 use keystile_server::enforce::rehash;
 use keystile_server::enforce::shadow;
@@ -375,6 +376,7 @@ impl Process {
         }
         let reload = config.tls.reload;
         tokio::spawn(handshake::reload_now_and_then(tls, upstream_tls, clock.clone(), reload, ending.clone()));
+        feed.engine().counters.bound(config.limits.subjects as usize);
         tokio::spawn(watch(feed.clone(), writer.clone(), clock, config.gateway.max_staleness));
         tokio::spawn(writer.run(config.usage.flush));
         let stream = |sink| AuditStream::new(store.catalog.clone(), feed.clone(), sink, &config.data);
@@ -529,6 +531,7 @@ fn declare(app: &App, doors: [(&'static str, Arc<Admission>); 2], tls: Option<&A
     app.writer.declare(registry);
     app.pulse.declare(registry);
     shadow::declare(app.feed.engine().clone(), registry);
+    leases::declare(app.feed.engine().clone(), registry);
     app.webhooks.declare(registry);
     Admission::declare(doors, registry);
     if let Some(tls) = tls {

@@ -1,28 +1,37 @@
 //! Counters of rate limits: in memory, exact on one node, charged all or nothing.
 //!
-//! A key's slots lie side by side in an arena and are allocated when its first call is counted. A call holds the
-//! one lock of its key's stripe while it weighs and charges; two cores meet there only when they count the same
-//! key, or by a chance of 1 in 256. So 100 calls at once against a limit of `L` admit exactly `L`, and a call that
-//! one rule refuses is charged by none.
+//! A key's slots lie side by side in an arena and are allocated when its first call is counted; what is counted apart for
+//! others (end users, addresses, projects) is in tables of a fixed size, a part of them in each stripe. A call holds the
+//! locks of the stripes that it is counted in while it weighs and charges, taken in their order: for most calls that is
+//! the one of their key, and two cores meet there only when they count the same key, or by a chance of 1 in 256. So 100
+//! calls at once against a limit of `L` admit exactly `L`, and a call that one rule refuses is charged by none.
 //!
 //! Counters are not kept across a restart: a window begins anew. Changing a key's limits also begins anew.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use keystile_core::decide::{Admission, Weights};
-use keystile_core::limit::{Slot, Weighed};
-use keystile_core::time::Ticks;
-use parking_lot::Mutex;
+use arrayvec::ArrayVec;
+use keystile_core::decide::{MAX_ASKED, Weight, Weights};
+use keystile_core::id::OrganizationId;
+use keystile_core::limit::{LimitRule, Scope, Slot, Subject, Terms, Weighed};
+use keystile_core::time::{Moment, Ticks, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::arena::Arena;
+use super::limits::Limits;
+use super::subjects::{Mark, State, Subjects};
 
 /// Locks; many more than cores, so that two keys in use at once rarely share one.
 const STRIPES: usize = 256;
+/// How many subjects are counted apart unless the settings say otherwise; each takes 32 bytes.
+pub const DEFAULT_SUBJECTS: usize = 1_000_000;
 
 /// On a cache line of its own, so that two stripes do not slow each other down.
 #[derive(Default)]
 #[repr(align(64))]
-struct Stripe(Mutex<()>);
+struct Stripe(Mutex<Subjects>);
 
 /// Two words; written only under the stripe's lock.
 #[derive(Default)]
@@ -39,7 +48,87 @@ impl Cell {
     }
 }
 
-/// The counters of every key.
+/// A call that is to be counted.
+pub struct Charge<'a> {
+    /// The lists of limits that are asked, in this order.
+    pub lists: [Option<&'a Limits>; 2],
+    /// Where the key is that the first list is of, if it is a key's.
+    pub key: u32,
+    /// Whom it is counted for.
+    pub subject: Subject<'a>,
+    /// What it counts; 0 looks, and counts nothing.
+    pub cost: u32,
+    /// When.
+    pub now: Moment,
+}
+
+/// One of several questions that are asked together: a rule, whom it is counted apart for, and what it counts.
+pub struct Apart<'a> {
+    /// Whose rule it is: others may have one of the same name.
+    pub owner: Option<OrganizationId>,
+    /// The rule.
+    pub rule: LimitRule,
+    /// Whom.
+    pub subject: &'a str,
+    /// What it counts; 0 looks, and counts nothing.
+    pub cost: u32,
+}
+
+/// Where a rule's count for one subject is.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// Among the cells of a key, of which this is the list of limits.
+    Key { key: u32, fingerprint: u64, rules: u32, rule: u32 },
+    /// Among the subjects.
+    Subject(Mark),
+}
+
+impl Place {
+    fn stripe(self) -> usize {
+        match self {
+            Self::Key { key, .. } => key as usize % STRIPES,
+            Self::Subject(mark) => mark.stripe(STRIPES),
+        }
+    }
+}
+
+/// A rule that is asked.
+#[derive(Clone, Copy)]
+struct Asked {
+    place: Place,
+    terms: Terms,
+    cost: u32,
+    shadow: bool,
+}
+
+/// The counts of calls in flight that a call has to give back. It does when it is dropped.
+pub struct Held {
+    counters: Arc<Counters>,
+    asked: Box<[(Place, Terms)]>,
+}
+
+impl Held {
+    /// Nanoseconds after which they are to be given back if nobody tells of the call's end: the shortest that a rule says.
+    pub fn lease_nanos(&self) -> u64 {
+        self.asked.iter().map(|(_, terms)| terms.lease_nanos()).min().unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Held").field("limits", &self.asked.len()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for (place, terms) in &*self.asked {
+            self.counters.release(*place, terms);
+        }
+    }
+}
+
+/// The counters of every key, and of every subject.
 pub struct Counters {
     stripes: Box<[Stripe]>,
     /// Per key, where its block begins; 0 for none.
@@ -47,39 +136,226 @@ pub struct Counters {
     /// Blocks: a head (fingerprint of the rules, room in cells), then a cell a rule.
     cells: Arena<Cell>,
     used: AtomicU32,
+    /// Keyed at random: nobody can aim at another one's place.
+    hasher: RandomState,
+    /// Places for subjects in each stripe.
+    room: AtomicUsize,
+    forgotten: AtomicU64,
 }
 
+/// The locks of the stripes that a call is counted in.
+type Guards<'a> = ArrayVec<(usize, MutexGuard<'a, Subjects>), MAX_ASKED>;
+
 impl Counters {
-    /// Nothing counted yet.
-    pub fn new() -> Self {
-        let stripes = (0..STRIPES).map(|_| Stripe::default()).collect();
-        Self { stripes, blocks: Arena::new(), cells: Arena::new(), used: AtomicU32::new(1) }
+    /// Nothing counted yet, and room for so many subjects.
+    pub fn new(subjects: usize) -> Self {
+        Self {
+            stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
+            blocks: Arena::new(),
+            cells: Arena::new(),
+            used: AtomicU32::new(1),
+            hasher: RandomState::new(),
+            room: AtomicUsize::new(subjects / STRIPES),
+            forgotten: AtomicU64::new(0),
+        }
     }
 
-    /// Weighs a call at every rule, and counts it at all of them if it fits all of them.
+    /// From now on there is room for so many subjects in stripes in which none was counted yet.
+    pub fn bound(&self, subjects: usize) {
+        self.room.store(subjects / STRIPES, Ordering::Relaxed);
+    }
+
+    /// How many subjects' counts were forgotten before their windows were over, because others took their places.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
+    }
+
+    /// Weighs a call at every rule, and counts it at all of them if it fits all of them that are not only tried out.
     ///
-    /// `fingerprint` tells one list of rules from another: counts made under other rules are forgotten. What each rule
-    /// said is put into `weights`, which is long and therefore stays where it is.
-    pub fn charge(&self, key: u32, admission: &Admission<'_>, fingerprint: u64, now: Ticks, weights: &mut Weights) {
+    /// What each rule said is put into `weights`, which is long and therefore stays where it is. What is returned is to be
+    /// kept until the call has ended.
+    pub fn charge(self: &Arc<Self>, charge: &Charge<'_>, weights: &mut Weights) -> Option<Held> {
         weights.clear();
-        if admission.rules.is_empty() {
-            return;
+        if let [Some(of_key), None] = charge.lists
+            && of_key.is_plain
+        {
+            if of_key.is_empty() {
+                return None;
+            }
+            let _held = self.stripes[charge.key as usize % STRIPES].0.lock();
+            return self.charge_key(charge, of_key, weights);
         }
-        let _held = self.stripes[key as usize % STRIPES].0.lock();
-        let first = self.block(key, admission.rules.len() as u32, fingerprint);
+        self.charge_asked(&self.asked(charge), charge.now, weights)
+    }
+
+    /// The same for rules that belong to no key and no API. None of them may be there twice.
+    pub fn charge_apart(self: &Arc<Self>, asked: &[Apart<'_>], now: Moment, weights: &mut Weights) -> Option<Held> {
+        weights.clear();
+        let asked: ArrayVec<_, MAX_ASKED> = asked.iter().take(MAX_ASKED).map(|one| self.asked_apart(one)).collect();
+        self.charge_asked(&asked, now, weights)
+    }
+
+    fn asked_apart(&self, one: &Apart<'_>) -> Asked {
+        let LimitRule { name, algorithm, window_seconds, .. } = &one.rule;
+        let hash = self.hasher.hash_one((one.owner, name, algorithm, window_seconds, one.subject));
+        let place = Place::Subject(Mark::of(hash));
+        Asked { place, terms: one.rule.terms(), cost: one.cost, shadow: one.rule.shadow }
+    }
+
+    /// Called under the lock of the key's stripe.
+    fn charge_key(self: &Arc<Self>, charge: &Charge<'_>, limits: &Limits, weights: &mut Weights) -> Option<Held> {
+        let rules = limits.rules.len() as u32;
+        let first = self.block(charge.key, rules, limits.fingerprint);
         let cells = |rule: usize| self.cells.make(first + rule as u32);
-        let mut fits = true;
-        for (index, rule) in admission.rules.iter().enumerate() {
-            let weighed = rule.weigh(Slot(cells(index).load()), admission.cost, now);
-            fits &= matches!(weighed, Weighed::Fits { .. });
-            weights.push(weighed);
+        let (mut fits, mut holds) = (true, false);
+        for (index, rule) in limits.rules.iter().enumerate() {
+            let terms = rule.terms();
+            let weighed = terms.weigh(Slot(cells(index).load()), charge.cost, charge.now);
+            fits &= rule.shadow || matches!(weighed, Weighed::Fits { .. });
+            holds |= terms.counts_in_flight();
+            weights.push(Weight { weighed, shadow: rule.shadow });
         }
-        for (index, (rule, weighed)) in admission.rules.iter().zip(weights).enumerate() {
-            match weighed {
+        for (index, (rule, weight)) in limits.rules.iter().zip(&mut *weights).enumerate() {
+            match &mut weight.weighed {
                 Weighed::Fits { slot, .. } if fits => cells(index).store(slot.0),
                 // Not charged after all, so what is left is what was left before.
-                Weighed::Fits { reading, .. } => *reading = rule.peek(Slot(cells(index).load()), now),
+                Weighed::Fits { reading, .. } => {
+                    *reading = rule.terms().peek(Slot(cells(index).load()), charge.now);
+                }
                 Weighed::Over { .. } => {}
+            }
+        }
+        if holds && fits { self.hold(self.asked(charge).into_iter(), weights) } else { None }
+    }
+
+    /// The general case: rules of several lists, counted in several stripes.
+    #[cold]
+    #[inline(never)]
+    fn charge_asked(self: &Arc<Self>, asked: &[Asked], now: Moment, weights: &mut Weights) -> Option<Held> {
+        let mut guards = self.lock(asked);
+        let mut fits = true;
+        for one in asked {
+            let weighed = one.terms.weigh(self.load(&guards, one.place), one.cost, now);
+            fits &= one.shadow || matches!(weighed, Weighed::Fits { .. });
+            weights.push(Weight { weighed, shadow: one.shadow });
+        }
+        for (one, weight) in asked.iter().zip(&mut *weights) {
+            match &mut weight.weighed {
+                Weighed::Fits { slot, reading } if fits && one.cost > 0 => {
+                    let state = State::of(&one.terms, *reading, now.ticks);
+                    self.store(&mut guards, one.place, *slot, state);
+                }
+                Weighed::Fits { .. } if fits => {}
+                Weighed::Fits { reading, .. } => {
+                    *reading = one.terms.peek(self.load(&guards, one.place), now);
+                }
+                Weighed::Over { .. } => {}
+            }
+        }
+        if fits { self.hold(asked.iter().copied(), weights) } else { None }
+    }
+
+    /// What a call that was charged has to give back, if anything.
+    fn hold(self: &Arc<Self>, asked: impl Iterator<Item = Asked>, weights: &Weights) -> Option<Held> {
+        let holds = |(one, weight): (Asked, &Weight)| {
+            let counted = one.cost > 0 && matches!(weight.weighed, Weighed::Fits { .. });
+            (counted && one.terms.counts_in_flight()).then_some((one.place, one.terms))
+        };
+        let asked: Box<[_]> = asked.zip(weights).filter_map(holds).collect();
+        (!asked.is_empty()).then(|| Held { counters: self.clone(), asked })
+    }
+
+    fn asked(&self, charge: &Charge<'_>) -> ArrayVec<Asked, MAX_ASKED> {
+        let mut asked = ArrayVec::new();
+        for limits in charge.lists.iter().flatten() {
+            for (number, (rule, mark)) in (0..).zip(limits.rules.iter().zip(&limits.marks)) {
+                let place = match mark {
+                    Some(mark) => {
+                        let mut hasher = self.hasher.build_hasher();
+                        mark.hash(&mut hasher);
+                        if limits.scope == Scope::Key {
+                            charge.key.hash(&mut hasher);
+                        }
+                        charge.subject.hash_by(limits.scope.dimensions(rule), &mut hasher);
+                        Place::Subject(Mark::of(hasher.finish()))
+                    }
+                    None => Place::Key {
+                        key: charge.key,
+                        fingerprint: limits.fingerprint,
+                        rules: limits.rules.len() as u32,
+                        rule: number,
+                    },
+                };
+                let terms = rule.terms_of(charge.subject.limit_of(rule, limits.scope));
+                asked.push(Asked { place, terms, cost: charge.cost, shadow: rule.shadow });
+            }
+        }
+        asked
+    }
+
+    /// Each stripe once, in the order of their numbers: two calls that are counted in several never wait for each other.
+    fn lock(&self, asked: &[Asked]) -> Guards<'_> {
+        let mut stripes: ArrayVec<usize, MAX_ASKED> = asked.iter().map(|one| one.place.stripe()).collect();
+        stripes.sort_unstable();
+        let mut guards = Guards::new();
+        for stripe in stripes {
+            if guards.last().is_none_or(|(last, _)| *last != stripe) {
+                guards.push((stripe, self.stripes[stripe].0.lock()));
+            }
+        }
+        guards
+    }
+
+    fn load(&self, guards: &Guards<'_>, place: Place) -> Slot {
+        match place {
+            Place::Key { key, fingerprint, rules, rule } => {
+                Slot(self.cells.make(self.block(key, rules, fingerprint) + rule).load())
+            }
+            Place::Subject(mark) => {
+                let own = guards.iter().find(|(stripe, _)| *stripe == place.stripe());
+                own.map_or_else(Slot::default, |(_, subjects)| subjects.get(mark))
+            }
+        }
+    }
+
+    fn store(&self, guards: &mut Guards<'_>, place: Place, slot: Slot, state: State) {
+        match place {
+            Place::Key { key, fingerprint, rules, rule } => {
+                self.cells.make(self.block(key, rules, fingerprint) + rule).store(slot.0);
+            }
+            Place::Subject(mark) => {
+                let own = guards.iter_mut().find(|(stripe, _)| *stripe == place.stripe());
+                if own.is_some_and(|(_, subjects)| subjects.put(mark, slot, state, self.room())) {
+                    self.forgotten.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.room.load(Ordering::Relaxed)
+    }
+
+    fn release(&self, place: Place, terms: &Terms) {
+        let mut subjects = self.stripes[place.stripe()].0.lock();
+        match place {
+            Place::Key { key, fingerprint, rule, .. } => {
+                let head = self.blocks.make(key).load(Ordering::Relaxed);
+                // Under other limits it was never counted.
+                if head != 0 && self.cells.make(head).load()[0] == fingerprint {
+                    let cell = self.cells.make(head + 1 + rule);
+                    cell.store(terms.released(Slot(cell.load())).0);
+                }
+            }
+            Place::Subject(mark) => {
+                let kept = subjects.get(mark);
+                if kept != Slot::default() {
+                    let slot = terms.released(kept);
+                    // How much is left says whether its place is free; when this is does not matter for that.
+                    let moment = Moment { wall: Timestamp::from_secs(0), ticks: Ticks::from_nanos(0) };
+                    let state = State::of(terms, terms.peek(slot, moment), moment.ticks);
+                    subjects.put(mark, slot, state, self.room());
+                }
             }
         }
     }
@@ -114,80 +390,9 @@ impl Counters {
 
 impl Default for Counters {
     fn default() -> Self {
-        Self::new()
+        Self::new(DEFAULT_SUBJECTS)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use keystile_core::decide::settle;
-    use keystile_core::limit::{Algorithm, LimitRule};
-    use keystile_core::restrict::Rules;
-
-    fn rules(limits: &[(Algorithm, u32)]) -> Vec<LimitRule> {
-        let rule = |(i, (algorithm, limit)): (usize, &(Algorithm, u32))| {
-            LimitRule::new(&format!("r{i}"), *limit, 3_600, *algorithm, None).unwrap()
-        };
-        limits.iter().enumerate().map(rule).collect()
-    }
-
-    const NOW: Ticks = Ticks::from_nanos(1 << 60);
-
-    fn charged(counters: &Counters, key: u32, rules: &[LimitRule], fingerprint: u64) -> Weights {
-        let mut weights = Weights::new();
-        counters.charge(key, &Admission { rules, cost: 1, shadow: Rules::NONE }, fingerprint, NOW, &mut weights);
-        weights
-    }
-
-    fn admitted_by_100_tasks(rules: &[LimitRule]) -> usize {
-        let counters = Counters::new();
-        std::thread::scope(|scope| {
-            let tasks: Vec<_> = (0..100)
-                .map(|_| {
-                    scope.spawn(|| {
-                        (0..50).filter(|_| settle(&charged(&counters, 7, rules, 1)).code.is_allowed()).count()
-                    })
-                })
-                .collect();
-            tasks.into_iter().map(|task| task.join().unwrap()).sum()
-        })
-    }
-
-    #[test]
-    fn a_hundred_tasks_against_a_limit_admit_exactly_the_limit() {
-        for algorithm in [Algorithm::SlidingWindow, Algorithm::TokenBucket] {
-            for limit in [1, 99, 1_000] {
-                assert_eq!(admitted_by_100_tasks(&rules(&[(algorithm, limit)])), limit as usize);
-                let three = rules(&[(algorithm, limit + 7), (Algorithm::TokenBucket, limit), (algorithm, 4_000)]);
-                assert_eq!(admitted_by_100_tasks(&three), limit as usize, "all three or none");
-            }
-        }
-    }
-
-    #[test]
-    fn a_refusal_costs_nothing() {
-        let counters = Counters::new();
-        let rules = rules(&[(Algorithm::SlidingWindow, 100), (Algorithm::TokenBucket, 1)]);
-        for _ in 0..50 {
-            charged(&counters, 1, &rules, 1);
-        }
-        let weights = charged(&counters, 1, &rules, 1);
-        assert_eq!(keystile_core::decide::reading(&weights[0]).remaining, 99, "only the admitted call was counted");
-    }
-
-    #[test]
-    fn other_rules_begin_anew_and_other_keys_are_left_alone() {
-        let counters = Counters::new();
-        let (one, two) = (rules(&[(Algorithm::SlidingWindow, 1)]), rules(&[(Algorithm::SlidingWindow, 1); 2]));
-        let allowed = |key, rules: &[LimitRule], fingerprint| {
-            settle(&charged(&counters, key, rules, fingerprint)).code.is_allowed()
-        };
-        assert!(allowed(1, &one, 1));
-        assert!(!allowed(1, &one, 1));
-        assert!(allowed(2, &one, 1));
-        assert!(allowed(1, &two, 2));
-        assert!(!allowed(1, &two, 2));
-        assert!(!allowed(2, &one, 1));
-    }
-}
+mod tests;

@@ -9,12 +9,15 @@ use keystile_core::decide::{self, Readings, Step, Target, Weights, admit, readin
 use keystile_core::facts::Facts;
 use keystile_core::id::KeyId;
 use keystile_core::key::{KeyDigest, KeyKind, Pepper, Presented, ShortToken, TextHash};
+use keystile_core::limit::{LimitRule, Reading, Scope, Subject};
 use keystile_core::pattern::{Pattern, PatternSaid};
 use keystile_core::permission::Rights;
-use keystile_core::restrict::{Rules, Said};
+use keystile_core::restrict::{Rule, Rules, Said};
 
-use super::counters::Counters;
+use super::counters::{Charge, Counters, Held};
 use super::keys::{KeyEntry, Opened};
+use super::leases::Leases;
+use super::limits::Limits;
 use super::news::News;
 use super::rehash::Rehash;
 use super::shadow::ShadowCounts;
@@ -71,8 +74,10 @@ pub struct Verdict {
     pub code: Code,
     /// The key, if one was recognised.
     pub key: Option<Recognised>,
-    /// What is left at the limits, in the order of the policy's rules; empty if they were not asked.
+    /// What is left at the limits, in the order in which [`Verdict::limits`] goes through them; empty if they were not asked.
     pub readings: Readings,
+    /// What the call has to give back when it ends.
+    pub held: Option<Held>,
     /// If a limit refused: nanoseconds until the same call fits.
     pub retry_nanos: Option<u64>,
     /// Restrictions in shadow that would have refused it, if it is allowed.
@@ -92,7 +97,22 @@ pub struct Explanation {
 impl Verdict {
     /// A refusal in which no key was recognised.
     pub fn without_key(code: Code) -> Self {
-        Self { code, key: None, readings: Readings::new(), retry_nanos: None, shadow: Rules::NONE }
+        Self { code, key: None, readings: Readings::new(), held: None, retry_nanos: None, shadow: Rules::NONE }
+    }
+
+    /// The limits that were asked, with what is left of each: those of the key, or of calls without one, and those of the
+    /// API.
+    pub fn limits<'a>(
+        &'a self,
+        api: Option<&'a ApiView>,
+    ) -> impl Iterator<Item = (&'a LimitRule, Scope, Reading)> + Clone {
+        let own = match &self.key {
+            Some(key) => Some(&key.policy.limits),
+            None => api.map(|api| &api.anonymous),
+        };
+        let lists = own.into_iter().chain(api.map(|api| &api.limits));
+        let rules = lists.flat_map(|limits| limits.rules.iter().map(|rule| (rule, limits.scope)));
+        rules.zip(&self.readings).map(|((rule, scope), reading)| (rule, scope, *reading))
     }
 }
 
@@ -101,7 +121,9 @@ pub struct Engine {
     /// What is known.
     pub snapshot: Snapshot,
     /// What was counted.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
+    /// Calls in flight whose end somebody else sees.
+    pub leases: Leases,
     /// Whether what is known is current.
     pub news: News,
     /// In which country addresses are.
@@ -122,7 +144,8 @@ impl Engine {
     pub fn new(snapshot: Snapshot, peppers: Vec<Pepper>) -> Self {
         Self {
             snapshot,
-            counters: Counters::new(),
+            counters: Arc::default(),
+            leases: Leases::default(),
             news: News::default(),
             countries: Countries::default(),
             shadow: ShadowCounts::default(),
@@ -161,12 +184,13 @@ impl Engine {
         if !self.news.is_usable(facts.at.ticks) {
             return Verdict::without_key(Code::Stale);
         }
+        self.leases.end_those_over(facts.at.ticks);
         let mut weights = Weights::new();
+        let mut held = None;
         let patterns = key.patterns();
         let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), facts).map(|admission| {
             if known {
-                let (fingerprint, ticks) = (key.policy.fingerprint, facts.at.ticks);
-                self.counters.charge(key.place, &admission, fingerprint, ticks, &mut weights);
+                held = self.counters.charge(&charge(&key, door, facts), &mut weights);
             }
             admission.shadow
         });
@@ -176,13 +200,30 @@ impl Engine {
             Err(Code::KeyUnknown) => self.unknown(facts),
             Err(code) => Verdict { key: Some(key), ..Verdict::without_key(code) },
             Ok(shadow) => {
-                let decision = settle(&weights);
-                let readings = weights.iter().map(reading).collect();
-                let shadow = if decision.code.is_allowed() { shadow } else { Rules::NONE };
-                self.shadow.add(shadow);
-                Verdict { code: decision.code, key: Some(key), readings, retry_nanos: decision.retry_nanos, shadow }
+                let verdict = self.settled(&weights, held, shadow);
+                Verdict { key: Some(key), ..verdict }
             }
         }
+    }
+
+    /// Decides a call of an API that needs no key, as far as limits are against it, and charges them.
+    pub fn check_stranger(&self, api: &ApiView, facts: &Facts<'_>) -> Verdict {
+        let asked = |limits| Some(limits).filter(|limits: &&Limits| !limits.is_empty());
+        let lists = [asked(&api.anonymous), asked(&api.limits)];
+        let mut weights = Weights::new();
+        let subject = Subject { key: None, facts };
+        let charge = Charge { lists, key: 0, subject, cost: facts.cost, now: facts.at };
+        let held = self.counters.charge(&charge, &mut weights);
+        self.settled(&weights, held, Rules::NONE)
+    }
+
+    fn settled(&self, weights: &Weights, held: Option<Held>, shadow: Rules) -> Verdict {
+        let decision = settle(weights);
+        let shadow = if decision.shadow { shadow.and(Rule::RateLimits) } else { shadow };
+        let shadow = if decision.code.is_allowed() { shadow } else { Rules::NONE };
+        self.shadow.add(shadow);
+        let readings = weights.iter().map(reading).collect();
+        Verdict { readings, held, retry_nanos: decision.retry_nanos, shadow, ..Verdict::without_key(decision.code) }
     }
 
     /// The answer to a key that is not known. Where the store can't be asked, it may have been made meanwhile.
@@ -225,18 +266,22 @@ impl Engine {
         let looking = Facts { cost: 0, ..facts.clone() };
         let patterns = key.patterns();
         let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), &looking).map(|admission| {
-            let (fingerprint, ticks) = (key.policy.fingerprint, facts.at.ticks);
-            self.counters.charge(key.place, &admission, fingerprint, ticks, &mut weights);
+            self.counters.charge(&charge(&key, door, &looking), &mut weights);
             admission.shadow
         });
-        let readings: Readings = weights.iter().map(reading).collect();
+        let lacks = |shadow: bool| {
+            let mut of = weights.iter().filter(|weight| weight.shadow == shadow);
+            of.any(|weight| reading(weight).remaining < facts.cost)
+        };
         let (code, shadow) = match admitted {
             Err(code) => (code, Rules::NONE),
-            Ok(_) if readings.iter().any(|left| left.remaining < facts.cost) => (Code::RateLimited, Rules::NONE),
+            Ok(_) if lacks(false) => (Code::RateLimited, Rules::NONE),
+            Ok(shadow) if lacks(true) => (Code::Allowed, shadow.and(Rule::RateLimits)),
             Ok(shadow) => (Code::Allowed, shadow),
         };
         let explanation = explained(&key, door, facts, code);
-        (Verdict { code, key: Some(key), readings, retry_nanos: None, shadow }, explanation)
+        let readings = weights.iter().map(reading).collect();
+        (Verdict { key: Some(key), readings, shadow, ..Verdict::without_key(code) }, explanation)
     }
 
     /// The key of a text, or a stand-in of which nothing may be used (`false`).
@@ -326,6 +371,21 @@ fn explained(key: &Recognised, door: Door<'_>, facts: &Facts<'_>, decided: Code)
         steps,
         restrictions: key.policy.policy.restrictions.answers(facts).collect(),
         patterns: patterns.iter().map(|pattern| pattern.say(facts)).collect(),
+    }
+}
+
+/// What a call with a key is counted by.
+fn charge<'a>(key: &'a Recognised, door: Door<'a>, facts: &'a Facts<'a>) -> Charge<'a> {
+    let of_api = match door {
+        Door::Api(api) if !api.limits.is_empty() => Some(&api.limits),
+        Door::Api(_) | Door::Management | Door::KeyAlone => None,
+    };
+    Charge {
+        lists: [Some(&key.policy.limits), of_api],
+        key: key.place,
+        subject: Subject { key: Some((key.entry.id, key.project.id, key.project.organization)), facts },
+        cost: facts.cost,
+        now: facts.at,
     }
 }
 

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrayvec::ArrayVec;
 
+use super::counters::Held;
+
 /// Of so many places all workers together may keep one that nobody uses.
 const KEPT_OF: u32 = 100;
 
@@ -36,8 +38,8 @@ pub struct Share {
     used: Cell<u32>,
 }
 
-/// What one call takes up: a place among all, and one among those of its API.
-pub type Places = ArrayVec<Place, 2>;
+/// What one call takes up: a place among all, one among those of its API, and what limits count of it.
+pub type Places = ArrayVec<Place, 3>;
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub enum Place {
     OfApi(InFlight),
     /// Among all calls.
     OfAll(Rc<Share>),
+    /// Among those that limits count until they end.
+    OfLimits(Held),
 }
 
 impl InFlight {
@@ -121,6 +125,8 @@ impl Drop for Place {
                 calls.0.fetch_sub(1, Ordering::Relaxed);
             }
             Self::OfAll(share) => share.leave(),
+            // What it holds gives itself back.
+            Self::OfLimits(_) => {}
         }
     }
 }

@@ -13,6 +13,7 @@ use keystile_core::api::{
 use keystile_core::decide::Activation;
 use keystile_core::id::{ApiId, OrganizationId, ProjectId};
 use keystile_core::key::Environment;
+use keystile_core::limit::Scope;
 use keystile_core::media::MediaTypes;
 use keystile_core::operation::OperationTable;
 use keystile_core::permission::Permission;
@@ -24,9 +25,9 @@ use super::arena::Views;
 use super::header_limits::HeaderLimits;
 use super::in_flight::InFlight;
 use super::keys::Keys;
+use super::limits::Limits;
 use super::operations::{Labels, Operations};
 use super::patterns::Cell;
-use super::strangers::{AnonymousLimits, Strangers};
 use super::written::Written;
 use crate::gateway::cors::CorsView;
 use crate::upstream::Upstream;
@@ -71,20 +72,15 @@ pub struct PolicyView {
     pub patterns: Box<[Cell]>,
     /// The names of its roles.
     pub roles: Box<[RoleName]>,
-    /// Tells these rate limits from others.
-    pub fingerprint: u64,
-    /// `RateLimit-Policy`, if there are limits.
-    pub limits_header: Option<HeaderValue>,
+    /// Its rate limits, ready for being asked.
+    pub limits: Limits,
 }
 
 impl PolicyView {
     /// Prepares a policy.
     pub fn new(policy: Policy) -> Self {
-        use std::hash::{DefaultHasher, Hash, Hasher};
-        let mut hasher = DefaultHasher::new();
-        policy.rate_limits.hash(&mut hasher);
-        let limits_header = crate::ratelimit::policy_field(&policy.rate_limits);
-        Self { fingerprint: hasher.finish(), limits_header, policy, patterns: Box::default(), roles: Box::default() }
+        let limits = Limits::new(policy.rate_limits.clone(), Scope::Key, 0);
+        Self { limits, policy, patterns: Box::default(), roles: Box::default() }
     }
 
     /// Prepares a policy that has what these roles grant as well.
@@ -109,8 +105,6 @@ impl PolicyView {
 pub struct Alive {
     /// Those that are being answered.
     pub in_flight: InFlight,
-    /// Those without a key.
-    pub strangers: Strangers,
 }
 
 /// `Vary` of answers that were made for the holder of a key.
@@ -146,10 +140,10 @@ pub struct ApiView {
     pub open: OperationTable,
     /// Operations that publishable keys may call.
     pub publishable_operations: Vec<PublishableOperation>,
+    /// How often it may be called.
+    pub limits: Limits,
     /// How often those without a key may call.
-    pub anonymous: AnonymousLimits,
-    /// Those who did.
-    pub strangers: Strangers,
+    pub anonymous: Limits,
     /// What becomes of calls that the document does not have.
     pub unknown_operations: UnknownOperations,
     /// What is kept of the addresses that calls come from.
@@ -221,8 +215,8 @@ impl ApiView {
             environments: settings.environments,
             open: open_table(&settings.open_operations).expect("checked when it was read"),
             publishable_operations: settings.publishable_operations.clone(),
-            anonymous: AnonymousLimits::new(settings.anonymous_rate_limits.clone()),
-            strangers: alive.strangers,
+            limits: Limits::new(settings.rate_limits.clone(), Scope::Api, api.number),
+            anonymous: Limits::new(settings.anonymous_rate_limits.clone(), Scope::Anonymous, api.number),
             unknown_operations: settings.unknown_operations,
             client_addresses: settings.client_addresses,
             vary: (!settings.shared_caching && settings.access == Access::Key).then(|| vary(&settings.key_locations)),

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +39,7 @@ use super::upgrade;
 use super::via::Via;
 use super::wire::Exchange;
 use crate::enforce::engine::{Door, Engine, Verdict};
-use crate::enforce::in_flight::Share;
+use crate::enforce::in_flight::{Place, Share};
 use crate::enforce::operations::Label;
 use crate::enforce::slow::Proof;
 use crate::enforce::snapshot::{ApiView, PolicyView};
@@ -259,7 +258,8 @@ impl Worker {
             return Err(Code::RouteUnknown.into());
         };
         let path = below(&api, target.path());
-        pending.api(&api, api.operations.label(method, path));
+        let label = api.operations.label(method, path);
+        pending.api(&api, label);
         if let Some(own) = &api.cors {
             let fields = cors.insert(own.answer(&parts.headers));
             if is_preflight(method, &parts.headers) {
@@ -311,33 +311,37 @@ impl Worker {
             path: Some(path),
             content: Some(&content),
             source: Some(&source),
+            operation: Some(label.number()),
             ..Facts::at(pending.began())
         };
-        let verdict = match (api.access, key) {
+        let mut verdict = match (api.access, key) {
             (Access::Key, Some(text)) => {
                 let verdict = self.engine.check(&text, Door::Api(&api), &facts);
                 if verdict.key.is_none()
                     && matches!(verdict.code, Code::KeyUnknown | Code::Stale)
                     && self.engine.may_prove(&text)
                 {
-                    let refusal = Refusal::with_limits(verdict.code, LimitFields::of(&verdict, &api.anonymous));
+                    let refusal = Refusal::with_limits(verdict.code, LimitFields::of(&verdict, &api));
                     let text = Zeroizing::new(text.into_owned());
                     return Err(Turned::Unproven(Box::new(Unproven { text, refusal })));
                 }
                 Some(verdict)
             }
             (Access::Key, None) if api.open.find(method, path).is_none() => return Err(Code::KeyMissing.into()),
-            (Access::Key, None) | (Access::Open, _) => admit_stranger(&api, client, &facts)?,
+            (Access::Key, None) | (Access::Open, _) => admit_stranger(&self.engine, &api, &facts)?,
         };
         let presented = verdict.as_ref().and_then(|verdict| verdict.key.as_ref());
         self.exposures.heed(presented);
         if let Some(key) = presented {
             pending.key(key);
         }
-        if let Some(verdict) = &verdict {
+        if let Some(verdict) = &mut verdict {
             pending.would_refuse(verdict.shadow);
+            if let Some(held) = verdict.held.take() {
+                pending.takes(Place::OfLimits(held));
+            }
         }
-        let limits = verdict.as_ref().map(|verdict| LimitFields::of(verdict, &api.anonymous)).unwrap_or_default();
+        let limits = verdict.as_ref().map(|verdict| LimitFields::of(verdict, &api)).unwrap_or_default();
         if let Some(code) = verdict.as_ref().map(|verdict| verdict.code).filter(|code| !code.is_allowed()) {
             let refusal = Refusal::with_limits(code, limits).and_types(&api);
             return Err(refusal.and_missing(verdict.as_ref(), &api, api.operations.needs(method, path)).into());
@@ -465,15 +469,15 @@ fn take_places(all: Option<&Rc<Share>>, api: &ApiView, pending: &mut Pending) ->
 
 /// Lets a call through that needs no key, if nothing else is against it: the API is on, takes what is sent, and has room
 /// for its address.
-fn admit_stranger(api: &ApiView, client: IpAddr, facts: &Facts<'_>) -> Result<Option<Verdict>, Refusal> {
+fn admit_stranger(engine: &Engine, api: &ApiView, facts: &Facts<'_>) -> Result<Option<Verdict>, Refusal> {
     if !api.active {
         return Err(Code::ApiInactive.into());
     }
     if api.request_types.as_ref().is_some_and(|types| !is_taken(types, facts.content)) {
         return Err(Refusal::from(Code::MediaTypeUnsupported).and_types(api));
     }
-    let has_limits = !api.anonymous.rules.is_empty();
-    Ok(has_limits.then(|| api.strangers.check(&api.anonymous, client, facts.at.ticks)))
+    let has_limits = !(api.anonymous.is_empty() && api.limits.is_empty());
+    Ok(has_limits.then(|| engine.check_stranger(api, facts)))
 }
 
 /// A call that goes to its upstream.

@@ -13,8 +13,8 @@ use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::wire::Exchange;
 use crate::enforce::engine::Verdict;
+use crate::enforce::limits::is_callers;
 use crate::enforce::snapshot::ApiView;
-use crate::enforce::strangers::AnonymousLimits;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem, RETRY_SECONDS};
 use crate::ratelimit;
 use crate::usage::Pending;
@@ -174,20 +174,25 @@ impl LimitFields {
     }
 
     /// What a decision says of them.
-    pub(super) fn of(verdict: &Verdict, anonymous: &AnonymousLimits) -> Self {
+    pub(super) fn of(verdict: &Verdict, api: &ApiView) -> Self {
         if verdict.code == Code::Stale {
             return Self::again_in(RETRY_SECONDS);
         }
-        let (policy, rules) = match &verdict.key {
-            Some(key) => (&key.policy.limits_header, &key.policy.policy.rate_limits),
+        let own = match &verdict.key {
+            Some(key) => &key.policy.limits,
             // Of a key that is not known nothing is said.
             None if verdict.readings.is_empty() => return Self::default(),
-            None => (&anonymous.header, &anonymous.rules),
+            None => &api.anonymous,
+        };
+        let told = verdict.limits(Some(api)).filter(|(rule, scope, _)| is_callers(rule, *scope));
+        let policy = match own.header() {
+            Some(policy) if api.limits.is_empty() || verdict.readings.is_empty() => policy.clone(),
+            _ => ratelimit::policy_field(told.clone().map(|(rule, _, reading)| (rule, reading.limit))),
         };
         let is_limited = verdict.code == Code::RateLimited;
         Self {
-            policy: policy.clone(),
-            state: ratelimit::state_field(rules, &verdict.readings),
+            policy,
+            state: ratelimit::state_field(told.map(|(rule, _, reading)| (rule, reading))),
             retry_after: verdict.retry_nanos.filter(|_| is_limited).map(ratelimit::seconds),
         }
     }

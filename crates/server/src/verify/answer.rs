@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use keystile_core::Code;
 use keystile_core::decide::Step;
-use keystile_core::id::{KeyId, OrganizationId, ProjectId, RequestId};
+use keystile_core::id::{KeyId, LeaseId, OrganizationId, ProjectId, RequestId};
 use keystile_core::key::{Environment, KeyKind};
+use keystile_core::limit::Scope;
 use keystile_core::metadata::Metadata;
 use keystile_core::pattern::PatternSaid;
 use keystile_core::permission::{Permission, PermissionQuery, Rights};
@@ -38,16 +39,29 @@ struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_permissions: Option<String>,
     limits: Vec<Limit<'a>>,
+    /// If a limit counts the call until it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<Lease>,
     expires_at: Option<Timestamp>,
     request_id: RequestId,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<Vec<Answered<'a>>>,
 }
 
+/// The place of a call among those in flight: whoever asked says when it has ended.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Lease {
+    pub(super) id: LeaseId,
+    /// When it counts no more in any case.
+    pub(super) expires_at: Timestamp,
+}
+
 /// What is left of a limit.
 #[derive(Serialize)]
 struct Limit<'a> {
     name: &'a str,
+    /// Where it stands.
+    of: &'static str,
     limit: u32,
     remaining: u32,
     /// Seconds until all of it is there again.
@@ -85,13 +99,14 @@ pub(super) fn write(
     metadata: Option<&Metadata>,
     needs: [Option<&PermissionQuery>; 2],
     explanation: Option<&Explanation>,
-    id: RequestId,
+    (id, lease): (RequestId, Option<Lease>),
 ) -> Vec<u8> {
     let key = verdict.key.as_ref();
-    let rules = key.map_or(&[][..], |key| &key.policy.policy.rate_limits);
-    let limits = rules.iter().zip(&verdict.readings).map(|(rule, left)| Limit {
+    let in_force = verdict.limits(api).filter(|(rule, _, _)| !rule.shadow);
+    let limits = in_force.map(|(rule, scope, left)| Limit {
         name: rule.name.as_str(),
-        limit: rule.limit,
+        of: if scope == Scope::Key { "key" } else { "api" },
+        limit: left.limit,
         remaining: left.remaining,
         reset: seconds(left.reset_nanos),
     });
@@ -113,6 +128,7 @@ pub(super) fn write(
         roles: key.map_or(&[], |key| &key.policy.roles),
         missing_permissions: missing.map(|missing| missing.to_string()),
         limits: limits.collect(),
+        lease,
         expires_at: key.and_then(|key| key.entry.expires_at),
         request_id: id,
         trace: explanation.map(trace),

@@ -1,10 +1,12 @@
 //! Verification: `POST /v1/verify` answers the same question as the gateway, from the same engine, with the same codes,
 //! for services that stand in front of their own API. Served by the gateway's workers, because it is as hot a path.
 //!
-//! [`question`] and [`answer`] are the wire forms; this file carries one to the other.
+//! [`question`] and [`answer`] are the wire forms; this file carries one to the other. [`limits`] answers those who limit
+//! something else than calls with a key.
 
 pub(crate) mod answer;
 pub(crate) mod described;
+mod limits;
 pub(crate) mod question;
 pub(crate) mod told_headers;
 
@@ -17,9 +19,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use keystile_core::Code;
 use keystile_core::facts::Facts;
-use keystile_core::id::RequestId;
+use keystile_core::id::{LeaseId, OrganizationId, RequestId};
 use keystile_core::permission::PermissionQuery;
+use keystile_core::time::Moment;
 
+use crate::enforce::counters::Held;
 use crate::enforce::engine::{Door, Verdict};
 use crate::enforce::operations::Label;
 use crate::enforce::slow::Proof;
@@ -29,12 +33,13 @@ use crate::gateway::credential::one_bearer;
 use crate::gateway::source::RequestSource;
 use crate::gateway::wire::Exchange;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
+use crate::ratelimit::seconds;
 use crate::usage::Pending;
 use described::Described;
 use question::Question;
 
-/// The right to ask, where a management key is needed for it.
-pub const PERMISSION: &str = "keys.verify";
+/// The right to ask about keys, where a management key is needed for it.
+const VERIFY_KEYS: &str = "keys.verify";
 /// Longest question.
 const MAX_QUESTION_BYTES: usize = 64 << 10;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -45,7 +50,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub enum AskedBy {
     /// Anybody who reaches the listener.
     Anybody,
-    /// Holders of a management key with the right `keys.verify`.
+    /// Holders of a management key with the right `keys.verify`, or `limits.check`.
     KeyHolders,
 }
 
@@ -63,9 +68,15 @@ pub async fn call(
     }
     let answered = match (request.method(), request.uri().path()) {
         (&Method::POST, "/v1/verify") => verify(worker, asked_by, address, request, id).await,
-        (_, "/v1/verify") => Err(Problem::of(Code::MethodNotAllowed).because("Ask with POST.")),
+        (&Method::POST, path) if let Some(asked) = limits::Asked::at(path) => {
+            limits::answer(worker, asked, asked_by, address, request, id).await
+        }
+        (_, path) if path == "/v1/verify" || limits::Asked::at(path).is_some() => {
+            Err(Problem::of(Code::MethodNotAllowed).because("Ask with POST."))
+        }
         (&Method::GET | &Method::HEAD, "/healthz") => Ok(b"{\"status\":\"ok\"}".to_vec()),
-        _ => Err(Problem::of(Code::RouteUnknown).because("Here is POST /v1/verify.")),
+        _ => Err(Problem::of(Code::RouteUnknown)
+            .because("Here are POST /v1/verify, /v1/limits/check, /v1/limits/multi and /v1/limits/release.")),
     };
     match answered {
         Ok(body) => {
@@ -104,13 +115,8 @@ async fn verify(
     id: RequestId,
 ) -> Result<Vec<u8>, Problem> {
     let began = worker.recorder.clock.now();
-    match asked_by {
-        AskedBy::Anybody => {}
-        AskedBy::KeyHolders => may_ask(worker, address, request.headers(), Facts::at(began))?,
-    }
-    let body = Limited::new(request.into_body(), MAX_QUESTION_BYTES).collect().await;
-    let body =
-        body.map_err(|_| Problem::of(Code::ContentTooLarge).because("A question has at most 64 KiB."))?.to_bytes();
+    may_ask(worker, (asked_by, VERIFY_KEYS), address, request.headers(), Facts::at(began))?;
+    let body = read(request).await?;
     let question: Question<'_> = serde_json::from_slice(&body).map_err(|error| invalid(error.to_string()))?;
     let needs: Option<PermissionQuery> = question
         .permissions
@@ -132,6 +138,12 @@ async fn verify(
     Ok(answer)
 }
 
+async fn read(request: Request<Incoming>) -> Result<Bytes, Problem> {
+    let body = Limited::new(request.into_body(), MAX_QUESTION_BYTES).collect().await;
+    let body = body.map_err(|_| Problem::of(Code::ContentTooLarge).because("A question has at most 64 KiB."))?;
+    Ok(body.to_bytes())
+}
+
 async fn judge(
     worker: &Worker,
     question: &Question<'_>,
@@ -143,7 +155,13 @@ async fn judge(
     let described = Described::new(question.operation.as_ref(), question.client.as_ref())?;
     let code = described.refused(api);
     let source = described.source(&worker.engine.countries, api);
-    let facts = Facts { needs, cost: question.cost.unwrap_or(1), ..described.facts(pending.began(), &source) };
+    let end_user = question.end_user.as_deref();
+    if end_user.is_some_and(|name| !question::is_end_user(name)) {
+        return Err(invalid("end_user is 1 to 256 bytes; leave it out if nobody is known."));
+    }
+    let tags = &question.tags.0;
+    let facts =
+        Facts { needs, cost: question.cost.unwrap_or(1), end_user, tags, ..described.facts(pending.began(), &source) };
     let (method, path) = (facts.method, facts.path);
     let door = api.map_or(Door::KeyAlone, Door::Api);
     let label = match (api, method, path) {
@@ -151,6 +169,7 @@ async fn judge(
         _ if code.is_some() => Label::INVALID,
         _ => Label::UNNAMED,
     };
+    let facts = Facts { operation: path.map(|_| label.number()), ..facts };
     match api {
         Some(api) => pending.api(api, label),
         None => pending.label(label),
@@ -159,7 +178,7 @@ async fn judge(
         (Some(api), Some(method), Some(path)) => api.operations.needs(method, path),
         _ => None,
     };
-    let verdict = match code {
+    let mut verdict = match code {
         Some(code) => Verdict { key: worker.engine.identify(&question.key), ..Verdict::without_key(code) },
         None => check(worker, &question.key, door, &facts).await,
     };
@@ -178,7 +197,9 @@ async fn judge(
     let explanation =
         question.explain.unwrap_or(false).then(|| worker.engine.explain(&question.key, door, &facts, &verdict));
     let metadata = verdict.key.as_ref().and_then(|key| worker.engine.snapshot.written.of(key.entry.number));
-    let body = answer::write(&verdict, api, metadata.as_deref(), [needs, of_operation], explanation.as_ref(), id);
+    let lease = verdict.held.take().map(|held| lend(worker, held, id, facts.at));
+    let told = [needs, of_operation];
+    let body = answer::write(&verdict, api, metadata.as_deref(), told, explanation.as_ref(), (id, lease));
     pending.sent(body.len() as u64);
     pending.finish(verdict.code, 200);
     Ok(body)
@@ -198,15 +219,32 @@ async fn check(worker: &Worker, text: &str, door: Door<'_>, facts: &Facts<'_>) -
     }
 }
 
-fn may_ask(worker: &Worker, address: IpAddr, headers: &HeaderMap, facts: Facts<'_>) -> Result<(), Problem> {
+/// Keeps the place of a call until whoever asked says that it has ended.
+fn lend(worker: &Worker, held: Held, id: RequestId, at: Moment) -> answer::Lease {
+    let id = LeaseId::from_entropy(id.to_bytes());
+    let nanos = worker.engine.leases.lend(id, held, at.ticks);
+    answer::Lease { id, expires_at: at.wall.plus_secs(i64::try_from(seconds(nanos)).unwrap_or(i64::MAX)) }
+}
+
+/// Whether whoever asks may, and for which organization, if a key says so.
+fn may_ask(
+    worker: &Worker,
+    (asked_by, right): (AskedBy, &str),
+    address: IpAddr,
+    headers: &HeaderMap,
+    facts: Facts<'_>,
+) -> Result<Option<OrganizationId>, Problem> {
+    if asked_by == AskedBy::Anybody {
+        return Ok(None);
+    }
     let key = one_bearer(headers).map_err(Problem::of)?;
-    let needs = PermissionQuery::Has(PERMISSION.to_owned());
+    let needs = PermissionQuery::Has(right.to_owned());
     let source = RequestSource { headers, client: Some(address), countries: &worker.engine.countries, key_places: &[] };
     let facts = Facts { client: Some(address), source: Some(&source), needs: Some(&needs), ..facts };
     let verdict = worker.engine.check(key, Door::Management, &facts);
     worker.exposures.heed(verdict.key.as_ref());
     match verdict.code {
-        Code::Allowed => Ok(()),
+        Code::Allowed => Ok(verdict.key.map(|key| key.project.organization)),
         code => Err(Problem::of(code)),
     }
 }

@@ -1,11 +1,15 @@
 //! What is asked.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 use std::net::IpAddr;
 
 use keystile_core::content::{Content, Sent};
 use keystile_core::country::Country;
-use serde::Deserialize;
+use keystile_core::limit::{MAX_SUBJECT_LEN, MAX_TAGS, TagName};
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::told_headers::ToldHeaders;
 
@@ -31,9 +35,72 @@ pub(super) struct Question<'a> {
     /// What it counts against limits; 1 if nothing is said, 0 to look without counting.
     #[serde(default)]
     pub(super) cost: Option<u32>,
+    /// Who uses the program that calls; limits can be counted apart for each.
+    #[serde(borrow, default)]
+    pub(super) end_user: Option<Cow<'a, str>>,
+    /// What else limits can be counted apart by.
+    #[serde(borrow, default)]
+    pub(super) tags: Tags<'a>,
     /// Whether every question of the decision is answered in the reply.
     #[serde(default)]
     pub(super) explain: Option<bool>,
+}
+
+/// An object of names, each with a text.
+#[derive(Debug, Default)]
+pub(crate) struct Tags<'a>(pub(crate) Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Tags<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs<'a>(PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Pairs<'a> {
+            type Value = Tags<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of names, each with a text")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tags<'a>, A::Error> {
+                let mut tags: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+                while let Some((Text(name), Text(value))) = map.next_entry()? {
+                    if !TagName::is_sound(&name) || tags.iter().any(|(own, _)| *own == name) {
+                        return Err(A::Error::custom(
+                            "a tag's name is 1 to 32 of a-z, 0-9, `-`, `_` and `.`, and no two are alike",
+                        ));
+                    }
+                    if tags.len() == MAX_TAGS || value.len() > MAX_SUBJECT_LEN {
+                        return Err(A::Error::custom(format_args!(
+                            "a call has at most {MAX_TAGS} tags, each with a value of at most {MAX_SUBJECT_LEN} bytes"
+                        )));
+                    }
+                    tags.push((name, value));
+                }
+                Ok(Tags(tags))
+            }
+        }
+        deserializer.deserialize_map(Pairs(PhantomData))
+    }
+}
+
+/// The same, of a question that is kept.
+#[derive(Debug, Default)]
+pub(crate) struct OwnTags(pub(crate) Vec<(Cow<'static, str>, Cow<'static, str>)>);
+
+impl<'de> Deserialize<'de> for OwnTags {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Tags(tags) = Tags::deserialize(deserializer)?;
+        let own = |text: Cow<'de, str>| Cow::Owned(text.into_owned());
+        Ok(Self(tags.into_iter().map(|(name, value)| (own(name), own(value))).collect()))
+    }
+}
+
+/// A text that is borrowed where that is possible.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A name of an end user, as far as one can be so long.
+pub(super) fn is_end_user(name: &str) -> bool {
+    (1..=MAX_SUBJECT_LEN).contains(&name.len())
 }
 
 /// A call.

@@ -570,6 +570,11 @@ fn a_key_to_verify_is_read_from_standard_input_only() {
         json!({"key": KEY_TEXT, "api": "Pets", "operation": {"method": "GET", "path": "/pets/7"}})
     );
 
+    let subject = ["--end-user", "ada", "--tag", "region=eu", "--tag", "model=a=b", "--cost", "0"];
+    Run::at(&stub).with_input(input.as_bytes()).run(&[&["key", "verify"][..], &subject].concat());
+    let tags = json!({"region": "eu", "model": "a=b"});
+    assert_eq!(stub.seen()[1].json(), json!({"key": KEY_TEXT, "end_user": "ada", "tags": tags, "cost": 0}));
+
     let ran = Run::at(&stub).with_input(input.as_bytes()).run(&["key", "verify", "--api", "Other"]);
     assert_eq!(ran.exit, Exit::Findings);
     assert!(ran.out.starts_with("refused: not_activated The key is good, but"), "{}", ran.out);

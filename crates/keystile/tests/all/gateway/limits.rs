@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use keystile_testkit::Step;
 use keystile_testkit::raw::{Answer, Client};
 use serde_json::{Value, json};
 
@@ -196,4 +197,69 @@ fn a_limit_is_one_keys_own() {
     assert_eq!(stage.answer(&request).status, 200);
     assert_eq!(stage.answer(&request).status, 429);
     assert_eq!(stage.upstream.requests().len(), 2);
+}
+
+#[test]
+fn l03_calls_in_flight_are_counted_until_their_answers_end_and_one_that_leaves_frees_its_place() {
+    for (of_api, of_key) in [
+        (json!({}), json!({ "rate_limits": [{ "name": "calls", "limit": 2, "algorithm": "concurrency" }] })),
+        (
+            json!({ "rate_limits": [{ "name": "calls", "limit": 2, "algorithm": "concurrency", "by": ["project"] }] }),
+            json!({}),
+        ),
+    ] {
+        let stage = Stage::with(of_api, of_key);
+        let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone".to_vec();
+        stage.upstream.script([Step::ReadBody, Step::Gate, Step::Send(reply)]);
+        let ask = || {
+            let mut client = stage.client();
+            client.write(stage.request("GET /open", &[], b"")).unwrap();
+            client
+        };
+        let (mut first, second) = (ask(), ask());
+        stage.upstream.wait_for(2);
+        for _ in 0..5 {
+            let answer = stage.call("GET /open", &[], b"");
+            stage.check_problem(&answer, 429, "rate_limited", "a third call");
+            assert_eq!(answer.all("retry-after"), ["1"]);
+            assert_eq!(answer.field("ratelimit-policy"), Some("\"calls\";q=2;qu=\"concurrent-requests\""));
+        }
+        drop(second);
+        keystile_testkit::eventually("its call is counted", || stage.counted("client_gone", 499) == 1);
+        let mut third = ask();
+        stage.upstream.wait_for(3);
+        assert_eq!(stage.call("GET /open", &[], b"").status, 429);
+        (0..3).for_each(|_| stage.upstream.open_gate());
+        for client in [&mut first, &mut third] {
+            assert_eq!(client.answer().unwrap().status, 200);
+        }
+        stage.upstream.answer_with("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        for _ in 0..5 {
+            assert_eq!(stage.call("GET /open", &[], b"").status, 200, "one after another there is room for all");
+        }
+    }
+}
+
+#[test]
+fn l03_limits_of_keys_and_of_the_api_are_exact_together() {
+    let by_project = json!({ "name": "exact", "limit": 50, "window_seconds": 3_600, "by": ["project"] });
+    let all = json!({ "name": "all", "limit": 90, "window_seconds": 3_600 });
+    let stage =
+        Stage::with(json!({ "rate_limits": [all, by_project] }), json!({ "rate_limits": [limit("own", 70, 3_600)] }));
+    assert_eq!(admitted(&stage, 104), 50);
+    let answer = stage.call("GET /open", &[], b"");
+    let left: Vec<_> =
+        one_field(&answer, "ratelimit").iter().map(|item| (item.name.clone(), item.number("r"))).collect();
+    assert_eq!(left, [("own".to_owned(), 20), ("exact".to_owned(), 0)], "what was refused was counted nowhere");
+}
+
+#[test]
+fn k24_who_calls_without_a_key_is_bound_by_the_limits_of_the_api_too() {
+    let rules = json!([{ "name": "all", "limit": 5, "window_seconds": 3_600 }]);
+    let stage = Stage::with(json!({ "open_operations": ["GET /health"], "rate_limits": rules }), json!({}));
+    let request = stage.request_without_key("GET /health", &[], b"");
+    let statuses = [0; 3].map(|_| stage.answer(&request).status);
+    assert_eq!(statuses, [200, 200, 200]);
+    assert_eq!([0; 3].map(|_| stage.call("GET /open", &[], b"").status), [200, 200, 429], "all together");
+    assert_eq!(stage.answer(&request).status, 429);
 }

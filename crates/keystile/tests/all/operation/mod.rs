@@ -34,6 +34,7 @@ mod import;
 mod keys;
 mod kinds;
 mod leaks;
+mod limits;
 mod login;
 mod manage;
 mod members;

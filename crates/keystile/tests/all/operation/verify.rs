@@ -131,7 +131,7 @@ fn an_answer_says_whose_key_it_is_and_what_is_left() {
         "allowed": true, "code": "allowed", "key_id": caller.id, "project_id": caller.project,
         "organization_id": project["organization_id"], "environment": "live", "kind": "secret", "permissions": ["a.b"],
         "roles": [], "metadata": {},
-        "limits": [{ "name": "per-hour", "limit": 10, "remaining": 9, "reset": null }],
+        "limits": [{ "name": "per-hour", "of": "key", "limit": 10, "remaining": 9, "reset": null }],
         "expires_at": "2100-01-31T12:00:00Z", "request_id": null,
     });
     assert_eq!(answer, expected);
@@ -274,7 +274,6 @@ fn a_question_that_is_not_understood_is_refused() {
         json!({ "key": key, "client": { "origin": 7 } }),
         json!({ "key": key, "client": { "country": "UK" } }),
         json!({ "key": key, "client": { "host": "a.example" } }),
-        json!({ "key": key, "end_user": "x" }),
         json!({ "key": key, "api": "no such name" }),
         json!({ "key": key, "api": "api_2Zk9mQ4tR7vX1bN6cL8dF3" }),
         json!({ "key": key, "api": caller.project }),

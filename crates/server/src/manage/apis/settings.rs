@@ -56,6 +56,9 @@ pub(super) struct ApiInput {
     /// Operations that publishable keys may call, such as `GET /pets/{id}` or `GET /catalog/**`; the path is below the prefix
     /// if that is taken off.
     publishable_operations: Option<Vec<String>>,
+    /// How often it may be called, besides what its keys allow: together, or counted apart by what each limit says. All of
+    /// them and those of the key have room, or none counts the call.
+    rate_limits: Option<Vec<RateLimitShape>>,
     /// How often one address may call without a key; without limits as often as it likes.
     anonymous_rate_limits: Option<Vec<RateLimitShape>>,
     /// `pass`, or `refuse` calls that the API's document does not have.

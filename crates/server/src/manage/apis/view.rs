@@ -71,6 +71,9 @@ pub(in crate::manage) struct ApiView {
     /// Operations that publishable keys may call.
     #[schema(value_type = Vec<String>)]
     publishable_operations: Vec<PublishableOperation>,
+    /// How often it may be called.
+    #[schema(value_type = Vec<RateLimitShape>)]
+    rate_limits: Vec<LimitRule>,
     /// How often one address may call without a key.
     #[schema(value_type = Vec<RateLimitShape>)]
     anonymous_rate_limits: Vec<LimitRule>,
@@ -195,6 +198,7 @@ impl From<Api> for ApiView {
             approval: settings.approval,
             open_operations: settings.open_operations,
             publishable_operations: settings.publishable_operations,
+            rate_limits: settings.rate_limits,
             anonymous_rate_limits: settings.anonymous_rate_limits,
             unknown_operations: settings.unknown_operations,
             operation_permissions: settings.operation_permissions,

@@ -26,7 +26,7 @@ use crate::manage::extract::{Id, Json};
 use crate::manage::problem::{internal, invalid, not_found};
 use crate::problem::Problem;
 use crate::verify::described::Described;
-use crate::verify::question::{Client, Operation};
+use crate::verify::question::{Client, Operation, OwnTags};
 use crate::verify::told_headers::ToldHeaders;
 
 /// A call that nobody makes. What is not said is not known.
@@ -42,6 +42,12 @@ pub(super) struct KeyExplain {
     operation: Option<OperationShape>,
     /// Who would call.
     client: Option<ClientShape>,
+    /// Who would use the program that calls, for limits that are counted by end user.
+    end_user: Option<String>,
+    /// What else limits are counted by: an object of names, each with a text.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    tags: OwnTags,
     /// Permissions that it would need besides those of its operation, such as `a AND (b OR c)`.
     permissions: Option<String>,
     /// When; now if nothing is said. Limits are as they are now.
@@ -227,6 +233,8 @@ fn explained(
     let source = described.source(&engine.countries, api);
     let at = Moment { wall: wanted.at.unwrap_or(now.wall), ..now };
     let facts = Facts { path, needs: needs.as_ref(), ..described.facts(at, &source) };
+    let label = api.and_then(|api| Some(api.operations.label(facts.method?, path?).number()));
+    let facts = Facts { operation: label, end_user: wanted.end_user.as_deref(), tags: &wanted.tags.0, ..facts };
     let of_operation = facts.method.zip(path).zip(api);
     let (code, shadow, missing, trace) = match refused {
         Some(code) => (code, Rules::NONE, None, Vec::new()),

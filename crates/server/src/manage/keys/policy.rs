@@ -11,7 +11,7 @@ use crate::manage::caller::Asker;
 use crate::manage::problem::invalid;
 use crate::problem::Problem;
 
-/// How often a key may call.
+/// How often something may be called.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[schema(as = RateLimit)]
 #[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
@@ -22,13 +22,36 @@ pub(in crate::manage) struct RateLimitShape {
     /// Calls per window.
     #[schema(example = 60)]
     limit: u32,
-    /// The window.
+    /// The window. For `concurrency`: after how long a call counts no more that a verification let through and of which
+    /// nobody says that it has ended; 60 unless said otherwise.
     #[schema(example = 60)]
-    window_seconds: u32,
-    /// `sliding_window` (if nothing is said) or `token_bucket`.
+    window_seconds: Option<u32>,
+    /// `sliding_window` (if nothing is said), `token_bucket`, `fixed_window` (of the calendar in UTC; weeks begin on Monday)
+    /// or `concurrency` (calls that are being answered).
     algorithm: Option<String>,
     /// For a token bucket: calls at once.
     burst: Option<u32>,
+    /// For whom it is counted apart: `end_user`, `operation`, `client_address` and `tag:NAME`, on an API also `key`, `project`
+    /// and `organization`; at most 4, which then count together. All calls together, if nothing is said.
+    by: Option<Vec<String>>,
+    /// Other limits for some of those, if it is counted by one of them that has a name; the first that fits counts. At most
+    /// 100.
+    overrides: Option<Vec<OverrideShape>>,
+    /// Whether it is only tried out: it counts, and what it would refuse is told and let through.
+    shadow: Option<bool>,
+}
+
+/// Another limit for whom it names.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = LimitOverride)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+struct OverrideShape {
+    /// Whom: an id, an end user, an address or a network, a tag's value. `*` stands for anything.
+    #[schema(example = "acme-*")]
+    subject: String,
+    /// Calls per window; 0 lets nothing through.
+    #[schema(example = 0)]
+    limit: u32,
 }
 
 /// Where and how a key may be used. What is absent restricts nothing; no list is empty.
