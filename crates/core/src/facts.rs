@@ -30,6 +30,8 @@ pub struct Facts<'a> {
     pub needs: Option<&'a PermissionQuery>,
     /// What it counts against limits; an ordinary call costs 1.
     pub cost: u32,
+    /// Whether what it really costs is told when it has ended.
+    pub reports: bool,
     /// The number of its operation, if it calls one.
     pub operation: Option<u32>,
     /// Who uses the program that calls, if anybody can tell.
@@ -51,6 +53,7 @@ impl Facts<'_> {
             source: None,
             needs: None,
             cost: 1,
+            reports: false,
             operation: None,
             end_user: None,
             tags: &[],

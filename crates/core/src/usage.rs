@@ -78,6 +78,9 @@ pub struct Counts {
     pub bytes_in: u64,
     /// Bytes of response bodies.
     pub bytes_out: u64,
+    /// What calls cost that were let through and answered. One that is told later than its call adds the difference, and
+    /// may be negative.
+    pub cost: i64,
 }
 
 impl Counts {
@@ -87,6 +90,7 @@ impl Counts {
         self.latency_us = self.latency_us.saturating_add(other.latency_us);
         self.bytes_in = self.bytes_in.saturating_add(other.bytes_in);
         self.bytes_out = self.bytes_out.saturating_add(other.bytes_out);
+        self.cost = self.cost.saturating_add(other.cost);
     }
 }
 
@@ -135,7 +139,7 @@ mod tests {
             at: Timestamp::from_secs(secs),
             dimensions,
             client: None,
-            counts: Counts { calls: 1, latency_us: 5, bytes_in: 1, bytes_out: 2 },
+            counts: Counts { calls: 1, latency_us: 5, bytes_in: 1, bytes_out: 2, cost: 1 },
         }
     }
 

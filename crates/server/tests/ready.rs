@@ -137,7 +137,7 @@ async fn counts_that_the_disk_does_not_take_are_folded_and_none_is_lost() {
         code: Code::RouteUnknown,
         status: 404,
     };
-    let counts = Counts { calls: 1, latency_us: 300, bytes_in: 0, bytes_out: 7 };
+    let counts = Counts { calls: 1, latency_us: 300, bytes_in: 0, bytes_out: 7, cost: 1 };
     for _ in 0..TIMES {
         for _ in 0..CALLS {
             let kept = UsageEvent { at: Timestamp::from_secs(0), dimensions, client: None, counts };

@@ -54,11 +54,13 @@ pub(crate) const USAGE: Steps = Steps {
         include_str!("sqlite/schema/usage_1.sql"),
         include_str!("sqlite/schema/usage_2.sql"),
         include_str!("sqlite/schema/usage_3.sql"),
+        include_str!("sqlite/schema/usage_4.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/usage_1.sql"),
         include_str!("postgres/schema/usage_2.sql"),
         include_str!("postgres/schema/usage_3.sql"),
+        include_str!("postgres/schema/usage_4.sql"),
     ],
 };
 

@@ -617,6 +617,7 @@ const fn counts(name: &'static str) -> Table {
             ("latency_us", Number),
             ("bytes_in", Number),
             ("bytes_out", Number),
+            ("cost", Number),
         ],
     }
 }

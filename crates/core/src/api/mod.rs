@@ -12,6 +12,7 @@ use crate::limit::{LimitRule, Scope};
 use crate::media::MediaTypes;
 use crate::target::CanonicalTarget;
 
+mod cost;
 mod environments;
 mod key_location;
 mod key_rules;
@@ -24,10 +25,11 @@ mod target;
 mod upgrade;
 mod upstream;
 
+pub use cost::{CostHeader, Costs, OperationCost};
 pub use environments::{Approval, Environments};
 pub use key_location::KeyLocation;
 pub use key_rules::{KeyRules, UnusedKeys};
-pub use open::{OpenOperation, OperationPermissions, UnknownOperations, open_table};
+pub use open::{NamedOperation, OperationPermissions, UnknownOperations, open_table};
 pub use privacy::ClientAddresses;
 pub use publishable::{PublishableOperation, is_publishable};
 pub use route::{Host, PathPrefix};
@@ -156,10 +158,16 @@ pub struct ApiSettings {
     pub approval: Approval,
     /// Operations that need no key, where others do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub open_operations: Vec<OpenOperation>,
+    pub open_operations: Vec<NamedOperation>,
     /// Operations that publishable keys may call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publishable_operations: Vec<PublishableOperation>,
+    /// Operations whose calls cost something else than 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operation_costs: Vec<OperationCost>,
+    /// The header field in which the upstream says what a call cost; `None` if it doesn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_header: Option<CostHeader>,
     /// How often it may be called, with a key or without: together, or counted apart by what each limit says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rate_limits: Vec<LimitRule>,
@@ -285,6 +293,8 @@ impl ApiSettings {
             approval: Approval::default(),
             open_operations: Vec::new(),
             publishable_operations: Vec::new(),
+            operation_costs: Vec::new(),
+            cost_header: None,
             rate_limits: Vec::new(),
             anonymous_rate_limits: Vec::new(),
             unknown_operations: UnknownOperations::default(),
@@ -384,6 +394,7 @@ impl ApiSettings {
         upgrade::checked(&self.upgrades)?;
         open_table(&self.open_operations)?;
         publishable::checked(&self.publishable_operations)?;
+        Costs::new(&self.operation_costs)?;
         for (name, rules, scope) in [
             ("rate_limits", &self.rate_limits, Scope::Api),
             ("anonymous_rate_limits", &self.anonymous_rate_limits, Scope::Anonymous),

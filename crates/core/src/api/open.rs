@@ -12,20 +12,32 @@ use crate::operation::OperationTable;
 /// Most operations that one API opens by name.
 const MAX_OPEN_OPERATIONS: usize = 256;
 
-/// An operation that is open: `GET /pets/{id}`. The path is written as in an OpenAPI document.
+/// An operation by its name: `GET /pets/{id}`. The path is written as in an OpenAPI document.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct OpenOperation {
+pub struct NamedOperation {
     method: Method,
     path: String,
 }
 
-impl fmt::Display for OpenOperation {
+impl NamedOperation {
+    /// Its method.
+    pub const fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The template of its path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl fmt::Display for NamedOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method.as_str(), self.path)
     }
 }
 
-impl FromStr for OpenOperation {
+impl FromStr for NamedOperation {
     type Err = SettingError;
 
     fn from_str(text: &str) -> Result<Self, SettingError> {
@@ -39,13 +51,13 @@ impl FromStr for OpenOperation {
     }
 }
 
-as_text!(OpenOperation);
+as_text!(NamedOperation);
 
 /// The open operations of an API as a table in which calls are looked up.
 ///
 /// # Errors
 /// If there are too many, or two are reached by the same calls.
-pub fn open_table(operations: &[OpenOperation]) -> Result<OperationTable, SettingError> {
+pub fn open_table(operations: &[NamedOperation]) -> Result<OperationTable, SettingError> {
     if operations.len() > MAX_OPEN_OPERATIONS {
         return wrong(format!(
             "open_operations names at most {MAX_OPEN_OPERATIONS}; to open all of an API set access to open"
@@ -89,12 +101,12 @@ mod tests {
     #[test]
     fn an_operation_is_opened_by_method_and_template() {
         for text in ["GET /", "GET /pets/{id}", "POST /pets"] {
-            assert_eq!(text.parse::<OpenOperation>().map(|open| open.to_string()).as_deref(), Ok(text));
+            assert_eq!(text.parse::<NamedOperation>().map(|open| open.to_string()).as_deref(), Ok(text));
         }
         for text in
             ["", "/pets", "GET", "GET pets", "get /pets", "TRACE /pets", "GET /pets/{", "GET /a/../b", "GET  /a"]
         {
-            assert!(text.parse::<OpenOperation>().is_err(), "{text}");
+            assert!(text.parse::<NamedOperation>().is_err(), "{text}");
         }
         let open = |texts: &[&str]| open_table(&texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>());
         assert!(open(&["GET /a/{x}", "GET /a/b"]).is_ok());

@@ -15,16 +15,32 @@ const WEEK_SECS: i64 = 7 * 86_400;
 /// From the beginning of 1970, a Thursday, to its first Monday.
 const FIRST_MONDAY_SECS: i64 = 4 * 86_400;
 
-pub(super) fn weigh(terms: &Terms, slot: Slot, cost: u32, now: Timestamp) -> Weighed {
+/// From the beginning of 1970 to where the first window begins.
+const fn first(window: i64) -> i64 {
+    if window % WEEK_SECS == 0 { FIRST_MONDAY_SECS } else { 0 }
+}
+
+/// The window that is counted in, and the calls in it.
+fn window_at(terms: &Terms, slot: Slot, now: Timestamp) -> (i64, u64) {
     let window = i64::from(terms.window_seconds);
-    let first = if window % WEEK_SECS == 0 { FIRST_MONDAY_SECS } else { 0 };
-    let this = (now.as_secs() - first).div_euclid(window);
+    let this = (now.as_secs() - first(window)).div_euclid(window);
     let kept = slot.0[0].cast_signed();
-    let (number, used) = match (slot.0[1], kept.wrapping_sub(this)) {
+    match (slot.0[1], kept.wrapping_sub(this)) {
         (0, _) => (this, 0),
         (used, 0 | 1) => (kept, used),
         _ => (this, 0),
-    };
+    }
+}
+
+pub(super) fn corrected(terms: &Terms, slot: Slot, more: i64, now: Timestamp) -> Slot {
+    let (number, used) = window_at(terms, slot, now);
+    Slot([number.cast_unsigned(), used.saturating_add_signed(more)])
+}
+
+pub(super) fn weigh(terms: &Terms, slot: Slot, cost: u32, now: Timestamp) -> Weighed {
+    let window = i64::from(terms.window_seconds);
+    let first = first(window);
+    let (number, used) = window_at(terms, slot, now);
     let ends = Timestamp::from_secs((number + 1).saturating_mul(window).saturating_add(first));
     let left = u64::try_from(ends.as_micros().saturating_sub(now.as_micros())).unwrap_or(0).saturating_mul(1_000);
     let (limit, wanted) = (u64::from(terms.limit), u64::from(cost));

@@ -49,6 +49,23 @@ pub enum Algorithm {
     Concurrency,
 }
 
+/// What of a call is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counted {
+    /// What it costs; an ordinary call costs 1.
+    #[default]
+    Cost,
+    /// That it was made, whatever it costs.
+    Calls,
+}
+
+impl Counted {
+    const fn is_cost(&self) -> bool {
+        matches!(self, Self::Cost)
+    }
+}
+
 /// One rate limit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct LimitRule {
@@ -63,6 +80,9 @@ pub struct LimitRule {
     /// For a token bucket: calls at once; the limit itself unless said otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<u32>,
+    /// What of a call is counted.
+    #[serde(skip_serializing_if = "Counted::is_cost")]
+    pub counts: Counted,
     /// For whom it is counted apart; nobody, when empty: all calls that it is asked for count together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<Dimension>,
@@ -196,8 +216,8 @@ impl LimitRule {
             return Err(LimitError::Burst);
         }
         let name = LimitName(name.to_owned());
-        let (by, overrides, shadow) = (Vec::new(), Vec::new(), false);
-        Ok(Self { name, limit, window_seconds, algorithm, burst, by, overrides, shadow })
+        let (counts, by, overrides, shadow) = (Counted::Cost, Vec::new(), Vec::new(), false);
+        Ok(Self { name, limit, window_seconds, algorithm, burst, counts, by, overrides, shadow })
     }
 
     /// The same rule, counted apart for each of these.
@@ -235,6 +255,14 @@ impl LimitRule {
         Ok(())
     }
 
+    /// What it counts of a call that costs so much.
+    pub const fn counted(&self, cost: u32) -> u32 {
+        match self.counts {
+            Counted::Calls if cost > 1 => 1,
+            Counted::Cost | Counted::Calls => cost,
+        }
+    }
+
     /// What it means for most.
     pub fn terms(&self) -> Terms {
         self.terms_of(self.limit)
@@ -261,6 +289,8 @@ impl<'de> Deserialize<'de> for LimitRule {
             #[serde(default)]
             burst: Option<u32>,
             #[serde(default)]
+            counts: Counted,
+            #[serde(default)]
             by: Vec<Dimension>,
             #[serde(default)]
             overrides: Vec<Override>,
@@ -277,7 +307,7 @@ impl<'de> Deserialize<'de> for LimitRule {
         let rule =
             Self::new(&wire.name, wire.limit, window, wire.algorithm, wire.burst).and_then(|rule| rule.by(wire.by));
         let rule = rule.map_err(D::Error::custom)?;
-        Ok(Self { overrides: wire.overrides, shadow: wire.shadow, ..rule })
+        Ok(Self { counts: wire.counts, overrides: wire.overrides, shadow: wire.shadow, ..rule })
     }
 }
 
@@ -310,6 +340,19 @@ impl Terms {
     pub fn peek(&self, slot: Slot, now: Moment) -> Reading {
         match self.weigh(slot, 0, now) {
             Weighed::Fits { reading, .. } | Weighed::Over { reading, .. } => reading,
+        }
+    }
+
+    /// The slot once it turned out that a call that was counted costs so much more, or less. Whatever the limit says: it
+    /// was let through.
+    #[must_use]
+    pub fn corrected(&self, slot: Slot, more: i64, now: Moment) -> Slot {
+        match self.algorithm {
+            _ if self.limit == 0 => slot,
+            Algorithm::SlidingWindow => sliding_window::corrected(self, slot, more, now.ticks),
+            Algorithm::TokenBucket => token_bucket::corrected(self, slot, more, now.ticks),
+            Algorithm::FixedWindow => fixed_window::corrected(self, slot, more, now.wall),
+            Algorithm::Concurrency => slot,
         }
     }
 

@@ -86,3 +86,12 @@ pub(super) fn weigh(terms: &Terms, slot: Slot, cost: u32, now: Ticks) -> Weighed
     });
     Weighed::Over { reading, retry_nanos }
 }
+
+/// What is taken back is taken from this window, and what is more than that from the last one.
+pub(super) fn corrected(terms: &Terms, slot: Slot, more: i64, now: Ticks) -> Slot {
+    let counts = Counts::at(terms, slot, now);
+    let sum = i64::from(counts.this).saturating_add(more);
+    let this = u32::try_from(sum.max(0)).unwrap_or(u32::MAX);
+    let last = (i64::from(counts.last) + sum.min(0)).max(0);
+    Counts { this, last: u32::try_from(last).unwrap_or(u32::MAX), ..counts }.slot()
+}

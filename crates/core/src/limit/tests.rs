@@ -77,6 +77,32 @@ proptest! {
         }
     }
 
+    /// What is told later has counted as if it had been told at once, whichever way it was wrong.
+    #[test]
+    fn a_cost_that_turns_out_otherwise_counts_as_if_it_had_been_known(
+        rule in any_rule(),
+        steps in proptest::collection::vec((0u64..5_000_000_000, 1u32..5, 1u32..5), 1..60),
+    ) {
+        let terms = rule.terms();
+        let (mut told_late, mut told_at_once, mut now) = (Slot::default(), Slot::default(), 1u64 << 40);
+        for (wait, thought, real) in steps {
+            now += wait;
+            let both = thought.max(real);
+            // Where either would be refused they are different calls.
+            if matches!(terms.weigh(told_at_once, both, at(now)), Weighed::Over { .. }) {
+                continue;
+            }
+            let (Weighed::Fits { slot: late, .. }, Weighed::Fits { slot: once, .. }) =
+                (terms.weigh(told_late, thought, at(now)), terms.weigh(told_at_once, real, at(now)))
+            else {
+                return Err(TestCaseError::fail("it fits"));
+            };
+            told_late = terms.corrected(late, i64::from(real) - i64::from(thought), at(now));
+            told_at_once = once;
+            prop_assert_eq!(terms.peek(told_late, at(now)), terms.peek(told_at_once, at(now)));
+        }
+    }
+
     #[test]
     fn no_value_overflows(
         limit in 1u32..=MAX_LIMIT, window in 1u32..=MAX_WINDOW_SECS, cost: u32, now: u64, wall: i64, slot: [u64; 2], which in 0..4usize,
@@ -85,6 +111,9 @@ proptest! {
         let now = Moment { wall: Timestamp::from_micros(wall), ticks: Ticks::from_nanos(now) };
         let _ = rule.terms().weigh(Slot(slot), cost, now);
         let _ = rule.terms().peek(Slot(slot), now);
+        for more in [i64::MIN, -1, 0, 1, i64::MAX] {
+            let _ = rule.terms().corrected(Slot(slot), more, now);
+        }
     }
 }
 
@@ -125,6 +154,7 @@ fn a_limit_is_read_as_it_is_written_and_what_is_not_said_is_not_written() {
         r#"{"name":"a","limit":1,"window_seconds":60,"algorithm":"token_bucket","burst":5}"#,
         r#"{"name":"a","limit":1,"window_seconds":86400,"algorithm":"fixed_window","by":["project","tag:region"]}"#,
         r#"{"name":"a","limit":9,"window_seconds":60,"algorithm":"concurrency","by":["end_user"],"overrides":[{"subject":"u-*","limit":0}],"shadow":true}"#,
+        r#"{"name":"a","limit":9,"window_seconds":60,"algorithm":"fixed_window","counts":"calls"}"#,
     ] {
         assert_eq!(serde_json::to_string(&read(json).unwrap()).unwrap(), json);
     }

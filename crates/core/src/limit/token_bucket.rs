@@ -48,3 +48,11 @@ pub(super) fn weigh(terms: &Terms, slot: Slot, cost: u32, now: Ticks) -> Weighed
     let retry_nanos = (wanted <= depth).then(|| nanos(next - now - depth));
     Weighed::Over { reading, retry_nanos }
 }
+
+pub(super) fn corrected(terms: &Terms, slot: Slot, more: i64, now: Ticks) -> Slot {
+    let now = fine(terms, now.as_nanos());
+    let base = full_again(terms, slot).max(now);
+    let change = u128::from(terms.window_nanos()) * u128::from(more.unsigned_abs());
+    let next = if more < 0 { base.saturating_sub(change) } else { base + change };
+    to_slot(terms, next.max(now))
+}

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use keystile_core::api::{
-    CheckPath, Host, KeyLocation, OpenOperation, PathPrefix, PublishableOperation, Target, UpgradeProtocol, UpstreamUrl,
+    CheckPath, CostHeader, Host, KeyLocation, NamedOperation, OperationCost, PathPrefix, PublishableOperation,
+    SettingError, Target, UpgradeProtocol, UpstreamUrl,
 };
 use keystile_core::key::{Environment, Prefix};
 use keystile_core::limit::LimitRule;
@@ -102,6 +103,12 @@ pub struct Update {
     /// Open no operation to publishable keys.
     #[arg(long, conflicts_with = "publishable_operations")]
     no_publishable_operations: bool,
+    /// Let all operations cost 1 again.
+    #[arg(long, conflicts_with = "operation_costs")]
+    no_operation_costs: bool,
+    /// Heed nothing any more that the upstream says of the cost of a call.
+    #[arg(long, conflicts_with = "cost_header")]
+    no_cost_header: bool,
     /// Bound no calls of the API any more but by what keys allow.
     #[arg(long, conflicts_with = "rate_limits")]
     no_rate_limits: bool,
@@ -171,10 +178,16 @@ struct Settings {
     approval: Option<String>,
     /// An operation that needs no key all the same, such as "GET /pets/{id}"; repeat for several.
     #[arg(long = "open-operation", value_name = "OPERATION")]
-    open_operations: Vec<OpenOperation>,
+    open_operations: Vec<NamedOperation>,
     /// An operation that publishable keys may call, such as "GET /pets/{id}" or "GET /catalog/**"; repeat for several.
     #[arg(long = "publishable-operation", value_name = "OPERATION")]
     publishable_operations: Vec<PublishableOperation>,
+    /// An operation whose calls cost something else than 1, such as "POST /images/{id}=10"; repeat for several.
+    #[arg(long = "operation-cost", value_name = "OPERATION=COST", value_parser = operation_cost)]
+    operation_costs: Vec<OperationCost>,
+    /// The header field in which the upstream says what a call cost, such as X-Usage-Cost; it is taken out of the answer.
+    #[arg(long, value_name = "NAME")]
+    cost_header: Option<CostHeader>,
     /// How often it may be called, such as 1000/min or each=100/min,by=project or flight:calls=5,by=client_address; repeat
     /// for several.
     #[arg(long = "rate-limit", value_name = "LIMIT", value_parser = rate_limit)]
@@ -279,6 +292,7 @@ impl Settings {
                 .with("interval_seconds", self.health_check_seconds)
                 .0
         });
+        let costs = (!self.operation_costs.is_empty()).then(|| json!(self.operation_costs));
         let limits = (!self.rate_limits.is_empty()).then(|| json!(self.rate_limits));
         let anonymous = (!self.anonymous_rate_limits.is_empty()).then(|| json!(self.anonymous_rate_limits));
         let environments = (!self.environments.is_empty()).then(|| json!(self.environments));
@@ -298,6 +312,8 @@ impl Settings {
             .with("approval", self.approval)
             .with_list("open_operations", &self.open_operations)
             .with_list("publishable_operations", &self.publishable_operations)
+            .with("operation_costs", costs)
+            .with("cost_header", self.cost_header.map(|name| name.to_string()))
             .with("rate_limits", limits)
             .with("anonymous_rate_limits", anonymous)
             .with("unknown_operations", self.unknown_operations)
@@ -340,6 +356,14 @@ fn document(file: &Path) -> Result<String, Fault> {
     })
 }
 
+/// `POST /images/{id}=10`
+fn operation_cost(text: &str) -> Result<OperationCost, String> {
+    const FORM: &str = "write what an operation costs as \"POST /images/{id}=10\"";
+    let (operation, cost) = text.rsplit_once('=').ok_or(FORM)?;
+    let operation = operation.parse().map_err(|error: SettingError| error.to_string())?;
+    Ok(OperationCost { operation, cost: cost.trim().parse().map_err(|_| FORM)? })
+}
+
 pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> {
     match verb {
         Verb::List => session.list(API, &[], &COLUMNS),
@@ -362,6 +386,8 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
                 .with("targets", ask.no_targets.then(|| Value::Array(Vec::new())))
                 .with("open_operations", ask.no_open_operations.then(|| Value::Array(Vec::new())))
                 .with("publishable_operations", ask.no_publishable_operations.then(|| Value::Array(Vec::new())))
+                .with("operation_costs", ask.no_operation_costs.then(|| Value::Array(Vec::new())))
+                .with("cost_header", ask.no_cost_header.then_some(Value::Null))
                 .with("rate_limits", ask.no_rate_limits.then(|| Value::Array(Vec::new())))
                 .with("anonymous_rate_limits", ask.no_anonymous_rate_limits.then(|| Value::Array(Vec::new())))
                 .with("request_types", ask.any_request_type.then_some(Value::Null))

@@ -10,7 +10,7 @@ use super::fault::{Exit, Fault};
 use super::server::PAGE;
 use super::session::{API, Noun, PROJECT, Session};
 use super::table::{Table, field};
-use super::values::{When, bytes, thousands, when};
+use super::values::{When, bytes, signed, thousands, when};
 
 /// Rows a page: the most that the server gives.
 const ROWS: usize = 10_000;
@@ -139,7 +139,7 @@ fn print(by: &[By], with_start: bool, rows: &[Value], session: &mut Session<'_>)
     }
     let start = with_start.then(|| ("START".to_owned(), false));
     let groups = by.iter().map(|by| (by.names().0.to_uppercase(), *by == By::Status));
-    let counts = ["CALLS", "MEAN", "IN", "OUT"].map(|title| (title.to_owned(), true));
+    let counts = ["CALLS", "COST", "MEAN", "IN", "OUT"].map(|title| (title.to_owned(), true));
     let mut table = Table::new(start.into_iter().chain(groups).chain(counts));
     let number = |row: &Value, name: &str| row.get(name).and_then(Value::as_u64).unwrap_or(0);
     let (mut calls, mut lines) = (0_u64, Vec::new());
@@ -157,6 +157,7 @@ fn print(by: &[By], with_start: bool, rows: &[Value], session: &mut Session<'_>)
         let mean_us = number(row, "latency_us").checked_div(row_calls).unwrap_or(0);
         line.extend([
             thousands(row_calls),
+            signed(row.get("cost").and_then(Value::as_i64).unwrap_or(0)),
             format!("{:.1} ms", mean_us as f64 / 1_000.0),
             bytes(number(row, "bytes_in")),
             bytes(number(row, "bytes_out")),

@@ -1,12 +1,12 @@
 //! Values that people type: limits (`100/min`), spans (`7d`) and moments.
 
-use keystile_core::limit::{Algorithm, LimitRule, MAX_OVERRIDES, NoSuchDimension, Override};
+use keystile_core::limit::{Algorithm, Counted, LimitRule, MAX_OVERRIDES, NoSuchDimension, Override};
 use keystile_core::time::Timestamp;
 
-const FORM: &str = "write a rate limit as `100/min`, `name=100/60s`, `bucket:name=100/60s,burst=20`, `fixed:name=1000/day` or `flight:name=5`, with `,by=project+operation`, `,for=SUBJECT:LIMIT` and `,shadow` behind it";
+const FORM: &str = "write a rate limit as `100/min`, `name=100/60s`, `bucket:name=100/60s,burst=20`, `fixed:name=1000/day` or `flight:name=5`, with `,by=project+operation`, `,for=SUBJECT:LIMIT`, `,calls` and `,shadow` behind it";
 
 /// Reads `[bucket:|window:|fixed:|flight:][name=]COUNT/WINDOW` and options behind it, each after a comma: `burst=N`,
-/// `by=DIMENSION+DIMENSION`, `for=SUBJECT:LIMIT` (as often as there are) and `shadow`. Calls in flight need no window.
+/// `by=DIMENSION+DIMENSION`, `for=SUBJECT:LIMIT` (as often as there are), `calls` and `shadow`. Calls in flight need no window.
 ///
 /// # Errors
 /// What is wrong, and how it is written.
@@ -21,7 +21,8 @@ pub(super) fn rate_limit(text: &str) -> Result<LimitRule, String> {
         Some(_) => return Err(format!("only `bucket:`, `window:`, `fixed:` and `flight:` can stand in front; {FORM}")),
         None => (Algorithm::SlidingWindow, rate),
     };
-    let (mut burst, mut by, mut overrides, mut shadow) = (None, Vec::new(), Vec::new(), false);
+    let (mut burst, mut counts, mut by, mut overrides, mut shadow) =
+        (None, Counted::Cost, Vec::new(), Vec::new(), false);
     for option in parts {
         match option.trim().split_once('=') {
             Some(("burst", number)) => {
@@ -38,7 +39,8 @@ pub(super) fn rate_limit(text: &str) -> Result<LimitRule, String> {
                 overrides.push(Override::new(subject, limit).map_err(|error| error.to_string())?);
             }
             None if option.trim() == "shadow" => shadow = true,
-            _ => return Err(format!("only burst=, by=, for= and shadow can follow a comma; {FORM}")),
+            None if option.trim() == "calls" => counts = Counted::Calls,
+            _ => return Err(format!("only burst=, by=, for=, calls and shadow can follow a comma; {FORM}")),
         }
     }
     if overrides.len() > MAX_OVERRIDES {
@@ -65,7 +67,7 @@ pub(super) fn rate_limit(text: &str) -> Result<LimitRule, String> {
     let name = name.unwrap_or(&default_name);
     let seconds = u32::try_from(seconds).map_err(|_| "the window is too long".to_owned())?;
     let rule = LimitRule::new(name, limit, seconds, algorithm, burst).and_then(|rule| rule.by(by));
-    Ok(LimitRule { overrides, shadow, ..rule.map_err(|error| error.to_string())? })
+    Ok(LimitRule { counts, overrides, shadow, ..rule.map_err(|error| error.to_string())? })
 }
 
 /// A rate limit as it is typed.
@@ -79,6 +81,9 @@ pub(super) fn written(rule: &LimitRule) -> String {
     let mut text = format!("{algorithm}{}={}/{}s", rule.name.as_str(), rule.limit, rule.window_seconds);
     if let Some(burst) = rule.burst {
         text.push_str(&format!(",burst={burst}"));
+    }
+    if rule.counts == Counted::Calls {
+        text.push_str(",calls");
     }
     if !rule.by.is_empty() {
         let by: Vec<String> = rule.by.iter().map(ToString::to_string).collect();
@@ -194,6 +199,12 @@ pub(super) fn bytes(number: u64) -> String {
     if unit == 0 { format!("{number} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
+/// The same of a number that can be negative.
+pub(super) fn signed(number: i64) -> String {
+    let sign = if number < 0 { "-" } else { "" };
+    format!("{sign}{}", thousands(number.unsigned_abs()))
+}
+
 /// A number with its thousands apart: `1,234,567`.
 pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -233,8 +244,8 @@ mod tests {
         for (text, json) in [
             ("fixed:1000/week", json!({"name":"week","limit":1000,"window_seconds":604800,"algorithm":"fixed_window"})),
             (
-                "flight:5,by=tag:plan+end_user,shadow",
-                json!({"name":"concurrency","limit":5,"algorithm":"concurrency","by":["end_user","tag:plan"],"shadow":true}),
+                "flight:5,calls,by=tag:plan+end_user,shadow",
+                json!({"name":"concurrency","limit":5,"algorithm":"concurrency","counts":"calls","by":["end_user","tag:plan"],"shadow":true}),
             ),
             (
                 "each=9/min,by=end_user,for=a:b:0,for=vip-*:99",

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use arrayvec::ArrayVec;
 use keystile_core::decide::{MAX_ASKED, Weight, Weights};
 use keystile_core::id::OrganizationId;
-use keystile_core::limit::{LimitRule, Scope, Slot, Subject, Terms, Weighed};
+use keystile_core::limit::{Counted, LimitRule, Scope, Slot, Subject, Terms, Weighed};
 use keystile_core::time::{Moment, Ticks, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -58,6 +58,8 @@ pub struct Charge<'a> {
     pub subject: Subject<'a>,
     /// What it counts; 0 looks, and counts nothing.
     pub cost: u32,
+    /// Whether what it really costs is told later.
+    pub reports: bool,
     /// When.
     pub now: Moment,
 }
@@ -98,32 +100,58 @@ struct Asked {
     place: Place,
     terms: Terms,
     cost: u32,
+    /// Whether it counts what a call costs.
+    by_cost: bool,
     shadow: bool,
 }
 
-/// The counts of calls in flight that a call has to give back. It does when it is dropped.
+/// What of a call's counts is not settled: that it is in flight, which is given back when this is dropped, and what it
+/// costs, if that is told later.
 pub struct Held {
     counters: Arc<Counters>,
-    asked: Box<[(Place, Terms)]>,
+    in_flight: Box<[(Place, Terms)]>,
+    /// Where its cost was counted, as far as it is told later.
+    counted: Box<[(Place, Terms)]>,
+    /// What was counted as its cost.
+    cost: u32,
 }
 
 impl Held {
-    /// Nanoseconds after which they are to be given back if nobody tells of the call's end: the shortest that a rule says.
-    pub fn lease_nanos(&self) -> u64 {
-        self.asked.iter().map(|(_, terms)| terms.lease_nanos()).min().unwrap_or_default()
+    /// Nanoseconds after which it is to be given back if nobody tells of the call's end: the shortest that a rule says.
+    /// `None` if no rule counts it until it ends.
+    pub fn lease_nanos(&self) -> Option<u64> {
+        self.in_flight.iter().map(|(_, terms)| terms.lease_nanos()).min()
+    }
+
+    /// What was counted as its cost.
+    pub fn cost(&self) -> u32 {
+        self.cost
+    }
+
+    /// It cost this and not what was thought: the counters go on as if that had been known.
+    pub fn costs(&mut self, cost: u32, now: Moment) {
+        let more = i64::from(cost) - i64::from(self.cost);
+        if more != 0 {
+            for (place, terms) in &self.counted {
+                self.counters.change(*place, terms, now, |slot| terms.corrected(slot, more, now));
+            }
+        }
+        self.cost = cost;
     }
 }
 
 impl std::fmt::Debug for Held {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Held").field("limits", &self.asked.len()).finish_non_exhaustive()
+        f.debug_struct("Held").field("in_flight", &self.in_flight.len()).finish_non_exhaustive()
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        for (place, terms) in &*self.asked {
-            self.counters.release(*place, terms);
+        // Whether a place is free does not depend on when.
+        let now = Moment { wall: Timestamp::from_secs(0), ticks: Ticks::from_nanos(0) };
+        for (place, terms) in &self.in_flight {
+            self.counters.change(*place, terms, now, |slot| terms.released(slot));
         }
     }
 }
@@ -180,26 +208,26 @@ impl Counters {
             && of_key.is_plain
         {
             if of_key.is_empty() {
-                return None;
+                return if charge.reports { self.hold(&[], weights, (charge.cost, true)) } else { None };
             }
             let _held = self.stripes[charge.key as usize % STRIPES].0.lock();
             return self.charge_key(charge, of_key, weights);
         }
-        self.charge_asked(&self.asked(charge), charge.now, weights)
+        self.charge_asked(&self.asked(charge), (charge.cost, charge.reports, charge.now), weights)
     }
 
     /// The same for rules that belong to no key and no API. None of them may be there twice.
     pub fn charge_apart(self: &Arc<Self>, asked: &[Apart<'_>], now: Moment, weights: &mut Weights) -> Option<Held> {
         weights.clear();
         let asked: ArrayVec<_, MAX_ASKED> = asked.iter().take(MAX_ASKED).map(|one| self.asked_apart(one)).collect();
-        self.charge_asked(&asked, now, weights)
+        self.charge_asked(&asked, (0, false, now), weights)
     }
 
     fn asked_apart(&self, one: &Apart<'_>) -> Asked {
         let LimitRule { name, algorithm, window_seconds, .. } = &one.rule;
         let hash = self.hasher.hash_one((one.owner, name, algorithm, window_seconds, one.subject));
         let place = Place::Subject(Mark::of(hash));
-        Asked { place, terms: one.rule.terms(), cost: one.cost, shadow: one.rule.shadow }
+        Asked { place, terms: one.rule.terms(), cost: one.cost, by_cost: true, shadow: one.rule.shadow }
     }
 
     /// Called under the lock of the key's stripe.
@@ -207,10 +235,10 @@ impl Counters {
         let rules = limits.rules.len() as u32;
         let first = self.block(charge.key, rules, limits.fingerprint);
         let cells = |rule: usize| self.cells.make(first + rule as u32);
-        let (mut fits, mut holds) = (true, false);
+        let (mut fits, mut holds) = (true, charge.reports);
         for (index, rule) in limits.rules.iter().enumerate() {
             let terms = rule.terms();
-            let weighed = terms.weigh(Slot(cells(index).load()), charge.cost, charge.now);
+            let weighed = terms.weigh(Slot(cells(index).load()), rule.counted(charge.cost), charge.now);
             fits &= rule.shadow || matches!(weighed, Weighed::Fits { .. });
             holds |= terms.counts_in_flight();
             weights.push(Weight { weighed, shadow: rule.shadow });
@@ -225,13 +253,18 @@ impl Counters {
                 Weighed::Over { .. } => {}
             }
         }
-        if holds && fits { self.hold(self.asked(charge).into_iter(), weights) } else { None }
+        if holds && fits { self.hold(&self.asked(charge), weights, (charge.cost, charge.reports)) } else { None }
     }
 
     /// The general case: rules of several lists, counted in several stripes.
     #[cold]
     #[inline(never)]
-    fn charge_asked(self: &Arc<Self>, asked: &[Asked], now: Moment, weights: &mut Weights) -> Option<Held> {
+    fn charge_asked(
+        self: &Arc<Self>,
+        asked: &[Asked],
+        (cost, reports, now): (u32, bool, Moment),
+        weights: &mut Weights,
+    ) -> Option<Held> {
         let mut guards = self.lock(asked);
         let mut fits = true;
         for one in asked {
@@ -252,17 +285,17 @@ impl Counters {
                 Weighed::Over { .. } => {}
             }
         }
-        if fits { self.hold(asked.iter().copied(), weights) } else { None }
+        if fits { self.hold(asked, weights, (cost, reports)) } else { None }
     }
 
-    /// What a call that was charged has to give back, if anything.
-    fn hold(self: &Arc<Self>, asked: impl Iterator<Item = Asked>, weights: &Weights) -> Option<Held> {
-        let holds = |(one, weight): (Asked, &Weight)| {
-            let counted = one.cost > 0 && matches!(weight.weighed, Weighed::Fits { .. });
-            (counted && one.terms.counts_in_flight()).then_some((one.place, one.terms))
-        };
-        let asked: Box<[_]> = asked.zip(weights).filter_map(holds).collect();
-        (!asked.is_empty()).then(|| Held { counters: self.clone(), asked })
+    /// What of a call that was charged is not settled, if anything.
+    fn hold(self: &Arc<Self>, asked: &[Asked], weights: &Weights, (cost, reports): (u32, bool)) -> Option<Held> {
+        let fitted = || asked.iter().zip(weights).filter(|(_, weight)| matches!(weight.weighed, Weighed::Fits { .. }));
+        let place = |(one, _): (&Asked, &Weight)| (one.place, one.terms);
+        let in_flight = fitted().filter(|(one, _)| one.cost > 0 && one.terms.counts_in_flight()).map(place).collect();
+        let counted = fitted().filter(|(one, _)| reports && one.by_cost).map(place).collect();
+        let held = Held { counters: self.clone(), in_flight, counted, cost };
+        (reports || !held.in_flight.is_empty()).then_some(held)
     }
 
     fn asked(&self, charge: &Charge<'_>) -> ArrayVec<Asked, MAX_ASKED> {
@@ -287,7 +320,8 @@ impl Counters {
                     },
                 };
                 let terms = rule.terms_of(charge.subject.limit_of(rule, limits.scope));
-                asked.push(Asked { place, terms, cost: charge.cost, shadow: rule.shadow });
+                let by_cost = rule.counts == Counted::Cost;
+                asked.push(Asked { place, terms, cost: rule.counted(charge.cost), by_cost, shadow: rule.shadow });
             }
         }
         asked
@@ -336,7 +370,8 @@ impl Counters {
         self.room.load(Ordering::Relaxed)
     }
 
-    fn release(&self, place: Place, terms: &Terms) {
+    /// Changes what was counted for a subject, if anything is known of it.
+    fn change(&self, place: Place, terms: &Terms, now: Moment, change: impl Fn(Slot) -> Slot) {
         let mut subjects = self.stripes[place.stripe()].0.lock();
         match place {
             Place::Key { key, fingerprint, rule, .. } => {
@@ -344,17 +379,15 @@ impl Counters {
                 // Under other limits it was never counted.
                 if head != 0 && self.cells.make(head).load()[0] == fingerprint {
                     let cell = self.cells.make(head + 1 + rule);
-                    cell.store(terms.released(Slot(cell.load())).0);
+                    cell.store(change(Slot(cell.load())).0);
                 }
             }
             Place::Subject(mark) => {
                 let kept = subjects.get(mark);
-                if kept != Slot::default() {
-                    let slot = terms.released(kept);
-                    // How much is left says whether its place is free; when this is does not matter for that.
-                    let moment = Moment { wall: Timestamp::from_secs(0), ticks: Ticks::from_nanos(0) };
-                    let state = State::of(terms, terms.peek(slot, moment), moment.ticks);
-                    subjects.put(mark, slot, state, self.room());
+                // A call in flight whose count was forgotten takes nobody else's place with it.
+                if kept != Slot::default() || !terms.counts_in_flight() {
+                    let slot = change(kept);
+                    subjects.put(mark, slot, State::of(terms, terms.peek(slot, now), now.ticks), self.room());
                 }
             }
         }

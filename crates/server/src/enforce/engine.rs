@@ -212,7 +212,7 @@ impl Engine {
         let lists = [asked(&api.anonymous), asked(&api.limits)];
         let mut weights = Weights::new();
         let subject = Subject { key: None, facts };
-        let charge = Charge { lists, key: 0, subject, cost: facts.cost, now: facts.at };
+        let charge = Charge { lists, key: 0, subject, cost: facts.cost, reports: facts.reports, now: facts.at };
         let held = self.counters.charge(&charge, &mut weights);
         self.settled(&weights, held, Rules::NONE)
     }
@@ -263,7 +263,7 @@ impl Engine {
     /// What would become of a call of this key. Charges and counts nothing.
     pub fn foresee(&self, key: Recognised, door: Door<'_>, facts: &Facts<'_>) -> (Verdict, Explanation) {
         let mut weights = Weights::new();
-        let looking = Facts { cost: 0, ..facts.clone() };
+        let looking = Facts { cost: 0, reports: false, ..facts.clone() };
         let patterns = key.patterns();
         let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), &looking).map(|admission| {
             self.counters.charge(&charge(&key, door, &looking), &mut weights);
@@ -385,6 +385,7 @@ fn charge<'a>(key: &'a Recognised, door: Door<'a>, facts: &'a Facts<'a>) -> Char
         key: key.place,
         subject: Subject { key: Some((key.entry.id, key.project.id, key.project.organization)), facts },
         cost: facts.cost,
+        reports: facts.reports,
         now: facts.at,
     }
 }

@@ -1,12 +1,13 @@
-//! Calls in flight that a verification let through: nobody here sees their end. Whoever asked tells of it, or the place is
-//! taken back when its time is over.
+//! Calls that a verification let through and that are not over for the counters: nobody here sees their end, or what they
+//! cost. Whoever asked tells of it, or it is done with when its time is over.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use keystile_core::id::LeaseId;
+use keystile_core::id::{LeaseId, OrganizationId};
 use keystile_core::time::Ticks;
+use keystile_core::usage::Dimensions;
 use parking_lot::Mutex;
 
 use super::counters::Held;
@@ -16,51 +17,61 @@ use crate::telemetry::metrics::{Kind, Registry};
 /// Most leases at once. Of more the one that would end first ends at once.
 const MAX_LEASES: usize = 100_000;
 
+/// What is kept of a call.
+pub struct Lent {
+    /// Who asked, if that is known: nobody else ends it.
+    pub owner: Option<OrganizationId>,
+    /// What it has to give back, if a limit counts it until it ends.
+    pub held: Option<Held>,
+    /// What it was counted under, if its cost is to be told.
+    pub reports: Option<Dimensions>,
+}
+
 /// The leases that have not ended.
 pub struct Leases {
-    lent: Mutex<Lent>,
+    all: Mutex<All>,
     /// When the first of them ends, in nanoseconds.
     first_end: AtomicU64,
 }
 
 #[derive(Default)]
-struct Lent {
-    by_id: HashMap<LeaseId, (u64, Held)>,
+struct All {
+    by_id: HashMap<LeaseId, (u64, Lent)>,
     by_end: BTreeSet<(u64, LeaseId)>,
 }
 
 impl Default for Leases {
     fn default() -> Self {
-        Self { lent: Mutex::default(), first_end: AtomicU64::new(u64::MAX) }
+        Self { all: Mutex::default(), first_end: AtomicU64::new(u64::MAX) }
     }
 }
 
 impl Leases {
-    /// Keeps what a call holds until it is given back; returns after how many nanoseconds it ends by itself.
-    pub fn lend(&self, id: LeaseId, held: Held, now: Ticks) -> u64 {
-        let nanos = held.lease_nanos();
+    /// Keeps what a call holds, until it is taken back or so many nanoseconds are over.
+    pub fn lend(&self, id: LeaseId, lent: Lent, now: Ticks, nanos: u64) {
         let end = now.as_nanos().saturating_add(nanos);
-        let mut lent = self.lent.lock();
-        if lent.by_id.len() >= MAX_LEASES
-            && let Some((_, first)) = lent.by_end.pop_first()
+        let mut all = self.all.lock();
+        let mut ended = None;
+        if all.by_id.len() >= MAX_LEASES
+            && let Some((_, first)) = all.by_end.pop_first()
         {
-            lent.by_id.remove(&first);
+            ended = all.by_id.remove(&first);
         }
-        lent.by_end.insert((end, id));
-        lent.by_id.insert(id, (end, held));
-        self.note(&lent);
-        nanos
+        all.by_end.insert((end, id));
+        all.by_id.insert(id, (end, lent));
+        self.note(&all);
+        drop(all);
+        drop(ended);
     }
 
-    /// The call has ended. `false` if there is no such lease any more.
-    pub fn give_back(&self, id: LeaseId) -> bool {
-        let mut lent = self.lent.lock();
-        let Some((end, held)) = lent.by_id.remove(&id) else { return false };
-        lent.by_end.remove(&(end, id));
-        self.note(&lent);
-        drop(lent);
-        drop(held);
-        true
+    /// Ends a lease, and says what it was; `None` if there is no such lease any more, or it is another one's.
+    pub fn end(&self, id: LeaseId, owner: Option<OrganizationId>) -> Option<Lent> {
+        let mut all = self.all.lock();
+        all.by_id.get(&id).filter(|(_, lent)| lent.owner == owner)?;
+        let (end, lent) = all.by_id.remove(&id)?;
+        all.by_end.remove(&(end, id));
+        self.note(&all);
+        Some(lent)
     }
 
     /// Ends those whose time is over. For every call that is decided: it asks one number.
@@ -68,21 +79,24 @@ impl Leases {
         if now.as_nanos() < self.first_end.load(Ordering::Relaxed) {
             return;
         }
-        let mut lent = self.lent.lock();
-        while let Some((end, id)) = lent.by_end.first().copied().filter(|(end, _)| *end <= now.as_nanos()) {
-            lent.by_end.remove(&(end, id));
-            lent.by_id.remove(&id);
+        let mut all = self.all.lock();
+        let mut ended = Vec::new();
+        while let Some((end, id)) = all.by_end.first().copied().filter(|(end, _)| *end <= now.as_nanos()) {
+            all.by_end.remove(&(end, id));
+            ended.extend(all.by_id.remove(&id));
         }
-        self.note(&lent);
+        self.note(&all);
+        // What they hold is given back without the lock.
+        drop(all);
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.lent.lock().by_id.len()
+        self.all.lock().by_id.len()
     }
 
-    fn note(&self, lent: &Lent) {
-        let first = lent.by_end.first().map_or(u64::MAX, |(end, _)| *end);
+    fn note(&self, all: &All) {
+        let first = all.by_end.first().map_or(u64::MAX, |(end, _)| *end);
         self.first_end.store(first, Ordering::Relaxed);
     }
 }
@@ -109,6 +123,9 @@ mod tests {
     use super::*;
     use crate::enforce::counters::{Apart, Counters};
 
+    const OURS: Option<OrganizationId> = Some(OrganizationId::from_entropy([1; 16]));
+    const THEIRS: Option<OrganizationId> = Some(OrganizationId::from_entropy([2; 16]));
+
     fn at(seconds: u64) -> Moment {
         Moment { wall: Timestamp::from_secs(0), ticks: Ticks::from_nanos((1 << 40) + seconds * 1_000_000_000) }
     }
@@ -125,15 +142,20 @@ mod tests {
             let rule = LimitRule::new("calls", 2, 60, Algorithm::Concurrency, None).unwrap();
             let asked = [Apart { owner: None, rule, subject: "a", cost: 1 }];
             let held = counters.charge_apart(&asked, now, &mut Weights::new());
-            held.map(|held| leases.lend(id(n), held, now.ticks)).is_some()
+            let Some(held) = held else { return false };
+            let nanos = held.lease_nanos().unwrap();
+            leases.lend(id(n), Lent { owner: OURS, held: Some(held), reports: None }, now.ticks, nanos);
+            true
         };
+        let end = |n: u32| leases.end(id(n), OURS).is_some();
         assert_eq!([1, 2, 3].map(|n| begin(n, at(0))), [true, true, false]);
-        assert!(leases.give_back(id(1)) && !leases.give_back(id(1)) && !leases.give_back(id(9)));
+        assert!(leases.end(id(1), None).is_none() && leases.end(id(1), THEIRS).is_none(), "nobody else ends it");
+        assert!(end(1) && !end(1) && !end(9));
         assert_eq!([4, 5].map(|n| begin(n, at(30))), [true, false], "one place is free, not two");
         assert!(!begin(6, at(59)));
         assert!(begin(7, at(60)), "the one of the beginning has ended by itself");
         assert!(!begin(8, at(89)) && begin(9, at(90)));
-        assert!(!leases.give_back(id(4)));
+        assert!(!end(4));
         assert_eq!(leases.count(), 2);
     }
 
@@ -143,8 +165,8 @@ mod tests {
         let rule = LimitRule::new("calls", 1_000_000, 60, Algorithm::Concurrency, None).unwrap();
         for n in 0..MAX_LEASES as u32 + 10 {
             let asked = [Apart { owner: None, rule: rule.clone(), subject: "a", cost: 1 }];
-            let held = counters.charge_apart(&asked, at(0), &mut Weights::new()).unwrap();
-            leases.lend(id(n), held, at(0).ticks);
+            let held = counters.charge_apart(&asked, at(0), &mut Weights::new());
+            leases.lend(id(n), Lent { owner: None, held, reports: None }, at(0).ticks, 1_000);
         }
         assert_eq!(leases.count(), MAX_LEASES);
     }

@@ -2,13 +2,14 @@
 //! to them. Readers take no lock; the [feed](super::feed) is the only writer.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
 use keystile_core::api::{
-    Access, ClientAddresses, Environments, KeyLocation, PublishableOperation, UnknownOperations, UpgradeProtocol,
-    open_table,
+    Access, ClientAddresses, Costs, Environments, KeyLocation, PublishableOperation, UnknownOperations,
+    UpgradeProtocol, open_table,
 };
 use keystile_core::decide::Activation;
 use keystile_core::id::{ApiId, OrganizationId, ProjectId};
@@ -140,6 +141,12 @@ pub struct ApiView {
     pub open: OperationTable,
     /// Operations that publishable keys may call.
     pub publishable_operations: Vec<PublishableOperation>,
+    /// What its calls cost.
+    pub costs: Costs,
+    /// Where its upstream says what they cost.
+    pub cost_header: Option<HeaderName>,
+    /// Whether it was written down that its upstream says that wrongly.
+    pub cost_noted: AtomicBool,
     /// How often it may be called.
     pub limits: Limits,
     /// How often those without a key may call.
@@ -215,6 +222,12 @@ impl ApiView {
             environments: settings.environments,
             open: open_table(&settings.open_operations).expect("checked when it was read"),
             publishable_operations: settings.publishable_operations.clone(),
+            costs: Costs::new(&settings.operation_costs).expect("checked when it was read"),
+            cost_header: settings
+                .cost_header
+                .as_ref()
+                .map(|name| HeaderName::try_from(name.as_str()).expect("checked when it was read")),
+            cost_noted: AtomicBool::new(false),
             limits: Limits::new(settings.rate_limits.clone(), Scope::Api, api.number),
             anonymous: Limits::new(settings.anonymous_rate_limits.clone(), Scope::Anonymous, api.number),
             unknown_operations: settings.unknown_operations,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY};
@@ -15,6 +16,7 @@ use keystile_core::api::{Access, UnknownOperations, UpstreamProtocol};
 use keystile_core::content::is_taken;
 use keystile_core::facts::Facts;
 use keystile_core::id::RequestId;
+use keystile_core::limit::MAX_LIMIT;
 use keystile_core::method::Method;
 use keystile_core::target::{CanonicalTarget, TargetError};
 
@@ -312,8 +314,11 @@ impl Worker {
             content: Some(&content),
             source: Some(&source),
             operation: Some(label.number()),
+            cost: api.costs.of(method, path),
+            reports: api.cost_header.is_some(),
             ..Facts::at(pending.began())
         };
+        pending.costs(facts.cost);
         let mut verdict = match (api.access, key) {
             (Access::Key, Some(text)) => {
                 let verdict = self.engine.check(&text, Door::Api(&api), &facts);
@@ -532,6 +537,7 @@ impl Going {
                 }
             }
         }
+        self.read_cost(&mut parts.headers, &mut pending);
         self.dress(&mut parts, receipt.id_header);
         pending.began_answer(parts.status.as_u16());
         let pause = worker.pauses.begin(self.api.idle_timeout, self.api.total_timeout);
@@ -540,6 +546,24 @@ impl Going {
             parts,
             Answer::streamed(incoming, pending, self.tally.take(), pause, lease, receipt.exchange),
         )
+    }
+
+    /// Takes what the upstream says of the cost of a call out of its answer, and counts it.
+    fn read_cost(&self, headers: &mut HeaderMap, pending: &mut Pending) {
+        let Some(name) = &self.api.cost_header else { return };
+        let Some(value) = headers.get(name) else { return };
+        let cost = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|cost| *cost <= MAX_LIMIT);
+        match cost {
+            Some(cost) => pending.turned_out_to_cost(cost),
+            // Once for each change of the API: an upstream that says it wrongly does so all the time.
+            None if !self.api.cost_noted.swap(true, Ordering::Relaxed) => tracing::warn!(
+                api = %self.api.id,
+                header = %name,
+                "what the upstream says of the cost of a call is no whole number up to {MAX_LIMIT}; such calls cost what their operation does"
+            ),
+            None => {}
+        }
+        headers.remove(name);
     }
 
     /// The head of an answer as the client gets it.

@@ -39,6 +39,8 @@ pub struct Pending {
     dimensions: Dimensions,
     bytes_in: u64,
     bytes_out: u64,
+    /// What it costs if it is let through.
+    cost: u32,
     client: Option<IpAddr>,
     /// What may be kept of it.
     addresses: ClientAddresses,
@@ -72,6 +74,7 @@ impl Pending {
             dimensions,
             bytes_in: 0,
             bytes_out: 0,
+            cost: 1,
             client: None,
             addresses: ClientAddresses::None,
             counted: false,
@@ -179,6 +182,27 @@ impl Pending {
         }
     }
 
+    /// It costs so much if it is let through.
+    pub fn costs(&mut self, cost: u32) {
+        self.cost = cost;
+    }
+
+    /// It turned out to cost this: limits that count costs go on as if that had been known.
+    pub fn turned_out_to_cost(&mut self, cost: u32) {
+        self.cost = cost;
+        let now = self.recorder.clock.now();
+        for place in &mut self.places {
+            if let Place::OfLimits(held) = place {
+                held.costs(cost, now);
+            }
+        }
+    }
+
+    /// What it is counted under.
+    pub const fn dimensions(&self) -> Dimensions {
+        self.dimensions
+    }
+
     /// Restrictions in shadow that would have refused it.
     pub fn would_refuse(&mut self, rules: Rules) {
         if let Some(record) = self.record() {
@@ -227,6 +251,15 @@ impl Pending {
         self.count();
     }
 
+    /// Whether it was let through and answered; that its client left meanwhile is no difference to whoever answered.
+    fn is_to_be_paid(&self) -> bool {
+        match self.dimensions.code {
+            Code::Allowed => true,
+            Code::ClientGone => self.upstream_us.is_some(),
+            _ => false,
+        }
+    }
+
     fn count(&mut self) -> Ticks {
         let now = self.recorder.clock.ticks();
         if std::mem::replace(&mut self.counted, true) {
@@ -234,8 +267,13 @@ impl Pending {
         }
         let latency = now.nanos_since(self.began.ticks);
         let client = self.client.and_then(|client| self.addresses.kept(client));
-        let counts =
-            Counts { calls: 1, latency_us: latency / 1_000, bytes_in: self.bytes_in, bytes_out: self.bytes_out };
+        let counts = Counts {
+            calls: 1,
+            latency_us: latency / 1_000,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            cost: if self.is_to_be_paid() { self.cost.into() } else { 0 },
+        };
         let kept = UsageEvent { at: self.began.wall, dimensions: self.dimensions, client, counts };
         self.recorder.buffer.push(Event { kept, upstream_us: self.upstream_us });
         if let Some(Observed { trace, record: Some(record) }) = self.observed.take().map(|observed| *observed)

@@ -115,7 +115,7 @@ mod tests {
             code: Code::Allowed,
             status: 200,
         };
-        let counts = Counts { calls: 1, latency_us: n, bytes_in: 0, bytes_out: 1 };
+        let counts = Counts { calls: 1, latency_us: n, bytes_in: 0, bytes_out: 1, cost: 1 };
         Event { kept: UsageEvent { at: Timestamp::from_secs(5), dimensions, client: None, counts }, upstream_us: None }
     }
 

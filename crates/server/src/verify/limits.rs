@@ -1,7 +1,8 @@
 //! `POST /v1/limits/check` and `/v1/limits/multi`: limits for whatever an owner wants to limit without a key. The question
 //! has the limit in it, so nothing is set up before; counters are the engine's own, exact and all or nothing. With the
 //! algorithm `concurrency` the answer has a lease, which `POST /v1/limits/release` gives back, as it does those of
-//! verifications.
+//! verifications. `POST /v1/usage/report` does so too, and says what a call cost that was verified with `"report": true`: its
+//! limits and what is counted of it are put right by the difference.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -11,19 +12,25 @@ use hyper::body::Incoming;
 use keystile_core::Code;
 use keystile_core::decide::{MAX_ASKED, Weight, Weights, reading, settle};
 use keystile_core::facts::Facts;
-use keystile_core::id::{LeaseId, RequestId};
-use keystile_core::limit::{Algorithm, DEFAULT_LEASE_SECS, LimitRule, MAX_SUBJECT_LEN, Weighed};
+use keystile_core::id::{LeaseId, OrganizationId, RequestId};
+use keystile_core::limit::{Algorithm, DEFAULT_LEASE_SECS, LimitRule, MAX_LIMIT, MAX_SUBJECT_LEN, Weighed};
+use keystile_core::time::Moment;
+use keystile_core::usage::{Counts, UsageEvent};
 use serde::{Deserialize, Serialize};
 
 use super::answer::Lease;
 use super::{AskedBy, invalid, lend, may_ask, read};
 use crate::enforce::counters::Apart;
+use crate::enforce::leases::Lent;
 use crate::gateway::Worker;
 use crate::problem::Problem;
 use crate::ratelimit::seconds;
+use crate::usage::Event;
 
 /// The right to ask, where a management key is needed for it.
 const CHECK_LIMITS: &str = "limits.check";
+/// The right to tell what calls cost.
+const REPORT_USAGE: &str = "usage.report";
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +41,8 @@ pub(super) enum Asked {
     Multi,
     /// A lease is given back.
     Release,
+    /// A lease is given back, and what its call cost is told.
+    Report,
 }
 
 impl Asked {
@@ -43,6 +52,7 @@ impl Asked {
             "/v1/limits/check" => Some(Self::Check),
             "/v1/limits/multi" => Some(Self::Multi),
             "/v1/limits/release" => Some(Self::Release),
+            "/v1/usage/report" => Some(Self::Report),
             _ => None,
         }
     }
@@ -82,6 +92,14 @@ struct Multi<'a> {
 #[serde(deny_unknown_fields)]
 struct Release {
     lease: LeaseId,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    lease: LeaseId,
+    /// What the call cost.
+    cost: u32,
 }
 
 /// What one limit says.
@@ -125,6 +143,13 @@ struct Several<'a> {
 }
 
 #[derive(Serialize)]
+struct Reported {
+    /// Whether it was counted: a lease that has ended, or of which no cost was to be told, is none for that.
+    reported: bool,
+    request_id: RequestId,
+}
+
+#[derive(Serialize)]
 struct Released {
     /// Whether it was there: one that has ended by itself is not.
     released: bool,
@@ -140,7 +165,8 @@ pub(super) async fn answer(
     id: RequestId,
 ) -> Result<Vec<u8>, Problem> {
     let now = worker.recorder.clock.now();
-    let owner = may_ask(worker, (asked_by, CHECK_LIMITS), address, request.headers(), Facts::at(now))?;
+    let right = if asked == Asked::Report { REPORT_USAGE } else { CHECK_LIMITS };
+    let owner = may_ask(worker, (asked_by, right), address, request.headers(), Facts::at(now))?;
     let body = read(request).await?;
     let unread = |error: serde_json::Error| invalid(error.to_string());
     let checks = match asked {
@@ -148,8 +174,17 @@ pub(super) async fn answer(
         Asked::Multi => serde_json::from_slice::<Multi<'_>>(&body).map_err(unread)?.limits,
         Asked::Release => {
             let Release { lease } = serde_json::from_slice(&body).map_err(unread)?;
-            let released = worker.engine.leases.give_back(lease);
+            worker.engine.leases.end_those_over(now.ticks);
+            let released = worker.engine.leases.end(lease, owner).is_some();
             return Ok(serde_json::to_vec(&Released { released, request_id: id }).unwrap_or_default());
+        }
+        Asked::Report => {
+            let Report { lease, cost } = serde_json::from_slice(&body).map_err(unread)?;
+            if cost > MAX_LIMIT {
+                return Err(invalid(format!("cost is 0 to {MAX_LIMIT}.")));
+            }
+            let reported = report(worker, (lease, owner), cost, now);
+            return Ok(serde_json::to_vec(&Reported { reported, request_id: id }).unwrap_or_default());
         }
     };
     if checks.is_empty() || checks.len() > MAX_ASKED {
@@ -170,7 +205,7 @@ pub(super) async fn answer(
     let mut weights = Weights::new();
     let held = worker.engine.counters.charge_apart(&apart, now, &mut weights);
     let code = settle(&weights).code;
-    let lease = held.map(|held| lend(worker, held, id, now));
+    let lease = lend(worker, Lent { owner, held, reports: None }, id, now);
     let said: Vec<Said<'_>> = apart.iter().zip(&weights).map(|(one, weight)| Said::of(&one.rule, weight)).collect();
     let allowed = code.is_allowed();
     let body = match (asked, &said[..]) {
@@ -182,6 +217,19 @@ pub(super) async fn answer(
         _ => serde_json::to_vec(&Answer { allowed, code, said: Several { limits: said }, lease, request_id: id }),
     };
     Ok(body.unwrap_or_default())
+}
+
+/// Puts right what a call cost; once.
+fn report(worker: &Worker, (lease, owner): (LeaseId, Option<OrganizationId>), cost: u32, now: Moment) -> bool {
+    worker.engine.leases.end_those_over(now.ticks);
+    let Some(lent) = worker.engine.leases.end(lease, owner) else { return false };
+    let (Some(mut held), Some(dimensions)) = (lent.held, lent.reports) else { return false };
+    let more = i64::from(cost) - i64::from(held.cost());
+    held.costs(cost, now);
+    let counts = Counts { cost: more, ..Counts::default() };
+    let kept = UsageEvent { at: now.wall, dimensions, client: None, counts };
+    worker.recorder.buffer.push(Event { kept, upstream_us: None });
+    true
 }
 
 impl Check<'_> {

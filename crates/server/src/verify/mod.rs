@@ -22,9 +22,11 @@ use keystile_core::facts::Facts;
 use keystile_core::id::{LeaseId, OrganizationId, RequestId};
 use keystile_core::permission::PermissionQuery;
 use keystile_core::time::Moment;
+use keystile_core::usage::Dimensions;
 
 use crate::enforce::counters::Held;
 use crate::enforce::engine::{Door, Verdict};
+use crate::enforce::leases::Lent;
 use crate::enforce::operations::Label;
 use crate::enforce::slow::Proof;
 use crate::enforce::snapshot::ApiView;
@@ -42,6 +44,8 @@ use question::Question;
 const VERIFY_KEYS: &str = "keys.verify";
 /// Longest question.
 const MAX_QUESTION_BYTES: usize = 64 << 10;
+/// How long the cost of a call can be told after its verification.
+const REPORT_NANOS: u64 = 600 * 1_000_000_000;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
@@ -75,8 +79,9 @@ pub async fn call(
             Err(Problem::of(Code::MethodNotAllowed).because("Ask with POST."))
         }
         (&Method::GET | &Method::HEAD, "/healthz") => Ok(b"{\"status\":\"ok\"}".to_vec()),
-        _ => Err(Problem::of(Code::RouteUnknown)
-            .because("Here are POST /v1/verify, /v1/limits/check, /v1/limits/multi and /v1/limits/release.")),
+        _ => Err(Problem::of(Code::RouteUnknown).because(
+            "Here are POST /v1/verify, /v1/limits/check, /v1/limits/multi, /v1/limits/release and /v1/usage/report.",
+        )),
     };
     match answered {
         Ok(body) => {
@@ -115,7 +120,7 @@ async fn verify(
     id: RequestId,
 ) -> Result<Vec<u8>, Problem> {
     let began = worker.recorder.clock.now();
-    may_ask(worker, (asked_by, VERIFY_KEYS), address, request.headers(), Facts::at(began))?;
+    let owner = may_ask(worker, (asked_by, VERIFY_KEYS), address, request.headers(), Facts::at(began))?;
     let body = read(request).await?;
     let question: Question<'_> = serde_json::from_slice(&body).map_err(|error| invalid(error.to_string()))?;
     let needs: Option<PermissionQuery> = question
@@ -134,7 +139,7 @@ async fn verify(
     let mut pending = Pending::new(worker.recorder.clone(), began);
     pending.is_question(id, address);
     pending.received(body.len() as u64);
-    let answer = judge(worker, &question, needs.as_ref(), api.as_deref(), &mut pending, id).await?;
+    let answer = judge(worker, &question, needs.as_ref(), api.as_deref(), &mut pending, (id, owner)).await?;
     Ok(answer)
 }
 
@@ -150,7 +155,7 @@ async fn judge(
     needs: Option<&PermissionQuery>,
     api: Option<&ApiView>,
     pending: &mut Pending,
-    id: RequestId,
+    (id, owner): (RequestId, Option<OrganizationId>),
 ) -> Result<Vec<u8>, Problem> {
     let described = Described::new(question.operation.as_ref(), question.client.as_ref())?;
     let code = described.refused(api);
@@ -160,9 +165,12 @@ async fn judge(
         return Err(invalid("end_user is 1 to 256 bytes; leave it out if nobody is known."));
     }
     let tags = &question.tags.0;
-    let facts =
-        Facts { needs, cost: question.cost.unwrap_or(1), end_user, tags, ..described.facts(pending.began(), &source) };
-    let (method, path) = (facts.method, facts.path);
+    let described = described.facts(pending.began(), &source);
+    let (method, path) = (described.method, described.path);
+    let of_operation = || Some(api?.costs.of(method?, path?));
+    let cost = question.cost.or_else(of_operation).unwrap_or(1);
+    let facts = Facts { needs, cost, reports: question.report, end_user, tags, ..described };
+    pending.costs(cost);
     let door = api.map_or(Door::KeyAlone, Door::Api);
     let label = match (api, method, path) {
         (Some(api), Some(method), Some(path)) => api.operations.label(method, path),
@@ -197,7 +205,13 @@ async fn judge(
     let explanation =
         question.explain.unwrap_or(false).then(|| worker.engine.explain(&question.key, door, &facts, &verdict));
     let metadata = verdict.key.as_ref().and_then(|key| worker.engine.snapshot.written.of(key.entry.number));
-    let lease = verdict.held.take().map(|held| lend(worker, held, id, facts.at));
+    let reports = (question.report && verdict.code.is_allowed()).then(|| Dimensions {
+        code: verdict.code,
+        status: 200,
+        ..pending.dimensions()
+    });
+    let lent = Lent { owner, held: verdict.held.take(), reports };
+    let lease = lend(worker, lent, id, facts.at);
     let told = [needs, of_operation];
     let body = answer::write(&verdict, api, metadata.as_deref(), told, explanation.as_ref(), (id, lease));
     pending.sent(body.len() as u64);
@@ -219,11 +233,14 @@ async fn check(worker: &Worker, text: &str, door: Door<'_>, facts: &Facts<'_>) -
     }
 }
 
-/// Keeps the place of a call until whoever asked says that it has ended.
-fn lend(worker: &Worker, held: Held, id: RequestId, at: Moment) -> answer::Lease {
+/// Keeps what of a call is not settled until whoever asked says that it has ended, or what it cost.
+fn lend(worker: &Worker, lent: Lent, id: RequestId, at: Moment) -> Option<answer::Lease> {
+    let in_flight = lent.held.as_ref().and_then(Held::lease_nanos);
+    let nanos = in_flight.or_else(|| lent.reports.is_some().then_some(REPORT_NANOS))?;
     let id = LeaseId::from_entropy(id.to_bytes());
-    let nanos = worker.engine.leases.lend(id, held, at.ticks);
-    answer::Lease { id, expires_at: at.wall.plus_secs(i64::try_from(seconds(nanos)).unwrap_or(i64::MAX)) }
+    worker.engine.leases.lend(id, lent, at.ticks, nanos);
+    let expires_at = at.wall.plus_secs(i64::try_from(seconds(nanos)).unwrap_or(i64::MAX));
+    Some(answer::Lease { id, expires_at })
 }
 
 /// Whether whoever asks may, and for which organization, if a key says so.

@@ -32,9 +32,12 @@ pub(super) struct Question<'a> {
     /// Permissions that the call needs, such as `a AND (b OR c)`.
     #[serde(borrow, default)]
     pub(super) permissions: Option<Cow<'a, str>>,
-    /// What it counts against limits; 1 if nothing is said, 0 to look without counting.
+    /// What it counts against limits; if nothing is said, what its operation costs; 0 to look without counting.
     #[serde(default)]
     pub(super) cost: Option<u32>,
+    /// Whether what it really costs is told when it has ended.
+    #[serde(default)]
+    pub(super) report: bool,
     /// Who uses the program that calls; limits can be counted apart for each.
     #[serde(borrow, default)]
     pub(super) end_user: Option<Cow<'a, str>>,

@@ -11,8 +11,10 @@ use keystile_core::time::Timestamp;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 
 /// The first byte of a batch of this form.
-const VERSION: u8 = 2;
-/// Of one without versions of keys and addresses of clients.
+const VERSION: u8 = 3;
+/// Of one without costs: each call that was let through cost 1.
+const WITHOUT_COSTS: u8 = 2;
+/// Of one without versions of keys and addresses of clients as well.
 const FIRST_VERSION: u8 = 1;
 /// Bytes of an ordinary event, for making room.
 const USUAL_EVENT_LEN: usize = 24;
@@ -44,8 +46,7 @@ pub(super) fn encode(events: &[UsageEvent]) -> Vec<u8> {
     for UsageEvent { at, dimensions: of, client, counts } in events {
         let distance = at.as_micros().wrapping_sub(before);
         before = at.as_micros();
-        // Forwards even, backwards odd, so that short distances are short numbers either way.
-        put(&mut bytes, ((distance << 1) ^ (distance >> 63)) as u64);
+        put_signed(&mut bytes, distance);
         for number in [of.organization, of.api, of.project, of.key, of.label] {
             put(&mut bytes, number.into());
         }
@@ -54,6 +55,7 @@ pub(super) fn encode(events: &[UsageEvent]) -> Vec<u8> {
         for count in [counts.calls, counts.latency_us, counts.bytes_in, counts.bytes_out] {
             put(&mut bytes, count);
         }
+        put_signed(&mut bytes, counts.cost);
         put(&mut bytes, of.version.into());
         match client {
             None => bytes.push(0),
@@ -79,7 +81,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<UsageEvent>, BrokenBatch> {
         return Err(BrokenBatch::Checksum);
     }
     let (version, events) = body.split_first().ok_or(BrokenBatch::Form)?;
-    if ![VERSION, FIRST_VERSION].contains(version) {
+    if !(FIRST_VERSION..=VERSION).contains(version) {
         return Err(BrokenBatch::Version(*version));
     }
     let (mut rest, mut before, mut read) = (events, 0, Vec::new());
@@ -92,9 +94,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<UsageEvent>, BrokenBatch> {
 }
 
 fn event(form: u8, rest: &mut &[u8], before: i64) -> Result<UsageEvent, BrokenBatch> {
-    let distance = take(rest)?;
-    let distance = (distance >> 1) as i64 ^ -((distance & 1) as i64);
-    let at = Timestamp::from_micros(before.wrapping_add(distance));
+    let at = Timestamp::from_micros(before.wrapping_add(take_signed(rest)?));
     let mut numbers = [0; 5];
     for number in &mut numbers {
         *number = u32::try_from(take(rest)?).map_err(|_| BrokenBatch::Form)?;
@@ -109,6 +109,11 @@ fn event(form: u8, rest: &mut &[u8], before: i64) -> Result<UsageEvent, BrokenBa
         *count = take(rest)?;
     }
     let [calls, latency_us, bytes_in, bytes_out] = counts;
+    let cost = match (form, code) {
+        (FIRST_VERSION | WITHOUT_COSTS, Code::Allowed) => i64::try_from(calls).unwrap_or(i64::MAX),
+        (FIRST_VERSION | WITHOUT_COSTS, _) => 0,
+        _ => take_signed(rest)?,
+    };
     let (version, client) = if form == FIRST_VERSION {
         (0, None)
     } else {
@@ -118,7 +123,7 @@ fn event(form: u8, rest: &mut &[u8], before: i64) -> Result<UsageEvent, BrokenBa
         at,
         dimensions: Dimensions { organization, api, project, key, version, label, code, status },
         client,
-        counts: Counts { calls, latency_us, bytes_in, bytes_out },
+        counts: Counts { calls, latency_us, bytes_in, bytes_out, cost },
     })
 }
 
@@ -146,6 +151,16 @@ fn put(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
+/// Forwards even, backwards odd, so that what is near zero is a short number either way.
+fn put_signed(bytes: &mut Vec<u8>, number: i64) {
+    put(bytes, ((number << 1) ^ (number >> 63)) as u64);
+}
+
+fn take_signed(rest: &mut &[u8]) -> Result<i64, BrokenBatch> {
+    let number = take(rest)?;
+    Ok((number >> 1) as i64 ^ -((number & 1) as i64))
+}
+
 fn take(rest: &mut &[u8]) -> Result<u64, BrokenBatch> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
@@ -170,12 +185,13 @@ mod tests {
 
     fn events() -> impl Strategy<Value = Vec<UsageEvent>> {
         let client = proptest::option::of(any::<IpAddr>());
-        let event = (any::<i64>(), any::<[u32; 5]>(), 0..Code::ALL.len(), any::<[u16; 2]>(), any::<[u64; 4]>(), client);
-        let event = event.prop_map(|(at, numbers, code, [status, version], counts, client)| UsageEvent {
+        let event =
+            (any::<i64>(), any::<[u32; 5]>(), 0..Code::ALL.len(), any::<[u16; 2]>(), any::<([u64; 4], i64)>(), client);
+        let event = event.prop_map(|(at, numbers, code, [status, version], (counts, cost), client)| UsageEvent {
             at: Timestamp::from_micros(at),
             dimensions: dimensions(numbers, version, Code::ALL[code], status),
             client,
-            counts: Counts { calls: counts[0], latency_us: counts[1], bytes_in: counts[2], bytes_out: counts[3] },
+            counts: Counts { calls: counts[0], latency_us: counts[1], bytes_in: counts[2], bytes_out: counts[3], cost },
         });
         proptest::collection::vec(event, 0..20)
     }
@@ -195,9 +211,19 @@ mod tests {
             at: Timestamp::from_micros(5),
             dimensions: dimensions([1, 2, 3, 4, 5], 0, Code::Allowed, 200),
             client: None,
-            counts: Counts { calls: 1, latency_us: 7, bytes_in: 0, bytes_out: 0 },
+            counts: Counts { calls: 1, latency_us: 7, bytes_in: 0, bytes_out: 0, cost: 1 },
         };
         assert_eq!(decode(&bytes), Ok(vec![event]));
+        // The second form has the version 6 of the key and no address behind that; a refused call cost nothing.
+        let mut bytes = vec![2];
+        bytes.extend_from_slice(&[10, 1, 2, 3, 4, 5, Code::KeyRevoked as u8, 0x91, 3, 1, 7, 0, 0, 6, 0]);
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        let refused = UsageEvent {
+            dimensions: dimensions([1, 2, 3, 4, 5], 6, Code::KeyRevoked, 401),
+            counts: Counts { cost: 0, ..event.counts },
+            ..event
+        };
+        assert_eq!(decode(&bytes), Ok(vec![refused]));
     }
 
     proptest! {
@@ -222,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_batch_of_another_version_is_left_alone() {
-        for (first, expected) in [(3, BrokenBatch::Version(3)), (0, BrokenBatch::Version(0))] {
+        for (first, expected) in [(4, BrokenBatch::Version(4)), (0, BrokenBatch::Version(0))] {
             let mut bytes = vec![first];
             bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
             assert_eq!(decode(&bytes), Err(expected));

@@ -120,7 +120,8 @@ fn statement(query: &UsageQuery, spans: &[Span]) -> Sql<'static> {
     for column in &columns {
         sql.push(column).push(", ");
     }
-    let sums = ["calls", "latency_us", "bytes_in", "bytes_out"].map(|count| format!("CAST(sum({count}) AS BIGINT)"));
+    let sums =
+        ["calls", "latency_us", "bytes_in", "bytes_out", "cost"].map(|count| format!("CAST(sum({count}) AS BIGINT)"));
     sql.push(&sums.join(", ")).push(" FROM (");
     for (place, span) in spans.iter().enumerate() {
         if place > 0 {
@@ -181,7 +182,7 @@ fn read(row: &Row, query: &UsageQuery) -> Result<Option<UsageRow>, StoreError> {
         };
     }
     let [calls, latency_us, bytes_in, bytes_out] = counts;
-    let counts = Counts { calls, latency_us, bytes_in, bytes_out };
+    let counts = Counts { calls, latency_us, bytes_in, bytes_out, cost: row.integer()? };
     Ok(Some(UsageRow { start, api, project, key, label, code, status, counts }))
 }
 

@@ -11,7 +11,7 @@ use crate::db::{Columns, Connection, sql};
 const BATCHES: u32 = 600;
 /// Bytes of batches in one transaction: what is unpacked of them stays a small part of memory.
 const BATCH_BYTES: usize = 8 << 20;
-/// Rows in one statement: 12 arguments each of the 32,766 that SQLite takes.
+/// Rows in one statement: 13 arguments each of the 32,766 that SQLite takes.
 const ROWS: usize = 500;
 
 /// Which batch.
@@ -142,6 +142,7 @@ async fn add(db: &mut Connection, bucket: Bucket, rows: Rows) -> Result<(), Stor
             for count in [counts.calls, counts.latency_us, counts.bytes_in, counts.bytes_out] {
                 query = query.bind(i64::try_from(count).unwrap_or(i64::MAX));
             }
+            query = query.bind(counts.cost);
         }
         query.execute(&mut *db).await?;
     }
@@ -167,10 +168,17 @@ fn upsert(bucket: Bucket, rows: usize) -> String {
         )
     });
     let sums = sums.join(", ");
-    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
+    // Costs can be taken back, and a sum of them stays at the least as well.
+    let least = i64::MIN + 1;
+    let cost = format!(
+        "cost = CASE WHEN excluded.cost > 0 AND {table}.cost > {most} - excluded.cost THEN {most} \
+         WHEN excluded.cost < 0 AND {table}.cost < {least} - excluded.cost THEN {least} \
+         ELSE {table}.cost + excluded.cost END"
+    );
+    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
     format!(
         "INSERT INTO {table} (start, organization, project, key, api, label, code, status, calls, latency_us, bytes_in, \
-         bytes_out) VALUES {values} \
-         ON CONFLICT (start, organization, project, key, api, label, code, status) DO UPDATE SET {sums}"
+         bytes_out, cost) VALUES {values} \
+         ON CONFLICT (start, organization, project, key, api, label, code, status) DO UPDATE SET {sums}, {cost}"
     )
 }

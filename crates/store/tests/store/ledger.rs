@@ -9,7 +9,7 @@ use keystile_store::{GroupBy, LabelRow, OperationRow, OperationsQuery, UsageQuer
 
 use crate::world::{Dice, NOW, World, everywhere};
 
-const EVERYTHING: UsageQuery = UsageQuery {
+pub const EVERYTHING: UsageQuery = UsageQuery {
     from: Timestamp::from_secs(0),
     until: Timestamp::from_secs(4_000_000_000),
     bucket: None,
@@ -41,6 +41,7 @@ fn event(dice: &mut Dice) -> UsageEvent {
         latency_us: dice.below(1_000),
         bytes_in: dice.below(10),
         bytes_out: dice.below(10),
+        cost: dice.below(20).cast_signed() - 5,
     };
     UsageEvent { at, dimensions, client: None, counts }
 }
@@ -229,14 +230,22 @@ async fn answers_come_page_by_page() {
 async fn sums_that_are_too_large_stay_at_the_greatest() {
     everywhere(async |world| {
         let mut dice = Dice(6);
-        let counts = Counts { calls: 1, latency_us: u64::MAX, bytes_in: i64::MAX as u64, bytes_out: 0 };
+        let counts = Counts { calls: 1, latency_us: u64::MAX, bytes_in: i64::MAX as u64, bytes_out: 0, cost: i64::MAX };
         let huge = UsageEvent { counts, ..event(&mut dice) };
         append(world, 1, &[huge]).await;
         world.ledger.roll_up().await.unwrap();
         append(world, 2, &[huge]).await;
         let rows = world.ledger.usage(&EVERYTHING).await.unwrap();
         let greatest = i64::MAX as u64;
-        assert_eq!(rows[0].counts, Counts { calls: 2, latency_us: greatest, bytes_in: greatest, bytes_out: 0 });
+        let counts = Counts { calls: 2, latency_us: greatest, bytes_in: greatest, bytes_out: 0, cost: i64::MAX };
+        assert_eq!(rows[0].counts, counts);
+        // Costs that are taken back come down from there, and no further than to the least.
+        let back = |cost| UsageEvent { counts: Counts { calls: 0, cost, ..Counts::default() }, ..huge };
+        for (sequence, cost, left) in [(3, -1, i64::MAX - 1), (4, i64::MIN, -1), (5, i64::MIN, i64::MIN + 1)] {
+            append(world, sequence, &[back(cost.max(i64::MIN + 1))]).await;
+            let rows = world.ledger.usage(&EVERYTHING).await.unwrap();
+            assert_eq!(rows[0].counts.cost, left.max(i64::MIN + 1), "{sequence}");
+        }
     })
     .await;
 }

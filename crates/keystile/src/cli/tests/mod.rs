@@ -593,7 +593,7 @@ fn usage_is_asked_by_what_people_say_and_told_with_names() {
             items(&[json!({"id": project(), "name": "Weather\u{1b}[31m app"})])
         } else {
             items(&[
-                json!({"project_id": project(), "code": "allowed", "calls": 12_345, "latency_us": 24_690_000, "bytes_in": 0, "bytes_out": 2_048}),
+                json!({"project_id": project(), "code": "allowed", "calls": 12_345, "latency_us": 24_690_000, "bytes_in": 0, "bytes_out": 2_048, "cost": -1_500}),
                 json!({"project_id": null, "code": "key_unknown", "calls": 1, "latency_us": 40, "bytes_in": 0, "bytes_out": 0}),
             ])
         }
@@ -618,9 +618,9 @@ fn usage_is_asked_by_what_people_say_and_told_with_names() {
     );
     assert_eq!(
         ran.out,
-        "PROJECT           CODE          CALLS    MEAN   IN      OUT\n\
-         Weather\u{fffd}[31m app  allowed      12,345  2.0 ms  0 B  2.0 KiB\n\
-         -                 key_unknown       1  0.0 ms  0 B      0 B\n"
+        "PROJECT           CODE          CALLS    COST    MEAN   IN      OUT\n\
+         Weather\u{fffd}[31m app  allowed      12,345  -1,500  2.0 ms  0 B  2.0 KiB\n\
+         -                 key_unknown       1       0  0.0 ms  0 B      0 B\n"
     );
     let ran = Run::at(&stub).run(&["usage", "--since", "1h", "--until", "2h"]);
     assert_eq!(ran.exit, Exit::Usage);

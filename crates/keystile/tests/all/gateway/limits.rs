@@ -263,3 +263,63 @@ fn k24_who_calls_without_a_key_is_bound_by_the_limits_of_the_api_too() {
     assert_eq!([0; 3].map(|_| stage.call("GET /open", &[], b"").status), [200, 200, 429], "all together");
     assert_eq!(stage.answer(&request).status, 429);
 }
+
+/// What calls of the stage's API cost so far, and how many there were.
+fn cost(stage: &Stage) -> (i64, u64) {
+    let (status, usage) = stage.manage.get(&format!("/v1/usage?api_id={}", stage.api_id));
+    assert_eq!(status, 200, "{usage}");
+    (usage["items"][0]["cost"].as_i64().unwrap(), usage["items"][0]["calls"].as_u64().unwrap())
+}
+
+#[test]
+fn k27_what_the_upstream_says_that_a_call_cost_is_counted_and_taken_out_of_its_answer() {
+    let rules = json!([limit("tokens", 100, 3_600), { "name": "calls", "limit": 10, "window_seconds": 3_600, "counts": "calls" }]);
+    let costs = json!([{ "operation": "POST /open", "cost": 5 }, { "operation": "GET /health", "cost": 0 }]);
+    let stage = Stage::with(
+        json!({ "cost_header": "X-Usage-Cost", "operation_costs": costs }),
+        json!({ "rate_limits": rules }),
+    );
+    let says = |cost: &str| {
+        let answer = format!("HTTP/1.1 200 OK\r\nx-usage-cost: {cost}\r\ncontent-length: 2\r\n\r\nok");
+        stage.upstream.answer_with(answer);
+    };
+    let left = |line: &str| {
+        let answer = stage.call(line, &[], b"");
+        assert_eq!((answer.status, answer.field("x-usage-cost")), (200, None), "{:?}", answer.fields);
+        let state = one_field(&answer, "ratelimit");
+        (state[0].number("r"), state[1].number("r"))
+    };
+    says("30");
+    // What is told in the answer is what was left when it was let through.
+    assert_eq!(left("GET /open"), (99, 9));
+    assert_eq!(left("POST /open"), (65, 8), "30 for the call before, 5 for this one");
+    says("0");
+    assert_eq!(left("POST /open"), (35, 7));
+    assert_eq!(left("GET /open"), (39, 6), "the one before cost nothing after all");
+    stage.upstream.answer_with("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    assert_eq!(left("GET /open"), (39, 5), "of which nothing is said costs what its operation does");
+    assert_eq!(left("GET /health"), (39, 5), "and one that costs nothing counts nowhere");
+    for wrong in ["-1", "many", "1000000001", "1.5", ""] {
+        says(wrong);
+        left("GET /health");
+    }
+    says("500");
+    assert_eq!(left("GET /open").0, 38);
+    assert_eq!(stage.call("GET /open", &[], b"").status, 429, "it was more than there was");
+    assert_eq!(cost(&stage), (30 + 30 + 1 + 500, 13));
+    // What never reached the upstream costs nothing, and who leaves before the end pays.
+    let changed = stage.manage.patch(&format!("/v1/keys/{}", stage.key_id), &json!({ "rate_limits": [] }));
+    assert_eq!(changed.0, 200, "{}", changed.1);
+    let head = b"HTTP/1.1 200 OK\r\nx-usage-cost: 40\r\ncontent-length: 4\r\n\r\n".to_vec();
+    stage.upstream.script([Step::ReadBody, Step::Send(head), Step::Gate, Step::Send(b"done".to_vec())]);
+    let mut client = stage.client();
+    client.write(stage.request("GET /open", &[], b"")).unwrap();
+    keystile_testkit::eventually("its answer has begun", || !stage.upstream.requests().is_empty());
+    std::thread::sleep(Duration::from_millis(200));
+    drop(client);
+    keystile_testkit::eventually("its call is counted", || {
+        stage.counted("client_gone", 499) + stage.counted("client_gone", 200) == 1
+    });
+    stage.upstream.open_gate();
+    assert_eq!(cost(&stage), (561 + 40, 14));
+}

@@ -40,9 +40,12 @@ fn asked(world: &World, caller: &Caller, more: Value) -> Value {
 
 /// A question to the limits without a key.
 fn check(world: &World, what: &str, question: &Value) -> Answer {
+    check_at(world, &format!("/v1/limits/{what}"), question)
+}
+
+fn check_at(world: &World, path: &str, question: &Value) -> Answer {
     let fields = [("content-type", "application/json"), ("authorization", "none")];
-    let path = format!("/v1/limits/{what}");
-    Api::new(world.installation.check, "").request("POST", &path, &fields, question.to_string().as_bytes())
+    Api::new(world.installation.check, "").request("POST", path, &fields, question.to_string().as_bytes())
 }
 
 #[test]
@@ -379,4 +382,66 @@ fn who_asks_about_limits_needs_the_right_to_and_has_names_of_their_own() {
     problem(&ask(&make("keys.verify")), 403, "permission_missing");
     assert_eq!(ask(&make("limits.check")).code(), "allowed");
     assert_eq!(ask(&make("limits.check")).code(), "rate_limited", "the same organization");
+}
+
+#[test]
+fn k27_what_a_verified_call_cost_is_told_once_and_put_right() {
+    let world = shared();
+    let one = caller(world, json!([{ "name": "tokens", "limit": 1_000, "window_seconds": 3_600, "by": ["project"] }]));
+    let ask = |cost: u32| asked(world, &one, json!({ "cost": cost, "report": true }));
+    let report =
+        |lease: &Value, cost: Value| check_at(world, "/v1/usage/report", &json!({ "lease": lease, "cost": cost }));
+    let left = || asked(world, &one, json!({ "cost": 0 }))["limits"][0]["remaining"].clone();
+    let usage = || {
+        let (_, usage) = world.manage().get(&format!("/v1/usage?api_id={}&code=allowed", one.api));
+        usage["items"][0]["cost"].clone()
+    };
+    let (first, second) = (ask(100), ask(100));
+    assert_eq!((left(), usage()), (json!(800), json!(200)));
+    let lease = &first["lease"]["id"];
+    assert_eq!(report(lease, json!(750)).json()["reported"], true);
+    assert_eq!((left(), usage()), (json!(150), json!(850)));
+    assert_eq!(report(lease, json!(1)).json()["reported"], false, "once");
+    assert_eq!(report(&second["lease"]["id"], json!(0)).json()["reported"], true);
+    assert_eq!((left(), usage()), (json!(250), json!(750)));
+    assert!(asked(world, &one, json!({ "cost": 1 })).get("lease").is_none(), "of which no cost is to be told");
+    let refused = ask(500);
+    assert_eq!((&refused["code"], refused.get("lease")), (&json!("rate_limited"), None));
+    let third = ask(1);
+    for wrong in [json!(-1), json!(1_000_000_001), json!("x"), json!(null)] {
+        problem(&report(&third["lease"]["id"], wrong), 400, "invalid");
+    }
+    // A call that is let go without a word costs what was thought.
+    let released = check(world, "release", &json!({ "lease": third["lease"]["id"] }));
+    assert_eq!(released.json()["released"], true);
+    assert_eq!(report(&third["lease"]["id"], json!(9)).json()["reported"], false);
+    assert_eq!((left(), usage()), (json!(248), json!(752)));
+}
+
+#[test]
+fn k27_operations_cost_what_their_api_says_unless_the_question_does() {
+    let world = shared();
+    let one = caller(world, json!([{ "name": "units", "limit": 100, "window_seconds": 3_600, "by": ["project"] }]));
+    let path = format!("{}/images/7", one.path);
+    let costs = json!([{ "operation": format!("POST {}/images/{{id}}", one.path), "cost": 10 }]);
+    let (status, api) = world.manage().patch(&format!("/v1/apis/{}", one.api), &json!({ "operation_costs": costs }));
+    assert_eq!((status, &api["operation_costs"]), (200, &costs), "{api}");
+    let left = |method: &str, more: Value| {
+        let mut question = json!({ "operation": { "method": method, "path": path } });
+        question.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        asked(world, &one, question)["limits"][0]["remaining"].as_u64().unwrap()
+    };
+    assert_eq!([left("POST", json!({})), left("GET", json!({})), left("POST", json!({ "cost": 2 }))], [90, 89, 87]);
+    assert_eq!(world.call(&one.key, "POST", &path).status, 200);
+    assert_eq!(left("GET", json!({ "cost": 0 })), 77);
+    for wrong in [
+        json!({ "operation_costs": [{ "operation": "POST images", "cost": 1 }] }),
+        json!({ "operation_costs": [{ "operation": "POST /images", "cost": -1 }] }),
+        json!({ "operation_costs": [{ "operation": "POST /a/{b}", "cost": 1 }, { "operation": "POST /a/{c}", "cost": 1 }] }),
+        json!({ "cost_header": "Content-Length" }),
+        json!({ "cost_header": "X-Request-Id" }),
+    ] {
+        let (status, told) = world.manage().patch(&format!("/v1/apis/{}", one.api), &wrong);
+        assert_eq!(status, 400, "{wrong}: {told}");
+    }
 }

@@ -34,7 +34,8 @@ fn charged(
 ) -> (Weights, Option<Held>) {
     let mut weights = Weights::new();
     let subject = Subject { key: None, facts };
-    let held = counters.charge(&Charge { lists, key, subject, cost: facts.cost, now: facts.at }, &mut weights);
+    let held = counters
+        .charge(&Charge { lists, key, subject, cost: facts.cost, reports: facts.reports, now: facts.at }, &mut weights);
     (weights, held)
 }
 
@@ -145,7 +146,8 @@ fn k24_each_dimension_tells_its_subjects_apart_and_nothing_else() {
             Facts { end_user: Some(&user), operation: Some(operation.into()), tags: &tags, ..from(address.into()) };
         let mut weights = Weights::new();
         let subject = Subject { key: Some(ids), facts: &facts };
-        let charge = Charge { lists: [None, Some(limits)], key: key.into(), subject, cost: 1, now: NOW };
+        let charge =
+            Charge { lists: [None, Some(limits)], key: key.into(), subject, cost: 1, reports: false, now: NOW };
         counters.charge(&charge, &mut weights);
         settle(&weights).code.is_allowed()
     };
@@ -250,6 +252,34 @@ fn a_place_whose_window_is_over_is_taken_before_anybody_is_forgotten() {
         charged(&counters, 0, [None, Some(&limits)], &Facts { at, ..from(address) });
     }
     assert_eq!(counters.forgotten(), 0);
+}
+
+#[test]
+fn k27_what_a_call_cost_is_put_right_where_costs_are_counted() {
+    let counters = Arc::new(Counters::default());
+    let calls = LimitRule::new("calls", 100, 60, Algorithm::FixedWindow, None).unwrap();
+    let calls = LimitRule { counts: Counted::Calls, ..calls };
+    let tokens = LimitRule::new("tokens", 1_000, 60, Algorithm::FixedWindow, None).unwrap();
+    let own = Limits::new(vec![calls.clone(), tokens.clone()], Scope::Key, 0);
+    let apart = |rule: LimitRule| rule.by(vec!["end_user".parse().unwrap()]).unwrap();
+    let of_api = Limits::new(vec![apart(calls), apart(tokens)], Scope::Api, 1);
+    let left = |lists: [Option<&Limits>; 2], cost, reports| {
+        let facts = Facts { end_user: Some("ada"), cost, reports, ..Facts::at(NOW) };
+        let (weights, held) = charged(&counters, 1, lists, &facts);
+        (weights.iter().map(|weight| reading(weight).remaining).collect::<Vec<_>>(), held)
+    };
+    for lists in [[Some(&own), None], [None, Some(&of_api)]] {
+        let (told, held) = left(lists, 300, true);
+        assert_eq!(told, [99, 700]);
+        let mut held = held.unwrap();
+        assert_eq!((held.cost(), held.lease_nanos()), (300, None));
+        held.costs(50, NOW);
+        assert_eq!(left(lists, 0, false).0, [99, 950], "less");
+        held.costs(1_200, NOW);
+        drop(held);
+        assert_eq!(left(lists, 0, false).0, [99, 0], "more than there was");
+        assert!(left(lists, 1, true).1.is_none(), "what is refused has no cost to tell");
+    }
 }
 
 proptest! {

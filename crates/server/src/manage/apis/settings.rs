@@ -56,6 +56,12 @@ pub(super) struct ApiInput {
     /// Operations that publishable keys may call, such as `GET /pets/{id}` or `GET /catalog/**`; the path is below the prefix
     /// if that is taken off.
     publishable_operations: Option<Vec<String>>,
+    /// Operations whose calls cost something else than 1, for limits and in usage; at most 1,000.
+    operation_costs: Option<Vec<OperationCostShape>>,
+    /// The header field (`X-…`) in which the upstream says in its answers what a call cost, a whole number; it is taken out of the
+    /// answer, and limits are put right by the difference. `null` if it says nothing.
+    #[schema(example = "X-Usage-Cost")]
+    cost_header: Option<String>,
     /// How often it may be called, besides what its keys allow: together, or counted apart by what each limit says. All of
     /// them and those of the key have room, or none counts the call.
     rate_limits: Option<Vec<RateLimitShape>>,
@@ -137,6 +143,19 @@ pub(super) struct TargetShape {
     address: String,
     /// Its share; 1 unless said otherwise.
     weight: Option<u32>,
+}
+
+/// What one operation costs.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = OperationCost)]
+#[allow(dead_code, reason = "the core's own type reads and writes it; this is its shape in the OpenAPI document")]
+pub(super) struct OperationCostShape {
+    /// Which operation; the path is below the prefix if that is taken off.
+    #[schema(example = "POST /images/{id}")]
+    operation: String,
+    /// What a call of it costs; 0 for nothing.
+    #[schema(example = 10)]
+    cost: u32,
 }
 
 /// How targets are asked whether they are well.

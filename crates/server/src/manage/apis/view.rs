@@ -1,9 +1,9 @@
 //! An API as it is shown.
 
 use keystile_core::api::{
-    Access, Approval, ClientAddresses, Environments, HealthCheck, Host, KeyLocation, OpenOperation,
-    OperationPermissions, PathPrefix, PublishableOperation, Target, UnknownOperations, UnusedKeys, UpgradeProtocol,
-    UpstreamProtocol, UpstreamUrl,
+    Access, Approval, ClientAddresses, CostHeader, Environments, HealthCheck, Host, KeyLocation, NamedOperation,
+    OperationCost, OperationPermissions, PathPrefix, PublishableOperation, Target, UnknownOperations, UnusedKeys,
+    UpgradeProtocol, UpstreamProtocol, UpstreamUrl,
 };
 use keystile_core::cors::Cors;
 use keystile_core::id::ApiId;
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use crate::manage::keys::policy::RateLimitShape;
 
-use super::settings::{CorsShape, HealthCheckShape, TargetShape};
+use super::settings::{CorsShape, HealthCheckShape, OperationCostShape, TargetShape};
 
 /// An API.
 #[derive(Serialize, ToSchema)]
@@ -67,10 +67,17 @@ pub(in crate::manage) struct ApiView {
     approval: Approval,
     /// Operations that need no key.
     #[schema(value_type = Vec<String>)]
-    open_operations: Vec<OpenOperation>,
+    open_operations: Vec<NamedOperation>,
     /// Operations that publishable keys may call.
     #[schema(value_type = Vec<String>)]
     publishable_operations: Vec<PublishableOperation>,
+    /// Operations whose calls cost something else than 1.
+    #[schema(value_type = Vec<OperationCostShape>)]
+    operation_costs: Vec<OperationCost>,
+    /// Where the upstream says what a call cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    cost_header: Option<CostHeader>,
     /// How often it may be called.
     #[schema(value_type = Vec<RateLimitShape>)]
     rate_limits: Vec<LimitRule>,
@@ -198,6 +205,8 @@ impl From<Api> for ApiView {
             approval: settings.approval,
             open_operations: settings.open_operations,
             publishable_operations: settings.publishable_operations,
+            operation_costs: settings.operation_costs,
+            cost_header: settings.cost_header,
             rate_limits: settings.rate_limits,
             anonymous_rate_limits: settings.anonymous_rate_limits,
             unknown_operations: settings.unknown_operations,

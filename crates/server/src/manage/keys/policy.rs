@@ -31,6 +31,8 @@ pub(in crate::manage) struct RateLimitShape {
     algorithm: Option<String>,
     /// For a token bucket: calls at once.
     burst: Option<u32>,
+    /// `cost` (if nothing is said; an ordinary call costs 1) or `calls`.
+    counts: Option<String>,
     /// For whom it is counted apart: `end_user`, `operation`, `client_address` and `tag:NAME`, on an API also `key`, `project`
     /// and `organization`; at most 4, which then count together. All calls together, if nothing is said.
     by: Option<Vec<String>>,

@@ -104,6 +104,9 @@ struct UsageItem {
     bytes_in: u64,
     /// Bytes of response bodies.
     bytes_out: u64,
+    /// What calls cost that were let through and answered: 1 each, unless the API's settings, a verification or a report
+    /// say otherwise.
+    cost: i64,
 }
 
 /// What was counted, refused calls and unknown keys too. Calls that were answered until now are in it.
@@ -227,6 +230,7 @@ async fn name(app: &App, rows: Vec<UsageRow>) -> Result<Vec<UsageItem>, StoreErr
         latency_us: row.counts.latency_us,
         bytes_in: row.counts.bytes_in,
         bytes_out: row.counts.bytes_out,
+        cost: row.counts.cost,
     };
     Ok(rows.into_iter().map(item).collect())
 }

@@ -19,7 +19,7 @@ fn an_api_is_made_read_changed_switched_and_removed() {
         "environments": ["live", "test"], "approval": "manual", "require_tls": false, "require_client_certificate": false,
         "key_locations": ["bearer", "header:x-api-key"], "key_prefix": "ks",
         "key_days": 90, "body_limit_bytes": 10_485_760, "upstream_timeout_seconds": 60, "document": null,
-        "open_operations": [], "publishable_operations": [], "rate_limits": [], "anonymous_rate_limits": [], "unknown_operations": "pass",
+        "open_operations": [], "publishable_operations": [], "operation_costs": [], "rate_limits": [], "anonymous_rate_limits": [], "unknown_operations": "pass",
         "operation_permissions": "off", "shared_caching": false, "unused_keys": "report", "recoverable_keys": false,
         "client_addresses": "whole",
         "targets": [], "upstream_protocol": "http1", "upgrades": ["websocket"], "breaker_failures": 5, "idle_timeout_seconds": 300,
