@@ -268,7 +268,7 @@ fn k24_who_calls_without_a_key_is_bound_by_the_limits_of_the_api_too() {
 fn cost(stage: &Stage) -> (i64, u64) {
     let (status, usage) = stage.manage.get(&format!("/v1/usage?api_id={}", stage.api_id));
     assert_eq!(status, 200, "{usage}");
-    (usage["items"][0]["cost"].as_i64().unwrap(), usage["items"][0]["calls"].as_u64().unwrap())
+    (usage["items"][0]["cost"].as_i64().expect("a cost"), usage["items"][0]["calls"].as_u64().expect("a count"))
 }
 
 #[test]
