@@ -2,6 +2,7 @@
 //!
 //! Allocations are counted too: a decision makes none.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 
 use divan::{AllocProfiler, Bencher, black_box};
@@ -33,6 +34,8 @@ const OWNER: OrganizationId = OrganizationId::from_entropy([1; 16]);
 struct World {
     engine: Engine,
     api: Arc<ApiView>,
+    /// The same with limits by project, address and operation.
+    limited: Arc<ApiView>,
     keys: u32,
 }
 
@@ -78,27 +81,35 @@ fn world(keys: u32) -> World {
             environment: Environment::Live,
         });
     }
-    let settings = ApiSettings::new("http://127.0.0.1:9".parse().expect("an upstream"));
-    let api = Arc::new(ApiView::new(
-        &Api {
-            id: ApiId::from_entropy([3; 16]),
-            number: 1,
-            organization: OWNER,
-            organization_number: 1,
-            name: "bench".to_owned(),
-            active: true,
-            settings: settings.clone(),
-            document: None,
-            created_at: Timestamp::from_secs(0),
-            updated_at: Timestamp::from_secs(0),
-            revision: 1,
-        },
-        Operations::Segments(Arc::new(ApiLabels::new(1, snapshot.labels.clone()))),
-        Alive::default(),
-        Arc::new(Upstream::new(&settings, None)),
-        Vec::new(),
-    ));
-    World { engine: Engine::new(snapshot, vec![pepper]), api, keys }
+    let plain = ApiSettings::new("http://127.0.0.1:9".parse().expect("an upstream"));
+    let by = |name, dimension: &str| {
+        let rule = rule(name, 1_000_000_000, 60, Algorithm::SlidingWindow);
+        rule.by(vec![dimension.parse().expect("a dimension")]).expect("one of them")
+    };
+    let rate_limits = vec![by("a", "project"), by("b", "client_address"), by("c", "operation")];
+    let limited = ApiSettings { rate_limits, ..plain.clone() };
+    let [api, limited] = [plain, limited].map(|settings| {
+        Arc::new(ApiView::new(
+            &Api {
+                id: ApiId::from_entropy([3; 16]),
+                number: 1,
+                organization: OWNER,
+                organization_number: 1,
+                name: "bench".to_owned(),
+                active: true,
+                settings: settings.clone(),
+                document: None,
+                created_at: Timestamp::from_secs(0),
+                updated_at: Timestamp::from_secs(0),
+                revision: 1,
+            },
+            Operations::Segments(Arc::new(ApiLabels::new(1, snapshot.labels.clone()))),
+            Alive::default(),
+            Arc::new(Upstream::new(&settings, None)),
+            Vec::new(),
+        ))
+    });
+    World { engine: Engine::new(snapshot, vec![pepper]), api, limited, keys }
 }
 
 fn million() -> &'static World {
@@ -112,30 +123,37 @@ fn ten_thousand() -> &'static World {
 }
 
 /// Decides calls of keys all over the table; `parity` picks keys without (0) or with (1) limits.
-fn decide(bencher: Bencher<'_, '_>, world: &World, parity: u32) {
+fn decide(bencher: Bencher<'_, '_>, world: &World, api: &ApiView, parity: u32) {
     let texts: Vec<String> =
         (0..4_096u32).map(|n| text((n.wrapping_mul(2_654_435_761) % world.keys) & !1 | parity)).collect();
     let mut at = 0;
-    let facts = Facts::at(Moment { wall: Timestamp::from_secs(1), ticks: Ticks::from_nanos(1 << 60) });
+    let moment = Moment { wall: Timestamp::from_secs(1), ticks: Ticks::from_nanos(1 << 60) };
     bencher.bench_local(|| {
         at = (at + 1) % texts.len();
-        world.engine.check(black_box(&texts[at]), Door::Api(&world.api), &facts).code
+        let client = Some(IpAddr::V4(Ipv4Addr::from_bits(at as u32)));
+        let facts = Facts { client, operation: Some(at as u32 % 64), ..Facts::at(moment) };
+        world.engine.check(black_box(&texts[at]), Door::Api(api), &facts).code
     });
 }
 
 #[divan::bench]
 fn key_alone_of_a_million(bencher: Bencher<'_, '_>) {
-    decide(bencher, million(), 0);
+    decide(bencher, million(), &million().api, 0);
 }
 
 #[divan::bench]
 fn key_and_three_limits_of_a_million(bencher: Bencher<'_, '_>) {
-    decide(bencher, million(), 1);
+    decide(bencher, million(), &million().api, 1);
 }
 
 #[divan::bench]
 fn key_and_three_limits_of_ten_thousand(bencher: Bencher<'_, '_>) {
-    decide(bencher, ten_thousand(), 1);
+    decide(bencher, ten_thousand(), &ten_thousand().api, 1);
+}
+
+#[divan::bench]
+fn key_and_three_limits_of_each_of_key_and_api(bencher: Bencher<'_, '_>) {
+    decide(bencher, ten_thousand(), &ten_thousand().limited, 1);
 }
 
 #[divan::bench]
