@@ -30,6 +30,8 @@ pub struct Facts<'a> {
     pub needs: Option<&'a PermissionQuery>,
     /// What it counts against limits; an ordinary call costs 1.
     pub cost: u32,
+    /// Whether the limits of its API are asked: not if somebody else than its owner only says that it was made.
+    pub charges_api: bool,
     /// Whether what it really costs is told when it has ended.
     pub reports: bool,
     /// The number of its operation, if it calls one.
@@ -53,6 +55,7 @@ impl Facts<'_> {
             source: None,
             needs: None,
             cost: 1,
+            charges_api: true,
             reports: false,
             operation: None,
             end_user: None,

@@ -367,6 +367,14 @@ impl Terms {
         self.burst
     }
 
+    /// How much is there at most.
+    pub const fn whole(&self) -> u32 {
+        match self.algorithm {
+            Algorithm::TokenBucket => self.burst,
+            Algorithm::SlidingWindow | Algorithm::FixedWindow | Algorithm::Concurrency => self.limit,
+        }
+    }
+
     /// Whether calls count until they end.
     pub fn counts_in_flight(&self) -> bool {
         self.algorithm == Algorithm::Concurrency

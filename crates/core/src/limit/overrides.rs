@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{LimitError, MAX_LIMIT, MAX_SUBJECT_LEN};
@@ -31,7 +31,13 @@ impl Override {
         if subject.is_empty() || subject.len() > MAX_SUBJECT_LEN || limit > MAX_LIMIT {
             return Err(LimitError::Override);
         }
-        let network = subject.parse().ok().or_else(|| subject.parse::<IpAddr>().ok().map(IpNet::from));
+        let network =
+            subject.parse().ok().or_else(|| Some(IpNet::from(subject.parse::<IpAddr>().ok()?.to_canonical())));
+        // Of IPv6 a network of 64 bits counts as one.
+        let network = network.map(|network| match network {
+            IpNet::V6(one) if one.prefix_len() > 64 => Ipv6Net::new_assert(one.addr(), 64).trunc().into(),
+            _ => network,
+        });
         Ok(Self { subject: subject.to_owned(), limit, network })
     }
 
@@ -120,6 +126,9 @@ mod tests {
         assert!(about("192.0.2.0/24", "192.0.2.7") && !about("192.0.2.0/24", "192.0.3.7"));
         assert!(about("192.0.2.*", "192.0.2.7") && about("2001:db8::/32", "2001:db8::1"));
         assert!(about("2001:DB8:0::1", "2001:db8::1"), "however it is written");
+        assert!(about("2001:db8::1", "2001:db8::2"), "one client has all of it");
+        assert!(!about("2001:db8::1", "2001:db8:0:1::1"));
+        assert!(about("::ffff:192.0.2.7", "192.0.2.7"));
     }
 
     #[test]

@@ -114,6 +114,8 @@ pub struct Held {
     counted: Box<[(Place, Terms)]>,
     /// What was counted as its cost.
     cost: u32,
+    /// When it was counted.
+    at: Ticks,
 }
 
 impl Held {
@@ -133,6 +135,10 @@ impl Held {
         let more = i64::from(cost) - i64::from(self.cost);
         if more != 0 {
             for (place, terms) in &self.counted {
+                // What has slid out of its window is not taken back from others.
+                if more < 0 && now.ticks.nanos_since(self.at) >= terms.lease_nanos() {
+                    continue;
+                }
                 self.counters.change(*place, terms, now, |slot| terms.corrected(slot, more, now));
             }
         }
@@ -208,7 +214,7 @@ impl Counters {
             && of_key.is_plain
         {
             if of_key.is_empty() {
-                return if charge.reports { self.hold(&[], weights, (charge.cost, true)) } else { None };
+                return if charge.reports { self.hold(&[], weights, (charge.cost, true, charge.now)) } else { None };
             }
             let _held = self.stripes[charge.key as usize % STRIPES].0.lock();
             return self.charge_key(charge, of_key, weights);
@@ -245,7 +251,9 @@ impl Counters {
         }
         for (index, (rule, weight)) in limits.rules.iter().zip(&mut *weights).enumerate() {
             match &mut weight.weighed {
-                Weighed::Fits { slot, .. } if fits => cells(index).store(slot.0),
+                // Who only looks may look at another moment than this one.
+                Weighed::Fits { slot, .. } if fits && rule.counted(charge.cost) > 0 => cells(index).store(slot.0),
+                Weighed::Fits { .. } if fits => {}
                 // Not charged after all, so what is left is what was left before.
                 Weighed::Fits { reading, .. } => {
                     *reading = rule.terms().peek(Slot(cells(index).load()), charge.now);
@@ -253,7 +261,11 @@ impl Counters {
                 Weighed::Over { .. } => {}
             }
         }
-        if holds && fits { self.hold(&self.asked(charge), weights, (charge.cost, charge.reports)) } else { None }
+        if holds && fits {
+            self.hold(&self.asked(charge), weights, (charge.cost, charge.reports, charge.now))
+        } else {
+            None
+        }
     }
 
     /// The general case: rules of several lists, counted in several stripes.
@@ -285,16 +297,24 @@ impl Counters {
                 Weighed::Over { .. } => {}
             }
         }
-        if fits { self.hold(asked, weights, (cost, reports)) } else { None }
+        if fits { self.hold(asked, weights, (cost, reports, now)) } else { None }
     }
 
     /// What of a call that was charged is not settled, if anything.
-    fn hold(self: &Arc<Self>, asked: &[Asked], weights: &Weights, (cost, reports): (u32, bool)) -> Option<Held> {
+    fn hold(
+        self: &Arc<Self>,
+        asked: &[Asked],
+        weights: &Weights,
+        (cost, reports, now): (u32, bool, Moment),
+    ) -> Option<Held> {
+        if !reports && !asked.iter().any(|one| one.terms.counts_in_flight()) {
+            return None;
+        }
         let fitted = || asked.iter().zip(weights).filter(|(_, weight)| matches!(weight.weighed, Weighed::Fits { .. }));
         let place = |(one, _): (&Asked, &Weight)| (one.place, one.terms);
         let in_flight = fitted().filter(|(one, _)| one.cost > 0 && one.terms.counts_in_flight()).map(place).collect();
         let counted = fitted().filter(|(one, _)| reports && one.by_cost).map(place).collect();
-        let held = Held { counters: self.clone(), in_flight, counted, cost };
+        let held = Held { counters: self.clone(), in_flight, counted, cost, at: now.ticks };
         (reports || !held.in_flight.is_empty()).then_some(held)
     }
 

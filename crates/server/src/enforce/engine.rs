@@ -208,6 +208,7 @@ impl Engine {
 
     /// Decides a call of an API that needs no key, as far as limits are against it, and charges them.
     pub fn check_stranger(&self, api: &ApiView, facts: &Facts<'_>) -> Verdict {
+        self.leases.end_those_over(facts.at.ticks);
         let asked = |limits| Some(limits).filter(|limits: &&Limits| !limits.is_empty());
         let lists = [asked(&api.anonymous), asked(&api.limits)];
         let mut weights = Weights::new();
@@ -377,7 +378,7 @@ fn explained(key: &Recognised, door: Door<'_>, facts: &Facts<'_>, decided: Code)
 /// What a call with a key is counted by.
 fn charge<'a>(key: &'a Recognised, door: Door<'a>, facts: &'a Facts<'a>) -> Charge<'a> {
     let of_api = match door {
-        Door::Api(api) if !api.limits.is_empty() => Some(&api.limits),
+        Door::Api(api) if facts.charges_api && !api.limits.is_empty() => Some(&api.limits),
         Door::Api(_) | Door::Management | Door::KeyAlone => None,
     };
     Charge {

@@ -64,10 +64,11 @@ impl Leases {
         drop(ended);
     }
 
-    /// Ends a lease, and says what it was; `None` if there is no such lease any more, or it is another one's.
-    pub fn end(&self, id: LeaseId, owner: Option<OrganizationId>) -> Option<Lent> {
+    /// Ends a lease, and says what it was; `None` if there is no such lease any more, it is another one's, or none of which a
+    /// cost is to be told although it has to be.
+    pub fn end(&self, id: LeaseId, owner: Option<OrganizationId>, reports: bool) -> Option<Lent> {
         let mut all = self.all.lock();
-        all.by_id.get(&id).filter(|(_, lent)| lent.owner == owner)?;
+        all.by_id.get(&id).filter(|(_, lent)| lent.owner == owner && (lent.reports.is_some() || !reports))?;
         let (end, lent) = all.by_id.remove(&id)?;
         all.by_end.remove(&(end, id));
         self.note(&all);
@@ -147,9 +148,12 @@ mod tests {
             leases.lend(id(n), Lent { owner: OURS, held: Some(held), reports: None }, now.ticks, nanos);
             true
         };
-        let end = |n: u32| leases.end(id(n), OURS).is_some();
+        let end = |n: u32| leases.end(id(n), OURS, false).is_some();
         assert_eq!([1, 2, 3].map(|n| begin(n, at(0))), [true, true, false]);
-        assert!(leases.end(id(1), None).is_none() && leases.end(id(1), THEIRS).is_none(), "nobody else ends it");
+        for owner in [None, THEIRS] {
+            assert!(leases.end(id(1), owner, false).is_none(), "nobody else ends it");
+        }
+        assert!(leases.end(id(1), OURS, true).is_none(), "of which no cost is to be told");
         assert!(end(1) && !end(1) && !end(9));
         assert_eq!([4, 5].map(|n| begin(n, at(30))), [true, false], "one place is free, not two");
         assert!(!begin(6, at(59)));

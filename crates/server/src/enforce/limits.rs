@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use http::HeaderValue;
-use keystile_core::limit::{Dimension, LimitRule, Scope};
+use keystile_core::limit::{Algorithm, Dimension, LimitRule, Scope};
 
 use crate::ratelimit;
 
@@ -35,11 +35,13 @@ impl Limits {
         };
         let marks = rules.iter().map(|rule| {
             let is_apart = scope != Scope::Key || !rule.by.is_empty();
-            let said = (scope, api, &rule.name, rule.algorithm, rule.window_seconds, &rule.by);
+            // Of calls in flight the window says no more than when one is forgotten.
+            let window = if rule.algorithm == Algorithm::Concurrency { 0 } else { rule.window_seconds };
+            let said = (scope, api, &rule.name, rule.algorithm, window, &rule.by);
             is_apart.then(|| hash(&|hasher| said.hash(hasher)))
         });
         let marks: Box<[_]> = marks.collect();
-        let told = rules.iter().filter(|rule| is_callers(rule, scope)).map(|rule| (rule, rule.limit));
+        let told = rules.iter().filter(|rule| is_callers(rule, scope, true)).map(|rule| (rule, rule.limit));
         Self {
             is_plain: marks.iter().all(Option::is_none),
             fingerprint: hash(&|hasher| rules.hash(hasher)),
@@ -62,16 +64,14 @@ impl Limits {
     }
 }
 
-/// Whether a caller is told how much of a limit is left: of one that is only tried out, or that is counted for several
-/// callers together, it is none of his business.
-pub fn is_callers(rule: &LimitRule, scope: Scope) -> bool {
+/// Whether a caller of the gateway, with a key or without, is told how much of a limit is left: of one that is only tried
+/// out, or that is counted for several callers together, it is none of his business.
+pub fn is_callers(rule: &LimitRule, scope: Scope, has_key: bool) -> bool {
     let tells_callers_apart = |dimension: &Dimension| match dimension {
-        Dimension::Key
-        | Dimension::Project
-        | Dimension::Organization
-        | Dimension::EndUser
-        | Dimension::ClientAddress => true,
-        Dimension::Operation | Dimension::Tag(_) => false,
+        Dimension::Key | Dimension::Project | Dimension::Organization => has_key,
+        Dimension::ClientAddress => true,
+        // The gateway knows no end users.
+        Dimension::EndUser | Dimension::Operation | Dimension::Tag(_) => false,
     };
     !rule.shadow && (scope == Scope::Key || scope.dimensions(rule).iter().any(tells_callers_apart))
 }

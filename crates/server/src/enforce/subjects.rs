@@ -94,7 +94,8 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn of(terms: &Terms, reading: Reading, now: Ticks) -> Self {
-        let (limit, used) = (u64::from(reading.limit), u64::from(reading.limit.saturating_sub(reading.remaining)));
+        let whole = terms.whole();
+        let (limit, used) = (u64::from(whole), u64::from(whole.saturating_sub(reading.remaining)));
         let now = now.as_nanos();
         let ends = now.saturating_add(reading.reset_nanos) / NANOS_PER_MILLI + 1;
         let (until, share) = match terms.counts_in_flight() {

@@ -188,6 +188,7 @@ impl Worker {
                     return refuse(refusal.and_limits(going.limits), pending, receipt);
                 }
                 let (mut parts, _) = response.into_parts();
+                going.read_cost(&mut parts.headers, &mut pending);
                 going.dress(&mut parts, receipt.id_header);
                 upgrade::put(&watch.protocol, &mut parts.headers);
                 // It has no content that could be so long (RFC 9110 §8.6).

@@ -184,7 +184,8 @@ impl LimitFields {
             None if verdict.readings.is_empty() => return Self::default(),
             None => &api.anonymous,
         };
-        let told = verdict.limits(Some(api)).filter(|(rule, scope, _)| is_callers(rule, *scope));
+        let has_key = verdict.key.is_some();
+        let told = verdict.limits(Some(api)).filter(|(rule, scope, _)| is_callers(rule, *scope, has_key));
         let policy = match own.header() {
             Some(policy) if api.limits.is_empty() || verdict.readings.is_empty() => policy.clone(),
             _ => ratelimit::policy_field(told.clone().map(|(rule, _, reading)| (rule, reading.limit))),

@@ -29,6 +29,8 @@ use crate::usage::Event;
 
 /// The right to ask, where a management key is needed for it.
 const CHECK_LIMITS: &str = "limits.check";
+/// The right to say that a call has ended: whoever may begin one has it.
+const END_CALLS: &str = "keys.verify OR limits.check";
 /// The right to tell what calls cost.
 const REPORT_USAGE: &str = "usage.report";
 
@@ -165,9 +167,15 @@ pub(super) async fn answer(
     id: RequestId,
 ) -> Result<Vec<u8>, Problem> {
     let now = worker.recorder.clock.now();
-    let right = if asked == Asked::Report { REPORT_USAGE } else { CHECK_LIMITS };
+    let right = match asked {
+        Asked::Check | Asked::Multi => CHECK_LIMITS,
+        Asked::Release => END_CALLS,
+        Asked::Report => REPORT_USAGE,
+    };
     let owner = may_ask(worker, (asked_by, right), address, request.headers(), Facts::at(now))?;
     let body = read(request).await?;
+    // The question may have taken its time to come.
+    let now = worker.recorder.clock.now();
     let unread = |error: serde_json::Error| invalid(error.to_string());
     let checks = match asked {
         Asked::Check => vec![serde_json::from_slice(&body).map_err(unread)?],
@@ -175,7 +183,7 @@ pub(super) async fn answer(
         Asked::Release => {
             let Release { lease } = serde_json::from_slice(&body).map_err(unread)?;
             worker.engine.leases.end_those_over(now.ticks);
-            let released = worker.engine.leases.end(lease, owner).is_some();
+            let released = worker.engine.leases.end(lease, owner, false).is_some();
             return Ok(serde_json::to_vec(&Released { released, request_id: id }).unwrap_or_default());
         }
         Asked::Report => {
@@ -222,7 +230,7 @@ pub(super) async fn answer(
 /// Puts right what a call cost; once.
 fn report(worker: &Worker, (lease, owner): (LeaseId, Option<OrganizationId>), cost: u32, now: Moment) -> bool {
     worker.engine.leases.end_those_over(now.ticks);
-    let Some(lent) = worker.engine.leases.end(lease, owner) else { return false };
+    let Some(lent) = worker.engine.leases.end(lease, owner, true) else { return false };
     let (Some(mut held), Some(dimensions)) = (lent.held, lent.reports) else { return false };
     let more = i64::from(cost) - i64::from(held.cost());
     held.costs(cost, now);

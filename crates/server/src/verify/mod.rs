@@ -165,11 +165,14 @@ async fn judge(
         return Err(invalid("end_user is 1 to 256 bytes; leave it out if nobody is known."));
     }
     let tags = &question.tags.0;
-    let described = described.facts(pending.began(), &source);
+    // The question may have taken its time to come.
+    let now = worker.recorder.clock.now();
+    let described = described.facts(now, &source);
     let (method, path) = (described.method, described.path);
     let of_operation = || Some(api?.costs.of(method?, path?));
     let cost = question.cost.or_else(of_operation).unwrap_or(1);
-    let facts = Facts { needs, cost, reports: question.report, end_user, tags, ..described };
+    let charges_api = owner.is_none() || owner == api.map(|api| api.organization);
+    let facts = Facts { needs, cost, charges_api, reports: question.report, end_user, tags, ..described };
     pending.costs(cost);
     let door = api.map_or(Door::KeyAlone, Door::Api);
     let label = match (api, method, path) {
@@ -227,7 +230,10 @@ async fn check(worker: &Worker, text: &str, door: Door<'_>, facts: &Facts<'_>) -
         return verdict;
     }
     match Box::pin(worker.engine.prove(text, facts.at.ticks)).await {
-        Proof::Fits => worker.engine.check(text, door, facts),
+        Proof::Fits => {
+            let facts = Facts { at: worker.recorder.clock.now(), ..facts.clone() };
+            worker.engine.check(text, door, &facts)
+        }
         Proof::Fails => verdict,
         Proof::Overloaded => Verdict::without_key(Code::Overloaded),
     }
@@ -255,7 +261,7 @@ fn may_ask(
         return Ok(None);
     }
     let key = one_bearer(headers).map_err(Problem::of)?;
-    let needs = PermissionQuery::Has(right.to_owned());
+    let needs: PermissionQuery = right.parse().expect("rights are written as questions");
     let source = RequestSource { headers, client: Some(address), countries: &worker.engine.countries, key_places: &[] };
     let facts = Facts { client: Some(address), source: Some(&source), needs: Some(&needs), ..facts };
     let verdict = worker.engine.check(key, Door::Management, &facts);

@@ -255,6 +255,39 @@ fn a_place_whose_window_is_over_is_taken_before_anybody_is_forgotten() {
 }
 
 #[test]
+fn who_looks_at_another_moment_changes_nothing() {
+    let counters = Arc::new(Counters::default());
+    let (own, of_api) = (of_key(&[(Algorithm::FixedWindow, 1)]), by("client_address", &[(Algorithm::FixedWindow, 1)]));
+    for (key, lists) in [(1, [Some(&own), None]), (2, [None, Some(&of_api)])] {
+        assert!(allowed(&counters, key, lists, &from(1)));
+        let later = Moment { wall: NOW.wall.plus_secs(1_000_000_000), ..NOW };
+        charged(&counters, key, lists, &Facts { cost: 0, at: later, ..from(1) });
+        assert!(!allowed(&counters, key, lists, &from(1)));
+    }
+}
+
+#[test]
+fn l01_what_has_slid_out_of_its_window_is_not_taken_back_from_others() {
+    let counters = Arc::new(Counters::default());
+    let own = of_key(&[(Algorithm::SlidingWindow, 100)]);
+    let at = |seconds: u64| Moment { ticks: Ticks::from_nanos(NOW.ticks.as_nanos() + seconds * 1_000_000_000), ..NOW };
+    let call = |seconds, cost| {
+        let facts = Facts { cost, reports: true, at: at(seconds), ..from(1) };
+        charged(&counters, 1, [Some(&own), None], &facts)
+    };
+    let mut first = call(0, 100).1.unwrap();
+    assert!(call(8_000, 100).1.is_some());
+    first.costs(0, at(8_001));
+    assert!(!settle(&call(8_002, 1).0).code.is_allowed());
+}
+
+#[test]
+fn of_a_bucket_its_burst_is_the_whole() {
+    let terms = LimitRule::new("b", 1, 60, Algorithm::TokenBucket, Some(100)).unwrap().terms();
+    assert_eq!((terms.whole(), terms.peek(Slot::default(), NOW).remaining), (100, 100));
+}
+
+#[test]
 fn k27_what_a_call_cost_is_put_right_where_costs_are_counted() {
     let counters = Arc::new(Counters::default());
     let calls = LimitRule::new("calls", 100, 60, Algorithm::FixedWindow, None).unwrap();

@@ -234,7 +234,8 @@ fn explained(
     let at = Moment { wall: wanted.at.unwrap_or(now.wall), ..now };
     let facts = Facts { path, needs: needs.as_ref(), ..described.facts(at, &source) };
     let label = api.and_then(|api| Some(api.operations.label(facts.method?, path?).number()));
-    let facts = Facts { operation: label, end_user: wanted.end_user.as_deref(), tags: &wanted.tags.0, ..facts };
+    let cost = api.and_then(|api| Some(api.costs.of(facts.method?, path?))).unwrap_or(1);
+    let facts = Facts { cost, operation: label, end_user: wanted.end_user.as_deref(), tags: &wanted.tags.0, ..facts };
     let of_operation = facts.method.zip(path).zip(api);
     let (code, shadow, missing, trace) = match refused {
         Some(code) => (code, Rules::NONE, None, Vec::new()),
