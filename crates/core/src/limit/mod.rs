@@ -31,6 +31,8 @@ pub const MAX_NAME_LEN: usize = 32;
 pub const MAX_WINDOW_SECS: u32 = 31 * 86_400;
 /// Most calls of one window; keeps every product of the arithmetic inside 128 bits and every count inside 32.
 pub const MAX_LIMIT: u32 = 1_000_000_000;
+/// Longest time in which an empty bucket is full again: a hundred years.
+const MAX_FILL_SECS: u64 = 100 * 366 * 86_400;
 /// Seconds for which a call counts as in flight unless said otherwise, if nobody tells of its end.
 pub const DEFAULT_LEASE_SECS: u32 = 60;
 
@@ -158,6 +160,10 @@ pub enum LimitError {
     Overrides,
     /// An override is none.
     Override,
+    /// A bucket that takes too long to fill.
+    Bucket,
+    /// An override is about nobody: no id or address where the limit is counted by such.
+    Subject,
 }
 
 impl fmt::Display for LimitError {
@@ -175,8 +181,12 @@ impl fmt::Display for LimitError {
             Self::Dimension(_) => {
                 f.write_str("limits of calls without a key are counted by address; leave `by` out, or use rate_limits")
             }
+            Self::Bucket => f.write_str("an empty bucket has to be full again within a hundred years: burst × window_seconds / limit is too long"),
+            Self::Subject => f.write_str(
+                "an override names an id (key_…, prj_…, org_…) where the limit is counted by such, and an address or network where it is counted by address; or it has a * in it",
+            ),
             Self::Overrides => f.write_str(
-                "overrides belong to a limit that is counted by one of key, project, organization, end_user, client_address and tag:NAME",
+                "overrides belong to a limit that is counted by exactly one of key, project, organization, end_user, client_address and tag:NAME",
             ),
             Self::Override => write!(
                 f,
@@ -215,6 +225,10 @@ impl LimitRule {
         if !burst_fits || (burst.is_some() && algorithm != Algorithm::TokenBucket) {
             return Err(LimitError::Burst);
         }
+        let fills_in = u64::from(burst.unwrap_or(0)) * u64::from(window_seconds) / u64::from(limit);
+        if fills_in > MAX_FILL_SECS {
+            return Err(LimitError::Bucket);
+        }
         let name = LimitName(name.to_owned());
         let (counts, by, overrides, shadow) = (Counted::Cost, Vec::new(), Vec::new(), false);
         Ok(Self { name, limit, window_seconds, algorithm, burst, counts, by, overrides, shadow })
@@ -250,6 +264,11 @@ impl LimitRule {
             let has_names = matches!(scope.dimensions(rule), [one] if *one != Dimension::Operation);
             if !rule.overrides.is_empty() && !has_names {
                 return Err(LimitError::Overrides);
+            }
+            if let [one] = scope.dimensions(rule)
+                && !rule.overrides.iter().all(|other| other.can_be(one))
+            {
+                return Err(LimitError::Subject);
             }
         }
         Ok(())
@@ -323,11 +342,18 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// What one call of this cost would find, without counting it.
+    /// What one call of this cost would find, without counting it. One that costs nothing fits, unless nothing does.
     pub fn weigh(&self, slot: Slot, cost: u32, now: Moment) -> Weighed {
         if self.limit == 0 {
             return Weighed::Over { reading: Reading { limit: 0, remaining: 0, reset_nanos: 0 }, retry_nanos: None };
         }
+        match self.weigh_any(slot, cost, now) {
+            Weighed::Over { reading, .. } if cost == 0 => Weighed::Fits { slot, reading },
+            weighed => weighed,
+        }
+    }
+
+    fn weigh_any(&self, slot: Slot, cost: u32, now: Moment) -> Weighed {
         match self.algorithm {
             Algorithm::SlidingWindow => sliding_window::weigh(self, slot, cost, now.ticks),
             Algorithm::TokenBucket => token_bucket::weigh(self, slot, cost, now.ticks),

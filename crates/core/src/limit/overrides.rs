@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv6Net};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{LimitError, MAX_LIMIT, MAX_SUBJECT_LEN};
+use super::{Dimension, LimitError, MAX_LIMIT, MAX_SUBJECT_LEN};
+use crate::id::{KeyId, OrganizationId, ProjectId};
 
 /// Most overrides of one limit: finding one's own is a walk over them.
 pub const MAX_OVERRIDES: usize = 100;
@@ -49,6 +50,18 @@ impl Override {
     /// The limit that it says.
     pub const fn limit(&self) -> u32 {
         self.limit
+    }
+
+    /// Whether somebody whom a limit is counted apart for by this can be meant.
+    pub(super) fn can_be(&self, dimension: &Dimension) -> bool {
+        self.subject.contains('*')
+            || match dimension {
+                Dimension::Key => self.subject.parse::<KeyId>().is_ok(),
+                Dimension::Project => self.subject.parse::<ProjectId>().is_ok(),
+                Dimension::Organization => self.subject.parse::<OrganizationId>().is_ok(),
+                Dimension::ClientAddress => self.network.is_some(),
+                Dimension::EndUser | Dimension::Operation | Dimension::Tag(_) => true,
+            }
     }
 
     /// Whether it is about who has this name.

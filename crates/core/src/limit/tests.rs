@@ -197,7 +197,7 @@ fn a_limit_stands_where_what_it_is_counted_by_is_known() {
     }
     let with = |by: &str, scope| {
         let text = format!(
-            r#"{{"name":"a","limit":9,"window_seconds":1,"by":{by},"overrides":[{{"subject":"a","limit":1}}]}}"#
+            r#"{{"name":"a","limit":9,"window_seconds":1,"by":{by},"overrides":[{{"subject":"1*","limit":1}}]}}"#
         );
         LimitRule::check_together(&[read(&text).unwrap()], scope)
     };
@@ -247,4 +247,35 @@ fn a_wall_clock_that_is_set_back_a_little_gives_no_window_anew() {
     for (secs, fits) in [(5_999, false), (6_059, false), (6_060, true), (5_940, false), (5_939, true)] {
         assert_eq!(matches!(terms.weigh(slot, 1, moment(secs)), Weighed::Fits { .. }), fits, "{secs}");
     }
+}
+
+#[test]
+fn an_override_that_can_mean_nobody_is_refused() {
+    let project = crate::id::ProjectId::from_entropy([7; 16]).to_string();
+    for (by, subject, sound) in [
+        ("project", &*project, true),
+        ("project", "prj_*", true),
+        ("project", "Weather app", false),
+        ("organization", &*project, false),
+        ("key", "server-1", false),
+        ("client_address", "192.0.2.0/24", true),
+        ("client_address", "192.0.2.0/33", false),
+        ("client_address", "192.0.2.*", true),
+        ("end_user", "Weather app", true),
+        ("tag:a", "x", true),
+    ] {
+        let rule = LimitRule::new("a", 9, 60, Algorithm::SlidingWindow, None).unwrap();
+        let rule = rule.by(vec![by.parse().unwrap()]).unwrap();
+        let rule = LimitRule { overrides: vec![Override::new(subject, 1).unwrap()], ..rule };
+        let expected = if sound { Ok(()) } else { Err(LimitError::Subject) };
+        assert_eq!(LimitRule::check_together(&[rule], Scope::Api), expected, "{by} {subject}");
+    }
+}
+
+#[test]
+fn a_bucket_that_never_fills_is_refused() {
+    let bucket =
+        |limit, window, burst| LimitRule::new("b", limit, window, Algorithm::TokenBucket, Some(burst)).map(|_| ());
+    assert_eq!(bucket(1, MAX_WINDOW_SECS, 1_000_000), Err(LimitError::Bucket));
+    assert_eq!((bucket(1, 86_400, 30_000), bucket(1, 86_400, 40_000)), (Ok(()), Err(LimitError::Bucket)));
 }

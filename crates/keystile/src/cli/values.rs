@@ -53,8 +53,9 @@ pub(super) fn rate_limit(text: &str) -> Result<LimitRule, String> {
         (None, _) => return Err(FORM.to_owned()),
     };
     let limit = count(limit.trim()).ok_or_else(|| format!("`{limit}` is no number of calls; {FORM}"))?;
-    let seconds = seconds(window)
-        .ok_or_else(|| format!("`{window}` is no window; write 60s, 5m, 1h or 1d, or second, minute, hour or day"))?;
+    let seconds = seconds(window).ok_or_else(|| {
+        format!("`{window}` is no window; write 60s, 5m, 1h or 1d, or second, minute, hour, day or week")
+    })?;
     let default_name = match (algorithm, seconds) {
         (Algorithm::Concurrency, _) => "concurrency".to_owned(),
         (_, 1) => "second".to_owned(),

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use arrayvec::ArrayVec;
 use keystile_core::decide::{MAX_ASKED, Weight, Weights};
 use keystile_core::id::OrganizationId;
-use keystile_core::limit::{Counted, LimitRule, Scope, Slot, Subject, Terms, Weighed};
+use keystile_core::limit::{Algorithm, Counted, LimitRule, Scope, Slot, Subject, Terms, Weighed};
 use keystile_core::time::{Moment, Ticks, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -230,8 +230,9 @@ impl Counters {
     }
 
     fn asked_apart(&self, one: &Apart<'_>) -> Asked {
-        let LimitRule { name, algorithm, window_seconds, .. } = &one.rule;
-        let hash = self.hasher.hash_one((one.owner, name, algorithm, window_seconds, one.subject));
+        let LimitRule { name, algorithm, .. } = &one.rule;
+        let window = if *algorithm == Algorithm::Concurrency { 0 } else { one.rule.window_seconds };
+        let hash = self.hasher.hash_one((one.owner, name, algorithm, window, one.subject));
         let place = Place::Subject(Mark::of(hash));
         Asked { place, terms: one.rule.terms(), cost: one.cost, by_cost: true, shadow: one.rule.shadow }
     }
@@ -241,12 +242,11 @@ impl Counters {
         let rules = limits.rules.len() as u32;
         let first = self.block(charge.key, rules, limits.fingerprint);
         let cells = |rule: usize| self.cells.make(first + rule as u32);
-        let (mut fits, mut holds) = (true, charge.reports);
+        let mut fits = true;
         for (index, rule) in limits.rules.iter().enumerate() {
             let terms = rule.terms();
             let weighed = terms.weigh(Slot(cells(index).load()), rule.counted(charge.cost), charge.now);
             fits &= rule.shadow || matches!(weighed, Weighed::Fits { .. });
-            holds |= terms.counts_in_flight();
             weights.push(Weight { weighed, shadow: rule.shadow });
         }
         for (index, (rule, weight)) in limits.rules.iter().zip(&mut *weights).enumerate() {
@@ -261,7 +261,7 @@ impl Counters {
                 Weighed::Over { .. } => {}
             }
         }
-        if holds && fits {
+        if charge.reports && fits {
             self.hold(&self.asked(charge), weights, (charge.cost, charge.reports, charge.now))
         } else {
             None

@@ -2,10 +2,11 @@
 //! cost. Whoever asked tells of it, or it is done with when its time is over.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use keystile_core::id::{LeaseId, OrganizationId};
+use keystile_core::id::{LeaseId, OrganizationId, RequestId};
 use keystile_core::time::Ticks;
 use keystile_core::usage::Dimensions;
 use parking_lot::Mutex;
@@ -14,13 +15,16 @@ use super::counters::Held;
 use super::engine::Engine;
 use crate::telemetry::metrics::{Kind, Registry};
 
-/// Most leases at once. Of more the one that would end first ends at once.
+/// Most leases of one owner at once. Of more the one that would end first ends at once: nobody loses another one's.
 const MAX_LEASES: usize = 100_000;
+
+/// Who asked, if that is known.
+type Owner = Option<OrganizationId>;
 
 /// What is kept of a call.
 pub struct Lent {
     /// Who asked, if that is known: nobody else ends it.
-    pub owner: Option<OrganizationId>,
+    pub owner: Owner,
     /// What it has to give back, if a limit counts it until it ends.
     pub held: Option<Held>,
     /// What it was counted under, if its cost is to be told.
@@ -30,6 +34,10 @@ pub struct Lent {
 /// The leases that have not ended.
 pub struct Leases {
     all: Mutex<All>,
+    /// Keyed at random.
+    hasher: RandomState,
+    /// How many ended before their time because their owner had too many.
+    ended_early: AtomicU64,
     /// When the first of them ends, in nanoseconds.
     first_end: AtomicU64,
 }
@@ -38,41 +46,70 @@ pub struct Leases {
 struct All {
     by_id: HashMap<LeaseId, (u64, Lent)>,
     by_end: BTreeSet<(u64, LeaseId)>,
+    /// The same for each owner that has any.
+    by_owner: HashMap<Owner, BTreeSet<(u64, LeaseId)>>,
+}
+
+impl All {
+    fn put(&mut self, id: LeaseId, end: u64, lent: Lent) {
+        self.by_end.insert((end, id));
+        self.by_owner.entry(lent.owner).or_default().insert((end, id));
+        self.by_id.insert(id, (end, lent));
+    }
+
+    fn take(&mut self, id: LeaseId) -> Option<Lent> {
+        let (end, lent) = self.by_id.remove(&id)?;
+        self.by_end.remove(&(end, id));
+        if let Some(own) = self.by_owner.get_mut(&lent.owner) {
+            own.remove(&(end, id));
+            if own.is_empty() {
+                self.by_owner.remove(&lent.owner);
+            }
+        }
+        Some(lent)
+    }
+
+    /// The one of an owner that would end first, if it has as many as there may be.
+    fn one_too_many(&self, owner: Owner) -> Option<LeaseId> {
+        let own = self.by_owner.get(&owner).filter(|own| own.len() >= MAX_LEASES)?;
+        own.first().map(|(_, id)| *id)
+    }
 }
 
 impl Default for Leases {
     fn default() -> Self {
-        Self { all: Mutex::default(), first_end: AtomicU64::new(u64::MAX) }
+        let hasher = RandomState::new();
+        Self { all: Mutex::default(), hasher, first_end: AtomicU64::new(u64::MAX), ended_early: AtomicU64::new(0) }
     }
 }
 
 impl Leases {
-    /// Keeps what a call holds, until it is taken back or so many nanoseconds are over.
-    pub fn lend(&self, id: LeaseId, lent: Lent, now: Ticks, nanos: u64) {
+    /// Keeps what a call holds, until it is taken back or so many nanoseconds are over. The lease's id follows from that of
+    /// the request by a random key, so that nobody can tell it who was not told it.
+    pub fn lend(&self, request: RequestId, lent: Lent, now: Ticks, nanos: u64) -> LeaseId {
+        let [high, low] = [1_u8, 2].map(|half| self.hasher.hash_one((half, request)));
+        let id = LeaseId::from_entropy((u128::from(high) << 64 | u128::from(low)).to_be_bytes());
         let end = now.as_nanos().saturating_add(nanos);
         let mut all = self.all.lock();
-        let mut ended = None;
-        if all.by_id.len() >= MAX_LEASES
-            && let Some((_, first)) = all.by_end.pop_first()
-        {
-            ended = all.by_id.remove(&first);
+        let ended = all.one_too_many(lent.owner).and_then(|first| all.take(first));
+        if ended.is_some() {
+            self.ended_early.fetch_add(1, Ordering::Relaxed);
         }
-        all.by_end.insert((end, id));
-        all.by_id.insert(id, (end, lent));
+        all.put(id, end, lent);
         self.note(&all);
         drop(all);
         drop(ended);
+        id
     }
 
     /// Ends a lease, and says what it was; `None` if there is no such lease any more, it is another one's, or none of which a
     /// cost is to be told although it has to be.
-    pub fn end(&self, id: LeaseId, owner: Option<OrganizationId>, reports: bool) -> Option<Lent> {
+    pub fn end(&self, id: LeaseId, owner: Owner, reports: bool) -> Option<Lent> {
         let mut all = self.all.lock();
         all.by_id.get(&id).filter(|(_, lent)| lent.owner == owner && (lent.reports.is_some() || !reports))?;
-        let (end, lent) = all.by_id.remove(&id)?;
-        all.by_end.remove(&(end, id));
+        let lent = all.take(id);
         self.note(&all);
-        Some(lent)
+        lent
     }
 
     /// Ends those whose time is over. For every call that is decided: it asks one number.
@@ -82,9 +119,8 @@ impl Leases {
         }
         let mut all = self.all.lock();
         let mut ended = Vec::new();
-        while let Some((end, id)) = all.by_end.first().copied().filter(|(end, _)| *end <= now.as_nanos()) {
-            all.by_end.remove(&(end, id));
-            ended.extend(all.by_id.remove(&id));
+        while let Some((_, id)) = all.by_end.first().copied().filter(|(end, _)| *end <= now.as_nanos()) {
+            ended.extend(all.take(id));
         }
         self.note(&all);
         // What they hold is given back without the lock.
@@ -109,6 +145,11 @@ pub fn declare(engine: Arc<Engine>, registry: &Registry) {
     registry.family(Kind::Gauge, "keystile_limit_leases", help, move |samples| {
         samples.put(&[], of.leases.count() as u64);
     });
+    let of = engine.clone();
+    let help = "Leases that ended before their time because their owner had too many.";
+    registry.family(Kind::Counter, "keystile_limit_leases_ended_early_total", help, move |samples| {
+        samples.put(&[], of.leases.ended_early.load(Ordering::Relaxed));
+    });
     let help = "Counts of limits that were forgotten before their time because others took their places.";
     registry.family(Kind::Counter, "keystile_limit_subjects_forgotten_total", help, move |samples| {
         samples.put(&[], engine.counters.forgotten());
@@ -131,8 +172,15 @@ mod tests {
         Moment { wall: Timestamp::from_secs(0), ticks: Ticks::from_nanos((1 << 40) + seconds * 1_000_000_000) }
     }
 
-    fn id(n: u32) -> LeaseId {
-        LeaseId::from_entropy(u128::from(n).to_be_bytes())
+    fn request(n: u32) -> RequestId {
+        RequestId::from_entropy(u128::from(n).to_be_bytes())
+    }
+
+    fn lent(counters: &Arc<Counters>, owner: Owner, now: Moment) -> Option<Lent> {
+        let rule = LimitRule::new("calls", 2, 60, Algorithm::Concurrency, None).unwrap();
+        let asked = [Apart { owner, rule, subject: "a", cost: 1 }];
+        let held = Some(counters.charge_apart(&asked, now, &mut Weights::new())?);
+        Some(Lent { owner, held, reports: None })
     }
 
     #[test]
@@ -140,38 +188,42 @@ mod tests {
         let (counters, leases) = (Arc::new(Counters::default()), Leases::default());
         let begin = |n: u32, now: Moment| {
             leases.end_those_over(now.ticks);
-            let rule = LimitRule::new("calls", 2, 60, Algorithm::Concurrency, None).unwrap();
-            let asked = [Apart { owner: None, rule, subject: "a", cost: 1 }];
-            let held = counters.charge_apart(&asked, now, &mut Weights::new());
-            let Some(held) = held else { return false };
-            let nanos = held.lease_nanos().unwrap();
-            leases.lend(id(n), Lent { owner: OURS, held: Some(held), reports: None }, now.ticks, nanos);
-            true
+            let lent = lent(&counters, OURS, now)?;
+            let nanos = lent.held.as_ref()?.lease_nanos()?;
+            Some(leases.lend(request(n), lent, now.ticks, nanos))
         };
-        let end = |n: u32| leases.end(id(n), OURS, false).is_some();
-        assert_eq!([1, 2, 3].map(|n| begin(n, at(0))), [true, true, false]);
+        let end = |id: LeaseId| leases.end(id, OURS, false).is_some();
+        let (first, second) = (begin(1, at(0)).unwrap(), begin(2, at(0)));
+        assert!(second.is_some() && begin(3, at(0)).is_none());
+        assert_ne!(first.to_bytes(), request(1).to_bytes());
         for owner in [None, THEIRS] {
-            assert!(leases.end(id(1), owner, false).is_none(), "nobody else ends it");
+            assert!(leases.end(first, owner, false).is_none(), "nobody else ends it");
         }
-        assert!(leases.end(id(1), OURS, true).is_none(), "of which no cost is to be told");
-        assert!(end(1) && !end(1) && !end(9));
-        assert_eq!([4, 5].map(|n| begin(n, at(30))), [true, false], "one place is free, not two");
-        assert!(!begin(6, at(59)));
-        assert!(begin(7, at(60)), "the one of the beginning has ended by itself");
-        assert!(!begin(8, at(89)) && begin(9, at(90)));
-        assert!(!end(4));
+        assert!(leases.end(first, OURS, true).is_none(), "of which no cost is to be told");
+        assert!(end(first) && !end(first));
+        let fourth = begin(4, at(30)).unwrap();
+        assert!(begin(5, at(30)).is_none(), "one place is free, not two");
+        assert!(begin(6, at(59)).is_none());
+        assert!(begin(7, at(60)).is_some(), "the one of the beginning has ended by itself");
+        assert!(begin(8, at(89)).is_none() && begin(9, at(90)).is_some());
+        assert!(!end(fourth));
         assert_eq!(leases.count(), 2);
     }
 
     #[test]
-    fn leases_have_a_bound() {
-        let (counters, leases) = (Arc::new(Counters::default()), Leases::default());
-        let rule = LimitRule::new("calls", 1_000_000, 60, Algorithm::Concurrency, None).unwrap();
-        for n in 0..MAX_LEASES as u32 + 10 {
-            let asked = [Apart { owner: None, rule: rule.clone(), subject: "a", cost: 1 }];
-            let held = counters.charge_apart(&asked, at(0), &mut Weights::new());
-            leases.lend(id(n), Lent { owner: None, held, reports: None }, at(0).ticks, 1_000);
+    fn leases_have_a_bound_for_each_owner_and_nobody_loses_another_ones() {
+        let leases = Leases::default();
+        let lend = |n: u32, owner: Owner, nanos: u64| {
+            leases.lend(request(n), Lent { owner, held: None, reports: None }, at(0).ticks, nanos)
+        };
+        let theirs = lend(0, THEIRS, 1);
+        let first = lend(1, OURS, 2);
+        for n in 0..MAX_LEASES as u32 {
+            lend(n + 2, OURS, 1_000);
         }
-        assert_eq!(leases.count(), MAX_LEASES);
+        assert_eq!(leases.count(), MAX_LEASES + 1);
+        assert!(leases.end(first, OURS, false).is_none(), "the first of those who had too many");
+        assert!(leases.end(theirs, THEIRS, false).is_some());
+        assert_eq!(leases.ended_early.load(Ordering::Relaxed), 1);
     }
 }

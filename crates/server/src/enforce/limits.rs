@@ -34,9 +34,11 @@ impl Limits {
             hasher.finish()
         };
         let marks = rules.iter().map(|rule| {
-            let is_apart = scope != Scope::Key || !rule.by.is_empty();
-            // Of calls in flight the window says no more than when one is forgotten.
-            let window = if rule.algorithm == Algorithm::Concurrency { 0 } else { rule.window_seconds };
+            // Calls in flight go on when limits are changed, so they are not among the cells of their key, which are cleared
+            // then. Of them the window says no more than when one is forgotten.
+            let in_flight = rule.algorithm == Algorithm::Concurrency;
+            let is_apart = scope != Scope::Key || !rule.by.is_empty() || in_flight;
+            let window = if in_flight { 0 } else { rule.window_seconds };
             let said = (scope, api, &rule.name, rule.algorithm, window, &rule.by);
             is_apart.then(|| hash(&|hasher| said.hash(hasher)))
         });

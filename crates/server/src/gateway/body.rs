@@ -260,7 +260,9 @@ impl Streamed {
     fn complete(&mut self) {
         self.note_received();
         let at = self.pending.finish_allowed();
-        if let Some((lease, pool)) = self.lease.take() {
+        // A connection on which some of the request is still owed is nobody else's: it goes with the lease.
+        let is_sent = self.tally.as_ref().is_none_or(|tally| tally.is_complete());
+        if let Some((lease, pool)) = self.lease.take().filter(|_| is_sent) {
             pool.give_back(lease, at);
         }
     }

@@ -19,7 +19,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use keystile_core::Code;
 use keystile_core::facts::Facts;
-use keystile_core::id::{LeaseId, OrganizationId, RequestId};
+use keystile_core::id::{OrganizationId, RequestId};
 use keystile_core::permission::PermissionQuery;
 use keystile_core::time::Moment;
 use keystile_core::usage::Dimensions;
@@ -243,8 +243,7 @@ async fn check(worker: &Worker, text: &str, door: Door<'_>, facts: &Facts<'_>) -
 fn lend(worker: &Worker, lent: Lent, id: RequestId, at: Moment) -> Option<answer::Lease> {
     let in_flight = lent.held.as_ref().and_then(Held::lease_nanos);
     let nanos = in_flight.or_else(|| lent.reports.is_some().then_some(REPORT_NANOS))?;
-    let id = LeaseId::from_entropy(id.to_bytes());
-    worker.engine.leases.lend(id, lent, at.ticks, nanos);
+    let id = worker.engine.leases.lend(id, lent, at.ticks, nanos);
     let expires_at = at.wall.plus_secs(i64::try_from(seconds(nanos)).unwrap_or(i64::MAX));
     Some(answer::Lease { id, expires_at })
 }

@@ -171,3 +171,19 @@ fn an_upstream_that_answers_before_the_whole_body_has_come_and_closes_is_said_to
         assert_eq!((answer.status, answer.field("connection")), (413, None));
     }
 }
+
+#[test]
+fn a_connection_on_which_some_of_a_request_is_owed_is_nobody_elses() {
+    // One thread, and so one pool of connections.
+    let served = super::stage::serve("workers = 1", "");
+    let stage = Stage::on(&served.installation, serde_json::json!({}), serde_json::json!({}));
+    stage.upstream.script([Step::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec())]);
+    let mut slow = stage.client();
+    slow.write(stage.request("POST /open", &[("content-length", "1000")], b"")).unwrap();
+    slow.write(b"x").unwrap();
+    assert_eq!(slow.answer().unwrap().status, 200);
+    assert_eq!(stage.call("GET /open", &[], b"").status, 200);
+    assert_eq!(stage.upstream.connections(), 2, "whoever calls next waits for nobody's body");
+    assert_eq!(stage.call("GET /open", &[], b"").status, 200);
+    assert_eq!(stage.upstream.connections(), 2, "what was sent whole leaves its connection to others");
+}

@@ -1,7 +1,7 @@
 //! Limits by whom a call is for: through the gateway and verification alike, and without any key.
 
 use keystile_testkit::raw::Answer;
-use keystile_testkit::{Api, eventually};
+use keystile_testkit::{Api, Installation, eventually};
 use serde_json::{Value, json};
 
 use super::form::problem;
@@ -444,4 +444,42 @@ fn k27_operations_cost_what_their_api_says_unless_the_question_does() {
         let (status, told) = world.manage().patch(&format!("/v1/apis/{}", one.api), &wrong);
         assert_eq!(status, 400, "{wrong}: {told}");
     }
+}
+
+#[test]
+fn z05_another_organizations_questions_take_nothing_of_an_apis_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "data = \"{}/data\"\n[gateway]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         [check]\nlisten = \"127.0.0.1:0\"\nrequire_key = true\n",
+        folder.path().display()
+    );
+    let world = World::bare(Installation::serve(env!("CARGO_BIN_EXE_keystile"), &text, folder.path()));
+    let api = world.manage().create(
+        "/v1/apis",
+        &json!({ "name": "Pets", "upstream": "http://127.0.0.1:9", "approval": "automatic",
+            "rate_limits": [limit(&["client_address"], 2)] }),
+    );
+    let (_, person) = world.tenant("owner");
+    let theirs = world.as_person(&person);
+    let project = theirs.create("/v1/projects", &json!({ "name": "theirs" }))["id"].clone();
+    theirs.create("/v1/activations", &json!({ "project_id": project, "api_id": api["id"] }));
+    let make = |more: Value| {
+        let mut wish = json!({ "project_id": project, "name": "k" });
+        wish.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        theirs.create("/v1/keys", &wish)["key"].as_str().unwrap().to_owned()
+    };
+    let key = make(json!({}));
+    let asker = make(json!({ "kind": "management", "permissions": ["keys.verify"] }));
+    let ask = |asker: &str| {
+        let question = json!({ "key": key, "api": api["id"], "client": { "ip": "192.0.2.1" } }).to_string();
+        let authorization = format!("Bearer {asker}");
+        let check = Api::new(world.installation.check, "");
+        check.request("POST", "/v1/verify", &[("authorization", &authorization)], question.as_bytes()).code()
+    };
+    for _ in 0..5 {
+        assert_eq!(ask(&asker), "allowed");
+    }
+    assert_eq!([0; 3].map(|_| ask(world.management_key())), ["allowed", "allowed", "rate_limited"]);
+    assert_eq!(ask(&asker), "allowed", "nor do they learn of it");
 }

@@ -288,6 +288,28 @@ fn of_a_bucket_its_burst_is_the_whole() {
 }
 
 #[test]
+fn calls_in_flight_go_on_counting_when_the_limits_of_their_key_are_changed() {
+    let counters = Arc::new(Counters::default());
+    let one = of_key(&[(Algorithm::Concurrency, 2), (Algorithm::SlidingWindow, 100)]);
+    let other = of_key(&[(Algorithm::Concurrency, 2), (Algorithm::SlidingWindow, 200)]);
+    let call = |limits: &Limits| charged(&counters, 1, [Some(limits), None], &from(1)).1;
+    let (first, second) = (call(&one), call(&other));
+    assert!(first.is_some() && second.is_some() && call(&one).is_none() && call(&other).is_none());
+    drop(first);
+    let third = call(&other);
+    assert!(third.is_some() && call(&one).is_none(), "one place was free");
+}
+
+#[test]
+fn what_costs_nothing_passes_where_more_was_used_than_there_is() {
+    let counters = Arc::new(Counters::default());
+    let own = of_key(&[(Algorithm::SlidingWindow, 10)]);
+    let call = |cost, reports| charged(&counters, 1, [Some(&own), None], &Facts { cost, reports, ..from(1) });
+    call(1, true).1.unwrap().costs(500, NOW);
+    assert!(!settle(&call(1, false).0).code.is_allowed() && settle(&call(0, false).0).code.is_allowed());
+}
+
+#[test]
 fn k27_what_a_call_cost_is_put_right_where_costs_are_counted() {
     let counters = Arc::new(Counters::default());
     let calls = LimitRule::new("calls", 100, 60, Algorithm::FixedWindow, None).unwrap();
