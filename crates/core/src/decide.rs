@@ -1,8 +1,8 @@
 //! The decision: `admit` → charge → `settle`. Both ends are pure; the charge between them is the one effect, and
 //! somebody else's.
 //!
-//! `admit` asks whether the call may happen at all, and which limits it must pass. Whoever keeps the counters
-//! charges them, all or nothing. `settle` turns what the counters said into the answer.
+//! `admit` asks whether the call may happen at all. Whoever keeps the counters charges the limits that it must pass, all
+//! or nothing. `settle` turns what the counters said into the answer.
 
 use std::sync::Arc;
 
@@ -152,13 +152,6 @@ pub enum Step {
     Limits,
 }
 
-/// A call that may happen if its limits leave room.
-#[derive(Debug, Clone, Copy)]
-pub struct Admission {
-    /// Restrictions in shadow that would have refused it.
-    pub shadow: Rules,
-}
-
 /// The questions that [`admit`] asks, in order.
 const QUESTIONS: [Step; 9] = [
     Step::State,
@@ -174,11 +167,12 @@ const QUESTIONS: [Step; 9] = [
 
 /// May this call happen, as far as the key and its rules are concerned?
 ///
+/// If so, it happens if its limits leave room; what is returned are the restrictions in shadow that would have refused it.
 /// All questions are asked, whatever the first answers are: the time of a refusal must not tell which one it was (K-8).
 ///
 /// # Errors
 /// The code of the first question that was answered with no.
-pub fn admit(key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Result<Admission, Code> {
+pub fn admit(key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Result<Rules, Code> {
     let mut first = Code::Allowed;
     for step in QUESTIONS {
         let answer = judge(step, key, target, facts);
@@ -191,7 +185,7 @@ pub fn admit(key: &Key<'_>, target: Target<'_>, facts: &Facts<'_>) -> Result<Adm
     if asks_patterns(target) && refuse(key.patterns, true, facts) {
         shadow = shadow.and(Rule::Patterns);
     }
-    Ok(Admission { shadow })
+    Ok(shadow)
 }
 
 /// Every question with its answer, up to the first no; what `explain` shows. Limits are not asked.

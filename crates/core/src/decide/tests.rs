@@ -301,15 +301,15 @@ fn a_pattern_in_shadow_is_told_and_refuses_nothing() {
     let patterns = [reading(true)];
     let key = Key { patterns: &patterns, ..key(&policy) };
     let facts = |method| Facts { method, ..Facts::at(Moment { wall: NOW, ticks: Ticks::from_nanos(1) }) };
-    assert_eq!(admit(&key, API, &facts(Some(Method::Get))).unwrap().shadow, Rules::NONE);
+    assert_eq!(admit(&key, API, &facts(Some(Method::Get))).unwrap(), Rules::NONE);
     let management = Key { kind: KeyKind::Management, ..key };
-    let told = admit(&management, Target::Management, &facts(Some(Method::Post))).unwrap().shadow;
+    let told = admit(&management, Target::Management, &facts(Some(Method::Post))).unwrap();
     assert_eq!(told, Rules::NONE, "requests to the management API are none of its business");
-    let told = admit(&key, API, &facts(Some(Method::Post))).unwrap().shadow;
+    let told = admit(&key, API, &facts(Some(Method::Post))).unwrap();
     assert_eq!(told.iter().collect::<Vec<_>>(), [Rule::Patterns]);
     let patterns = [reading(false)];
     let key = Key { patterns: &patterns, ..key };
-    assert_eq!(admit(&key, API, &facts(Some(Method::Get))).unwrap().shadow, Rules::NONE);
+    assert_eq!(admit(&key, API, &facts(Some(Method::Get))).unwrap(), Rules::NONE);
 }
 
 #[test]

@@ -51,6 +51,16 @@ pub enum Algorithm {
     Concurrency,
 }
 
+impl Algorithm {
+    /// The window in seconds if nothing is said, where that is possible.
+    pub const fn default_window(self) -> Option<u32> {
+        match self {
+            Self::Concurrency => Some(DEFAULT_LEASE_SECS),
+            Self::SlidingWindow | Self::TokenBucket | Self::FixedWindow => None,
+        }
+    }
+}
+
 /// What of a call is counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -170,7 +180,7 @@ impl fmt::Display for LimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name => write!(f, "a limit's name is 1 to {MAX_NAME_LEN} of a-z, A-Z, 0-9, `-`, `_` and `.`"),
-            Self::Limit => write!(f, "a limit is 1 to {MAX_LIMIT} calls; to allow none, disable the key"),
+            Self::Limit => write!(f, "a limit is 1 to {MAX_LIMIT} calls"),
             Self::Window => write!(f, "window_seconds is 1 to {MAX_WINDOW_SECS}"),
             Self::Burst => write!(f, "burst belongs to the algorithm token_bucket and is 1 to {MAX_LIMIT}"),
             Self::Rules => write!(f, "there are at most {MAX_RULES} rate limits, each with a name of its own"),
@@ -282,6 +292,13 @@ impl LimitRule {
         }
     }
 
+    /// What tells its counts from those of others at the same place; not how much it allows. Of calls in flight the window
+    /// says no more than when one is forgotten.
+    pub fn identity(&self) -> (&LimitName, Algorithm, Option<u32>) {
+        let window = (self.algorithm != Algorithm::Concurrency).then_some(self.window_seconds);
+        (&self.name, self.algorithm, window)
+    }
+
     /// What it means for most.
     pub fn terms(&self) -> Terms {
         self.terms_of(self.limit)
@@ -318,8 +335,8 @@ impl<'de> Deserialize<'de> for LimitRule {
         }
         use serde::de::Error;
         let wire = Wire::deserialize(deserializer)?;
-        let lease = (wire.algorithm == Algorithm::Concurrency).then_some(DEFAULT_LEASE_SECS);
-        let window = wire.window_seconds.or(lease).ok_or_else(|| D::Error::missing_field("window_seconds"))?;
+        let window = wire.window_seconds.or(wire.algorithm.default_window());
+        let window = window.ok_or_else(|| D::Error::missing_field("window_seconds"))?;
         if wire.overrides.len() > MAX_OVERRIDES {
             return Err(D::Error::custom(LimitError::Override));
         }

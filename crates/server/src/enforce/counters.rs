@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use arrayvec::ArrayVec;
 use keystile_core::decide::{MAX_ASKED, Weight, Weights};
 use keystile_core::id::OrganizationId;
-use keystile_core::limit::{Algorithm, Counted, LimitRule, Scope, Slot, Subject, Terms, Weighed};
+use keystile_core::limit::{Counted, LimitRule, Scope, Slot, Subject, Terms, Weighed};
 use keystile_core::time::{Moment, Ticks, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -230,9 +230,7 @@ impl Counters {
     }
 
     fn asked_apart(&self, one: &Apart<'_>) -> Asked {
-        let LimitRule { name, algorithm, .. } = &one.rule;
-        let window = if *algorithm == Algorithm::Concurrency { 0 } else { one.rule.window_seconds };
-        let hash = self.hasher.hash_one((one.owner, name, algorithm, window, one.subject));
+        let hash = self.hasher.hash_one((one.owner, one.rule.identity(), one.subject));
         let place = Place::Subject(Mark::of(hash));
         Asked { place, terms: one.rule.terms(), cost: one.cost, by_cost: true, shadow: one.rule.shadow }
     }
@@ -404,7 +402,7 @@ impl Counters {
             }
             Place::Subject(mark) => {
                 let kept = subjects.get(mark);
-                // A call in flight whose count was forgotten takes nobody else's place with it.
+                // A call in flight whose count was forgotten frees no place, unless others have been counted there since.
                 if kept != Slot::default() || !terms.counts_in_flight() {
                     let slot = change(kept);
                     subjects.put(mark, slot, State::of(terms, terms.peek(slot, now), now.ticks), self.room());

@@ -188,11 +188,10 @@ impl Engine {
         let mut weights = Weights::new();
         let mut held = None;
         let patterns = key.patterns();
-        let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), facts).map(|admission| {
+        let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), facts).inspect(|_| {
             if known {
                 held = self.counters.charge(&charge(&key, door, facts), &mut weights);
             }
-            admission.shadow
         });
         match admitted {
             // The work above was done for a stand-in, so that an unknown key takes the time of a known one (K-8).
@@ -266,9 +265,8 @@ impl Engine {
         let mut weights = Weights::new();
         let looking = Facts { cost: 0, reports: false, ..facts.clone() };
         let patterns = key.patterns();
-        let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), &looking).map(|admission| {
+        let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), &looking).inspect(|_| {
             self.counters.charge(&charge(&key, door, &looking), &mut weights);
-            admission.shadow
         });
         let lacks = |shadow: bool| {
             let mut of = weights.iter().filter(|weight| weight.shadow == shadow);

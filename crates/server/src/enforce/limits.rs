@@ -35,11 +35,10 @@ impl Limits {
         };
         let marks = rules.iter().map(|rule| {
             // Calls in flight go on when limits are changed, so they are not among the cells of their key, which are cleared
-            // then. Of them the window says no more than when one is forgotten.
+            // then.
             let in_flight = rule.algorithm == Algorithm::Concurrency;
             let is_apart = scope != Scope::Key || !rule.by.is_empty() || in_flight;
-            let window = if in_flight { 0 } else { rule.window_seconds };
-            let said = (scope, api, &rule.name, rule.algorithm, window, &rule.by);
+            let said = (scope, api, rule.identity(), &rule.by);
             is_apart.then(|| hash(&|hasher| said.hash(hasher)))
         });
         let marks: Box<[_]> = marks.collect();

@@ -11,15 +11,14 @@ use http::Request;
 use hyper::body::Incoming;
 use keystile_core::Code;
 use keystile_core::decide::{MAX_ASKED, Weight, Weights, reading, settle};
-use keystile_core::facts::Facts;
 use keystile_core::id::{LeaseId, OrganizationId, RequestId};
-use keystile_core::limit::{Algorithm, DEFAULT_LEASE_SECS, LimitRule, MAX_LIMIT, MAX_SUBJECT_LEN, Weighed};
+use keystile_core::limit::{Algorithm, LimitRule, MAX_LIMIT, MAX_SUBJECT_LEN, Weighed};
 use keystile_core::time::Moment;
 use keystile_core::usage::{Counts, UsageEvent};
 use serde::{Deserialize, Serialize};
 
 use super::answer::Lease;
-use super::{AskedBy, invalid, lend, may_ask, read};
+use super::{AskedBy, hear, invalid, lend};
 use crate::enforce::counters::Apart;
 use crate::enforce::leases::Lent;
 use crate::gateway::Worker;
@@ -104,11 +103,9 @@ struct Report {
     cost: u32,
 }
 
-/// What one limit says.
+/// What is left of one limit.
 #[derive(Serialize)]
-struct Said<'a> {
-    name: &'a str,
-    allowed: bool,
+struct Left {
     limit: u32,
     remaining: u32,
     /// Seconds until all of it is there again.
@@ -116,6 +113,15 @@ struct Said<'a> {
     /// Seconds after which the same would fit, if it does not now and waiting helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
+}
+
+/// What one of several limits says.
+#[derive(Serialize)]
+struct Said<'a> {
+    name: &'a str,
+    allowed: bool,
+    #[serde(flatten)]
+    left: Left,
 }
 
 /// What is common to both answers.
@@ -128,15 +134,6 @@ struct Answer<T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     lease: Option<Lease>,
     request_id: RequestId,
-}
-
-#[derive(Serialize)]
-struct One {
-    limit: u32,
-    remaining: u32,
-    reset: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -166,15 +163,12 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     id: RequestId,
 ) -> Result<Vec<u8>, Problem> {
-    let now = worker.recorder.clock.now();
     let right = match asked {
         Asked::Check | Asked::Multi => CHECK_LIMITS,
         Asked::Release => END_CALLS,
         Asked::Report => REPORT_USAGE,
     };
-    let owner = may_ask(worker, (asked_by, right), address, request.headers(), Facts::at(now))?;
-    let body = read(request).await?;
-    // The question may have taken its time to come.
+    let (owner, body) = hear(worker, (asked_by, right), address, request).await?;
     let now = worker.recorder.clock.now();
     let unread = |error: serde_json::Error| invalid(error.to_string());
     let checks = match asked {
@@ -200,10 +194,7 @@ pub(super) async fn answer(
     }
     let apart =
         checks.iter().map(|check| Ok(Apart { owner, ..check.apart()? })).collect::<Result<Vec<_>, Problem>>()?;
-    let same = |a: &Apart<'_>, b: &Apart<'_>| {
-        let told = |one: &Apart<'_>| (one.rule.algorithm, one.rule.window_seconds);
-        a.rule.name == b.rule.name && told(a) == told(b) && a.subject == b.subject
-    };
+    let same = |a: &Apart<'_>, b: &Apart<'_>| a.rule.identity() == b.rule.identity() && a.subject == b.subject;
     if apart.iter().enumerate().any(|(n, one)| apart[..n].iter().any(|other| same(one, other))) {
         return Err(invalid(
             "The same limit of the same subject is there twice; ask for it once, with the sum of both costs.",
@@ -214,15 +205,20 @@ pub(super) async fn answer(
     let held = worker.engine.counters.charge_apart(&apart, now, &mut weights);
     let code = settle(&weights).code;
     let lease = lend(worker, Lent { owner, held, reports: None }, id, now);
-    let said: Vec<Said<'_>> = apart.iter().zip(&weights).map(|(one, weight)| Said::of(&one.rule, weight)).collect();
     let allowed = code.is_allowed();
-    let body = match (asked, &said[..]) {
+    let body = match (asked, &weights[..]) {
         (Asked::Check, [one]) => {
-            let said =
-                One { limit: one.limit, remaining: one.remaining, reset: one.reset, retry_after: one.retry_after };
+            serde_json::to_vec(&Answer { allowed, code, said: Left::of(one), lease, request_id: id })
+        }
+        _ => {
+            let said = apart.iter().zip(&weights).map(|(one, weight)| Said {
+                name: one.rule.name.as_str(),
+                allowed: matches!(weight.weighed, Weighed::Fits { .. }),
+                left: Left::of(weight),
+            });
+            let said = Several { limits: said.collect() };
             serde_json::to_vec(&Answer { allowed, code, said, lease, request_id: id })
         }
-        _ => serde_json::to_vec(&Answer { allowed, code, said: Several { limits: said }, lease, request_id: id }),
     };
     Ok(body.unwrap_or_default())
 }
@@ -245,22 +241,22 @@ impl Check<'_> {
         if self.subject.is_empty() || self.subject.len() > MAX_SUBJECT_LEN {
             return Err(invalid(format!("subject is 1 to {MAX_SUBJECT_LEN} bytes.")));
         }
-        let lease = (self.algorithm == Algorithm::Concurrency).then_some(DEFAULT_LEASE_SECS);
-        let window = self.window_seconds.or(lease).ok_or_else(|| invalid("Say window_seconds."))?;
+        let window = self.window_seconds.or(self.algorithm.default_window());
+        let window = window.ok_or_else(|| invalid("Say window_seconds."))?;
         let rule = LimitRule::new(&self.name, self.limit, window, self.algorithm, self.burst);
         let rule = rule.map_err(|error| invalid(format!("{error}.")))?;
         Ok(Apart { owner: None, rule, subject: &self.subject, cost: self.cost.unwrap_or(1) })
     }
 }
 
-impl<'a> Said<'a> {
-    fn of(rule: &'a LimitRule, weight: &Weight) -> Self {
+impl Left {
+    fn of(weight: &Weight) -> Self {
         let left = reading(weight);
-        let (allowed, retry_after) = match weight.weighed {
-            Weighed::Fits { .. } => (true, None),
-            Weighed::Over { retry_nanos, .. } => (false, retry_nanos.map(seconds)),
+        let retry_after = match weight.weighed {
+            Weighed::Fits { .. } => None,
+            Weighed::Over { retry_nanos, .. } => retry_nanos.map(seconds),
         };
         let (limit, remaining) = (left.limit, left.remaining);
-        Self { name: rule.name.as_str(), allowed, limit, remaining, reset: seconds(left.reset_nanos), retry_after }
+        Self { limit, remaining, reset: seconds(left.reset_nanos), retry_after }
     }
 }

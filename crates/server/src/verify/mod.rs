@@ -54,7 +54,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub enum AskedBy {
     /// Anybody who reaches the listener.
     Anybody,
-    /// Holders of a management key with the right `keys.verify`, or `limits.check`.
+    /// Holders of a management key with the right to what they ask: `keys.verify`, `limits.check`, `usage.report`.
     KeyHolders,
 }
 
@@ -120,8 +120,7 @@ async fn verify(
     id: RequestId,
 ) -> Result<Vec<u8>, Problem> {
     let began = worker.recorder.clock.now();
-    let owner = may_ask(worker, (asked_by, VERIFY_KEYS), address, request.headers(), Facts::at(began))?;
-    let body = read(request).await?;
+    let (owner, body) = hear(worker, (asked_by, VERIFY_KEYS), address, request).await?;
     let question: Question<'_> = serde_json::from_slice(&body).map_err(|error| invalid(error.to_string()))?;
     let needs: Option<PermissionQuery> = question
         .permissions
@@ -143,10 +142,18 @@ async fn verify(
     Ok(answer)
 }
 
-async fn read(request: Request<Incoming>) -> Result<Bytes, Problem> {
+/// A question, and the organization that asks it, if a key says so. It may have taken its time to come: what is decided is
+/// decided at a later moment.
+async fn hear(
+    worker: &Worker,
+    asks: (AskedBy, &str),
+    address: IpAddr,
+    request: Request<Incoming>,
+) -> Result<(Option<OrganizationId>, Bytes), Problem> {
+    let owner = may_ask(worker, asks, address, request.headers(), Facts::at(worker.recorder.clock.now()))?;
     let body = Limited::new(request.into_body(), MAX_QUESTION_BYTES).collect().await;
     let body = body.map_err(|_| Problem::of(Code::ContentTooLarge).because("A question has at most 64 KiB."))?;
-    Ok(body.to_bytes())
+    Ok((owner, body.to_bytes()))
 }
 
 async fn judge(
@@ -165,7 +172,6 @@ async fn judge(
         return Err(invalid("end_user is 1 to 256 bytes; leave it out if nobody is known."));
     }
     let tags = &question.tags.0;
-    // The question may have taken its time to come.
     let now = worker.recorder.clock.now();
     let described = described.facts(now, &source);
     let (method, path) = (described.method, described.path);

@@ -351,7 +351,14 @@ fn l05_what_is_no_question_about_limits_is_refused() {
     ] {
         problem(&check(world, "check", &wrong), 400, "invalid");
     }
-    for wrong in [json!({ "limits": [] }), json!({ "limits": vec![&sound; 17] }), json!({ "limits": [sound, sound] })] {
+    let flight = |window: u32| json!({ "name": "a", "subject": "x", "limit": 9, "algorithm": "concurrency", "window_seconds": window });
+    for wrong in [
+        json!({ "limits": [] }),
+        json!({ "limits": vec![&sound; 17] }),
+        json!({ "limits": [sound, sound] }),
+        // They are counted in one place, however long a lease lasts.
+        json!({ "limits": [flight(60), flight(61)] }),
+    ] {
         problem(&check(world, "multi", &wrong), 400, "invalid");
     }
     assert_eq!(check(world, "check", &with("cost", json!(u32::MAX))).json()["code"], "rate_limited");
@@ -360,14 +367,22 @@ fn l05_what_is_no_question_about_limits_is_refused() {
     problem(&api.request("POST", "/v1/limits/other", &[("authorization", "none")], b"{}"), 404, "route_unknown");
 }
 
+/// A world in which questions take a management key.
+fn asked_by_key_holders() -> (tempfile::TempDir, World) {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "data = \"{}/data\"\n[gateway]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         [check]\nlisten = \"127.0.0.1:0\"\nrequire_key = true\n",
+        folder.path().display()
+    );
+    let installation = Installation::serve(env!("CARGO_BIN_EXE_keystile"), &text, folder.path());
+    (folder, World::bare(installation))
+}
+
 #[test]
 fn who_asks_about_limits_needs_the_right_to_and_has_names_of_their_own() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = super::process::settings(folder.path(), "");
-    let text = std::fs::read_to_string(&file).unwrap().replace("[check]\n", "[check]\nrequire_key = true\n");
-    std::fs::write(&file, text).unwrap();
-    let server = super::process::Server::serve(&file);
-    let manage = server.manage();
+    let (_folder, world) = asked_by_key_holders();
+    let manage = world.manage();
     let project = manage.create("/v1/projects", &json!({ "name": "p" }))["id"].clone();
     let make = |permission: &str| {
         let body = json!({ "project_id": project, "name": "k", "kind": "management", "permissions": [permission] });
@@ -375,7 +390,7 @@ fn who_asks_about_limits_needs_the_right_to_and_has_names_of_their_own() {
     };
     let question = json!({ "name": "a", "subject": "x", "limit": 1, "window_seconds": 60 }).to_string();
     let ask = |key: &str| {
-        let check = Api::new(server.address("check"), "");
+        let check = Api::new(world.installation.check, "");
         let authorization = format!("Bearer {key}");
         check.request("POST", "/v1/limits/check", &[("authorization", &authorization)], question.as_bytes())
     };
@@ -448,13 +463,7 @@ fn k27_operations_cost_what_their_api_says_unless_the_question_does() {
 
 #[test]
 fn z05_another_organizations_questions_take_nothing_of_an_apis_limits() {
-    let folder = tempfile::tempdir().unwrap();
-    let text = format!(
-        "data = \"{}/data\"\n[gateway]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-         [check]\nlisten = \"127.0.0.1:0\"\nrequire_key = true\n",
-        folder.path().display()
-    );
-    let world = World::bare(Installation::serve(env!("CARGO_BIN_EXE_keystile"), &text, folder.path()));
+    let (_folder, world) = asked_by_key_holders();
     let api = world.manage().create(
         "/v1/apis",
         &json!({ "name": "Pets", "upstream": "http://127.0.0.1:9", "approval": "automatic",

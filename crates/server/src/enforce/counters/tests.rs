@@ -267,7 +267,7 @@ fn who_looks_at_another_moment_changes_nothing() {
 }
 
 #[test]
-fn l01_what_has_slid_out_of_its_window_is_not_taken_back_from_others() {
+fn k27_what_has_slid_out_of_its_window_is_not_taken_back_from_others() {
     let counters = Arc::new(Counters::default());
     let own = of_key(&[(Algorithm::SlidingWindow, 100)]);
     let at = |seconds: u64| Moment { ticks: Ticks::from_nanos(NOW.ticks.as_nanos() + seconds * 1_000_000_000), ..NOW };
