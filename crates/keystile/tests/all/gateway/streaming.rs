@@ -174,8 +174,8 @@ fn an_upstream_that_answers_before_the_whole_body_has_come_and_closes_is_said_to
 
 #[test]
 fn a_connection_on_which_some_of_a_request_is_owed_is_nobody_elses() {
-    // One thread, and so one pool of connections.
-    let served = super::stage::serve("workers = 1", "");
+    // One thread, and so one pool of connections; and nobody gives up on the body while this runs.
+    let served = super::stage::serve("workers = 1\nbody_stall_seconds = 600", "");
     let stage = Stage::on(&served.installation, serde_json::json!({}), serde_json::json!({}));
     stage.upstream.script([Step::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec())]);
     let mut slow = stage.client();
