@@ -289,8 +289,8 @@ pub struct Weight {
     pub shadow: bool,
 }
 
-/// Most rules that one call is asked for: those of its key and those of its API.
-pub const MAX_ASKED: usize = 2 * MAX_RULES;
+/// Most rules that one call is asked for: those of its key, of its project's plan and of its API.
+pub const MAX_ASKED: usize = 3 * MAX_RULES;
 
 /// What the counters said, rule by rule in the order in which they were asked. Empty when there are no rules.
 pub type Weights = ArrayVec<Weight, MAX_ASKED>;

@@ -119,6 +119,8 @@ ids! {
     ProjectId = "prj_";
     /// The link of a project to an API.
     ActivationId = "act_";
+    /// What an API's owner offers to those who call it.
+    PlanId = "pln_";
     /// The public name of a key, safe to log and show.
     KeyId = "key_";
     /// One call or one management request.

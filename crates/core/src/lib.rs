@@ -29,6 +29,7 @@ pub mod operation;
 pub mod origin;
 pub mod pattern;
 pub mod permission;
+pub mod plan;
 pub mod policy;
 pub mod proxy;
 pub mod restrict;

@@ -18,9 +18,10 @@ use keystile_core::time::{Moment, Ticks, Timestamp};
 use keystile_server::enforce::engine::{Door, Engine};
 use keystile_server::enforce::keys::KeyEntry;
 use keystile_server::enforce::operations::{ApiLabels, Operations};
+use keystile_server::enforce::plans::Link;
 use keystile_server::enforce::snapshot::{Alive, ApiView, PolicyView, ProjectView, Snapshot};
 use keystile_server::upstream::Upstream;
-use keystile_store::records::{Api, FeedActivation};
+use keystile_store::records::Api;
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -57,7 +58,7 @@ fn world(keys: u32) -> World {
         name_header: HeaderValue::from_static("bench"),
         suspended: false,
         patterns: Box::default(),
-        activations: vec![FeedActivation { api: 1, state: ActivationState::Approved, granted: None }],
+        links: vec![Link::of(1, ActivationState::Approved)],
     };
     snapshot.projects.set(1, Some(Arc::new(project)));
     let rule = |name, limit, window, algorithm| LimitRule::new(name, limit, window, algorithm, None).expect("a limit");

@@ -20,9 +20,10 @@ use keystile_core::time::{Moment, Ticks, Timestamp};
 use keystile_server::enforce::engine::{Door, Engine};
 use keystile_server::enforce::keys::KeyEntry;
 use keystile_server::enforce::operations::{ApiLabels, Operations};
+use keystile_server::enforce::plans::Link;
 use keystile_server::enforce::snapshot::{Alive, ApiView, PolicyView, ProjectView, Snapshot};
 use keystile_server::upstream::Upstream;
-use keystile_store::records::{Api, FeedActivation};
+use keystile_store::records::Api;
 
 const SAMPLES: usize = 1_000_000;
 /// Few enough to stay in the cache of a core: what is measured is the path, not the memory behind it.
@@ -37,7 +38,7 @@ fn text(n: u32) -> String {
 fn engine() -> Engine {
     let snapshot = Snapshot::with_capacity(KEYS as usize);
     let pepper = Pepper::new(1, &PepperSecret::new([7; 32]));
-    let link = FeedActivation { api: 1, state: ActivationState::Approved, granted: None };
+    let link = Link::of(1, ActivationState::Approved);
     for (number, organization, activations) in [(1, OURS, vec![link]), (2, THEIRS, Vec::new())] {
         let view = ProjectView {
             number,
@@ -49,7 +50,7 @@ fn engine() -> Engine {
             patterns: Box::default(),
             id_header: HeaderValue::from_static("prj"),
             name_header: HeaderValue::from_static("timing"),
-            activations,
+            links: activations,
         };
         snapshot.projects.set(number, Some(Arc::new(view)));
     }

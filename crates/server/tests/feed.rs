@@ -73,7 +73,18 @@ fn known(feed: &Feed, projects: u32) -> BTreeMap<String, String> {
     }
     for number in 1..=projects {
         if let Some(project) = snapshot.projects.get(number).as_ref() {
-            all.insert(format!("project {number}"), format!("{:?} {:?}", project.name_header, project.activations));
+            all.insert(
+                format!("project {number}"),
+                format!(
+                    "{:?} {:?}",
+                    project.name_header,
+                    project
+                        .links
+                        .iter()
+                        .map(|link| (link.api, link.state, &link.granted, link.plan))
+                        .collect::<Vec<_>>()
+                ),
+            );
         }
     }
     for api in snapshot.router.load().apis() {
@@ -159,6 +170,7 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
                         state: ActivationState::Suspended,
                         reason: String::new(),
                         granted: Some(vec![format!("pets.{n}").parse().unwrap()]),
+                        plan: None,
                     },
                     None => Change::CreateActivation {
                         id: ActivationId::from_entropy(dice.id()),

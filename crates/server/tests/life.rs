@@ -336,7 +336,8 @@ impl World {
             }
             Action::Link { state } => {
                 let was = self.store.catalog.activation(OWNER, LINK).await.unwrap().unwrap().revision;
-                let change = Change::UpdateActivation { id: LINK, was, state, reason: String::new(), granted: None };
+                let change =
+                    Change::UpdateActivation { id: LINK, was, state, reason: String::new(), granted: None, plan: None };
                 self.apply(change).await.unwrap();
                 self.model.link = state;
             }

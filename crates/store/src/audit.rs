@@ -18,8 +18,8 @@ use keystile_core::key::KeyState;
 
 use crate::cipher::SecretKey;
 use crate::records::{
-    Activation, Api, AuditEntry, CustomRole, Invitation, Key, Member, Organization, Pattern, Project, Role, Webhook,
-    WebhookState,
+    Activation, Api, AuditEntry, CustomRole, Invitation, Key, Member, Organization, Pattern, Plan, PlanVersion,
+    Project, Role, Webhook, WebhookState,
 };
 use crate::root::hex;
 use crate::{Actor, Who};
@@ -165,6 +165,23 @@ impl Shown for Activation {
             "wanted": self.wish.permissions,
             "note": self.wish.note,
             "granted": self.granted,
+            "plan": self.plan.as_ref().map(|own| json!({ "id": own.plan, "name": own.name, "since": own.since })),
+            "wanted_plan": self.wish.plan,
+            "ceilings": self.ceilings,
+        })
+    }
+}
+
+impl Shown for Plan {
+    fn shown(&self) -> Value {
+        let version = |one: &PlanVersion| json!({ "version": one.version, "from": one.from, "terms": one.terms });
+        json!({
+            "api": self.api,
+            "name": self.name,
+            "description": self.description,
+            "standard": self.standard,
+            // The ones before it stand in the entries of before.
+            "latest": self.versions.iter().max_by_key(|one| one.version).map(version),
         })
     }
 }

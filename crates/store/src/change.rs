@@ -7,13 +7,14 @@ use keystile_core::code::Code;
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{
     AccountId, ActivationId, ApiId, IdentityId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PasskeyId,
-    PatternId, ProjectId, RequestId, RoleId, SessionId, WebhookId,
+    PatternId, PlanId, ProjectId, RequestId, RoleId, SessionId, WebhookId,
 };
 use keystile_core::key::{Environment, KeyDigest, KeyNotice, KeyState};
 use keystile_core::member::{MemberRole, MemberRoleName, OrganizationKind};
 use keystile_core::metadata::Tags;
 use keystile_core::pattern::{Filter, PatternName};
 use keystile_core::permission::Permission;
+use keystile_core::plan::{PlanName, PlanTerms, Quota, QuotaNotice};
 use keystile_core::policy::Policy;
 use keystile_core::role::RoleName;
 use keystile_core::time::Timestamp;
@@ -175,12 +176,25 @@ pub enum Change {
         settings: ApiSettings,
         document: Option<Option<Document>>,
     },
-    /// Takes an API away, with its activations.
+    /// Takes an API away, with its activations and plans.
     DeleteApi { id: ApiId },
     /// Gives an API a secret for its upstream, or another value for one that it has.
     SetApiSecret { api: ApiId, name: SecretName, sealed: Sealed },
     /// Takes a secret of an API away.
     RemoveApiSecret { api: ApiId, name: SecretName },
+    /// Makes a plan of an API.
+    CreatePlan { id: PlanId, api: ApiId, name: PlanName, description: String, standard: bool, terms: PlanTerms },
+    /// Changes a plan. New terms are in force from a moment on, for all projects that have it; from one that is past, from now.
+    UpdatePlan {
+        id: PlanId,
+        was: u64,
+        name: PlanName,
+        description: String,
+        standard: bool,
+        terms: Option<(PlanTerms, Timestamp)>,
+    },
+    /// Takes a plan away that no project has.
+    DeletePlan { id: PlanId },
     /// Makes a project.
     CreateProject { id: ProjectId, about: ProjectAbout, environment: Environment },
     /// Changes what is said of a project.
@@ -204,7 +218,16 @@ pub enum Change {
         state: ActivationState,
         reason: String,
         granted: Option<Vec<Permission>>,
+        /// The plan, or that there is none. If nothing is said: the one that it has; when it is approved and has none, the one
+        /// that was asked for, or else the API's standard one.
+        plan: Option<Option<PlanId>>,
     },
+    /// Gives a project another plan at an API, or none; only the API's organization may.
+    SetPlan { id: ActivationId, was: u64, plan: Option<PlanId> },
+    /// What a project's people allow it at most at an API; only its organization may.
+    SetCeilings { id: ActivationId, was: u64, ceilings: Vec<Quota> },
+    /// Tells the actor's organization of a share of a quota that is used, once in each period.
+    NoteQuota { id: ActivationId, notice: QuotaNotice },
     /// Takes a link away; both sides may.
     DeleteActivation { id: ActivationId },
     /// Adds a key to a project.
@@ -356,7 +379,7 @@ pub enum ApplyError {
 pub enum Subject {
     /// An organization; snapshots hold nothing of it.
     Organization,
-    /// An API, made, changed or deleted.
+    /// An API, made, changed or deleted, or one of its plans.
     Api(u32),
     /// A project, made, changed or deleted, or one of its activations.
     Project(u32),

@@ -4,13 +4,13 @@
 use std::fmt;
 
 use keystile_core::id::{
-    ActivationId, ApiId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, ProjectId, RoleId,
-    WebhookId,
+    ActivationId, ApiId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, PlanId, ProjectId,
+    RoleId, WebhookId,
 };
 use keystile_core::time::Timestamp;
 
 use crate::records::{
-    Activation, Api, CustomRole, Invitation, Key, Member, Organization, Pattern, Project, Role, Webhook,
+    Activation, Api, CustomRole, Invitation, Key, Member, Organization, Pattern, Plan, Project, Role, Webhook,
 };
 use crate::{Catalog, Change};
 
@@ -75,6 +75,8 @@ pub enum ThingId {
     Role(RoleId),
     /// A pattern.
     Pattern(PatternId),
+    /// A plan.
+    Plan(PlanId),
     /// A webhook.
     Webhook(WebhookId),
     /// An organization.
@@ -155,6 +157,8 @@ things! {
     Role, |_| None;
     /// A pattern.
     Pattern, |_| None;
+    /// A plan.
+    Plan, |_| None;
     /// A webhook: deliveries are no changes of it.
     Webhook, |webhook| webhook.failing_since;
     /// An organization.
@@ -186,6 +190,7 @@ impl Catalog {
             Thing::Key(thing) => self.tag(&**thing),
             Thing::Role(thing) => self.tag(&**thing),
             Thing::Pattern(thing) => self.tag(&**thing),
+            Thing::Plan(thing) => self.tag(&**thing),
             Thing::Webhook(thing) => self.tag(&**thing),
             Thing::Organization(thing) => self.tag(&**thing),
             Thing::Member(thing) => self.tag(&**thing),
@@ -204,6 +209,7 @@ impl fmt::Display for ThingId {
             Self::Key(id) => id.fmt(f),
             Self::Role(id) => id.fmt(f),
             Self::Pattern(id) => id.fmt(f),
+            Self::Plan(id) => id.fmt(f),
             Self::Webhook(id) => id.fmt(f),
             Self::Organization(id) => id.fmt(f),
             Self::Member(id) => id.fmt(f),
@@ -265,6 +271,9 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         Change::CreateActivation { id, .. }
         | Change::RequestActivation { id, .. }
         | Change::UpdateActivation { id, .. }
+        | Change::SetPlan { id, .. }
+        | Change::SetCeilings { id, .. }
+        | Change::NoteQuota { id, .. }
         | Change::DeleteActivation { id } => ThingId::Activation(*id),
         Change::CompromiseKey { id, replacement, .. } => {
             return [Some(ThingId::Key(*id)), replacement.as_ref().map(|key| ThingId::Key(key.id))];
@@ -287,6 +296,7 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         Change::CreatePattern { id, .. } | Change::UpdatePattern { id, .. } | Change::DeletePattern { id, .. } => {
             ThingId::Pattern(*id)
         }
+        Change::CreatePlan { id, .. } | Change::UpdatePlan { id, .. } | Change::DeletePlan { id } => ThingId::Plan(*id),
         Change::CreateWebhook { id, .. }
         | Change::UpdateWebhook { id, .. }
         | Change::RotateWebhookSecret { id, .. }

@@ -4,16 +4,16 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use keystile_core::id::KeyId;
+use keystile_core::id::{ActivationId, KeyId};
 use keystile_core::key::{Environment, KeyDigest, KeyKind, Lookup, SlowHash, Standing};
 use keystile_core::metadata::Metadata;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
-use crate::catalog::{apis, patterns, projects, roles};
+use crate::catalog::{apis, patterns, plans, projects, roles};
 use crate::db::{Columns, Connection, Row, Value, damaged, signed, sql, standing, word};
 use crate::packed::{self, Packed, Which};
-use crate::records::{Api, FeedActivation, FeedKey, FeedProject, FeedSlow, FeedVersion, Pattern, Role};
+use crate::records::{Api, FeedActivation, FeedKey, FeedProject, FeedSlow, FeedVersion, Pattern, Plan, Role};
 use crate::seal::altered;
 use crate::tables::ROWS;
 use crate::{Catalog, StoreError, Subject};
@@ -72,6 +72,19 @@ impl Catalog {
         let mut db = self.0.base.view().await?;
         self.0.sealer.refuse_altered(&mut db, "apis", ("", &[])).await?;
         query.fetch_all(&mut db).await?.iter().map(apis::read).collect()
+    }
+
+    /// The plans of an API, by number.
+    ///
+    /// # Errors
+    /// If the store fails, or if one was altered: without it calls would have no limits.
+    pub async fn feed_plans(&self, api: u32) -> Result<Vec<Plan>, StoreError> {
+        let mut db = self.0.base.view().await?;
+        let sealer = &self.0.sealer;
+        sealer.refuse_altered(&mut db, "plans", ("WHERE api = ?", &[api.into()])).await?;
+        let these = ("WHERE plan IN (SELECT number FROM plans WHERE api = ?)", &[api.into()][..]);
+        sealer.refuse_altered(&mut db, "plan_versions", these).await?;
+        plans::of_api(&mut db, api).await
     }
 
     /// An API by number; `None` when it was deleted.
@@ -359,7 +372,9 @@ fn number_in(key: &[Value<'static>]) -> Option<u32> {
 
 /// The activations that are in force or could be, each with the number of its project, in the order of these.
 async fn activations(db: &mut Connection, project: Option<u32>) -> Result<Vec<(u32, FeedActivation)>, StoreError> {
-    let mut query = sql("SELECT project, api, state, granted FROM activations WHERE deleted_at IS NULL");
+    let mut query = sql(
+        "SELECT project, number, id, api, state, granted, plan, plan_since, ceilings FROM activations WHERE deleted_at IS NULL",
+    );
     if let Some(project) = project {
         query.push(" AND project = ").push_bind(project);
     }
@@ -371,7 +386,16 @@ async fn activations(db: &mut Connection, project: Option<u32>) -> Result<Vec<(u
         .map(|row| {
             let mut row = Columns::of(row);
             let project = row.number()?;
-            Ok((project, FeedActivation { api: row.number()?, state: row.word()?, granted: row.json_if_any()? }))
+            let activation = FeedActivation {
+                number: row.number()?,
+                id: row.id(ActivationId::from_slice)?,
+                api: row.number()?,
+                state: row.word()?,
+                granted: row.json_if_any()?,
+                plan: row.number_if_any()?.zip(row.moment_if_any()?),
+                ceilings: row.json_if_any()?.unwrap_or_default(),
+            };
+            Ok((project, activation))
         })
         .collect()
 }

@@ -4,12 +4,14 @@
 //! where sixteen random bytes would be too much. `revision` is the revision of the row's last change.
 
 mod people;
+mod plans;
 mod proof;
 
 pub use people::{
     Account, Credentials, CustomRole, DeviceLogin, DeviceLoginState, Entry, Invitation, InvitationState, Invite,
     Joining, Member, Membership, NewAccount, NewDeviceLogin, NewSession, Session,
 };
+pub use plans::{Plan, PlanVersion, Subscription};
 pub use proof::{
     Challenge, Failure, Identity, Named, NewIdentity, NewPasskey, Passkey, PasswordHash, Shown, Totp, Try, UsedFactor,
     UsedIdentity, UsedPasskey, Ways,
@@ -20,13 +22,14 @@ use std::net::IpAddr;
 use keystile_core::api::ApiSettings;
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{
-    ActivationId, ApiId, KeyId, OrganizationId, PatternId, ProjectId, RequestId, RoleId, WebhookId,
+    ActivationId, ApiId, KeyId, OrganizationId, PatternId, PlanId, ProjectId, RequestId, RoleId, WebhookId,
 };
 use keystile_core::key::{DigestAlgorithm, Environment, KeyDigest, KeyKind, KeyState, SlowHash, Standing};
 use keystile_core::member::OrganizationKind;
 use keystile_core::metadata::{Label, Labels, Metadata, Tags};
 use keystile_core::pattern::{Filter, PatternName};
 use keystile_core::permission::Permission;
+use keystile_core::plan::Quota;
 use keystile_core::policy::Policy;
 use keystile_core::role::RoleName;
 use keystile_core::time::Timestamp;
@@ -183,6 +186,8 @@ pub struct Wish {
     pub permissions: Option<Vec<Permission>>,
     /// What for; empty if nothing was said.
     pub note: String,
+    /// The plan that it would like.
+    pub plan: Option<PlanId>,
 }
 
 /// Who judged, and when.
@@ -203,10 +208,14 @@ pub struct Activation {
     pub number: u32,
     /// The project.
     pub project: ProjectId,
+    /// Its number.
+    pub project_number: u32,
     /// Whose the project is.
     pub project_organization: OrganizationId,
     /// The API.
     pub api: ApiId,
+    /// Its number.
+    pub api_number: u32,
     /// Who publishes the API.
     pub api_organization: OrganizationId,
     /// How far it has come.
@@ -219,6 +228,10 @@ pub struct Activation {
     pub granted: Option<Vec<Permission>>,
     /// Who judged last; `None` if nobody did, or before that was kept.
     pub judged: Option<Judgement>,
+    /// The plan that was granted, if it is limited by one.
+    pub plan: Option<Subscription>,
+    /// What the project's own people allow it at most, besides the plan.
+    pub ceilings: Vec<Quota>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -423,12 +436,20 @@ pub struct FeedProject {
 /// The link of a project to an API as a snapshot holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedActivation {
+    /// Its number.
+    pub number: u32,
+    /// Its id.
+    pub id: ActivationId,
     /// The number of the API.
     pub api: u32,
     /// How far it has come.
     pub state: ActivationState,
     /// What keys of the project may do there at most; `None` bounds nothing.
     pub granted: Option<Vec<Permission>>,
+    /// The number of its plan, and since when it has it.
+    pub plan: Option<(u32, Timestamp)>,
+    /// What the project's own people allow it at most.
+    pub ceilings: Vec<Quota>,
 }
 
 /// A line of the overview of access: a project and an API.

@@ -31,6 +31,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_11.sql"),
         include_str!("sqlite/schema/catalog_12.sql"),
         include_str!("sqlite/schema/catalog_13.sql"),
+        include_str!("sqlite/schema/catalog_14.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
@@ -46,6 +47,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("postgres/schema/catalog_11.sql"),
         include_str!("postgres/schema/catalog_12.sql"),
         include_str!("postgres/schema/catalog_13.sql"),
+        include_str!("postgres/schema/catalog_14.sql"),
     ],
 };
 /// Those of the ledger.
@@ -55,12 +57,14 @@ pub(crate) const USAGE: Steps = Steps {
         include_str!("sqlite/schema/usage_2.sql"),
         include_str!("sqlite/schema/usage_3.sql"),
         include_str!("sqlite/schema/usage_4.sql"),
+        include_str!("sqlite/schema/usage_5.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/usage_1.sql"),
         include_str!("postgres/schema/usage_2.sql"),
         include_str!("postgres/schema/usage_3.sql"),
         include_str!("postgres/schema/usage_4.sql"),
+        include_str!("postgres/schema/usage_5.sql"),
     ],
 };
 

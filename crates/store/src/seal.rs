@@ -24,7 +24,7 @@ use crate::tables::{CATALOG, ROWS, Table, Values};
 use crate::{StoreError, StoreFault};
 
 /// The tables whose rows are sealed, and the columns of each that are not covered: notes that are written beside changes.
-const SEALED: [(&str, &[&str]); 27] = [
+const SEALED: [(&str, &[&str]); 29] = [
     ("organizations", &[]),
     ("accounts", &[]),
     ("member_roles", &[]),
@@ -39,6 +39,8 @@ const SEALED: [(&str, &[&str]); 27] = [
     ("recovery_codes", &[]),
     ("apis", &[]),
     ("projects", &[]),
+    ("plans", &[]),
+    ("plan_versions", &[]),
     ("activations", &[]),
     ("policies", &[]),
     ("roles", &[]),

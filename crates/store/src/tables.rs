@@ -1,8 +1,12 @@
 //! The tables, column by column, for what is done to rows whatever they mean: copying and sealing them. A test holds this
 //! against the schema.
 
+mod usage;
+
 use crate::StoreError;
 use crate::db::{Columns, Connection, Row, Value, damaged, sql};
+
+pub(crate) use usage::USAGE;
 
 /// Rows in one read and one write.
 pub(crate) const ROWS: usize = 500;
@@ -340,6 +344,37 @@ pub(crate) const CATALOG: &[Table] = &[
         ],
     },
     Table {
+        name: "plans",
+        keys: 1,
+        numbered: true,
+        columns: &[
+            ("number", Number),
+            ("id", Bytes),
+            ("api", Number),
+            ("name", Text),
+            ("description", Text),
+            ("standard", Number),
+            ("created_at", Number),
+            ("updated_at", Number),
+            ("revision", Number),
+            ("deleted_at", Number),
+            ("seal", Text),
+        ],
+    },
+    Table {
+        name: "plan_versions",
+        keys: 2,
+        numbered: false,
+        columns: &[
+            ("plan", Number),
+            ("version", Number),
+            ("terms", Text),
+            ("from_at", Number),
+            ("created_at", Number),
+            ("seal", Text),
+        ],
+    },
+    Table {
         name: "activations",
         keys: 1,
         numbered: true,
@@ -360,6 +395,23 @@ pub(crate) const CATALOG: &[Table] = &[
             ("judged_by", Text),
             ("judged_at", Number),
             ("seal", Text),
+            ("plan", Number),
+            ("plan_since", Number),
+            ("wanted_plan", Number),
+            ("ceilings", Text),
+        ],
+    },
+    Table {
+        name: "quota_notices",
+        keys: 5,
+        numbered: false,
+        columns: &[
+            ("activation", Number),
+            ("organization", Number),
+            ("quota", Text),
+            ("starts_at", Number),
+            ("percent", Number),
+            ("at", Number),
         ],
     },
     Table {
@@ -596,82 +648,5 @@ pub(crate) const CATALOG: &[Table] = &[
             ("delivered_at", Number),
             ("created_at", Number),
         ],
-    },
-];
-
-const fn counts(name: &'static str) -> Table {
-    Table {
-        name,
-        keys: 8,
-        numbered: false,
-        columns: &[
-            ("start", Number),
-            ("organization", Number),
-            ("project", Number),
-            ("key", Number),
-            ("api", Number),
-            ("label", Number),
-            ("code", Number),
-            ("status", Number),
-            ("calls", Number),
-            ("latency_us", Number),
-            ("bytes_in", Number),
-            ("bytes_out", Number),
-            ("cost", Number),
-        ],
-    }
-}
-
-/// The ledger's tables.
-pub(crate) const USAGE: &[Table] = &[
-    META,
-    Table { name: "labels", keys: 1, numbered: false, columns: &[("number", Number), ("api", Number), ("text", Text)] },
-    Table {
-        name: "batches",
-        keys: 2,
-        numbered: false,
-        columns: &[("node", Number), ("sequence", Number), ("events", Bytes)],
-    },
-    Table {
-        name: "broken_batches",
-        keys: 2,
-        numbered: false,
-        columns: &[("node", Number), ("sequence", Number), ("events", Bytes), ("cause", Text)],
-    },
-    Table { name: "nodes", keys: 1, numbered: false, columns: &[("node", Number), ("last_sequence", Number)] },
-    Table {
-        name: "version_use",
-        keys: 2,
-        numbered: false,
-        columns: &[("key", Number), ("version", Number), ("calls", Number), ("refused", Number), ("last_at", Number)],
-    },
-    Table {
-        name: "address_use",
-        keys: 3,
-        numbered: false,
-        columns: &[
-            ("start", Number),
-            ("key", Number),
-            ("address", Text),
-            ("calls", Number),
-            ("refused", Number),
-            ("first_at", Number),
-            ("last_at", Number),
-        ],
-    },
-    counts("usage_minute"),
-    counts("usage_hour"),
-    counts("usage_day"),
-    Table {
-        name: "use_by_day",
-        keys: 3,
-        numbered: false,
-        columns: &[("project", Number), ("api", Number), ("start", Number), ("calls", Number), ("last", Number)],
-    },
-    Table {
-        name: "last_use",
-        keys: 2,
-        numbered: false,
-        columns: &[("key", Number), ("api", Number), ("last", Number)],
     },
 ];

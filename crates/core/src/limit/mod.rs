@@ -72,7 +72,32 @@ pub enum Counted {
     Calls,
 }
 
+impl std::str::FromStr for Counted {
+    type Err = crate::key::UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Cost, Self::Calls];
+        all.into_iter().find(|one| one.as_str() == text).ok_or(crate::key::UnknownWord { allowed: "cost, calls" })
+    }
+}
+
 impl Counted {
+    /// The word on the wire and in rows.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cost => "cost",
+            Self::Calls => "calls",
+        }
+    }
+
+    /// What is counted of a call that costs so much.
+    pub const fn of(self, cost: u32) -> u32 {
+        match self {
+            Self::Calls if cost > 1 => 1,
+            Self::Cost | Self::Calls => cost,
+        }
+    }
+
     const fn is_cost(&self) -> bool {
         matches!(self, Self::Cost)
     }
@@ -112,6 +137,16 @@ pub struct LimitRule {
 pub struct LimitName(String);
 
 impl LimitName {
+    /// A checked name.
+    ///
+    /// # Errors
+    /// [`LimitError::Name`].
+    pub fn new(name: &str) -> Result<Self, LimitError> {
+        let is_sound = (1..=MAX_NAME_LEN).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        if is_sound { Ok(Self(name.to_owned())) } else { Err(LimitError::Name) }
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -123,6 +158,8 @@ impl LimitName {
 pub enum Scope {
     /// On a key: for its calls.
     Key,
+    /// In a plan: for the calls of a project at an API.
+    Plan,
     /// On an API: for its calls, whoever makes them.
     Api,
     /// On an API: for its calls without a key, by address.
@@ -133,7 +170,7 @@ impl Scope {
     /// For whom a limit of this scope is counted apart.
     pub fn dimensions(self, rule: &LimitRule) -> &[Dimension] {
         match self {
-            Self::Key | Self::Api => &rule.by,
+            Self::Key | Self::Plan | Self::Api => &rule.by,
             Self::Anonymous => &[Dimension::ClientAddress],
         }
     }
@@ -144,6 +181,8 @@ impl Scope {
             // A key's limits are its own: these are the same for all of its calls.
             (Self::Key, Dimension::Key | Dimension::Project | Dimension::Organization) => false,
             (Self::Key, _) => true,
+            (Self::Plan, Dimension::Project | Dimension::Organization) => false,
+            (Self::Plan, _) => true,
             (Self::Anonymous, _) => false,
         }
     }
@@ -188,6 +227,9 @@ impl fmt::Display for LimitError {
             Self::Dimension(Scope::Key) => f.write_str(
                 "a limit of a key is counted by end_user, operation, client_address and tag:NAME; one that several keys share stands on the API, by project or organization",
             ),
+            Self::Dimension(Scope::Plan) => f.write_str(
+                "a limit of a plan is counted by key, end_user, operation, client_address and tag:NAME; it is each project's own already",
+            ),
             Self::Dimension(_) => {
                 f.write_str("limits of calls without a key are counted by address; leave `by` out, or use rate_limits")
             }
@@ -220,11 +262,7 @@ impl LimitRule {
         algorithm: Algorithm,
         burst: Option<u32>,
     ) -> Result<Self, LimitError> {
-        let sound_name = (1..=MAX_NAME_LEN).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        if !sound_name {
-            return Err(LimitError::Name);
-        }
+        let name = LimitName::new(name)?;
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(LimitError::Limit);
         }
@@ -239,7 +277,6 @@ impl LimitRule {
         if fills_in > MAX_FILL_SECS {
             return Err(LimitError::Bucket);
         }
-        let name = LimitName(name.to_owned());
         let (counts, by, overrides, shadow) = (Counted::Cost, Vec::new(), Vec::new(), false);
         Ok(Self { name, limit, window_seconds, algorithm, burst, counts, by, overrides, shadow })
     }
@@ -286,10 +323,7 @@ impl LimitRule {
 
     /// What it counts of a call that costs so much.
     pub const fn counted(&self, cost: u32) -> u32 {
-        match self.counts {
-            Counted::Calls if cost > 1 => 1,
-            Counted::Cost | Counted::Calls => cost,
-        }
+        self.counts.of(cost)
     }
 
     /// What tells its counts from those of others at the same place; not how much it allows. Of calls in flight the window

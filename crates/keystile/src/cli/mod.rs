@@ -27,9 +27,11 @@ mod member;
 mod member_role;
 mod organization;
 mod pattern;
+mod plan;
 mod policy;
 mod project;
 mod prompt;
+mod quotas;
 mod role;
 mod route;
 mod screen;
@@ -174,6 +176,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: role::Verb,
     },
+    /// Plans: what an API's owner offers to those who call it.
+    Plan {
+        /// What to do.
+        #[command(subcommand)]
+        verb: plan::Verb,
+    },
     /// Patterns: filters under a name, for calls of keys and projects.
     Pattern {
         /// What to do.
@@ -264,6 +272,7 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Key { verb } => key::run(verb, &mut session),
                 Command::Role { verb } => role::run(verb, &mut session),
                 Command::Pattern { verb } => pattern::run(verb, &mut session),
+                Command::Plan { verb } => plan::run(verb, &mut session),
                 Command::Route { verb } => route::run(verb, &mut session),
                 Command::Access(ask) => access::run(ask, &mut session),
                 Command::Usage(ask) => usage::run(ask, &mut session),

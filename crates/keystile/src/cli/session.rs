@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
 use std::str::FromStr;
 
-use keystile_core::id::{ApiId, KeyId, PatternId, ProjectId, RoleId};
+use keystile_core::id::{ApiId, KeyId, PatternId, PlanId, ProjectId, RoleId};
 use keystile_core::time::{Moment, Timestamp};
 use serde_json::{Map, Value};
 use ureq::http::Method;
@@ -45,6 +45,7 @@ pub(super) const PROJECT: Noun = Noun { one: "project", many: "projects", path: 
 pub(super) const ACTIVATION: Noun = Noun { one: "activation", many: "activations", path: "/v1/activations" };
 pub(super) const KEY: Noun = Noun { one: "key", many: "keys", path: "/v1/keys" };
 pub(super) const ROLE: Noun = Noun { one: "role", many: "roles", path: "/v1/roles" };
+pub(super) const PLAN: Noun = Noun { one: "plan", many: "plans", path: "/v1/plans" };
 pub(super) const PATTERN: Noun = Noun { one: "pattern", many: "patterns", path: "/v1/patterns" };
 pub(super) const WEBHOOK: Noun = Noun { one: "webhook", many: "webhooks", path: "/v1/webhooks" };
 pub(super) const MEMBER: Noun = Noun { one: "member", many: "members", path: "/v1/members" };
@@ -79,6 +80,13 @@ impl Session<'_> {
     /// The role of this id or name.
     pub(super) fn role(&self, text: &str) -> Result<RoleId, Fault> {
         self.named(ROLE, text, &[])
+    }
+
+    /// The plan of this id or name, perhaps among those of one API.
+    pub(super) fn plan(&self, text: &str, api: Option<&str>) -> Result<PlanId, Fault> {
+        let api = api.map(|text| self.api(text)).transpose()?.map(|id| id.to_string());
+        let query: Vec<(&str, &str)> = api.as_deref().map(|id| ("api_id", id)).into_iter().collect();
+        self.named(PLAN, text, &query)
     }
 
     /// The pattern of this id or name.

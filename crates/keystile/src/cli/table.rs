@@ -4,6 +4,7 @@ use keystile_core::limit::LimitRule;
 use keystile_core::time::Timestamp;
 use serde_json::Value;
 
+use super::quotas;
 use super::screen::{Screen, harmless};
 use super::values::{distance, thousands, written};
 
@@ -118,6 +119,8 @@ pub(super) fn card(object: &Value, now: Timestamp) -> String {
             "expires_at" if value == "-" => "never".to_owned(),
             name if name.ends_with("_at") && value != "-" => format!("{value} ({})", away(object, name, now)),
             "rate_limits" | "anonymous_rate_limits" => limits(object, name).unwrap_or(value),
+            "ceilings" => quotas::all(object, name).unwrap_or(value),
+            "versions" => versions(object).unwrap_or(value),
             _ => value,
         };
         text.push_str(&format!("{:width$}  {value}\n", name.replace('_', " ")));
@@ -125,8 +128,21 @@ pub(super) fn card(object: &Value, now: Timestamp) -> String {
     text
 }
 
+/// What a plan says from when, a line each.
+fn versions(object: &Value) -> Option<String> {
+    let versions = object.get("versions")?.as_array()?;
+    let line = |version: &Value| {
+        let said = [limits(version, "rate_limits"), quotas::all(version, "quotas")];
+        let said: Vec<String> = said.into_iter().flatten().collect();
+        let said = if said.is_empty() { "no limits".to_owned() } else { said.join("  ") };
+        let (number, from, zone) = (field(version, "version"), field(version, "from"), field(version, "time_zone"));
+        format!("\n  {number}, from {from}: {said} ({zone})")
+    };
+    Some(versions.iter().map(line).collect())
+}
+
 /// Rate limits as they are typed.
-fn limits(object: &Value, name: &str) -> Option<String> {
+pub(super) fn limits(object: &Value, name: &str) -> Option<String> {
     let rules: Vec<LimitRule> = serde_json::from_value(object.get(name)?.clone()).ok()?;
     (!rules.is_empty()).then(|| rules.iter().map(written).collect::<Vec<_>>().join("  "))
 }

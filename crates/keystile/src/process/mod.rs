@@ -33,6 +33,7 @@ use keystile_server::enforce::file::SnapshotFile;
 use keystile_server::enforce::in_flight::Bound;
 use keystile_server::enforce::leases;
 use keystile_server::enforce::maker::Maker;
+use keystile_server::enforce::quotas::Keeper;
 use keystile_server::enforce::rehash;
 use keystile_server::enforce::shadow;
 use keystile_server::enforce::watch::watch;
@@ -319,6 +320,7 @@ impl Process {
             },
         };
         tokio::spawn(lifecycle.run(config.keys.round));
+        tokio::spawn(Keeper::new(feed.clone(), store.ledger.clone(), clock.clone()).run());
         tokio::spawn(rehash::write_down(feed.clone(), store.catalog.clone(), clock.clone()));
 
         let ending = Ending::new();
@@ -512,6 +514,9 @@ impl Process {
         let _ = tokio::time::timeout(TELLING_ENDS, self.telling).await;
         if let Err(error) = self.app.writer.flush().await {
             tracing::error!(cause = ?error, "the last counts could not be written");
+        }
+        if let Err(error) = self.app.feed.engine().quotas.settle(&self.store.ledger).await {
+            tracing::error!(cause = ?error, "what was taken for quotas and not used could not be given back");
         }
         if !is_replaced {
             save(self.snapshot, self.app.feed).await;

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use arrayvec::ArrayVec;
 use keystile_core::decide::{MAX_ASKED, Weight, Weights};
 use keystile_core::id::OrganizationId;
-use keystile_core::limit::{Counted, LimitRule, Scope, Slot, Subject, Terms, Weighed};
+use keystile_core::limit::{Counted, Dimension, LimitRule, Scope, Slot, Subject, Terms, Weighed};
 use keystile_core::time::{Moment, Ticks, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -50,8 +50,8 @@ impl Cell {
 
 /// A call that is to be counted.
 pub struct Charge<'a> {
-    /// The lists of limits that are asked, in this order.
-    pub lists: [Option<&'a Limits>; 2],
+    /// The lists of limits that are asked, in this order: of the key or of those without one, of the plan, of the API.
+    pub lists: [Option<&'a Limits>; 3],
     /// Where the key is that the first list is of, if it is a key's.
     pub key: u32,
     /// Whom it is counted for.
@@ -210,7 +210,7 @@ impl Counters {
     /// kept until the call has ended.
     pub fn charge(self: &Arc<Self>, charge: &Charge<'_>, weights: &mut Weights) -> Option<Held> {
         weights.clear();
-        if let [Some(of_key), None] = charge.lists
+        if let [Some(of_key), None, None] = charge.lists
             && of_key.is_plain
         {
             if of_key.is_empty() {
@@ -324,8 +324,10 @@ impl Counters {
                     Some(mark) => {
                         let mut hasher = self.hasher.build_hasher();
                         mark.hash(&mut hasher);
-                        if limits.scope == Scope::Key {
-                            charge.key.hash(&mut hasher);
+                        match limits.scope {
+                            Scope::Key => charge.key.hash(&mut hasher),
+                            Scope::Plan => charge.subject.hash_by(&[Dimension::Project], &mut hasher),
+                            Scope::Api | Scope::Anonymous => {}
                         }
                         charge.subject.hash_by(limits.scope.dimensions(rule), &mut hasher);
                         Place::Subject(Mark::of(hasher.finish()))

@@ -1,24 +1,35 @@
 //! One engine for every door: the text of a key and the facts of a call go in, a verdict comes out.
 
+mod plan;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use arrayvec::ArrayVec;
 use keystile_core::Code;
 use keystile_core::api::is_publishable;
-use keystile_core::decide::{self, Readings, Step, Target, Weights, admit, reading, settle};
+use keystile_core::decide::{self, MAX_ASKED, Readings, Step, Target, Weights, admit, reading, settle};
 use keystile_core::facts::Facts;
 use keystile_core::id::KeyId;
 use keystile_core::key::{KeyDigest, KeyKind, Pepper, Presented, ShortToken, TextHash};
 use keystile_core::limit::{LimitRule, Reading, Scope, Subject};
 use keystile_core::pattern::{Pattern, PatternSaid};
 use keystile_core::permission::Rights;
+use keystile_core::plan::{Left, Quota, QuotaOf};
 use keystile_core::restrict::{Rule, Rules, Said};
+
+pub use plan::{MAX_GRANTS, Standing};
+use plan::{OfPlan, of_plan, order, refused_by};
 
 use super::counters::{Charge, Counters, Held};
 use super::keys::{KeyEntry, Opened};
 use super::leases::Leases;
 use super::limits::Limits;
 use super::news::News;
+use super::plans::PlanView;
+use super::quotas::{Drawn, Grant, Lefts, Quotas};
 use super::rehash::Rehash;
 use super::shadow::ShadowCounts;
 use super::slow::SlowKeys;
@@ -78,7 +89,15 @@ pub struct Verdict {
     pub readings: Readings,
     /// What the call has to give back when it ends.
     pub held: Option<Held>,
-    /// If a limit refused: nanoseconds until the same call fits.
+    /// What its project's plan says, if it has one.
+    pub plan: Option<Arc<PlanView>>,
+    /// What is left of the quotas, in the order in which [`Verdict::quotas`] goes through them; empty if they were not asked.
+    pub lefts: Lefts,
+    /// What the call has drawn from quotas.
+    pub drawn: Option<Drawn>,
+    /// What has to be taken for a quota before the call can be decided: it is to be asked again then.
+    pub awaits: Option<Grant>,
+    /// If a limit or a quota refused: nanoseconds until the same call fits.
     pub retry_nanos: Option<u64>,
     /// Restrictions in shadow that would have refused it, if it is allowed.
     pub shadow: Rules,
@@ -97,11 +116,22 @@ pub struct Explanation {
 impl Verdict {
     /// A refusal in which no key was recognised.
     pub fn without_key(code: Code) -> Self {
-        Self { code, key: None, readings: Readings::new(), held: None, retry_nanos: None, shadow: Rules::NONE }
+        Self {
+            code,
+            key: None,
+            readings: Readings::new(),
+            held: None,
+            plan: None,
+            lefts: Lefts::new(),
+            drawn: None,
+            awaits: None,
+            retry_nanos: None,
+            shadow: Rules::NONE,
+        }
     }
 
-    /// The limits that were asked, with what is left of each: those of the key, or of calls without one, and those of the
-    /// API.
+    /// The limits that were asked, with what is left of each: those of the key, or of calls without one, those of the
+    /// project's plan, and those of the API.
     pub fn limits<'a>(
         &'a self,
         api: Option<&'a ApiView>,
@@ -110,9 +140,19 @@ impl Verdict {
             Some(key) => Some(&key.policy.limits),
             None => api.map(|api| &api.anonymous),
         };
-        let lists = own.into_iter().chain(api.map(|api| &api.limits));
+        let of_plan = self.plan.as_ref().map(|plan| &plan.limits);
+        let lists = own.into_iter().chain(of_plan).chain(api.map(|api| &api.limits));
         let rules = lists.flat_map(|limits| limits.rules.iter().map(|rule| (rule, limits.scope)));
         rules.zip(&self.readings).map(|((rule, scope), reading)| (rule, scope, *reading))
+    }
+
+    /// The quotas that were asked, with what is left of each: those of the plan, and what the project's own people allow it.
+    pub fn quotas<'a>(&'a self, api: Option<&'a ApiView>) -> impl Iterator<Item = (&'a Quota, QuotaOf, Left)> + Clone {
+        let of_plan = self.plan.as_ref().map_or(&[][..], |plan| &plan.quotas).iter();
+        let link = self.key.as_ref().zip(api).and_then(|(key, api)| key.project.link(api.number));
+        let own = link.map_or(&[][..], |link| &link.ceilings).iter();
+        let all = of_plan.map(|quota| (quota, QuotaOf::Plan)).chain(own.map(|quota| (quota, QuotaOf::Project)));
+        all.zip(&self.lefts).map(|((quota, of), left)| (quota, of, *left))
     }
 }
 
@@ -124,6 +164,8 @@ pub struct Engine {
     pub counters: Arc<Counters>,
     /// Calls in flight whose end somebody else sees.
     pub leases: Leases,
+    /// What projects use of their quotas.
+    pub quotas: Quotas,
     /// Whether what is known is current.
     pub news: News,
     /// In which country addresses are.
@@ -146,6 +188,7 @@ impl Engine {
             snapshot,
             counters: Arc::default(),
             leases: Leases::default(),
+            quotas: Quotas::default(),
             news: News::default(),
             countries: Countries::default(),
             shadow: ShadowCounts::default(),
@@ -185,31 +228,65 @@ impl Engine {
             return Verdict::without_key(Code::Stale);
         }
         self.leases.end_those_over(facts.at.ticks);
-        let mut weights = Weights::new();
-        let mut held = None;
         let patterns = key.patterns();
-        let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), facts).inspect(|_| {
-            if known {
-                held = self.counters.charge(&charge(&key, door, facts), &mut weights);
-            }
-        });
+        let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), facts);
         match admitted {
             // The work above was done for a stand-in, so that an unknown key takes the time of a known one (K-8).
             _ if !known => self.unknown(facts),
             Err(Code::KeyUnknown) => self.unknown(facts),
             Err(code) => Verdict { key: Some(key), ..Verdict::without_key(code) },
             Ok(shadow) => {
-                let verdict = self.settled(&weights, held, shadow);
+                let verdict = self.charged(&key, door, facts, shadow);
                 Verdict { key: Some(key), ..verdict }
             }
         }
+    }
+
+    /// The same, and waits for what has to be taken for a quota first.
+    pub async fn check_with_time(&self, text: &str, door: Door<'_>, facts: &Facts<'_>) -> Verdict {
+        let mut verdict = self.check(text, door, facts);
+        for _ in 0..MAX_GRANTS {
+            let Some(grant) = verdict.awaits.take() else { break };
+            // Boxed: few calls wait.
+            if !Box::pin(grant.has_come()).await {
+                break;
+            }
+            verdict = self.check(text, door, facts);
+        }
+        verdict
+    }
+
+    /// Charges a call that is admitted: its quotas and its limits, all of them or none.
+    fn charged(&self, key: &Recognised, door: Door<'_>, facts: &Facts<'_>, shadow: Rules) -> Verdict {
+        let of_plan = match of_plan(key, door, facts) {
+            Ok(of_plan) => of_plan,
+            Err(code) => return Verdict::without_key(code),
+        };
+        let charge = charge(key, door, facts, of_plan.as_ref());
+        let mut weights = Weights::new();
+        let Some(OfPlan { link, account: Some(account), plan }) = &of_plan else {
+            let held = self.counters.charge(&charge, &mut weights);
+            let plan = of_plan.and_then(|of_plan| of_plan.plan.cloned());
+            return Verdict { plan, ..self.settled(&weights, held, shadow) };
+        };
+        let order = order(key, door, facts, link, *plan);
+        let mut lefts = Lefts::new();
+        let drawn = account.draw(&order, &mut lefts, || {
+            let held = self.counters.charge(&charge, &mut weights);
+            (settle(&weights).code.is_allowed(), held)
+        });
+        let verdict = match drawn {
+            Ok((held, drawn)) => Verdict { drawn, ..self.settled(&weights, held, shadow) },
+            Err(denied) => refused_by(denied, facts),
+        };
+        Verdict { plan: plan.cloned(), lefts, ..verdict }
     }
 
     /// Decides a call of an API that needs no key, as far as limits are against it, and charges them.
     pub fn check_stranger(&self, api: &ApiView, facts: &Facts<'_>) -> Verdict {
         self.leases.end_those_over(facts.at.ticks);
         let asked = |limits| Some(limits).filter(|limits: &&Limits| !limits.is_empty());
-        let lists = [asked(&api.anonymous), asked(&api.limits)];
+        let lists = [asked(&api.anonymous), None, asked(&api.limits)];
         let mut weights = Weights::new();
         let subject = Subject { key: None, facts };
         let charge = Charge { lists, key: 0, subject, cost: facts.cost, reports: facts.reports, now: facts.at };
@@ -265,12 +342,30 @@ impl Engine {
         let mut weights = Weights::new();
         let looking = Facts { cost: 0, reports: false, ..facts.clone() };
         let patterns = key.patterns();
-        let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), &looking).inspect(|_| {
-            self.counters.charge(&charge(&key, door, &looking), &mut weights);
+        let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), &looking);
+        let mut lefts = Lefts::new();
+        let mut plan_view = None;
+        let mut wanted = ArrayVec::<u32, MAX_ASKED>::new();
+        let admitted = admitted.and_then(|shadow| {
+            let of_plan = of_plan(&key, door, facts)?;
+            let charge = charge(&key, door, &looking, of_plan.as_ref());
+            self.counters.charge(&charge, &mut weights);
+            let rules = charge.lists.iter().flatten().flat_map(|limits| &limits.rules);
+            wanted.extend(rules.map(|rule| rule.counted(facts.cost)));
+            let Some(OfPlan { link, account, plan }) = &of_plan else { return Ok(shadow) };
+            plan_view = plan.cloned();
+            match account {
+                Some(account) => {
+                    let order = order(&key, door, &looking, link, *plan);
+                    let looked = account.look(&order, facts.cost, &mut lefts);
+                    looked.map(|()| shadow).map_err(|_| Code::QuotaExhausted)
+                }
+                None => Ok(shadow),
+            }
         });
         let lacks = |shadow: bool| {
-            let mut of = weights.iter().filter(|weight| weight.shadow == shadow);
-            of.any(|weight| reading(weight).remaining < facts.cost)
+            let mut of = weights.iter().zip(&wanted).filter(|(weight, _)| weight.shadow == shadow);
+            of.any(|(weight, wanted)| reading(weight).limit == 0 || reading(weight).remaining < *wanted)
         };
         let (code, shadow) = match admitted {
             Err(code) => (code, Rules::NONE),
@@ -280,7 +375,8 @@ impl Engine {
         };
         let explanation = explained(&key, door, facts, code);
         let readings = weights.iter().map(reading).collect();
-        (Verdict { key: Some(key), readings, shadow, ..Verdict::without_key(code) }, explanation)
+        let verdict = Verdict { plan: plan_view, readings, lefts, shadow, ..Verdict::without_key(code) };
+        (Verdict { key: Some(key), ..verdict }, explanation)
     }
 
     /// The key of a text, or a stand-in of which nothing may be used (`false`).
@@ -374,13 +470,14 @@ fn explained(key: &Recognised, door: Door<'_>, facts: &Facts<'_>, decided: Code)
 }
 
 /// What a call with a key is counted by.
-fn charge<'a>(key: &'a Recognised, door: Door<'a>, facts: &'a Facts<'a>) -> Charge<'a> {
+fn charge<'a>(key: &'a Recognised, door: Door<'a>, facts: &'a Facts<'a>, of_plan: Option<&OfPlan<'a>>) -> Charge<'a> {
     let of_api = match door {
         Door::Api(api) if facts.charges_api && !api.limits.is_empty() => Some(&api.limits),
         Door::Api(_) | Door::Management | Door::KeyAlone => None,
     };
+    let plan = of_plan.and_then(|of_plan| of_plan.plan);
     Charge {
-        lists: [Some(&key.policy.limits), of_api],
+        lists: [Some(&key.policy.limits), plan.map(|plan| &plan.limits).filter(|limits| !limits.is_empty()), of_api],
         key: key.place,
         subject: Subject { key: Some((key.entry.id, key.project.id, key.project.organization)), facts },
         cost: facts.cost,
@@ -416,131 +513,5 @@ fn target<'a>(door: Door<'a>, key: &'a Recognised, facts: &Facts<'_>) -> Target<
         },
         Door::Management => Target::Management,
         Door::KeyAlone => Target::KeyAlone,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::Ordering;
-
-    use http::HeaderValue;
-    use keystile_core::decide::ActivationState;
-    use keystile_core::id::{KeyId, OrganizationId, ProjectId};
-    use keystile_core::key::{ENTROPY_LEN, Environment, KeyDigest, KeyText, PepperSecret, Prefix, Standing, TextHash};
-    use keystile_core::policy::Policy;
-    use keystile_core::time::{Moment, Ticks, Timestamp};
-    use keystile_store::StoreFault;
-    use keystile_store::records::FeedActivation;
-    use sha2::{Digest, Sha256};
-
-    use super::*;
-    use crate::enforce::news::Trouble;
-
-    const OURS: OrganizationId = OrganizationId::from_entropy([1; 16]);
-    const NOW: Moment = Moment { wall: Timestamp::from_secs(1_000), ticks: Ticks::from_nanos(1 << 60) };
-
-    fn pepper(version: u32) -> Pepper {
-        Pepper::new(version, &PepperSecret::new([version as u8; 32]))
-    }
-
-    fn text(n: u8) -> String {
-        KeyText::issue(&Prefix::default(), Environment::Live, &[n; ENTROPY_LEN]).unwrap().expose().to_owned()
-    }
-
-    fn engine(peppers: Vec<Pepper>) -> Engine {
-        let snapshot = Snapshot::with_capacity(0);
-        let project = ProjectView {
-            number: 1,
-            owner: 1,
-            id: ProjectId::from_entropy([1; 16]),
-            organization: OURS,
-            environment: Environment::Live,
-            id_header: HeaderValue::from_static("prj"),
-            name_header: HeaderValue::from_static("p"),
-            suspended: false,
-            patterns: Box::default(),
-            activations: vec![FeedActivation { api: 1, state: ActivationState::Approved, granted: None }],
-        };
-        snapshot.projects.set(1, Some(Arc::new(project)));
-        snapshot.policies.set(1, Some(Arc::new(PolicyView::new(Policy::default()))));
-        Engine::new(snapshot, peppers)
-    }
-
-    fn put(engine: &Engine, n: u8, digest: KeyDigest, standing: Standing) {
-        engine.snapshot.keys.put(&KeyEntry {
-            number: u32::from(n),
-            digest,
-            id: KeyId::from_entropy([n; 16]),
-            project: 1,
-            policy: 1,
-            expires_at: None,
-            standing,
-            kind: KeyKind::Secret,
-            environment: Environment::Live,
-        });
-    }
-
-    fn code(engine: &Engine, text: &str) -> Code {
-        engine.check(text, Door::KeyAlone, &Facts::at(NOW)).code
-    }
-
-    #[test]
-    fn k03_junk_is_refused_without_a_look_up() {
-        let engine = engine(vec![pepper(1)]);
-        let mut broken = text(1);
-        broken.replace_range(20..21, "x");
-        let swapped = text(1).replace("_live_", "_test_");
-        for junk in ["", "short", "has a space in it has a space", &broken, &swapped, &"x".repeat(600)] {
-            assert_eq!(code(&engine, junk), Code::KeyMalformed, "{junk}");
-        }
-        assert_eq!(engine.lookups.load(Ordering::Relaxed), 0);
-        assert_eq!(code(&engine, &text(1)), Code::KeyUnknown);
-        assert_eq!(engine.lookups.load(Ordering::Relaxed), 1);
-    }
-
-    #[test]
-    fn k05_a_row_that_holds_the_plain_hash_opens_nothing() {
-        let engine = engine(vec![pepper(1)]);
-        put(&engine, 1, KeyDigest::from_bytes(Sha256::digest(text(1).as_bytes()).into()), Standing::Active);
-        assert_eq!(code(&engine, &text(1)), Code::KeyUnknown);
-        put(&engine, 2, pepper(2).digest(&text(2)), Standing::Active);
-        assert_eq!(code(&engine, &text(2)), Code::KeyUnknown, "another pepper is another digest");
-    }
-
-    #[test]
-    fn k06_a_key_under_an_older_pepper_is_still_found() {
-        let engine = engine(vec![pepper(2), pepper(1)]);
-        put(&engine, 1, pepper(1).digest(&text(1)), Standing::Active);
-        put(&engine, 2, pepper(2).digest_of_hash(&TextHash::of(&text(2))), Standing::Active);
-        assert_eq!(code(&engine, &text(1)), Code::Allowed);
-        assert_eq!(code(&engine, &text(2)), Code::Allowed);
-        assert_eq!(engine.pepper().version(), 2, "new keys are stored under the newest");
-    }
-
-    #[test]
-    fn r14_without_news_a_known_key_goes_on_and_an_unknown_one_is_told_to_come_again() {
-        let engine = engine(vec![pepper(1)]);
-        assert_eq!(code(&engine, &text(9)), Code::KeyUnknown, "nothing is known");
-        put(&engine, 1, pepper(1).digest(&text(1)), Standing::Active);
-        put(&engine, 2, pepper(1).digest(&text(2)), Standing::Revoked);
-        let codes = |engine: &Engine| [1, 2, 9].map(|n| code(engine, &text(n)));
-        assert_eq!(codes(&engine), [Code::Allowed, Code::KeyRevoked, Code::KeyUnknown]);
-        let gone = || Trouble { fault: StoreFault::Away, why: "gone".to_owned() };
-        engine.news.doubt(gone(), false);
-        assert_eq!(codes(&engine), [Code::Allowed, Code::KeyRevoked, Code::Stale]);
-        assert_eq!(code(&engine, "no key at all"), Code::KeyMalformed);
-        engine.news.doubt(gone(), true);
-        assert_eq!(codes(&engine), [Code::Stale; 3]);
-    }
-
-    #[test]
-    fn k08_an_unknown_key_is_answered_without_a_word_of_the_stand_in() {
-        let engine = engine(vec![pepper(1)]);
-        put(&engine, 1, pepper(1).digest(&text(1)), Standing::Revoked);
-        let verdict = engine.check(&text(9), Door::KeyAlone, &Facts::at(NOW));
-        assert_eq!(verdict.code, Code::KeyUnknown);
-        assert!(verdict.key.is_none() && verdict.readings.is_empty() && verdict.retry_nanos.is_none());
-        assert!(engine.identify(&text(9)).is_none());
-        assert_eq!(code(&engine, &text(1)), Code::KeyRevoked);
     }
 }

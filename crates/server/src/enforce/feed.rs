@@ -15,7 +15,7 @@ use keystile_core::operation::OperationTable;
 use keystile_core::permission::PermissionQuery;
 use keystile_core::time::Timestamp;
 use keystile_store::records::{Api, FeedKey, FeedProject, FeedSlow};
-use keystile_store::{Catalog, History, Store, StoreError, Subject};
+use keystile_store::{Catalog, History, Store, StoreError, StoreFault, Subject};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::engine::Engine;
@@ -24,6 +24,8 @@ use super::keys::{KeyEntry, Keys, Text};
 use super::maker::Makers;
 use super::operations::{ApiLabels, Operations};
 use super::patterns::Patterns;
+use super::plans::{Link, Plans};
+use super::quotas::Quotas;
 use super::roles::Roles;
 use super::snapshot::{Alive, ApiView, PolicyView, ProjectView, Router, Snapshot, header_text};
 use crate::openapi::ApiDocument;
@@ -103,12 +105,13 @@ impl Feed {
         if catalog.has_keys_with_token().await? {
             engine.slow.note_tokens();
         }
+        engine.quotas.restore(store.ledger.balances().await?);
         let mut state = State::default();
         for pattern in catalog.feed_patterns().await? {
             state.patterns.learn(pattern.number, Some(pattern));
         }
         for project in catalog.feed_projects().await? {
-            let view = Arc::new(project_view(&project, &mut state.patterns));
+            let view = Arc::new(project_view(&project, &mut state.patterns, &engine.quotas));
             engine.snapshot.projects.set(project.project.number, Some(view));
         }
         let feed = Self {
@@ -232,8 +235,8 @@ impl Feed {
                 Ok(())
             }
             Subject::Project(number) => {
-                let view =
-                    self.catalog.feed_project(number).await?.map(|project| project_view(&project, &mut state.patterns));
+                let project = self.catalog.feed_project(number).await?;
+                let view = project.map(|project| project_view(&project, &mut state.patterns, &self.engine.quotas));
                 self.engine.snapshot.projects.set(number, view.map(Arc::new));
                 Ok(())
             }
@@ -344,6 +347,15 @@ impl Feed {
             .unwrap_or_else(|| Arc::new(Upstream::new(&api.settings, secrets.identity.clone())));
         let mut view = ApiView::new(api, operations, alive, upstream, secrets.fields);
         view.active &= usable && is_guarded;
+        match self.catalog.feed_plans(api.number).await {
+            Ok(plans) => view.plans = Plans::new(&plans),
+            // Without them calls would have no limits.
+            Err(error) if error.fault() == StoreFault::Broken => {
+                tracing::error!(api = %api.id, cause = ?error, "the API's plans can't be read; its calls are refused until they can");
+                view.active = false;
+            }
+            Err(error) => return Err(error),
+        }
         Ok(Arc::new(view))
     }
 }
@@ -417,7 +429,7 @@ fn entry(key: &FeedKey) -> KeyEntry {
     }
 }
 
-fn project_view(feed: &FeedProject, patterns: &mut Patterns) -> ProjectView {
+fn project_view(feed: &FeedProject, patterns: &mut Patterns, quotas: &Quotas) -> ProjectView {
     let project = &feed.project;
     ProjectView {
         number: project.number,
@@ -429,6 +441,6 @@ fn project_view(feed: &FeedProject, patterns: &mut Patterns) -> ProjectView {
         id_header: HeaderValue::try_from(project.id.to_string()).expect("ids are visible ASCII"),
         name_header: header_text(&project.name),
         patterns: patterns.cells(&project.patterns),
-        activations: feed.activations.clone(),
+        links: feed.activations.iter().map(|link| Link::new(link, project.number, quotas)).collect(),
     }
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arrayvec::ArrayVec;
 
 use super::counters::Held;
+use super::quotas::Drawn;
 
 /// Of so many places all workers together may keep one that nobody uses.
 const KEPT_OF: u32 = 100;
@@ -38,8 +39,8 @@ pub struct Share {
     used: Cell<u32>,
 }
 
-/// What one call takes up: a place among all, one among those of its API, and what limits count of it.
-pub type Places = ArrayVec<Place, 3>;
+/// What one call takes up: a place among all, one among those of its API, and what limits and quotas count of it.
+pub type Places = ArrayVec<Place, 4>;
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub enum Place {
     OfAll(Rc<Share>),
     /// Among those that limits count until they end.
     OfLimits(Held),
+    /// What it has drawn from quotas.
+    OfQuotas(Drawn),
 }
 
 impl InFlight {
@@ -126,7 +129,7 @@ impl Drop for Place {
             }
             Self::OfAll(share) => share.leave(),
             // What it holds gives itself back.
-            Self::OfLimits(_) => {}
+            Self::OfLimits(_) | Self::OfQuotas(_) => {}
         }
     }
 }

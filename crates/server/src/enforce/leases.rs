@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::counters::Held;
 use super::engine::Engine;
+use super::quotas::Drawn;
 use crate::telemetry::metrics::{Kind, Registry};
 
 /// Most leases of one owner at once. Of more the one that would end first ends at once: nobody loses another one's.
@@ -27,6 +28,8 @@ pub struct Lent {
     pub owner: Owner,
     /// What it has to give back, if a limit counts it until it ends.
     pub held: Option<Held>,
+    /// What it has drawn from quotas.
+    pub drawn: Option<Drawn>,
     /// What it was counted under, if its cost is to be told.
     pub reports: Option<Dimensions>,
 }
@@ -180,7 +183,7 @@ mod tests {
         let rule = LimitRule::new("calls", 2, 60, Algorithm::Concurrency, None).unwrap();
         let asked = [Apart { owner, rule, subject: "a", cost: 1 }];
         let held = Some(counters.charge_apart(&asked, now, &mut Weights::new())?);
-        Some(Lent { owner, held, reports: None })
+        Some(Lent { owner, held, drawn: None, reports: None })
     }
 
     #[test]
@@ -214,7 +217,7 @@ mod tests {
     fn leases_have_a_bound_for_each_owner_and_nobody_loses_another_ones() {
         let leases = Leases::default();
         let lend = |n: u32, owner: Owner, nanos: u64| {
-            leases.lend(request(n), Lent { owner, held: None, reports: None }, at(0).ticks, nanos)
+            leases.lend(request(n), Lent { owner, held: None, drawn: None, reports: None }, at(0).ticks, nanos)
         };
         let theirs = lend(0, THEIRS, 1);
         let first = lend(1, OURS, 2);

@@ -46,7 +46,7 @@ impl Limits {
         Self {
             is_plain: marks.iter().all(Option::is_none),
             fingerprint: hash(&|hasher| rules.hash(hasher)),
-            header: ratelimit::policy_field(told),
+            header: ratelimit::policy_field(told, [].into_iter()),
             is_told_alike: rules.iter().all(|rule| rule.overrides.is_empty()),
             marks,
             scope,
@@ -74,5 +74,6 @@ pub fn is_callers(rule: &LimitRule, scope: Scope, has_key: bool) -> bool {
         // The gateway knows no end users.
         Dimension::EndUser | Dimension::Operation | Dimension::Tag(_) => false,
     };
-    !rule.shadow && (scope == Scope::Key || scope.dimensions(rule).iter().any(tells_callers_apart))
+    !rule.shadow
+        && (matches!(scope, Scope::Key | Scope::Plan) || scope.dimensions(rule).iter().any(tells_callers_apart))
 }

@@ -20,7 +20,7 @@ use keystile_core::operation::OperationTable;
 use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::role::{RoleName, effective};
-use keystile_store::records::{Api, FeedActivation};
+use keystile_store::records::Api;
 
 use super::arena::Views;
 use super::header_limits::HeaderLimits;
@@ -29,6 +29,7 @@ use super::keys::Keys;
 use super::limits::Limits;
 use super::operations::{Labels, Operations};
 use super::patterns::Cell;
+use super::plans::{Link, Plans};
 use super::written::Written;
 use crate::gateway::cors::CorsView;
 use crate::upstream::Upstream;
@@ -54,14 +55,18 @@ pub struct ProjectView {
     /// The patterns that all its calls must pass.
     pub patterns: Box<[Cell]>,
     /// The APIs it has to do with.
-    pub activations: Vec<FeedActivation>,
+    pub links: Vec<Link>,
 }
 
 impl ProjectView {
     /// The project's link to an API.
+    pub fn link(&self, api: u32) -> Option<&Link> {
+        self.links.iter().find(|link| link.api == api)
+    }
+
+    /// The same as a decision asks it.
     pub fn activation(&self, api: u32) -> Option<Activation<'_>> {
-        let link = self.activations.iter().find(|link| link.api == api)?;
-        Some(Activation { state: link.state, permissions: link.granted.as_deref() })
+        self.link(api).map(Link::as_activation)
     }
 }
 
@@ -151,6 +156,8 @@ pub struct ApiView {
     pub limits: Limits,
     /// How often those without a key may call.
     pub anonymous: Limits,
+    /// What projects can have of it.
+    pub plans: Plans,
     /// What becomes of calls that the document does not have.
     pub unknown_operations: UnknownOperations,
     /// What is kept of the addresses that calls come from.
@@ -230,6 +237,7 @@ impl ApiView {
             cost_noted: AtomicBool::new(false),
             limits: Limits::new(settings.rate_limits.clone(), Scope::Api, api.number),
             anonymous: Limits::new(settings.anonymous_rate_limits.clone(), Scope::Anonymous, api.number),
+            plans: Plans::default(),
             unknown_operations: settings.unknown_operations,
             client_addresses: settings.client_addresses,
             vary: (!settings.shared_caching && settings.access == Access::Key).then(|| vary(&settings.key_locations)),

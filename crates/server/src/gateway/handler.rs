@@ -40,7 +40,7 @@ use super::tunnel::{self, Asked, Tunnel, Watch};
 use super::upgrade;
 use super::via::Via;
 use super::wire::Exchange;
-use crate::enforce::engine::{Door, Engine, Verdict};
+use crate::enforce::engine::{Door, Engine, MAX_GRANTS, Verdict};
 use crate::enforce::in_flight::{Place, Share};
 use crate::enforce::operations::Label;
 use crate::enforce::slow::Proof;
@@ -124,8 +124,23 @@ impl Worker {
                 Proof::Overloaded => Err(overloaded().into()),
             };
         }
+        for _ in 0..MAX_GRANTS {
+            let awaiting = match decided {
+                Err(Turned::Awaiting(awaiting)) => awaiting,
+                _ => break,
+            };
+            let (grant, refusal) = *awaiting;
+            // Boxed: the first call of a period waits, and few others.
+            decided = match Box::pin(grant.has_come()).await {
+                true => self.decide(caller, &head, &mut body, &receipt, &mut pending, &mut cors),
+                false => Err(refusal.into()),
+            };
+        }
         let mut going = match decided {
             Ok(going) => going,
+            Err(Turned::Awaiting(awaiting)) => {
+                return self.finish(caller, cors, refuse(awaiting.1, pending, receipt));
+            }
             Err(Turned::Unproven(unproven)) => {
                 return self.finish(caller, cors, refuse(unproven.refusal, pending, receipt));
             }
@@ -322,14 +337,18 @@ impl Worker {
         pending.costs(facts.cost);
         let mut verdict = match (api.access, key) {
             (Access::Key, Some(text)) => {
-                let verdict = self.engine.check(&text, Door::Api(&api), &facts);
+                let mut verdict = self.engine.check(&text, Door::Api(&api), &facts);
                 if verdict.key.is_none()
                     && matches!(verdict.code, Code::KeyUnknown | Code::Stale)
                     && self.engine.may_prove(&text)
                 {
-                    let refusal = Refusal::with_limits(verdict.code, LimitFields::of(&verdict, &api));
+                    let refusal = Refusal::with_limits(verdict.code, LimitFields::of(&verdict, &api, facts.at.wall));
                     let text = Zeroizing::new(text.into_owned());
                     return Err(Turned::Unproven(Box::new(Unproven { text, refusal })));
+                }
+                if let Some(grant) = verdict.awaits.take() {
+                    let refusal = Refusal::with_limits(verdict.code, LimitFields::of(&verdict, &api, facts.at.wall));
+                    return Err(Turned::Awaiting(Box::new((grant, refusal))));
                 }
                 Some(verdict)
             }
@@ -346,8 +365,11 @@ impl Worker {
             if let Some(held) = verdict.held.take() {
                 pending.takes(Place::OfLimits(held));
             }
+            if let Some(drawn) = verdict.drawn.take() {
+                pending.takes(Place::OfQuotas(drawn));
+            }
         }
-        let limits = verdict.as_ref().map(|verdict| LimitFields::of(verdict, &api)).unwrap_or_default();
+        let limits = verdict.as_ref().map(|verdict| LimitFields::of(verdict, &api, facts.at.wall)).unwrap_or_default();
         if let Some(code) = verdict.as_ref().map(|verdict| verdict.code).filter(|code| !code.is_allowed()) {
             let refusal = Refusal::with_limits(code, limits).and_types(&api);
             return Err(refusal.and_missing(verdict.as_ref(), &api, api.operations.needs(method, path)).into());

@@ -6,6 +6,7 @@ use keystile_core::Code;
 use keystile_core::id::RequestId;
 use keystile_core::method::MethodSet;
 use keystile_core::permission::PermissionQuery;
+use keystile_core::time::Timestamp;
 
 use super::body::{Answer, BodyEnd};
 use super::forward::ForwardError;
@@ -14,6 +15,7 @@ use super::headers::X_REQUEST_ID;
 use super::wire::Exchange;
 use crate::enforce::engine::Verdict;
 use crate::enforce::limits::is_callers;
+use crate::enforce::quotas::Grant;
 use crate::enforce::snapshot::ApiView;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem, RETRY_SECONDS};
 use crate::ratelimit;
@@ -47,6 +49,8 @@ pub(super) enum Turned {
     Preflight,
     /// Nobody is known by this text, but a slow hash may be of it: whose it is is to be found out.
     Unproven(Box<Unproven>),
+    /// More is being taken for a quota; this is the answer if that does not come.
+    Awaiting(Box<(Grant, Refusal)>),
 }
 
 /// A text that may be a key.
@@ -174,7 +178,7 @@ impl LimitFields {
     }
 
     /// What a decision says of them.
-    pub(super) fn of(verdict: &Verdict, api: &ApiView) -> Self {
+    pub(super) fn of(verdict: &Verdict, api: &ApiView, now: Timestamp) -> Self {
         if verdict.code == Code::Stale {
             return Self::again_in(RETRY_SECONDS);
         }
@@ -186,14 +190,17 @@ impl LimitFields {
         };
         let has_key = verdict.key.is_some();
         let told = verdict.limits(Some(api)).filter(|(rule, scope, _)| is_callers(rule, *scope, has_key));
+        let quotas = || verdict.quotas(Some(api)).map(|(quota, _, left)| (quota, left));
         let policy = match own.header() {
-            Some(policy) if api.limits.is_empty() || verdict.readings.is_empty() => policy.clone(),
-            _ => ratelimit::policy_field(told.clone().map(|(rule, _, reading)| (rule, reading.limit))),
+            Some(policy) if verdict.plan.is_none() && (api.limits.is_empty() || verdict.readings.is_empty()) => {
+                policy.clone()
+            }
+            _ => ratelimit::policy_field(told.clone().map(|(rule, _, reading)| (rule, reading.limit)), quotas()),
         };
-        let is_limited = verdict.code == Code::RateLimited;
+        let is_limited = matches!(verdict.code, Code::RateLimited | Code::QuotaExhausted);
         Self {
             policy,
-            state: ratelimit::state_field(told.map(|(rule, _, reading)| (rule, reading))),
+            state: ratelimit::state_field(told.map(|(rule, _, reading)| (rule, reading)), quotas(), now),
             retry_after: verdict.retry_nanos.filter(|_| is_limited).map(ratelimit::seconds),
         }
     }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keystile_core::id::{
-    ActivationId, ApiId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, ProjectId, RequestId,
-    RoleId, WebhookId,
+    ActivationId, ApiId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, PlanId, ProjectId,
+    RequestId, RoleId, WebhookId,
 };
 use keystile_core::time::Timestamp;
 use keystile_store::records::{
-    Activation, Api, CustomRole, Invitation, Key, Member, Organization, Pattern, Project, Role, Webhook,
+    Activation, Api, CustomRole, Invitation, Key, Member, Organization, Pattern, Plan, Project, Role, Webhook,
 };
 use keystile_store::{Applied, ApplyError, Author, Catalog, Change, Idempotency, Ledger, Stated, StoreError, ThingId};
 
@@ -119,6 +119,11 @@ impl App {
     /// A role of the asker's.
     pub(super) async fn role(&self, asker: &Asker, id: RoleId) -> Result<Role, Problem> {
         self.one(asker, ThingId::Role(id), self.catalog.role(asker.organization, id), "role").await
+    }
+
+    /// A plan of one of the asker's APIs.
+    pub(super) async fn plan(&self, asker: &Asker, id: PlanId) -> Result<Plan, Problem> {
+        self.one(asker, ThingId::Plan(id), self.catalog.plan(asker.organization, id), "plan").await
     }
 
     /// A pattern of the asker's.

@@ -34,6 +34,7 @@ mod organizations;
 mod page;
 mod passkeys;
 mod patterns;
+mod plans;
 mod privacy;
 mod problem;
 mod projects;
@@ -117,6 +118,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(keys::routes())
         .merge(roles::routes())
         .merge(patterns::routes())
+        .merge(plans::routes())
         .merge(usage::routes())
         .merge(webhooks::routes())
         .merge(events::routes())

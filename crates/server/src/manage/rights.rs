@@ -57,6 +57,10 @@ rights! {
     ReadRoles = "roles.read";
     /// Make, change and delete roles: whoever may decides what the keys that have them may do.
     WriteRoles = "roles.write";
+    /// See plans.
+    ReadPlans = "plans.read";
+    /// Make, change and delete plans: whoever may decides how much the projects that have them may do.
+    WritePlans = "plans.write";
     /// See patterns.
     ReadPatterns = "patterns.read";
     /// Make, change and delete patterns: whoever may decides what the keys and projects that have them may do.

@@ -192,8 +192,10 @@ impl Pending {
         self.cost = cost;
         let now = self.recorder.clock.now();
         for place in &mut self.places {
-            if let Place::OfLimits(held) = place {
-                held.costs(cost, now);
+            match place {
+                Place::OfLimits(held) => held.costs(cost, now),
+                Place::OfQuotas(drawn) => drawn.costs(cost),
+                Place::OfApi(_) | Place::OfAll(_) => {}
             }
         }
     }
@@ -266,13 +268,22 @@ impl Pending {
             return now;
         }
         let latency = now.nanos_since(self.began.ticks);
+        let is_to_be_paid = self.is_to_be_paid();
+        if !is_to_be_paid {
+            // What is not billed uses no quota either.
+            for place in &mut self.places {
+                if let Place::OfQuotas(drawn) = place {
+                    drawn.void();
+                }
+            }
+        }
         let client = self.client.and_then(|client| self.addresses.kept(client));
         let counts = Counts {
             calls: 1,
             latency_us: latency / 1_000,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
-            cost: if self.is_to_be_paid() { self.cost.into() } else { 0 },
+            cost: if is_to_be_paid { self.cost.into() } else { 0 },
         };
         let kept = UsageEvent { at: self.began.wall, dimensions: self.dimensions, client, counts };
         self.recorder.buffer.push(Event { kept, upstream_us: self.upstream_us });

@@ -10,6 +10,7 @@ use keystile_core::limit::Scope;
 use keystile_core::metadata::Metadata;
 use keystile_core::pattern::PatternSaid;
 use keystile_core::permission::{Permission, PermissionQuery, Rights};
+use keystile_core::plan::Period;
 use keystile_core::restrict::Said;
 use keystile_core::role::RoleName;
 use keystile_core::time::Timestamp;
@@ -17,7 +18,7 @@ use serde::Serialize;
 
 use crate::enforce::engine::{Explanation, Verdict};
 use crate::enforce::snapshot::ApiView;
-use crate::ratelimit::seconds;
+use crate::ratelimit::{seconds, until};
 
 /// The answer; 200 whenever the question was understood.
 #[derive(Serialize)]
@@ -62,10 +63,13 @@ struct Limit<'a> {
     name: &'a str,
     /// Where it stands.
     of: &'static str,
-    limit: u32,
-    remaining: u32,
+    limit: u64,
+    remaining: u64,
     /// Seconds until all of it is there again.
     reset: u64,
+    /// Of a quota, for how long it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    period: Option<Period>,
 }
 
 /// A question of the decision, answered.
@@ -99,16 +103,29 @@ pub(super) fn write(
     metadata: Option<&Metadata>,
     needs: [Option<&PermissionQuery>; 2],
     explanation: Option<&Explanation>,
-    (id, lease): (RequestId, Option<Lease>),
+    (id, lease, now): (RequestId, Option<Lease>, Timestamp),
 ) -> Vec<u8> {
     let key = verdict.key.as_ref();
     let in_force = verdict.limits(api).filter(|(rule, _, _)| !rule.shadow);
     let limits = in_force.map(|(rule, scope, left)| Limit {
         name: rule.name.as_str(),
-        of: if scope == Scope::Key { "key" } else { "api" },
+        of: match scope {
+            Scope::Key => "key",
+            Scope::Plan => "plan",
+            Scope::Api | Scope::Anonymous => "api",
+        },
+        limit: left.limit.into(),
+        remaining: left.remaining.into(),
+        reset: seconds(left.reset_nanos),
+        period: None,
+    });
+    let quotas = verdict.quotas(api).map(|(quota, of, left)| Limit {
+        name: quota.name.as_str(),
+        of: of.as_str(),
         limit: left.limit,
         remaining: left.remaining,
-        reset: seconds(left.reset_nanos),
+        reset: until(now, left.span.end),
+        period: Some(quota.period),
     });
     let granted = key.map_or_else(|| Rights::from(&[]), |key| key.rights(api));
     let missing = (verdict.code == Code::PermissionMissing)
@@ -127,7 +144,7 @@ pub(super) fn write(
         metadata: key.map(|_| metadata.unwrap_or(&nothing)),
         roles: key.map_or(&[], |key| &key.policy.roles),
         missing_permissions: missing.map(|missing| missing.to_string()),
-        limits: limits.collect(),
+        limits: limits.chain(quotas).collect(),
         lease,
         expires_at: key.and_then(|key| key.entry.expires_at),
         request_id: id,

@@ -204,7 +204,7 @@ pub(super) async fn answer(
     let mut weights = Weights::new();
     let held = worker.engine.counters.charge_apart(&apart, now, &mut weights);
     let code = settle(&weights).code;
-    let lease = lend(worker, Lent { owner, held, reports: None }, id, now);
+    let lease = lend(worker, Lent { owner, held, drawn: None, reports: None }, id, now);
     let allowed = code.is_allowed();
     let body = match (asked, &weights[..]) {
         (Asked::Check, [one]) => {
@@ -228,6 +228,9 @@ fn report(worker: &Worker, (lease, owner): (LeaseId, Option<OrganizationId>), co
     worker.engine.leases.end_those_over(now.ticks);
     let Some(lent) = worker.engine.leases.end(lease, owner, true) else { return false };
     let (Some(mut held), Some(dimensions)) = (lent.held, lent.reports) else { return false };
+    if let Some(mut drawn) = lent.drawn {
+        drawn.costs(cost);
+    }
     let more = i64::from(cost) - i64::from(held.cost());
     held.costs(cost, now);
     let counts = Counts { cost: more, ..Counts::default() };

@@ -219,10 +219,11 @@ async fn judge(
         status: 200,
         ..pending.dimensions()
     });
-    let lent = Lent { owner, held: verdict.held.take(), reports };
+    let lent = Lent { owner, held: verdict.held.take(), drawn: verdict.drawn.take(), reports };
     let lease = lend(worker, lent, id, facts.at);
     let told = [needs, of_operation];
-    let body = answer::write(&verdict, api, metadata.as_deref(), told, explanation.as_ref(), (id, lease));
+    let body =
+        answer::write(&verdict, api, metadata.as_deref(), told, explanation.as_ref(), (id, lease, facts.at.wall));
     pending.sent(body.len() as u64);
     pending.finish(verdict.code, 200);
     Ok(body)
@@ -230,7 +231,7 @@ async fn judge(
 
 /// The verdict on a key; of one that nobody is known by, after it was found out whether a slow hash is of it.
 async fn check(worker: &Worker, text: &str, door: Door<'_>, facts: &Facts<'_>) -> Verdict {
-    let verdict = worker.engine.check(text, door, facts);
+    let verdict = worker.engine.check_with_time(text, door, facts).await;
     let is_unknown = verdict.key.is_none() && matches!(verdict.code, Code::KeyUnknown | Code::Stale);
     if !is_unknown || !worker.engine.may_prove(text) {
         return verdict;
@@ -238,7 +239,7 @@ async fn check(worker: &Worker, text: &str, door: Door<'_>, facts: &Facts<'_>) -
     match Box::pin(worker.engine.prove(text, facts.at.ticks)).await {
         Proof::Fits => {
             let facts = Facts { at: worker.recorder.clock.now(), ..facts.clone() };
-            worker.engine.check(text, door, &facts)
+            worker.engine.check_with_time(text, door, &facts).await
         }
         Proof::Fails => verdict,
         Proof::Overloaded => Verdict::without_key(Code::Overloaded),

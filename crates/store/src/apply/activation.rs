@@ -2,11 +2,13 @@
 
 use keystile_core::api::{ApiSettings, Approval};
 use keystile_core::decide::ActivationState;
-use keystile_core::id::{ActivationId, ApiId, OrganizationId, ProjectId};
+use keystile_core::id::{ActivationId, ApiId, OrganizationId, PlanId, ProjectId};
 use keystile_core::key::Environment;
 use keystile_core::permission::Permission;
+use keystile_core::plan::Quota;
+use keystile_core::time::Timestamp;
 
-use super::{Done, Work, or_exists, refuse_stale, text};
+use super::{Done, Work, or_exists, plan, refuse_stale, text};
 use crate::audit::actor_text;
 use crate::catalog::activations::find;
 use crate::db::{Columns, Connection, signed, sql, to_json};
@@ -19,6 +21,15 @@ const NO_SUCH: ApplyError = ApplyError::NotFound("activation");
 const AUTOMATIC: &str = "system:automatic";
 /// What is said of that.
 const LET_IN: &str = "approved by the API's setting";
+
+/// What was judged.
+pub(super) struct Judged<'a> {
+    pub(super) state: ActivationState,
+    pub(super) reason: &'a str,
+    pub(super) granted: Option<&'a [Permission]>,
+    /// If something is said of it: the plan, or that there is none.
+    pub(super) plan: Option<Option<PlanId>>,
+}
 
 /// A project and an API as the link of the two needs them.
 struct Pair {
@@ -57,8 +68,20 @@ pub(super) async fn create(
     };
     let wanted = wish.permissions.as_ref().map(to_json).transpose()?;
     let granted = wanted.clone().filter(|_| by.is_some());
+    let wanted_plan = wanted_plan(work.db, &pair, wish).await?;
+    let plan = match (&by, wanted_plan) {
+        // Whoever lets everybody in has said with which plan.
+        (Some(_), Some(plan)) if is_own => Some(plan),
+        (Some(_), _) => plan::standard_of(work.db, pair.api).await?,
+        (None, _) => None,
+    };
+    let since = match plan {
+        Some(plan) => Some(had_since(work.db, &pair, plan).await?.unwrap_or(work.at)),
+        None => None,
+    };
     sql("INSERT INTO activations (id, project, api, state, reason, wanted, note, granted, judged_by, judged_at, \
-         created_at, updated_at, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+         created_at, updated_at, revision, plan, plan_since, wanted_plan) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
     .bind(id.to_bytes())
     .bind(pair.project)
     .bind(pair.api)
@@ -72,6 +95,9 @@ pub(super) async fn create(
     .bind(work.at.as_micros())
     .bind(work.at.as_micros())
     .bind(signed(work.revision))
+    .bind(plan)
+    .bind(since.map(Timestamp::as_micros))
+    .bind(wanted_plan)
     .execute(&mut *work.db)
     .await
     .map_err(or_exists("this project is linked to this API already"))?;
@@ -95,10 +121,13 @@ pub(super) async fn request(work: Work<'_>, id: ActivationId, was: u64, wish: &W
         )));
     }
     let wanted = wish.permissions.as_ref().map(to_json).transpose()?;
-    let project: u32 = sql("UPDATE activations SET state = 'requested', wanted = ?, note = ?, granted = NULL, \
-         updated_at = ?, revision = ? WHERE number = ? RETURNING project")
+    let pair = pair(work.db, before.project, before.api).await?;
+    let wanted_plan = wanted_plan(work.db, &pair, wish).await?;
+    let project: u32 = sql("UPDATE activations SET state = 'requested', wanted = ?, note = ?, wanted_plan = ?, \
+         granted = NULL, plan = NULL, plan_since = NULL, updated_at = ?, revision = ? WHERE number = ? RETURNING project")
     .bind(wanted)
     .bind(&wish.note)
+    .bind(wanted_plan)
     .bind(work.at.as_micros())
     .bind(signed(work.revision))
     .bind(before.number)
@@ -108,12 +137,8 @@ pub(super) async fn request(work: Work<'_>, id: ActivationId, was: u64, wish: &W
     Ok(Done::changed("activation.request", id, [&before, &after], Subject::Project(project)))
 }
 
-pub(super) async fn update(
-    work: Work<'_>,
-    id: ActivationId,
-    was: u64,
-    (state, reason, granted): (ActivationState, &str, Option<&[Permission]>),
-) -> Result<Done, ApplyError> {
+pub(super) async fn update(work: Work<'_>, id: ActivationId, was: u64, judged: Judged<'_>) -> Result<Done, ApplyError> {
+    let Judged { state, reason, granted, plan } = judged;
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     if !grants(&before, work.tenant.id) {
         return Err(NO_SUCH);
@@ -123,6 +148,22 @@ pub(super) async fn update(
     if state == ActivationState::Approved {
         refuse_environment(&pair.settings, pair.environment)?;
         wipe_texts(work.db, &pair).await?;
+    }
+    let plan = match plan {
+        Some(plan) => Some(plan),
+        None if state == ActivationState::Approved && before.plan.is_none() => match before.wish.plan {
+            Some(wanted) => Some(Some(wanted)),
+            None => {
+                let standard = plan::standard_of(work.db, pair.api).await?;
+                put_plan(work.db, &before, standard, work.at).await?;
+                None
+            }
+        },
+        None => None,
+    };
+    if let Some(plan) = plan {
+        let plan = plan_number(work.db, pair.api, plan).await?;
+        put_plan(work.db, &before, plan, work.at).await?;
     }
     sql("UPDATE activations SET state = ?, reason = ?, granted = ?, judged_by = ?, judged_at = ?, updated_at = ?, \
          revision = ? WHERE number = ?")
@@ -139,6 +180,88 @@ pub(super) async fn update(
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     let action = format!("activation.{}", verb(state));
     Ok(Done::changed(action, id, [&before, &after], Subject::Project(pair.project)))
+}
+
+/// Gives a project another plan, or none.
+pub(super) async fn set_plan(
+    work: Work<'_>,
+    id: ActivationId,
+    was: u64,
+    plan: Option<PlanId>,
+) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    if !grants(&before, work.tenant.id) {
+        return Err(NO_SUCH);
+    }
+    refuse_stale(before.revision, was)?;
+    let pair = pair(work.db, before.project, before.api).await?;
+    let plan = plan_number(work.db, pair.api, plan).await?;
+    put_plan(work.db, &before, plan, work.at).await?;
+    touch(work.db, before.number, work.at, work.revision).await?;
+    let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::changed("activation.plan", id, [&before, &after], Subject::Project(pair.project)))
+}
+
+/// Says what a project's people allow it at most.
+pub(super) async fn set_ceilings(
+    work: Work<'_>,
+    id: ActivationId,
+    was: u64,
+    ceilings: &[Quota],
+) -> Result<Done, ApplyError> {
+    let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    if before.project_organization != work.tenant.id {
+        return Err(NO_SUCH);
+    }
+    refuse_stale(before.revision, was)?;
+    let project: u32 = sql("UPDATE activations SET ceilings = ? WHERE number = ? RETURNING project")
+        .bind((!ceilings.is_empty()).then(|| to_json(&ceilings)).transpose()?)
+        .bind(before.number)
+        .fetch_number(&mut *work.db)
+        .await?;
+    touch(work.db, before.number, work.at, work.revision).await?;
+    let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    Ok(Done::changed("activation.ceilings", id, [&before, &after], Subject::Project(project)))
+}
+
+/// Notes that an activation was changed.
+async fn touch(db: &mut Connection, number: u32, at: Timestamp, revision: u64) -> Result<(), StoreError> {
+    sql("UPDATE activations SET updated_at = ?, revision = ? WHERE number = ?")
+        .bind(at.as_micros())
+        .bind(signed(revision))
+        .bind(number)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// The number of the plan that is asked for.
+async fn wanted_plan(db: &mut Connection, pair: &Pair, wish: &Wish) -> Result<Option<u32>, ApplyError> {
+    plan_number(db, pair.api, wish.plan).await
+}
+
+async fn plan_number(db: &mut Connection, api: u32, plan: Option<PlanId>) -> Result<Option<u32>, ApplyError> {
+    match plan {
+        Some(plan) => plan::of_api(db, api, plan).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Gives an activation a plan from now on, unless it has it.
+async fn put_plan(
+    db: &mut Connection,
+    before: &Activation,
+    plan: Option<u32>,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    sql("UPDATE activations SET plan = ?, plan_since = ? WHERE number = ? AND coalesce(plan, 0) <> ?")
+        .bind(plan)
+        .bind(plan.map(|_| at.as_micros()))
+        .bind(before.number)
+        .bind(plan.unwrap_or(0))
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 pub(super) async fn delete(work: Work<'_>, id: ActivationId) -> Result<Done, ApplyError> {
@@ -200,6 +323,19 @@ async fn was_turned_away(db: &mut Connection, pair: &Pair) -> Result<bool, Apply
     .await?;
     let state = last.map(|row| Columns::of(&row).word::<ActivationState>()).transpose()?;
     Ok(state.is_some_and(|state| state != ActivationState::Approved))
+}
+
+/// Since when a project had a plan whose link was deleted: its billing periods go on, so that deleting a link and asking anew
+/// begins none.
+async fn had_since(db: &mut Connection, pair: &Pair, plan: u32) -> Result<Option<Timestamp>, StoreError> {
+    let row = sql("SELECT plan_since FROM activations WHERE project = ? AND api = ? AND plan = ? \
+         ORDER BY number DESC LIMIT 1")
+    .bind(pair.project)
+    .bind(pair.api)
+    .bind(plan)
+    .fetch_optional(db)
+    .await?;
+    row.map_or(Ok(None), |row| Columns::of(&row).moment_if_any())
 }
 
 /// Whether this organization may say how far an activation has come.

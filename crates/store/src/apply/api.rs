@@ -104,6 +104,12 @@ pub(super) async fn delete(work: Work<'_>, id: ApiId) -> Result<Done, ApplyError
         .await?;
     // Of what nobody can use any more nothing is kept.
     sql("DELETE FROM api_secrets WHERE api = ?").bind(before.number).execute(&mut *work.db).await?;
+    sql("UPDATE plans SET deleted_at = ?, revision = ? WHERE api = ? AND deleted_at IS NULL")
+        .bind(work.at.as_micros())
+        .bind(signed(work.revision))
+        .bind(before.number)
+        .execute(&mut *work.db)
+        .await?;
     // Projects of other organizations lose their links as well; what nodes hold of them changes.
     let linked: Vec<u32> = sql(
         "UPDATE activations SET deleted_at = ?, revision = ? WHERE api = ? AND deleted_at IS NULL RETURNING project",

@@ -26,6 +26,7 @@ mod organization;
 mod passkey;
 mod pattern;
 mod pepper;
+mod plan;
 mod policy;
 mod project;
 mod role;
@@ -300,6 +301,15 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::DeleteApi { id } => api::delete(work, id).await,
         Change::SetApiSecret { api, name, sealed } => secret::set(work, api, &name, &sealed).await,
         Change::RemoveApiSecret { api, name } => secret::remove(work, api, &name).await,
+        Change::CreatePlan { id, api, name, description, standard, terms } => {
+            let about = plan::About { name: &name, description: &description, standard };
+            plan::create(work, id, api, about, &terms).await
+        }
+        Change::UpdatePlan { id, was, name, description, standard, terms } => {
+            let about = plan::About { name: &name, description: &description, standard };
+            plan::update(work, id, was, about, terms.as_ref().map(|(terms, from)| (terms, *from))).await
+        }
+        Change::DeletePlan { id } => plan::delete(work, id).await,
         Change::CreateProject { id, about, environment } => project::create(work, id, &about, environment).await,
         Change::UpdateProject { id, was, about } => project::update(work, id, was, &about).await,
         Change::SuspendProject { id, was, suspension } => project::suspend(work, id, was, suspension).await,
@@ -308,9 +318,13 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
             activation::create(work, id, (project, api), &wish).await
         }
         Change::RequestActivation { id, was, wish } => activation::request(work, id, was, &wish).await,
-        Change::UpdateActivation { id, was, state, reason, granted } => {
-            activation::update(work, id, was, (state, &reason, granted.as_deref())).await
+        Change::UpdateActivation { id, was, state, reason, granted, plan } => {
+            let judgement = activation::Judged { state, reason: &reason, granted: granted.as_deref(), plan };
+            activation::update(work, id, was, judgement).await
         }
+        Change::SetPlan { id, was, plan } => activation::set_plan(work, id, was, plan).await,
+        Change::SetCeilings { id, was, ceilings } => activation::set_ceilings(work, id, was, &ceilings).await,
+        Change::NoteQuota { id, notice } => notice::note_quota(work, id, &notice).await,
         Change::DeleteActivation { id } => activation::delete(work, id).await,
         Change::CreateKey { project, key, policy } => key::create(work, project, &key, &policy).await,
         Change::UpdateKey { id, was, name, policy, expires_at, tags } => {

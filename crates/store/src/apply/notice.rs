@@ -1,15 +1,39 @@
-//! What is told of keys: an entry in the audit, once.
+//! What is told of keys and quotas: an entry in the audit, once.
 
-use keystile_core::id::KeyId;
+use keystile_core::id::{ActivationId, KeyId};
 use keystile_core::key::KeyNotice;
+use keystile_core::plan::QuotaNotice;
 use serde_json::json;
 
 use super::key::NO_SUCH;
 use super::{Done, Work};
 use crate::audit::Shown;
+use crate::catalog::activations;
 use crate::catalog::keys::find;
 use crate::db::sql;
 use crate::{ApplyError, Subject};
+
+/// Tells an organization of a share of a quota that is used, once in each period.
+pub(super) async fn note_quota(work: Work<'_>, id: ActivationId, notice: &QuotaNotice) -> Result<Done, ApplyError> {
+    let activation = activations::find(work.db, work.tenant.id, id).await?.ok_or(ApplyError::NotFound("activation"))?;
+    let noted = sql("INSERT INTO quota_notices (activation, organization, quota, starts_at, percent, at) \
+         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+    .bind(activation.number)
+    .bind(work.tenant.number)
+    .bind(format!("{}:{}", notice.of.as_str(), notice.name.as_str()))
+    .bind(notice.starts_at.as_micros())
+    .bind(u32::from(notice.percent))
+    .bind(work.at.as_micros())
+    .execute(&mut *work.db)
+    .await?;
+    if noted == 0 {
+        return Err(ApplyError::Exists("this was told of the quota before"));
+    }
+    let before = activation.shown();
+    let mut after = before.clone();
+    after["quota"] = json!(notice);
+    Ok(Done::new(notice.action(), id, before.to_string(), after.to_string(), vec![Subject::Organization]))
+}
 
 pub(super) async fn note(work: Work<'_>, id: KeyId, notice: &KeyNotice) -> Result<Done, ApplyError> {
     let key = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;

@@ -4,7 +4,8 @@ use keystile_core::id::OrganizationId;
 
 use crate::StoreError;
 use crate::catalog::{
-    activations, apis, invitations, keys, member_roles, members, organizations, patterns, projects, roles, webhooks,
+    activations, apis, invitations, keys, member_roles, members, organizations, patterns, plans, projects, roles,
+    webhooks,
 };
 use crate::condition::{Thing, ThingId};
 use crate::db::Connection;
@@ -27,6 +28,7 @@ pub(super) async fn find(
         .map(Thing::from),
         ThingId::Role(id) => roles::find(db, organization, id).await?.map(Thing::from),
         ThingId::Pattern(id) => patterns::find(db, organization, id).await?.map(Thing::from),
+        ThingId::Plan(id) => plans::find(db, organization, id).await?.map(Thing::from),
         ThingId::Webhook(id) => webhooks::find(db, organization, id).await?.map(Thing::from),
         ThingId::Organization(id) => organizations::find(db, organization, id).await?.map(Thing::from),
         ThingId::Member(id) => members::find(db, organization, id).await?.map(Thing::from),

@@ -1,40 +1,53 @@
 //! Activations: seen by both sides, the project's organization and the API's.
 
-use keystile_core::id::{ActivationId, ApiId, OrganizationId, ProjectId};
+use keystile_core::id::{ActivationId, ApiId, OrganizationId, PlanId, ProjectId};
 
 use super::push_page;
 use crate::db::{Columns, Connection, Row, Sql, sql};
-use crate::records::{Activation, ActivationFilter, Judgement, Page, Wish};
+use crate::records::{Activation, ActivationFilter, Judgement, Page, Subscription, Wish};
 use crate::{Catalog, StoreError};
 
 /// The columns that [`read`] takes.
 pub(crate) const SELECT: &str = "SELECT v.id, v.number, p.id, po.id, a.id, ao.id, v.state, v.reason, v.wanted, v.note, v.granted, \
-     v.judged_by, v.judged_at, v.created_at, v.updated_at, v.revision FROM activations v \
+     v.judged_by, v.judged_at, v.created_at, v.updated_at, v.revision, pl.id, pl.name, v.plan_since, wl.id, v.ceilings, v.project, v.api \
+     FROM activations v LEFT JOIN plans pl ON pl.number = v.plan LEFT JOIN plans wl ON wl.number = v.wanted_plan \
      JOIN projects p ON p.number = v.project JOIN organizations po ON po.number = p.organization \
      JOIN apis a ON a.number = v.api JOIN organizations ao ON ao.number = a.organization \
      WHERE v.deleted_at IS NULL";
 
 pub(crate) fn read(row: &Row) -> Result<Activation, StoreError> {
     let mut row = Columns::of(row);
-    Ok(Activation {
+    let mut activation = Activation {
         id: row.id(ActivationId::from_slice)?,
         number: row.number()?,
         project: row.id(ProjectId::from_slice)?,
+        project_number: 0,
         project_organization: row.id(OrganizationId::from_slice)?,
         api: row.id(ApiId::from_slice)?,
+        api_number: 0,
         api_organization: row.id(OrganizationId::from_slice)?,
         state: row.word()?,
         reason: row.text()?,
-        wish: Wish { permissions: row.json_if_any()?, note: row.text()? },
+        wish: Wish { permissions: row.json_if_any()?, note: row.text()?, plan: None },
         granted: row.json_if_any()?,
         judged: match (row.text_if_any()?, row.moment_if_any()?) {
             (Some(by), Some(at)) => Some(Judgement { by, at }),
             (Some(_) | None, _) => None,
         },
+        plan: None,
+        ceilings: Vec::new(),
         created_at: row.moment()?,
         updated_at: row.moment()?,
         revision: row.number()?,
-    })
+    };
+    let plan = (row.id_if_any(PlanId::from_slice)?, row.word_if_any()?, row.moment_if_any()?);
+    if let (Some(plan), Some(name), Some(since)) = plan {
+        activation.plan = Some(Subscription { plan, name, since });
+    }
+    activation.wish.plan = row.id_if_any(PlanId::from_slice)?;
+    activation.ceilings = row.json_if_any()?.unwrap_or_default();
+    (activation.project_number, activation.api_number) = (row.number()?, row.number()?);
+    Ok(activation)
 }
 
 /// Only those of which one side is this organization's.

@@ -18,6 +18,7 @@ mod numbers;
 pub(crate) mod organizations;
 mod passkeys;
 pub(crate) mod patterns;
+pub(crate) mod plans;
 pub(crate) mod projects;
 pub(crate) mod roles;
 mod secrets;

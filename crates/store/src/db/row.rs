@@ -105,6 +105,14 @@ impl<'r> Columns<'r> {
     }
 
     /// An enum by its word.
+    pub(crate) fn id_if_any<T>(&mut self, read: fn(&[u8]) -> Result<T, NotAnId>) -> Result<Option<T>, StoreError> {
+        self.blob_if_any()?.map(|bytes| read(&bytes).map_err(damaged)).transpose()
+    }
+
+    pub(crate) fn word_if_any<T: FromStr>(&mut self) -> Result<Option<T>, StoreError> {
+        self.text_if_any()?.map(|text| word(&text)).transpose()
+    }
+
     pub(crate) fn word<T: FromStr>(&mut self) -> Result<T, StoreError> {
         word(self.take()?)
     }

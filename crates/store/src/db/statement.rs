@@ -198,6 +198,12 @@ macro_rules! numbers {
 
 numbers!(bool, u8, u16, u32, i64);
 
+impl From<Option<u32>> for Value<'_> {
+    fn from(number: Option<u32>) -> Self {
+        Self::Number(number.map(i64::from))
+    }
+}
+
 impl From<Option<i64>> for Value<'_> {
     fn from(number: Option<i64>) -> Self {
         Self::Number(number)

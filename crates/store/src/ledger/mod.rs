@@ -5,6 +5,7 @@
 //! A batch is known by its node and sequence, so that one that is sent again is not counted again.
 
 mod append;
+mod balances;
 mod codec;
 mod last_use;
 mod operations;
@@ -14,6 +15,7 @@ mod uses;
 
 use std::sync::Arc;
 
+pub use balances::{Amount, Taken, Taking};
 pub use last_use::Use;
 
 use crate::db::{Base, Columns, sql};

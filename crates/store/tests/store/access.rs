@@ -21,7 +21,8 @@ async fn both_sides_of_a_link_see_its_line_and_nobody_else() {
         assert_eq!(own.iter().map(|line| line.activation).collect::<Vec<_>>(), [mine.activation]);
 
         let id = ActivationId::from_entropy(bytes());
-        let wish = Wish { permissions: Some(vec!["pets.read".parse().unwrap()]), note: String::new() };
+        let wish =
+            Wish { permissions: Some(vec!["pets.read".parse().unwrap()]), note: String::new(), ..Wish::default() };
         world.apply(Change::CreateActivation { id, project: mine.project, api: theirs.api, wish }).await.unwrap();
         for tenant in [&mine, &theirs] {
             let lines = access(world, tenant, ActivationFilter::default()).await;
@@ -38,7 +39,7 @@ async fn both_sides_of_a_link_see_its_line_and_nobody_else() {
         let granted = Some(vec!["pets.*".parse().unwrap()]);
         let (state, reason) = (ActivationState::Approved, String::new());
         world
-            .apply_as_other(Change::UpdateActivation { id, was, state, reason, granted: granted.clone() })
+            .apply_as_other(Change::UpdateActivation { id, was, state, reason, granted: granted.clone(), plan: None })
             .await
             .unwrap();
         let line = &access(world, &mine, ActivationFilter::default()).await[0];
@@ -53,6 +54,7 @@ async fn both_sides_of_a_link_see_its_line_and_nobody_else() {
             state: ActivationState::Refused,
             reason: String::new(),
             granted: None,
+            plan: None,
         };
         world.catalog.apply(&Author { at: hour, ..theirs.author() }, refuse).await.unwrap();
         assert_eq!(access(world, &mine, ActivationFilter::default()).await[0].since, hour);
@@ -61,7 +63,7 @@ async fn both_sides_of_a_link_see_its_line_and_nobody_else() {
         let line = &access(world, &mine, ActivationFilter::default()).await[0];
         assert_eq!((line.state, line.since), (ActivationState::Requested, day));
         let (state, reason) = (ActivationState::Approved, String::new());
-        let approve = Change::UpdateActivation { id, was: was().await, state, reason, granted };
+        let approve = Change::UpdateActivation { id, was: was().await, state, reason, granted, plan: None };
         world.apply_as_other(approve).await.unwrap();
         for (filter, found) in [
             (ActivationFilter { project: Some(mine.project), ..ActivationFilter::default() }, 2),

@@ -35,14 +35,25 @@ async fn seen(world: &World, id: ActivationId) -> Activation {
 }
 
 fn judge(link: &Activation, state: ActivationState, granted: Option<Vec<Permission>>) -> Change {
-    Change::UpdateActivation { id: link.id, was: link.revision, state, reason: "because".to_owned(), granted }
+    Change::UpdateActivation {
+        id: link.id,
+        was: link.revision,
+        state,
+        reason: "because".to_owned(),
+        granted,
+        plan: None,
+    }
 }
 
 #[tokio::test]
 async fn what_is_asked_for_is_seen_before_it_is_granted_and_who_judged_when() {
     everywhere(async |world| {
         let api = their_api(world, Approval::Manual, Environments::BOTH).await;
-        let wish = Wish { permissions: Some(permissions(&["pets.*", "shop.read"])), note: "For the shop".to_owned() };
+        let wish = Wish {
+            permissions: Some(permissions(&["pets.*", "shop.read"])),
+            note: "For the shop".to_owned(),
+            ..Wish::default()
+        };
         let link = ask(world, api, wish.clone()).await;
         assert_eq!((link.state, &link.wish), (ActivationState::Requested, &wish));
         assert_eq!((&link.granted, &link.judged, link.reason.as_str()), (&None, &None, ""));
@@ -55,7 +66,7 @@ async fn what_is_asked_for_is_seen_before_it_is_granted_and_who_judged_when() {
         assert_eq!(link.wish, wish);
 
         // Asked once more, with less.
-        let wish = Wish { permissions: Some(permissions(&["pets.read"])), note: String::new() };
+        let wish = Wish { permissions: Some(permissions(&["pets.read"])), note: String::new(), ..Wish::default() };
         let again = Change::RequestActivation { id: link.id, was: link.revision, wish: wish.clone() };
         let by_owner = world.apply_as_other(again.clone()).await;
         assert!(matches!(by_owner, Err(ApplyError::NotFound(_))), "nobody asks for others: {by_owner:?}");
@@ -86,7 +97,7 @@ async fn an_own_api_grants_at_once_what_is_asked_for() {
     everywhere(async |world| {
         let api = ApiId::from_entropy(bytes());
         world.apply(create_api(api, "own")).await.unwrap();
-        let wish = Wish { permissions: Some(Vec::new()), note: String::new() };
+        let wish = Wish { permissions: Some(Vec::new()), note: String::new(), ..Wish::default() };
         let link = ask(world, api, wish.clone()).await;
         assert_eq!((link.state, &link.granted), (ActivationState::Approved, &Some(Vec::new())));
         assert_eq!(link.judged.unwrap().by, "system:test");
@@ -97,7 +108,7 @@ async fn an_own_api_grants_at_once_what_is_asked_for() {
 #[tokio::test]
 async fn an_automatic_api_lets_in_whoever_was_never_turned_away() {
     everywhere(async |world| {
-        let wish = || Wish { permissions: Some(permissions(&["pets.read"])), note: String::new() };
+        let wish = || Wish { permissions: Some(permissions(&["pets.read"])), note: String::new(), ..Wish::default() };
         for (last_word, let_in) in [
             (None, true),
             (Some(ActivationState::Approved), true),

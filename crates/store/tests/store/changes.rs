@@ -199,6 +199,7 @@ async fn what_was_changed_meanwhile_is_not_overwritten() {
                     state: ActivationState::Suspended,
                     reason: text(),
                     granted: None,
+                    plan: None,
                 },
                 Change::UpdateKey {
                     id: mine.key,

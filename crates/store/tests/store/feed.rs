@@ -144,10 +144,10 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
             id: ActivationId::from_entropy(bytes()),
             project: project.id,
             api: api.id,
-            wish: Wish { permissions: granted, note: name },
+            wish: Wish { permissions: granted, note: name, ..Wish::default() },
         },
         (3, .., Some(link)) => {
-            Change::UpdateActivation { id: link.id, was: link.revision, state, reason: name, granted }
+            Change::UpdateActivation { id: link.id, was: link.revision, state, reason: name, granted, plan: None }
         }
         (4, .., Some(link)) => Change::DeleteActivation { id: link.id },
         (13, Some(project), ..) => {

@@ -40,6 +40,9 @@ async fn decided(catalog: &Catalog, session: [u8; 32]) -> Result<Decided, StoreE
     for api in catalog.feed_apis().await? {
         note("API", api.number.to_string(), &api);
     }
+    for plan in catalog.feed_plans(1).await? {
+        note("plan", plan.number.to_string(), &plan);
+    }
     for one in catalog.feed_projects().await? {
         note("project", one.project.number.to_string(), &one);
     }

@@ -35,6 +35,7 @@ mod passkeys;
 mod patterns;
 mod people;
 mod peppers;
+mod plans;
 mod roles;
 mod seals;
 mod secrets;

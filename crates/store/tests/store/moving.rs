@@ -45,6 +45,7 @@ async fn full(engine: Engine) -> World {
     world.apply(crate::roles::create(role, "reader", &["pets.read"])).await.unwrap();
     let pattern = PatternId::from_entropy(bytes());
     world.apply(crate::patterns::create(pattern, "reading")).await.unwrap();
+    crate::plans::full(&world).await;
     crate::texts::recoverable(&world, "can be had back").await;
     let policy = Policy { roles: vec![role], patterns: vec![pattern], ..Policy::default() };
     let key = new_key(&world.catalog, "with a role");

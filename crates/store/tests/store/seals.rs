@@ -19,7 +19,7 @@ use crate::tampering::run_in;
 use crate::world::{ENGINES, Engine, NOW, World, author, bytes, create_webhook, policy};
 
 /// Tables whose rows are decided by, and their columns that are not: what people read, and what is noted beside changes.
-const DECIDED_BY: [(&str, &[&str]); 27] = [
+const DECIDED_BY: [(&str, &[&str]); 29] = [
     ("accounts", &[]),
     ("activations", &[]),
     ("apis", &[]),
@@ -51,6 +51,8 @@ const DECIDED_BY: [(&str, &[&str]); 27] = [
     ("passkeys", &[]),
     ("password_resets", &[]),
     ("patterns", &[]),
+    ("plan_versions", &[]),
+    ("plans", &[]),
     ("policies", &[]),
     ("policy_patterns", &[]),
     ("policy_roles", &[]),
@@ -88,6 +90,8 @@ pub async fn filled(engine: Engine) -> (World, [u8; 32]) {
     world.apply(Change::Invite(invite(world.mine.id, Some("b@b.c"), OWNER))).await.unwrap();
     world.apply(crate::roles::create(RoleId::from_entropy(bytes()), "readers", &["things.read"])).await.unwrap();
     world.apply(crate::patterns::create(PatternId::from_entropy(bytes()), "get")).await.unwrap();
+    let plan = keystile_core::id::PlanId::from_entropy(bytes());
+    world.apply(crate::plans::create(world.mine.api, plan, "Free", true)).await.unwrap();
     let id = keystile_core::id::WebhookId::from_entropy(bytes());
     world.apply(create_webhook(&world.catalog, world.mine.id, id, &[])).await.unwrap();
     let login =
@@ -194,6 +198,12 @@ async fn r04_tables_brought_back_to_before_there_were_seals_are_not_sealed_anew(
     for statement in undo.await {
         run(&mut db, statement).await;
     }
+    // Steps that came after the seals.
+    run(&mut db, "DROP TABLE quota_notices; DROP TABLE plan_versions; DROP INDEX activations_of_plan").await;
+    for column in ["plan", "plan_since", "wanted_plan", "ceilings"] {
+        run(&mut db, format!("ALTER TABLE activations DROP COLUMN {column}")).await;
+    }
+    run(&mut db, "DROP TABLE plans").await;
     run(&mut db, "ALTER TABLE audit DROP COLUMN salt; DELETE FROM meta WHERE name = 'sealed'").await;
     run(&mut db, "UPDATE projects SET suspended_at = 1 WHERE number = 1; PRAGMA user_version = 12").await;
     db.close().await.unwrap();

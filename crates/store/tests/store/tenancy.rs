@@ -89,6 +89,7 @@ async fn z05_what_is_anothers_can_not_be_changed() {
                 state: ActivationState::Refused,
                 reason: text(),
                 granted: None,
+                plan: None,
             },
             Change::RequestActivation { id: theirs.activation, was: link_was, wish: Wish::default() },
             Change::DeleteActivation { id: theirs.activation },
@@ -146,6 +147,7 @@ async fn z05_a_link_needs_one_side_and_only_the_apis_side_grants() {
             state: ActivationState::Approved,
             reason: String::new(),
             granted: None,
+            plan: None,
         };
         assert!(matches!(world.apply(grant(seen.revision)).await, Err(ApplyError::NotFound(_))));
         world.apply_as_other(grant(seen.revision)).await.unwrap();

@@ -41,6 +41,7 @@ mod members;
 mod passkeys;
 mod patterns;
 mod people;
+mod plans;
 mod privacy;
 mod process;
 mod providers;

@@ -70,6 +70,12 @@ impl World {
         Self { installation, management_key, echo: String::new() }
     }
 
+    /// The world of any running server, whose APIs lead nowhere: for what verification answers.
+    pub(super) fn without_upstream(installation: Installation, management_key: &str) -> Self {
+        let (management_key, echo) = (management_key.to_owned(), "http://127.0.0.1:1".to_owned());
+        Self { installation, management_key, echo }
+    }
+
     /// The owner of everything.
     pub(super) fn manage(&self) -> Api {
         self.manage_as(&self.management_key)

@@ -29,7 +29,7 @@ const NOW: Moment = Moment { wall: Timestamp::from_secs(3_600), ticks: Ticks::fr
 fn charged(
     counters: &Arc<Counters>,
     key: u32,
-    lists: [Option<&Limits>; 2],
+    lists: [Option<&Limits>; 3],
     facts: &Facts<'_>,
 ) -> (Weights, Option<Held>) {
     let mut weights = Weights::new();
@@ -39,7 +39,7 @@ fn charged(
     (weights, held)
 }
 
-fn allowed(counters: &Arc<Counters>, key: u32, lists: [Option<&Limits>; 2], facts: &Facts<'_>) -> bool {
+fn allowed(counters: &Arc<Counters>, key: u32, lists: [Option<&Limits>; 3], facts: &Facts<'_>) -> bool {
     settle(&charged(counters, key, lists, facts).0).code.is_allowed()
 }
 
@@ -47,7 +47,7 @@ fn from(address: u32) -> Facts<'static> {
     Facts { client: Some(IpAddr::V4(Ipv4Addr::from_bits(address))), ..Facts::at(NOW) }
 }
 
-fn admitted_by_100_tasks(lists: [Option<&Limits>; 2]) -> usize {
+fn admitted_by_100_tasks(lists: [Option<&Limits>; 3]) -> usize {
     let counters = Arc::new(Counters::default());
     std::thread::scope(|scope| {
         let tasks: Vec<_> = (0..100)
@@ -61,11 +61,15 @@ fn admitted_by_100_tasks(lists: [Option<&Limits>; 2]) -> usize {
 fn l03_a_hundred_tasks_against_a_limit_admit_exactly_the_limit() {
     for algorithm in [Algorithm::SlidingWindow, Algorithm::TokenBucket, Algorithm::FixedWindow] {
         for limit in [1, 99, 1_000] {
-            assert_eq!(admitted_by_100_tasks([Some(&of_key(&[(algorithm, limit)])), None]), limit as usize);
+            assert_eq!(admitted_by_100_tasks([Some(&of_key(&[(algorithm, limit)])), None, None]), limit as usize);
             let three = of_key(&[(algorithm, limit + 7), (Algorithm::TokenBucket, limit), (algorithm, 4_000)]);
-            assert_eq!(admitted_by_100_tasks([Some(&three), None]), limit as usize, "all three or none");
+            assert_eq!(admitted_by_100_tasks([Some(&three), None, None]), limit as usize, "all three or none");
             let of_api = by("client_address", &[(algorithm, 4_000), (algorithm, limit)]);
-            assert_eq!(admitted_by_100_tasks([Some(&three), Some(&of_api)]), limit as usize, "in several stripes");
+            assert_eq!(
+                admitted_by_100_tasks([Some(&three), None, Some(&of_api)]),
+                limit as usize,
+                "in several stripes"
+            );
         }
     }
 }
@@ -75,17 +79,17 @@ fn a_refusal_costs_nothing() {
     let counters = Arc::new(Counters::default());
     let own = of_key(&[(Algorithm::SlidingWindow, 100), (Algorithm::TokenBucket, 1)]);
     for _ in 0..50 {
-        charged(&counters, 1, [Some(&own), None], &from(1));
+        charged(&counters, 1, [Some(&own), None, None], &from(1));
     }
-    let (weights, _) = charged(&counters, 1, [Some(&own), None], &from(1));
+    let (weights, _) = charged(&counters, 1, [Some(&own), None, None], &from(1));
     assert_eq!(reading(&weights[0]).remaining, 99, "only the admitted call was counted");
     // Nor does one by a limit of the API, to the key or to whom else it would have been counted for.
     let (own, of_api) =
         (of_key(&[(Algorithm::SlidingWindow, 100)]), by("client_address", &[(Algorithm::FixedWindow, 1)]));
     for _ in 0..50 {
-        charged(&counters, 2, [Some(&own), Some(&of_api)], &from(2));
+        charged(&counters, 2, [Some(&own), None, Some(&of_api)], &from(2));
     }
-    let (weights, _) = charged(&counters, 2, [Some(&own), Some(&of_api)], &from(2));
+    let (weights, _) = charged(&counters, 2, [Some(&own), None, Some(&of_api)], &from(2));
     assert_eq!(reading(&weights[0]).remaining, 99);
 }
 
@@ -93,7 +97,7 @@ fn a_refusal_costs_nothing() {
 fn other_rules_begin_anew_and_other_keys_are_left_alone() {
     let counters = Arc::new(Counters::default());
     let (one, two) = (of_key(&[(Algorithm::SlidingWindow, 1)]), of_key(&[(Algorithm::SlidingWindow, 1); 2]));
-    let allowed = |key, limits| allowed(&counters, key, [Some(limits), None], &from(1));
+    let allowed = |key, limits| allowed(&counters, key, [Some(limits), None, None], &from(1));
     assert!(allowed(1, &one));
     assert!(!allowed(1, &one));
     assert!(allowed(2, &one));
@@ -108,7 +112,7 @@ fn each_subject_has_its_own_limit_and_a_network_of_ipv6_is_one() {
     let limits = by("client_address", &[(Algorithm::SlidingWindow, 2)]);
     let allowed = |address: &str| {
         let facts = Facts { client: Some(address.parse().unwrap()), ..Facts::at(NOW) };
-        allowed(&counters, 0, [None, Some(&limits)], &facts)
+        allowed(&counters, 0, [None, None, Some(&limits)], &facts)
     };
     for address in ["192.0.2.1", "192.0.2.2", "2001:db8::1"] {
         assert!(allowed(address) && allowed(address), "{address}");
@@ -124,7 +128,7 @@ fn what_is_not_known_of_calls_is_one_subject_for_all_of_them() {
     let counters = Arc::new(Counters::default());
     for dimension in ["key", "project", "organization", "end_user", "operation", "client_address", "tag:region"] {
         let limits = by(dimension, &[(Algorithm::SlidingWindow, 2)]);
-        let passed = (0..9).filter(|_| allowed(&counters, 0, [None, Some(&limits)], &Facts::at(NOW))).count();
+        let passed = (0..9).filter(|_| allowed(&counters, 0, [None, None, Some(&limits)], &Facts::at(NOW))).count();
         assert_eq!(passed, 2, "{dimension}");
     }
 }
@@ -147,7 +151,7 @@ fn k24_each_dimension_tells_its_subjects_apart_and_nothing_else() {
         let mut weights = Weights::new();
         let subject = Subject { key: Some(ids), facts: &facts };
         let charge =
-            Charge { lists: [None, Some(limits)], key: key.into(), subject, cost: 1, reports: false, now: NOW };
+            Charge { lists: [None, None, Some(limits)], key: key.into(), subject, cost: 1, reports: false, now: NOW };
         counters.charge(&charge, &mut weights);
         settle(&weights).code.is_allowed()
     };
@@ -168,8 +172,9 @@ fn a_keys_own_limit_can_be_counted_apart_within_the_key() {
     let counters = Arc::new(Counters::default());
     let rule = LimitRule::new("each", 1, 60, Algorithm::SlidingWindow, None).unwrap();
     let limits = Limits::new(vec![rule.by(vec!["end_user".parse().unwrap()]).unwrap()], Scope::Key, 0);
-    let allowed =
-        |key, user| allowed(&counters, key, [Some(&limits), None], &Facts { end_user: Some(user), ..Facts::at(NOW) });
+    let allowed = |key, user| {
+        allowed(&counters, key, [Some(&limits), None, None], &Facts { end_user: Some(user), ..Facts::at(NOW) })
+    };
     assert!(allowed(1, "a") && !allowed(1, "a"));
     assert!(allowed(1, "b"), "another user");
     assert!(allowed(2, "a"), "another key");
@@ -179,7 +184,7 @@ fn a_keys_own_limit_can_be_counted_apart_within_the_key() {
 fn raising_a_limit_of_an_api_gives_nobody_a_window_anew() {
     let counters = Arc::new(Counters::default());
     let [few, more] = [3, 5].map(|limit| by("client_address", &[(Algorithm::SlidingWindow, limit)]));
-    let passed = |limits| (0..9).filter(|_| allowed(&counters, 0, [None, Some(limits)], &from(1))).count();
+    let passed = |limits| (0..9).filter(|_| allowed(&counters, 0, [None, None, Some(limits)], &from(1))).count();
     assert_eq!((passed(&few), passed(&more)), (3, 2));
 }
 
@@ -191,8 +196,8 @@ fn a_limit_that_is_tried_out_counts_and_refuses_nothing() {
         vec![LimitRule { shadow: true, ..rule }]
     };
     for (lists, key) in [
-        ([Some(&Limits::new(tried_out(Algorithm::SlidingWindow), Scope::Key, 0)), None], 1),
-        ([None, Some(&Limits::new(tried_out(Algorithm::FixedWindow), Scope::Api, 1))], 2),
+        ([Some(&Limits::new(tried_out(Algorithm::SlidingWindow), Scope::Key, 0)), None, None], 1),
+        ([None, None, Some(&Limits::new(tried_out(Algorithm::FixedWindow), Scope::Api, 1))], 2),
     ] {
         let told: Vec<_> = (0..4).map(|_| settle(&charged(&counters, key, lists, &from(1)).0)).collect();
         assert!(told.iter().all(|decision| decision.code.is_allowed()));
@@ -204,7 +209,9 @@ fn a_limit_that_is_tried_out_counts_and_refuses_nothing() {
 fn calls_in_flight_count_until_they_end_whichever_way_they_are_counted() {
     let counters = Arc::new(Counters::default());
     let (own, of_api) = (of_key(&[(Algorithm::Concurrency, 3)]), by("client_address", &[(Algorithm::Concurrency, 2)]));
-    for (lists, most) in [([Some(&own), None], 3), ([None, Some(&of_api)], 2), ([Some(&own), Some(&of_api)], 2)] {
+    for (lists, most) in
+        [([Some(&own), None, None], 3), ([None, None, Some(&of_api)], 2), ([Some(&own), None, Some(&of_api)], 2)]
+    {
         for _ in 0..3 {
             let mut held: Vec<_> = (0..9).filter_map(|_| charged(&counters, 1, lists, &from(1)).1).collect();
             assert_eq!(held.len(), most);
@@ -215,7 +222,7 @@ fn calls_in_flight_count_until_they_end_whichever_way_they_are_counted() {
         }
     }
     let looks = Facts { cost: 0, ..from(1) };
-    assert!(charged(&counters, 1, [Some(&own), Some(&of_api)], &looks).1.is_none(), "what looks holds nothing");
+    assert!(charged(&counters, 1, [Some(&own), None, Some(&of_api)], &looks).1.is_none(), "what looks holds nothing");
 }
 
 #[test]
@@ -225,16 +232,16 @@ fn l06_millions_of_subjects_take_no_more_room_than_there_is_and_who_is_near_a_li
     let heavy = 0..50u32;
     for address in heavy.clone() {
         for _ in 0..100 {
-            assert!(allowed(&counters, 0, [None, Some(&limits)], &from(address)));
+            assert!(allowed(&counters, 0, [None, None, Some(&limits)], &from(address)));
         }
     }
     for address in 0..3_000_000u32 {
-        charged(&counters, 0, [None, Some(&limits)], &from(1_000 + address));
+        charged(&counters, 0, [None, None, Some(&limits)], &from(1_000 + address));
     }
     let room: usize = counters.stripes.iter().map(|stripe| stripe.0.lock().places()).sum();
     assert!(room <= 100_000, "{room} places");
     assert!(counters.forgotten() >= 2_900_000, "{}", counters.forgotten());
-    let escaped = heavy.filter(|address| allowed(&counters, 0, [None, Some(&limits)], &from(*address))).count();
+    let escaped = heavy.filter(|address| allowed(&counters, 0, [None, None, Some(&limits)], &from(*address))).count();
     assert_eq!(escaped, 0, "somebody who was at the limit was forgotten");
 }
 
@@ -249,7 +256,7 @@ fn a_place_whose_window_is_over_is_taken_before_anybody_is_forgotten() {
             wall: NOW.wall.plus_secs(later.cast_signed()),
             ticks: Ticks::from_nanos(NOW.ticks.as_nanos() + later * 1_000_000_000),
         };
-        charged(&counters, 0, [None, Some(&limits)], &Facts { at, ..from(address) });
+        charged(&counters, 0, [None, None, Some(&limits)], &Facts { at, ..from(address) });
     }
     assert_eq!(counters.forgotten(), 0);
 }
@@ -258,7 +265,7 @@ fn a_place_whose_window_is_over_is_taken_before_anybody_is_forgotten() {
 fn who_looks_at_another_moment_changes_nothing() {
     let counters = Arc::new(Counters::default());
     let (own, of_api) = (of_key(&[(Algorithm::FixedWindow, 1)]), by("client_address", &[(Algorithm::FixedWindow, 1)]));
-    for (key, lists) in [(1, [Some(&own), None]), (2, [None, Some(&of_api)])] {
+    for (key, lists) in [(1, [Some(&own), None, None]), (2, [None, None, Some(&of_api)])] {
         assert!(allowed(&counters, key, lists, &from(1)));
         let later = Moment { wall: NOW.wall.plus_secs(1_000_000_000), ..NOW };
         charged(&counters, key, lists, &Facts { cost: 0, at: later, ..from(1) });
@@ -273,7 +280,7 @@ fn k27_what_has_slid_out_of_its_window_is_not_taken_back_from_others() {
     let at = |seconds: u64| Moment { ticks: Ticks::from_nanos(NOW.ticks.as_nanos() + seconds * 1_000_000_000), ..NOW };
     let call = |seconds, cost| {
         let facts = Facts { cost, reports: true, at: at(seconds), ..from(1) };
-        charged(&counters, 1, [Some(&own), None], &facts)
+        charged(&counters, 1, [Some(&own), None, None], &facts)
     };
     let mut first = call(0, 100).1.unwrap();
     assert!(call(8_000, 100).1.is_some());
@@ -292,7 +299,7 @@ fn calls_in_flight_go_on_counting_when_the_limits_of_their_key_are_changed() {
     let counters = Arc::new(Counters::default());
     let one = of_key(&[(Algorithm::Concurrency, 2), (Algorithm::SlidingWindow, 100)]);
     let other = of_key(&[(Algorithm::Concurrency, 2), (Algorithm::SlidingWindow, 200)]);
-    let call = |limits: &Limits| charged(&counters, 1, [Some(limits), None], &from(1)).1;
+    let call = |limits: &Limits| charged(&counters, 1, [Some(limits), None, None], &from(1)).1;
     let (first, second) = (call(&one), call(&other));
     assert!(first.is_some() && second.is_some() && call(&one).is_none() && call(&other).is_none());
     drop(first);
@@ -304,7 +311,7 @@ fn calls_in_flight_go_on_counting_when_the_limits_of_their_key_are_changed() {
 fn what_costs_nothing_passes_where_more_was_used_than_there_is() {
     let counters = Arc::new(Counters::default());
     let own = of_key(&[(Algorithm::SlidingWindow, 10)]);
-    let call = |cost, reports| charged(&counters, 1, [Some(&own), None], &Facts { cost, reports, ..from(1) });
+    let call = |cost, reports| charged(&counters, 1, [Some(&own), None, None], &Facts { cost, reports, ..from(1) });
     call(1, true).1.unwrap().costs(500, NOW);
     assert!(!settle(&call(1, false).0).code.is_allowed() && settle(&call(0, false).0).code.is_allowed());
 }
@@ -318,12 +325,12 @@ fn k27_what_a_call_cost_is_put_right_where_costs_are_counted() {
     let own = Limits::new(vec![calls.clone(), tokens.clone()], Scope::Key, 0);
     let apart = |rule: LimitRule| rule.by(vec!["end_user".parse().unwrap()]).unwrap();
     let of_api = Limits::new(vec![apart(calls), apart(tokens)], Scope::Api, 1);
-    let left = |lists: [Option<&Limits>; 2], cost, reports| {
+    let left = |lists: [Option<&Limits>; 3], cost, reports| {
         let facts = Facts { end_user: Some("ada"), cost, reports, ..Facts::at(NOW) };
         let (weights, held) = charged(&counters, 1, lists, &facts);
         (weights.iter().map(|weight| reading(weight).remaining).collect::<Vec<_>>(), held)
     };
-    for lists in [[Some(&own), None], [None, Some(&of_api)]] {
+    for lists in [[Some(&own), None, None], [None, None, Some(&of_api)]] {
         let (told, held) = left(lists, 300, true);
         assert_eq!(told, [99, 700]);
         let mut held = held.unwrap();
@@ -349,7 +356,7 @@ proptest! {
         for (key, address, cost) in calls {
             let facts = Facts { cost, ..from(address) };
             let fits = by_key[key as usize] + cost <= 9 && by_address[address as usize] + cost <= 10;
-            let (weights, _) = charged(&counters, key, [Some(&own), Some(&of_api)], &facts);
+            let (weights, _) = charged(&counters, key, [Some(&own), None, Some(&of_api)], &facts);
             prop_assert_eq!(settle(&weights).code.is_allowed(), fits);
             if fits {
                 by_key[key as usize] += cost;

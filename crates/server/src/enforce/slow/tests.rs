@@ -36,7 +36,7 @@ fn engine() -> Engine {
         environment: Environment::Live,
         id_header: HeaderValue::from_static("prj"),
         name_header: HeaderValue::from_static("p"),
-        activations: Vec::new(),
+        links: Vec::new(),
     };
     snapshot.projects.set(1, Some(Arc::new(project)));
     snapshot.policies.set(1, Some(Arc::new(PolicyView::new(Policy::default()))));

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
-use keystile_core::id::{ActivationId, ApiId, ProjectId};
+use keystile_core::id::{ActivationId, ApiId, PlanId, ProjectId};
 use keystile_core::permission::Permission;
 use keystile_store::Change;
 use keystile_store::records::Wish;
@@ -35,6 +35,9 @@ pub(super) struct ActivationCreate {
     /// What for, for the API's owner to read.
     #[serde(default)]
     note: String,
+    /// A plan of the API that it would like; whichever its owner gives, if nothing is said.
+    #[schema(value_type = Option<String>)]
+    plan_id: Option<PlanId>,
 }
 
 /// Link a project to an API. It is approved at once if the API is the caller's own, or if its `approval` is `automatic`;
@@ -49,7 +52,11 @@ pub(super) async fn create(
 ) -> Result<impl IntoResponse, Problem> {
     let wanted = body.value;
     let (project, api) = (wanted.project_id, wanted.api_id);
-    let wish = Wish { permissions: checked_permissions(wanted.permissions)?, note: checked_note(wanted.note)? };
+    let wish = Wish {
+        permissions: checked_permissions(wanted.permissions)?,
+        note: checked_note(wanted.note)?,
+        plan: wanted.plan_id,
+    };
     let id = ActivationId::from_entropy(app.id()?);
     let change = Change::CreateActivation { id, project, api, wish };
     let id = match app.create(&caller, body.hash, id.to_string(), change).await? {

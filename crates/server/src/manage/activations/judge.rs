@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use keystile_core::decide::ActivationState;
-use keystile_core::id::ActivationId;
+use keystile_core::id::{ActivationId, PlanId};
 use keystile_core::permission::Permission;
 use keystile_store::Change;
 use keystile_store::records::Activation;
@@ -26,6 +26,11 @@ pub(super) struct Grant {
     #[serde(default, deserialize_with = "spoken")]
     #[schema(value_type = Option<Vec<String>>)]
     permissions: Option<Option<Vec<Permission>>>,
+    /// The plan that it gets; `null` for none. If nothing is said: the one that it has; if it has none, the one that was asked
+    /// for, or else the API's standard one.
+    #[serde(default, deserialize_with = "spoken")]
+    #[schema(value_type = Option<String>)]
+    plan_id: Option<Option<PlanId>>,
     /// What the project's people are told.
     #[serde(default)]
     reason: String,
@@ -49,7 +54,8 @@ pub(super) async fn approve(
         (None, ActivationState::Approved | ActivationState::Suspended) => activation.granted.clone(),
     };
     let reason = checked(grant.reason)?;
-    judge(&caller, &app, activation, ActivationState::Approved, reason, granted).await
+    let said = Said { reason, granted, plan: grant.plan_id };
+    judge(&caller, &app, activation, ActivationState::Approved, said).await
 }
 
 /// Take the project's access back for now: its calls are refused with `suspended`.
@@ -66,7 +72,7 @@ pub(super) async fn suspend(
     let activation = app.activation(&caller, id).await?;
     // It is kept for when the project may go on.
     let granted = activation.granted.clone();
-    judge(&caller, &app, activation, ActivationState::Suspended, reason, granted).await
+    judge(&caller, &app, activation, ActivationState::Suspended, Said { reason, granted, plan: None }).await
 }
 
 /// Do not let the project call the API.
@@ -81,7 +87,14 @@ pub(super) async fn refuse(
 ) -> Result<axum::Json<ActivationView>, Problem> {
     let reason = reason(body)?;
     let activation = app.activation(&caller, id).await?;
-    judge(&caller, &app, activation, ActivationState::Refused, reason, None).await
+    judge(&caller, &app, activation, ActivationState::Refused, Said { reason, granted: None, plan: None }).await
+}
+
+/// What is said with a judgement.
+struct Said {
+    reason: String,
+    granted: Option<Vec<Permission>>,
+    plan: Option<Option<PlanId>>,
 }
 
 async fn judge(
@@ -89,10 +102,10 @@ async fn judge(
     app: &App,
     activation: Activation,
     state: ActivationState,
-    reason: String,
-    granted: Option<Vec<Permission>>,
+    said: Said,
 ) -> Result<axum::Json<ActivationView>, Problem> {
     let (id, was) = (activation.id, activation.revision);
-    app.apply(asker, Change::UpdateActivation { id, was, state, reason, granted }).await?;
+    let Said { reason, granted, plan } = said;
+    app.apply(asker, Change::UpdateActivation { id, was, state, reason, granted, plan }).await?;
     Ok(axum::Json(ActivationView::from(app.activation(asker, id).await?)))
 }

@@ -1,10 +1,13 @@
 //! `/v1/activations`: which project may call which API.
 
+mod ceilings;
 mod create;
 mod delete;
 mod get;
 mod judge;
 mod list;
+mod plan;
+mod quotas;
 mod request;
 pub(super) mod view;
 
@@ -25,6 +28,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(judge::suspend))
         .routes(routes!(judge::refuse))
         .routes(routes!(request::request))
+        .routes(routes!(plan::set_plan))
+        .routes(routes!(ceilings::set_ceilings))
+        .routes(routes!(quotas::quotas))
 }
 
 /// Permissions that are asked for or granted.

@@ -1,7 +1,7 @@
 //! `POST /v1/activations/{id}/request`: asking once more.
 
 use axum::extract::State;
-use keystile_core::id::ActivationId;
+use keystile_core::id::{ActivationId, PlanId};
 use keystile_core::permission::Permission;
 use keystile_store::Change;
 use keystile_store::records::Wish;
@@ -26,6 +26,11 @@ pub(super) struct ActivationRequest {
     permissions: Option<Option<Vec<Permission>>>,
     /// What for; if nothing is said, what was said before.
     note: Option<String>,
+    /// A plan of the API that it would like; `null` for whichever its owner gives. If nothing is said: what was asked for
+    /// before.
+    #[serde(default, deserialize_with = "spoken")]
+    #[schema(value_type = Option<String>)]
+    plan_id: Option<Option<PlanId>>,
 }
 
 /// Ask once more for what was refused. Its owner judges, whatever the API's setting.
@@ -43,6 +48,7 @@ pub(super) async fn request(
     let wish = Wish {
         permissions: wanted.permissions.map_or(Ok(activation.wish.permissions), checked_permissions)?,
         note: wanted.note.map_or(Ok(activation.wish.note), checked_note)?,
+        plan: wanted.plan_id.unwrap_or(activation.wish.plan),
     };
     app.apply(&caller, Change::RequestActivation { id, was: activation.revision, wish }).await?;
     Ok(axum::Json(ActivationView::from(app.activation(&caller, id).await?)))

@@ -1,12 +1,15 @@
 //! An activation as it is shown.
 
 use keystile_core::decide::ActivationState;
-use keystile_core::id::{ActivationId, ApiId, ProjectId};
+use keystile_core::id::{ActivationId, ApiId, PlanId, ProjectId};
 use keystile_core::permission::Permission;
+use keystile_core::plan::{PlanName, Quota};
 use keystile_core::time::Timestamp;
 use keystile_store::records::Activation;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::manage::plans::view::QuotaShape;
 
 /// The link of a project to an API.
 #[derive(Serialize, ToSchema)]
@@ -34,6 +37,21 @@ pub(in crate::manage) struct ActivationView {
     /// What was granted: keys of the project may do at this API what both they and this allow. `null` bounds nothing.
     #[schema(value_type = Option<Vec<String>>)]
     granted_permissions: Option<Vec<Permission>>,
+    /// The plan that was granted; `null` if it is limited by none.
+    #[schema(value_type = Option<String>)]
+    plan_id: Option<PlanId>,
+    /// Its name.
+    #[schema(value_type = Option<String>, example = "Free")]
+    plan: Option<PlanName>,
+    /// Since when the project has it: its billing periods begin on this day of the month.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    plan_since: Option<Timestamp>,
+    /// The plan that was asked for.
+    #[schema(value_type = Option<String>)]
+    requested_plan_id: Option<PlanId>,
+    /// What the project's own people allow it at most, besides the plan.
+    #[schema(value_type = Vec<QuotaShape>)]
+    ceilings: Vec<Quota>,
     /// Who judged it last: a management key, or `system:automatic` for the API's setting. `null` if nobody did yet.
     judged_by: Option<String>,
     /// When.
@@ -50,6 +68,11 @@ pub(in crate::manage) struct ActivationView {
 impl From<Activation> for ActivationView {
     fn from(activation: Activation) -> Self {
         Self {
+            plan_id: activation.plan.as_ref().map(|own| own.plan),
+            plan_since: activation.plan.as_ref().map(|own| own.since),
+            plan: activation.plan.map(|own| own.name),
+            requested_plan_id: activation.wish.plan,
+            ceilings: activation.ceilings,
             id: activation.id,
             project_id: activation.project,
             api_id: activation.api,

@@ -68,7 +68,7 @@ const OPEN: [&str; 11] = [
     "deviceToken",
 ];
 /// Requests that can be sent again.
-const REPEATABLE: [&str; 14] = [
+const REPEATABLE: [&str; 15] = [
     "createOrganization",
     "createMemberRole",
     "createInvitation",
@@ -78,6 +78,7 @@ const REPEATABLE: [&str; 14] = [
     "createKey",
     "createRole",
     "createPattern",
+    "createPlan",
     "createWebhook",
     "rotateWebhookSecret",
     "rotateKey",
@@ -218,6 +219,7 @@ fn in_path(path: &str, name: &str) -> Value {
         ("id", Some("webhooks")) => "whk_",
         ("id", Some("roles")) => "rol_",
         ("id", Some("patterns")) => "pat_",
+        ("id", Some("plans")) => "pln_",
         ("id", Some("members")) => "mbr_",
         ("id", Some("member_roles")) => "mrl_",
         ("id", Some("invitations")) => "inv_",

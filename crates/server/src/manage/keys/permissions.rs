@@ -214,7 +214,7 @@ fn asked_for(snapshot: &Snapshot, project: Option<u32>, called: Called) -> (Vec<
         }
     };
     let project = project.and_then(|number| snapshot.projects.get(number).as_ref().cloned());
-    let links = project.iter().flat_map(|project| &project.activations);
+    let links = project.iter().flat_map(|project| &project.links);
     for link in links.filter(|link| link.state == ActivationState::Approved) {
         if let Some(api) = snapshot.apis.get(link.api).as_ref()
             && api.operations.asking().is_none()

@@ -173,6 +173,7 @@ fn an_activation_is_asked_for_judged_and_taken_back() {
     let mut expected = json!({
         "id": "act_…", "project_id": project, "api_id": api, "state": "approved", "reason": "", "note": "",
         "requested_permissions": null, "granted_permissions": null, "judged_by": made["judged_by"], "judged_at": "TIME",
+        "plan_id": null, "plan": null, "plan_since": null, "requested_plan_id": null, "ceilings": [],
         "created_at": "TIME", "updated_at": "TIME",
     });
     assert_eq!(told(&made), expected);

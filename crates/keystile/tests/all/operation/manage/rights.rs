@@ -28,7 +28,7 @@ const OPEN: [&str; 17] = [
     "/openapi.json",
 ];
 /// Every right there is.
-const RIGHTS: [&str; 27] = [
+const RIGHTS: [&str; 29] = [
     "apis.read",
     "apis.write",
     "projects.read",
@@ -41,6 +41,8 @@ const RIGHTS: [&str; 27] = [
     "keys.reveal",
     "roles.read",
     "roles.write",
+    "plans.read",
+    "plans.write",
     "patterns.read",
     "patterns.write",
     "usage.read",

@@ -30,6 +30,7 @@ pub(in super::super) struct Things {
     key: String,
     role: String,
     pattern: String,
+    plan: String,
     webhook: String,
     member: String,
     member_role: String,
@@ -104,6 +105,8 @@ impl Things {
         let webhook = id(&world.manage().create("/v1/webhooks", &quiet_webhook(world)));
         let role = id(&world.manage().create("/v1/roles", &json!({ "name": name("role") })));
         let pattern = id(&world.manage().create("/v1/patterns", &reading()));
+        let plan = json!({ "api_id": caller.api, "name": name("plan") });
+        let plan = id(&world.manage().create("/v1/plans", &plan));
         let manage = world.manage();
         let member_role = id(&manage.create("/v1/member_roles", &json!({ "name": name("member-role") })));
         let invitation = id(&manage.create("/v1/invitations", &json!({ "role": member_role })));
@@ -121,6 +124,7 @@ impl Things {
             key,
             role,
             pattern,
+            plan,
             webhook,
             member,
             member_role,
@@ -138,6 +142,7 @@ impl Things {
     pub(in super::super) fn ids(&self) -> Vec<String> {
         let person = [&self.person.account, &self.person.member, &self.person.session, &self.person.email];
         let things = [&self.api, &self.project, &self.activation, &self.key, &self.role, &self.pattern, &self.webhook];
+        let things = things.into_iter().chain([&self.plan]);
         let people =
             [&self.member, &self.member_role, &self.invitation, &self.session, &self.their_session, &self.organization];
         person.into_iter().chain(things).chain(people).cloned().collect()
@@ -163,6 +168,7 @@ impl Things {
             (Some("keys"), true) | (Some(_), false) => &self.key,
             (Some("roles"), true) => &self.role,
             (Some("patterns"), true) => &self.pattern,
+            (Some("plans"), true) => &self.plan,
             (Some("webhooks"), true) => &self.webhook,
             (other, _) => panic!("no things of {other:?}; name them here"),
         }
@@ -257,6 +263,9 @@ impl Route {
                 json!({ "project_id": project, "api_id": things.api })
             }
             ("POST", "/v1/patterns") => reading(),
+            ("POST", "/v1/plans") => json!({ "api_id": things.api, "name": name("sound") }),
+            ("POST", "/v1/activations/{id}/plan") => json!({ "plan_id": null }),
+            ("PUT", "/v1/activations/{id}/ceilings") => json!({ "ceilings": [] }),
             ("POST", "/v1/roles" | "/v1/member_roles" | "/v1/organizations") => json!({ "name": name("sound") }),
             ("POST", "/v1/invitations") => json!({ "role": "auditor" }),
             ("POST", "/v1/account/passkeys") => {

@@ -1,0 +1,164 @@
+//! `keystile plan …`: what an API's owner offers to those who call it.
+
+use clap::{Args, Subcommand};
+use keystile_core::limit::LimitRule;
+use keystile_core::plan::{PlanName, Quota, Zone};
+use keystile_core::time::Timestamp;
+use serde_json::{Value, json};
+
+use super::fault::{Exit, Fault};
+use super::quotas::{self, quota};
+use super::session::{Fields, PLAN, Session};
+use super::table::{Column, field, limits};
+use super::values::{moment, rate_limit};
+
+/// What to do with plans.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// List the plans, newest first.
+    List {
+        /// Only those of this API, by id or name.
+        #[arg(long)]
+        api: Option<String>,
+    },
+    /// Make a plan of an API.
+    Create(Create),
+    /// Show one plan, with everything that it ever said.
+    Show {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Change a plan, for all projects that have it.
+    Update(Box<Update>),
+    /// Delete a plan that no project has.
+    Delete {
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+/// Which plan is meant.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// Its id or name.
+    plan: String,
+    /// The API whose plan it is, by id or name; needed where plans of several have the name.
+    #[arg(long)]
+    api: Option<String>,
+}
+
+/// A new plan.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// The API, by id or name.
+    #[arg(long)]
+    api: String,
+    /// Its name, such as Free.
+    #[arg(long)]
+    name: PlanName,
+    /// Give it to projects unless another one is said.
+    #[arg(long)]
+    standard: bool,
+    #[command(flatten)]
+    about: About,
+}
+
+/// Changes of a plan. What is given replaces what was there; the rest stays.
+#[derive(Debug, Args)]
+pub struct Update {
+    #[command(flatten)]
+    which: Which,
+    /// Its name.
+    #[arg(long)]
+    name: Option<PlanName>,
+    /// Whether projects get it unless another one is said.
+    #[arg(long, value_name = "true|false")]
+    standard: Option<bool>,
+    #[command(flatten)]
+    about: About,
+    /// Take its rate limits away.
+    #[arg(long, conflicts_with = "rate_limits")]
+    no_rate_limits: bool,
+    /// Take its quotas away.
+    #[arg(long, conflicts_with = "quotas")]
+    no_quotas: bool,
+    /// From when the new limits and quotas are in force, such as 2027-02-01; now unless given.
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    from: Option<Timestamp>,
+}
+
+#[derive(Debug, Args)]
+struct About {
+    /// What it is for.
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// A limit of all calls of a project, such as 60/min or bucket:burst=10/s,burst=50; repeat for several.
+    #[arg(long = "rate-limit", value_name = "LIMIT", value_parser = rate_limit)]
+    rate_limits: Vec<LimitRule>,
+    /// How much a project has in a period of the calendar, such as 10000/month, or 500000/billing-period,overage; repeat for
+    /// several.
+    #[arg(long = "quota", value_name = "QUOTA", value_parser = quota)]
+    quotas: Vec<Quota>,
+    /// By whose clock days, weeks and months begin, such as Europe/Vienna; UTC unless given.
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<Zone>,
+}
+
+impl About {
+    fn fields(self) -> Fields {
+        Fields::default()
+            .with("description", self.description)
+            .with("rate_limits", (!self.rate_limits.is_empty()).then(|| json!(self.rate_limits)))
+            .with("quotas", (!self.quotas.is_empty()).then(|| json!(self.quotas)))
+            .with("time_zone", self.time_zone.map(|zone| zone.name().to_owned()))
+    }
+}
+
+pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> {
+    match verb {
+        Verb::List { api } => {
+            let api = api.map(|text| session.api(&text)).transpose()?.map(|id| id.to_string());
+            let query: Vec<(&str, &str)> = api.as_deref().map(|id| ("api_id", id)).into_iter().collect();
+            session.list(PLAN, &query, &COLUMNS)
+        }
+        Verb::Create(ask) => {
+            let api = session.api(&ask.api)?;
+            let fields = ask.about.fields().with("api_id", Some(api.to_string()));
+            let fields = fields.with("name", Some(ask.name.as_str())).with("standard", ask.standard.then_some(true));
+            session.create(PLAN, fields.0)
+        }
+        Verb::Show { which } => {
+            let id = session.plan(&which.plan, which.api.as_deref())?;
+            session.show(PLAN, &id)
+        }
+        Verb::Update(ask) => {
+            let id = session.plan(&ask.which.plan, ask.which.api.as_deref())?;
+            let none = |is_so: bool| is_so.then(|| Value::Array(Vec::new()));
+            let fields = ask.about.fields().with("name", ask.name.as_ref().map(PlanName::as_str));
+            let fields = fields.with("rate_limits", none(ask.no_rate_limits)).with("quotas", none(ask.no_quotas));
+            let fields = fields.with("standard", ask.standard).with("from", ask.from.map(|from| from.to_string()));
+            session.update(PLAN, &id, fields.0)
+        }
+        Verb::Delete { which } => {
+            let id = session.plan(&which.plan, which.api.as_deref())?;
+            session.delete(PLAN, &id, "")
+        }
+    }
+}
+
+/// What the version says that is in force.
+fn said(plan: &Value, tell: impl Fn(&Value) -> Option<String>) -> String {
+    let versions = plan.get("versions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let mut in_force = versions.iter().filter(|version| version.get("version") == plan.get("version"));
+    in_force.next().and_then(tell).unwrap_or_else(|| "-".to_owned())
+}
+
+const COLUMNS: [Column; 7] = [
+    Column::left("ID", |plan, _| field(plan, "id")),
+    Column::left("API", |plan, _| field(plan, "api_id")),
+    Column::left("NAME", |plan, _| field(plan, "name")),
+    Column::left("STANDARD", |plan, _| field(plan, "standard")),
+    Column::left("LIMITS", |plan, _| said(plan, |version| limits(version, "rate_limits"))),
+    Column::left("QUOTAS", |plan, _| said(plan, |version| quotas::all(version, "quotas"))),
+    Column::left("DESCRIPTION", |plan, _| field(plan, "description")),
+];

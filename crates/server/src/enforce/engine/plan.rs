@@ -1,0 +1,94 @@
+//! What a project's plan has to do with a decision: which one it is, what is drawn from its quotas, and what is left of them.
+
+use std::sync::Arc;
+
+use keystile_core::Code;
+use keystile_core::facts::Facts;
+use keystile_core::plan::{Left, Quota, QuotaOf};
+use keystile_core::time::Moment;
+
+use super::{Door, Engine, Recognised, Verdict};
+use crate::enforce::plans::{Link, PlanView};
+use crate::enforce::quotas::{Account, Denied, Lefts, Order};
+
+/// What a project has at an API.
+#[derive(Default)]
+pub struct Standing {
+    /// What its plan says, if it has one.
+    pub plan: Option<Arc<PlanView>>,
+    /// The quotas of that and its own ceilings, with what is left of each.
+    pub quotas: Vec<(Quota, QuotaOf, Left)>,
+}
+
+/// How often a call waits for what has to be taken for a quota: others may have used it before its turn comes.
+pub const MAX_GRANTS: u32 = 3;
+
+/// What a project has of an API by its plan, and by its own people's word.
+pub(super) struct OfPlan<'a> {
+    pub(super) link: &'a Link,
+    pub(super) plan: Option<&'a Arc<PlanView>>,
+    pub(super) account: Option<&'a Arc<Account>>,
+}
+
+/// The plan of a key's project at an API, of calls that are charged there.
+pub(super) fn of_plan<'a>(key: &'a Recognised, door: Door<'a>, facts: &Facts<'_>) -> Result<Option<OfPlan<'a>>, Code> {
+    let Door::Api(api) = door else { return Ok(None) };
+    if !facts.charges_api {
+        return Ok(None);
+    }
+    let Some(link) = key.project.link(api.number).filter(|link| link.account.is_some()) else { return Ok(None) };
+    let plan = match link.plan {
+        // One that is not known would be no limit at all.
+        Some((number, _)) => Some(api.plans.at(number, facts.at.wall).ok_or(Code::Stale)?),
+        None => None,
+    };
+    let has_quotas = !link.ceilings.is_empty() || plan.is_some_and(|plan| !plan.quotas.is_empty());
+    Ok(Some(OfPlan { link, plan, account: link.account.as_ref().filter(|_| has_quotas) }))
+}
+
+pub(super) fn order<'a>(
+    key: &Recognised,
+    door: Door<'_>,
+    facts: &Facts<'_>,
+    link: &'a Link,
+    plan: Option<&'a Arc<PlanView>>,
+) -> Order<'a> {
+    let own = key.project.organization;
+    let of_api = match door {
+        Door::Api(api) => api.organization,
+        Door::Management | Door::KeyAlone => own,
+    };
+    Order { plan: plan.map(|plan| &**plan), link, between: [own, of_api], cost: facts.cost, now: facts.at }
+}
+
+/// The answer to a call that quotas are against.
+pub(super) fn refused_by(denied: Denied, facts: &Facts<'_>) -> Verdict {
+    match denied {
+        Denied::Exhausted(until) => {
+            let micros = until.as_micros().saturating_sub(facts.at.wall.as_micros());
+            let nanos = u64::try_from(micros).unwrap_or(0).saturating_mul(1_000);
+            Verdict { retry_nanos: Some(nanos), ..Verdict::without_key(Code::QuotaExhausted) }
+        }
+        Denied::Short(grant) => Verdict { awaits: Some(grant), ..Verdict::without_key(Code::Stale) },
+        Denied::CutOff => Verdict::without_key(Code::Stale),
+    }
+}
+
+impl Engine {
+    /// What a project has at an API, by their numbers, and how much of it is used.
+    pub fn standing(&self, (project, api): (u32, u32), now: Moment) -> Standing {
+        let (project, api) = (self.snapshot.projects.get(project), self.snapshot.apis.get(api));
+        let (Some(project), Some(api)) = (project.as_ref(), api.as_ref()) else { return Standing::default() };
+        let Some((link, account)) = project.link(api.number).and_then(|link| Some((link, link.account.as_ref()?)))
+        else {
+            return Standing::default();
+        };
+        let plan = link.plan.and_then(|(number, _)| api.plans.at(number, now.wall));
+        let between = [project.organization, api.organization];
+        let order = Order { plan: plan.map(|plan| &**plan), link, between, cost: 0, now };
+        let mut lefts = Lefts::new();
+        let _ = account.look(&order, 0, &mut lefts);
+        let quotas = order.quotas().zip(&lefts).map(|((quota, of), left)| (quota.clone(), of, *left)).collect();
+        Standing { plan: plan.cloned(), quotas }
+    }
+}

@@ -1,0 +1,89 @@
+//! `PATCH /v1/plans/{id}`
+
+use axum::extract::State;
+use keystile_core::id::PlanId;
+use keystile_core::limit::LimitRule;
+use keystile_core::plan::{PlanName, PlanTerms, Quota, Zone};
+use keystile_core::time::Timestamp;
+use keystile_store::Change;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::checked;
+use super::view::{PlanView, QuotaShape};
+use crate::manage::app::App;
+use crate::manage::caller::{Caller, WritePlans};
+use crate::manage::extract::{Id, Json, said};
+use crate::manage::keys::policy::RateLimitShape;
+use crate::manage::problem::invalid;
+use crate::manage::projects::checked_text;
+use crate::problem::Problem;
+
+/// What is to change of a plan.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlanUpdate {
+    /// Its name.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
+    name: Option<PlanName>,
+    /// What it is for.
+    #[serde(default, deserialize_with = "said")]
+    description: Option<String>,
+    /// Whether projects get it unless something else is said.
+    #[serde(default, deserialize_with = "said")]
+    standard: Option<bool>,
+    /// Limits of a project's calls; the whole list.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<Vec<RateLimitShape>>)]
+    rate_limits: Option<Vec<LimitRule>>,
+    /// How much a project has in a period of the calendar; the whole list.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<Vec<QuotaShape>>)]
+    quotas: Option<Vec<Quota>>,
+    /// By whose clock days, weeks and months begin.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
+    time_zone: Option<Zone>,
+    /// From when new limits, quotas and another time zone are in force: now, unless a later moment is said.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+}
+
+/// Change a plan, for all projects that have it. Other limits, quotas or another time zone make a version, which is in force
+/// from a moment on; what is not said of it stays as the latest version has it. What was used in the period counts on.
+#[utoipa::path(patch, operation_id = "updatePlan", path = "/v1/plans/{id}", tag = "Plans", params(("id" = String, Path)),
+    request_body = PlanUpdate, security(("management_key" = [])),
+    responses((status = 200, body = PlanView), (status = 400), (status = 401), (status = 404), (status = 409)))]
+pub(super) async fn update(
+    caller: Caller<WritePlans>,
+    State(app): State<App>,
+    Id(id): Id<PlanId>,
+    body: Json<PlanUpdate>,
+) -> Result<axum::Json<PlanView>, Problem> {
+    let plan = app.plan(&caller, id).await?;
+    let wanted = body.value;
+    let says = wanted.rate_limits.is_some() || wanted.quotas.is_some() || wanted.time_zone.is_some();
+    if wanted.from.is_some() && !says {
+        return Err(invalid("from says when rate_limits, quotas or a time_zone begin; say at least one of these."));
+    }
+    let latest = plan.versions.iter().max_by_key(|version| version.version);
+    let latest = latest.map(|version| version.terms.clone()).unwrap_or_default();
+    let terms = PlanTerms {
+        rate_limits: wanted.rate_limits.unwrap_or(latest.rate_limits),
+        quotas: wanted.quotas.unwrap_or(latest.quotas),
+        time_zone: wanted.time_zone.unwrap_or(latest.time_zone),
+    };
+    let now = app.now();
+    let change = Change::UpdatePlan {
+        id,
+        was: plan.revision,
+        name: wanted.name.unwrap_or(plan.name),
+        description: wanted.description.map_or(Ok(plan.description), |text| checked_text("description", text))?,
+        standard: wanted.standard.unwrap_or(plan.standard),
+        terms: if says { Some((checked(terms)?, wanted.from.unwrap_or(now))) } else { None },
+    };
+    app.apply(&caller, change).await?;
+    Ok(axum::Json(PlanView::new(app.plan(&caller, id).await?, app.now())))
+}

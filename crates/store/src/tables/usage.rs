@@ -1,0 +1,95 @@
+//! The ledger's tables.
+
+use super::Kind::{Bytes, Number, Text};
+use super::{META, Table};
+
+/// The ledger's tables.
+pub(crate) const USAGE: &[Table] = &[
+    META,
+    Table { name: "labels", keys: 1, numbered: false, columns: &[("number", Number), ("api", Number), ("text", Text)] },
+    Table {
+        name: "batches",
+        keys: 2,
+        numbered: false,
+        columns: &[("node", Number), ("sequence", Number), ("events", Bytes)],
+    },
+    Table {
+        name: "broken_batches",
+        keys: 2,
+        numbered: false,
+        columns: &[("node", Number), ("sequence", Number), ("events", Bytes), ("cause", Text)],
+    },
+    Table { name: "nodes", keys: 1, numbered: false, columns: &[("node", Number), ("last_sequence", Number)] },
+    Table {
+        name: "balances",
+        keys: 4,
+        numbered: false,
+        columns: &[
+            ("project", Number),
+            ("api", Number),
+            ("period", Text),
+            ("counts", Text),
+            ("starts_at", Number),
+            ("ends_at", Number),
+            ("taken", Number),
+        ],
+    },
+    Table {
+        name: "version_use",
+        keys: 2,
+        numbered: false,
+        columns: &[("key", Number), ("version", Number), ("calls", Number), ("refused", Number), ("last_at", Number)],
+    },
+    Table {
+        name: "address_use",
+        keys: 3,
+        numbered: false,
+        columns: &[
+            ("start", Number),
+            ("key", Number),
+            ("address", Text),
+            ("calls", Number),
+            ("refused", Number),
+            ("first_at", Number),
+            ("last_at", Number),
+        ],
+    },
+    counts("usage_minute"),
+    counts("usage_hour"),
+    counts("usage_day"),
+    Table {
+        name: "use_by_day",
+        keys: 3,
+        numbered: false,
+        columns: &[("project", Number), ("api", Number), ("start", Number), ("calls", Number), ("last", Number)],
+    },
+    Table {
+        name: "last_use",
+        keys: 2,
+        numbered: false,
+        columns: &[("key", Number), ("api", Number), ("last", Number)],
+    },
+];
+
+const fn counts(name: &'static str) -> Table {
+    Table {
+        name,
+        keys: 8,
+        numbered: false,
+        columns: &[
+            ("start", Number),
+            ("organization", Number),
+            ("project", Number),
+            ("key", Number),
+            ("api", Number),
+            ("label", Number),
+            ("code", Number),
+            ("status", Number),
+            ("calls", Number),
+            ("latency_us", Number),
+            ("bytes_in", Number),
+            ("bytes_out", Number),
+            ("cost", Number),
+        ],
+    }
+}
