@@ -11,7 +11,7 @@ pub use people::{
     Account, Credentials, CustomRole, DeviceLogin, DeviceLoginState, Entry, Invitation, InvitationState, Invite,
     Joining, Member, Membership, NewAccount, NewDeviceLogin, NewSession, Session,
 };
-pub use plans::{Plan, PlanVersion, Subscription};
+pub use plans::{Had, Plan, PlanVersion, Subscription};
 pub use proof::{
     Challenge, Failure, Identity, Named, NewIdentity, NewPasskey, Passkey, PasswordHash, Shown, Totp, Try, UsedFactor,
     UsedIdentity, UsedPasskey, Ways,

@@ -24,7 +24,7 @@ use crate::tables::{CATALOG, ROWS, Table, Values};
 use crate::{StoreError, StoreFault};
 
 /// The tables whose rows are sealed, and the columns of each that are not covered: notes that are written beside changes.
-const SEALED: [(&str, &[&str]); 29] = [
+const SEALED: [(&str, &[&str]); 30] = [
     ("organizations", &[]),
     ("accounts", &[]),
     ("member_roles", &[]),
@@ -42,6 +42,7 @@ const SEALED: [(&str, &[&str]); 29] = [
     ("plans", &[]),
     ("plan_versions", &[]),
     ("activations", &[]),
+    ("activation_plans", &[]),
     ("policies", &[]),
     ("roles", &[]),
     ("patterns", &[]),

@@ -402,6 +402,18 @@ pub(crate) const CATALOG: &[Table] = &[
         ],
     },
     Table {
+        name: "activation_plans",
+        keys: 2,
+        numbered: false,
+        columns: &[
+            ("activation", Number),
+            ("since_at", Number),
+            ("plan", Number),
+            ("anchor_at", Number),
+            ("seal", Text),
+        ],
+    },
+    Table {
         name: "quota_notices",
         keys: 5,
         numbered: false,

@@ -7,7 +7,9 @@
 mod balance;
 mod notice;
 mod period;
+mod price;
 mod quota;
+mod statement;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +24,9 @@ use crate::time::Timestamp;
 pub use balance::{Balance, Drawing, Left};
 pub use notice::{QuotaNotice, QuotaOf};
 pub use period::{NoSuchZone, Period, Span, Zone};
+pub use price::{Amount, Currency, Item, Line, Price, PriceError};
 pub use quota::{Exhausted, MAX_QUOTA, MAX_QUOTAS, MAX_WARNINGS, Outage, Quota, QuotaError};
+pub use statement::Part;
 
 /// Longest name of a plan, in bytes.
 pub const MAX_PLAN_NAME_LEN: usize = 64;
@@ -96,6 +100,9 @@ pub struct PlanTerms {
     pub quotas: Vec<Quota>,
     /// By whose clock days, weeks and months begin.
     pub time_zone: Zone,
+    /// What it costs, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
 }
 
 /// The wire form.
@@ -108,13 +115,16 @@ struct PlanParts {
     quotas: Vec<Quota>,
     #[serde(default)]
     time_zone: Zone,
+    #[serde(default)]
+    price: Option<Price>,
 }
 
 impl TryFrom<PlanParts> for PlanTerms {
     type Error = PlanError;
 
     fn try_from(parts: PlanParts) -> Result<Self, PlanError> {
-        Self { rate_limits: parts.rate_limits, quotas: parts.quotas, time_zone: parts.time_zone }.checked()
+        let PlanParts { rate_limits, quotas, time_zone, price } = parts;
+        Self { rate_limits, quotas, time_zone, price }.checked()
     }
 }
 

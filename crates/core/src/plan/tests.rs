@@ -138,7 +138,7 @@ fn terms_that_make_no_sense_are_refused_with_the_reason() {
             "a name of its own",
         ),
         (r#"{"time_zone":"Vienna"}"#, "there is no such time zone"),
-        (r#"{"price":1}"#, "unknown field `price`"),
+        (r#"{"cost":1}"#, "unknown field `cost`"),
         (
             r#"{"rate_limits":[{"name":"m","limit":1,"window_seconds":1,"by":["project"]}]}"#,
             "a limit of a plan is counted by",

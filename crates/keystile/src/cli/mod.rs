@@ -29,6 +29,7 @@ mod organization;
 mod pattern;
 mod plan;
 mod policy;
+mod price;
 mod project;
 mod prompt;
 mod quotas;
@@ -38,6 +39,7 @@ mod screen;
 mod secret;
 mod server;
 mod session;
+mod statement;
 mod table;
 mod tags;
 #[cfg(test)]
@@ -182,6 +184,8 @@ pub enum Command {
         #[command(subcommand)]
         verb: plan::Verb,
     },
+    /// Statements: what projects used in a period, and what that costs by their plans.
+    Statement(statement::Ask),
     /// Patterns: filters under a name, for calls of keys and projects.
     Pattern {
         /// What to do.
@@ -273,6 +277,7 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Role { verb } => role::run(verb, &mut session),
                 Command::Pattern { verb } => pattern::run(verb, &mut session),
                 Command::Plan { verb } => plan::run(verb, &mut session),
+                Command::Statement(ask) => statement::run(ask, &mut session),
                 Command::Route { verb } => route::run(verb, &mut session),
                 Command::Access(ask) => access::run(ask, &mut session),
                 Command::Usage(ask) => usage::run(ask, &mut session),

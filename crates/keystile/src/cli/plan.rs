@@ -2,11 +2,12 @@
 
 use clap::{Args, Subcommand};
 use keystile_core::limit::LimitRule;
-use keystile_core::plan::{PlanName, Quota, Zone};
+use keystile_core::plan::{PlanName, Price, Quota, Zone};
 use keystile_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::fault::{Exit, Fault};
+use super::price::{self, price};
 use super::quotas::{self, quota};
 use super::session::{Fields, PLAN, Session};
 use super::table::{Column, field, limits};
@@ -82,6 +83,9 @@ pub struct Update {
     /// Take its quotas away.
     #[arg(long, conflicts_with = "quotas")]
     no_quotas: bool,
+    /// Let it cost nothing.
+    #[arg(long, conflicts_with = "price")]
+    no_price: bool,
     /// From when the new limits and quotas are in force, such as 2027-02-01; now unless given.
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     from: Option<Timestamp>,
@@ -99,6 +103,9 @@ struct About {
     /// several.
     #[arg(long = "quota", value_name = "QUOTA", value_parser = quota)]
     quotas: Vec<Quota>,
+    /// What it costs, such as "9.90 EUR/month,included=10000,unit=0.40/1000".
+    #[arg(long, value_name = "PRICE", value_parser = price)]
+    price: Option<Price>,
     /// By whose clock days, weeks and months begin, such as Europe/Vienna; UTC unless given.
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Zone>,
@@ -110,6 +117,7 @@ impl About {
             .with("description", self.description)
             .with("rate_limits", (!self.rate_limits.is_empty()).then(|| json!(self.rate_limits)))
             .with("quotas", (!self.quotas.is_empty()).then(|| json!(self.quotas)))
+            .with("price", self.price.map(|price| json!(price)))
             .with("time_zone", self.time_zone.map(|zone| zone.name().to_owned()))
     }
 }
@@ -136,6 +144,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             let none = |is_so: bool| is_so.then(|| Value::Array(Vec::new()));
             let fields = ask.about.fields().with("name", ask.name.as_ref().map(PlanName::as_str));
             let fields = fields.with("rate_limits", none(ask.no_rate_limits)).with("quotas", none(ask.no_quotas));
+            let fields = fields.with("price", ask.no_price.then_some(Value::Null));
             let fields = fields.with("standard", ask.standard).with("from", ask.from.map(|from| from.to_string()));
             session.update(PLAN, &id, fields.0)
         }
@@ -153,12 +162,13 @@ fn said(plan: &Value, tell: impl Fn(&Value) -> Option<String>) -> String {
     in_force.next().and_then(tell).unwrap_or_else(|| "-".to_owned())
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     Column::left("ID", |plan, _| field(plan, "id")),
     Column::left("API", |plan, _| field(plan, "api_id")),
     Column::left("NAME", |plan, _| field(plan, "name")),
     Column::left("STANDARD", |plan, _| field(plan, "standard")),
     Column::left("LIMITS", |plan, _| said(plan, |version| limits(version, "rate_limits"))),
     Column::left("QUOTAS", |plan, _| said(plan, |version| quotas::all(version, "quotas"))),
+    Column::left("PRICE", |plan, _| said(plan, price::of)),
     Column::left("DESCRIPTION", |plan, _| field(plan, "description")),
 ];

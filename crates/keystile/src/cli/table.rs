@@ -4,9 +4,9 @@ use keystile_core::limit::LimitRule;
 use keystile_core::time::Timestamp;
 use serde_json::Value;
 
-use super::quotas;
 use super::screen::{Screen, harmless};
 use super::values::{distance, thousands, written};
+use super::{price, quotas};
 
 /// One column of a list.
 pub(super) struct Column {
@@ -132,7 +132,7 @@ pub(super) fn card(object: &Value, now: Timestamp) -> String {
 fn versions(object: &Value) -> Option<String> {
     let versions = object.get("versions")?.as_array()?;
     let line = |version: &Value| {
-        let said = [limits(version, "rate_limits"), quotas::all(version, "quotas")];
+        let said = [limits(version, "rate_limits"), quotas::all(version, "quotas"), price::of(version)];
         let said: Vec<String> = said.into_iter().flatten().collect();
         let said = if said.is_empty() { "no limits".to_owned() } else { said.join("  ") };
         let (number, from, zone) = (field(version, "version"), field(version, "from"), field(version, "time_zone"));

@@ -43,6 +43,7 @@ mod reason;
 mod rights;
 mod roles;
 mod sessions;
+mod statements;
 mod usage;
 mod webhooks;
 mod welcome;
@@ -119,6 +120,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(roles::routes())
         .merge(patterns::routes())
         .merge(plans::routes())
+        .merge(statements::routes())
         .merge(usage::routes())
         .merge(webhooks::routes())
         .merge(events::routes())

@@ -105,6 +105,9 @@ pub(super) async fn create(
         wipe_texts(work.db, &pair).await?;
     }
     let activation = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
+    if plan.is_some() {
+        note_plan(work.db, activation.number, work.at).await?;
+    }
     Ok(Done::made("activation.create", id, &activation, Subject::Project(pair.project)))
 }
 
@@ -133,6 +136,9 @@ pub(super) async fn request(work: Work<'_>, id: ActivationId, was: u64, wish: &W
     .bind(before.number)
     .fetch_number(&mut *work.db)
     .await?;
+    if before.plan.is_some() {
+        note_plan(work.db, before.number, work.at).await?;
+    }
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     Ok(Done::changed("activation.request", id, [&before, &after], Subject::Project(project)))
 }
@@ -254,13 +260,25 @@ async fn put_plan(
     plan: Option<u32>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    sql("UPDATE activations SET plan = ?, plan_since = ? WHERE number = ? AND coalesce(plan, 0) <> ?")
+    let changed = sql("UPDATE activations SET plan = ?, plan_since = ? WHERE number = ? AND coalesce(plan, 0) <> ?")
         .bind(plan)
         .bind(plan.map(|_| at.as_micros()))
         .bind(before.number)
         .bind(plan.unwrap_or(0))
-        .execute(db)
+        .execute(&mut *db)
         .await?;
+    if changed > 0 { note_plan(db, before.number, at).await } else { Ok(()) }
+}
+
+/// Notes which plan an activation has from now on.
+async fn note_plan(db: &mut Connection, activation: u32, at: Timestamp) -> Result<(), StoreError> {
+    sql("INSERT INTO activation_plans (activation, since_at, plan, anchor_at) \
+         SELECT number, CAST(? AS BIGINT), plan, plan_since FROM activations WHERE number = ? \
+         ON CONFLICT (activation, since_at) DO UPDATE SET plan = excluded.plan, anchor_at = excluded.anchor_at")
+    .bind(at.as_micros())
+    .bind(activation)
+    .execute(db)
+    .await?;
     Ok(())
 }
 

@@ -23,6 +23,7 @@ pub(crate) mod projects;
 pub(crate) mod roles;
 mod secrets;
 pub(crate) mod sessions;
+mod subscriptions;
 pub(crate) mod webhooks;
 
 pub use notices::Due;

@@ -13,6 +13,11 @@ pub(crate) const SELECT: &str = "SELECT l.id, l.number, a.id, a.number, o.id, l.
      l.created_at, l.updated_at, l.revision FROM plans l JOIN apis a ON a.number = l.api \
      JOIN organizations o ON o.number = a.organization WHERE l.deleted_at IS NULL AND a.deleted_at IS NULL";
 
+/// The same of one that may be deleted.
+const SELECT_EVER: &str = "SELECT l.id, l.number, a.id, a.number, o.id, l.name, l.description, l.standard, \
+     l.created_at, l.updated_at, l.revision FROM plans l JOIN apis a ON a.number = l.api \
+     JOIN organizations o ON o.number = a.organization WHERE l.number = ?";
+
 pub(crate) fn read(row: &Row) -> Result<Plan, StoreError> {
     let mut row = Columns::of(row);
     Ok(Plan {
@@ -60,6 +65,13 @@ pub(crate) async fn find(
     let mut query = sql(SELECT);
     query.push(" AND l.id = ").push_bind(id.to_bytes());
     query.push(" AND o.id = ").push_bind(organization.to_bytes());
+    let found = query.fetch_optional(&mut *db).await?.as_ref().map(read).transpose()?;
+    Ok(with_versions(db, found.into_iter().collect()).await?.pop())
+}
+
+/// The plan of a number, though it be deleted.
+pub(crate) async fn ever(db: &mut Connection, number: u32) -> Result<Option<Plan>, StoreError> {
+    let query = sql(SELECT_EVER).bind(number);
     let found = query.fetch_optional(&mut *db).await?.as_ref().map(read).transpose()?;
     Ok(with_versions(db, found.into_iter().collect()).await?.pop())
 }

@@ -15,6 +15,15 @@ pub struct Subscription {
     pub since: Timestamp,
 }
 
+/// What a project had from a moment on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Had {
+    /// From when.
+    pub since: Timestamp,
+    /// The number of the plan, if it had one, and from which day its billing periods are counted.
+    pub plan: Option<(u32, Timestamp)>,
+}
+
 /// A plan: what an API's owner offers to those who call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {

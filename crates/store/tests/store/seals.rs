@@ -19,8 +19,9 @@ use crate::tampering::run_in;
 use crate::world::{ENGINES, Engine, NOW, World, author, bytes, create_webhook, policy};
 
 /// Tables whose rows are decided by, and their columns that are not: what people read, and what is noted beside changes.
-const DECIDED_BY: [(&str, &[&str]); 29] = [
+const DECIDED_BY: [(&str, &[&str]); 30] = [
     ("accounts", &[]),
+    ("activation_plans", &[]),
     ("activations", &[]),
     ("apis", &[]),
     ("device_logins", &[]),
@@ -92,6 +93,8 @@ pub async fn filled(engine: Engine) -> (World, [u8; 32]) {
     world.apply(crate::patterns::create(PatternId::from_entropy(bytes()), "get")).await.unwrap();
     let plan = keystile_core::id::PlanId::from_entropy(bytes());
     world.apply(crate::plans::create(world.mine.api, plan, "Free", true)).await.unwrap();
+    let link = world.catalog.activation(world.mine.id, world.mine.activation).await.unwrap().unwrap();
+    world.apply(Change::SetPlan { id: link.id, was: link.revision, plan: Some(plan) }).await.unwrap();
     let id = keystile_core::id::WebhookId::from_entropy(bytes());
     world.apply(create_webhook(&world.catalog, world.mine.id, id, &[])).await.unwrap();
     let login =
@@ -199,7 +202,7 @@ async fn r04_tables_brought_back_to_before_there_were_seals_are_not_sealed_anew(
         run(&mut db, statement).await;
     }
     // Steps that came after the seals.
-    run(&mut db, "DROP TABLE quota_notices; DROP TABLE plan_versions; DROP INDEX activations_of_plan").await;
+    run(&mut db, "DROP TABLE quota_notices; DROP TABLE activation_plans; DROP TABLE plan_versions; DROP INDEX activations_of_plan").await;
     for column in ["plan", "plan_since", "wanted_plan", "ceilings"] {
         run(&mut db, format!("ALTER TABLE activations DROP COLUMN {column}")).await;
     }

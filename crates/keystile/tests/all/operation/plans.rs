@@ -280,6 +280,67 @@ fn plans_that_make_no_sense_are_refused_with_the_reason() {
     assert_eq!(status, 400, "{problem}");
 }
 
+fn statement(world: &World, planned: &Planned) -> Value {
+    let (status, list) = world.manage().get(&format!("/v1/statements?activation_id={}", planned.caller.activation));
+    assert_eq!((status, list["items"].as_array().map(Vec::len)), (200, Some(1)), "{list}");
+    list["items"][0].clone()
+}
+
+#[test]
+fn k28_a_statement_says_what_was_used_and_what_it_costs_by_the_plan() {
+    let world = shared();
+    let price = json!({ "currency": "EUR", "base_fee": "0", "included": 0, "unit_price": "0.005" });
+    let planned = Planned::new(world, json!({ "price": price }));
+    let path = format!("/v1/apis/{}", planned.caller.api);
+    let costs = json!({ "operation_costs": [{ "operation": "POST /images", "cost": 10 }], "strip_prefix": true });
+    assert_eq!(world.manage().patch(&path, &costs).0, 200);
+    planned.passed(world, 3);
+    world.call(&planned.caller.key, "POST", &format!("{}/images", planned.caller.path));
+    planned.verified(world, json!({ "cost": 6 }));
+    // What was refused costs nothing.
+    world.call(&super::world::mistyped(&planned.caller.key), "GET", &planned.caller.path);
+    let told = statement(world, &planned);
+    assert_eq!((&told["calls"], &told["units"], &told["closed"]), (&json!(5), &json!(19), &json!(false)), "{told}");
+    assert_eq!(
+        (&told["total"], &told["currency"]),
+        (&json!("0.10"), &json!("EUR")),
+        "19 × 0.005 = 0.095, to the even cent"
+    );
+    assert_eq!(told["lines"][1], json!({ "item": "overage", "units": 19, "amount": "0.10" }));
+    // The same by what usage says.
+    let query = format!("/v1/usage?project_id={}&api_id={}", planned.caller.project, planned.caller.api);
+    let usage = world.manage().get(&format!("{query}&from={}", told["starts_at"].as_str().unwrap())).1;
+    assert_eq!(usage["items"][0]["cost"], 19);
+    // A plan without a price has no statement.
+    let other = Planned::new(world, month(5));
+    let list = world.manage().get(&format!("/v1/statements?activation_id={}", other.caller.activation)).1;
+    assert_eq!(list["items"], json!([]));
+}
+
+#[test]
+fn k28_what_a_plan_says_anew_begins_another_statement_with_its_share_of_the_fee() {
+    let world = shared();
+    let fee = |fee: &str| json!({ "price": { "currency": "EUR", "base_fee": fee, "included": 1_000_000 } });
+    let planned = Planned::new(world, fee("1000.00"));
+    let first = statement(world, &planned);
+    let cents = |statement: &Value| statement["total"].as_str().unwrap().replace('.', "").parse::<u64>().unwrap();
+    assert!(cents(&first) <= 100_000, "a part of a month, from the minute in which it got the plan: {first}");
+    planned.change(world, fee("2000.00"));
+    let second = statement(world, &planned);
+    assert_eq!((&second["version"], &second["ends_at"]), (&json!(2), &first["ends_at"]));
+    // To the cent by another way: minutes of the month.
+    let micros = |statement: &Value, name: &str| {
+        let moment: keystile_core::time::Timestamp = statement[name].as_str().unwrap().parse().unwrap();
+        moment.as_secs() / 60
+    };
+    let minutes = |from: &str, until: &str| u64::try_from(micros(&second, until) - micros(&second, from)).unwrap();
+    let (part, whole) = (minutes("starts_at", "ends_at"), minutes("period_starts_at", "period_ends_at"));
+    let doubled = 2 * 200_000 * part;
+    let rounded = doubled.div_euclid(2 * whole) + u64::from(doubled % (2 * whole) >= whole);
+    assert!(cents(&second).abs_diff(rounded) <= 1, "{second}");
+    assert_eq!(second["included"], json!(1_000_000 * part / whole));
+}
+
 /// Questions from several sides until it is killed, or until nothing is allowed any more; how many were.
 fn ask_until(world: &mut World, key: &str, api: &str, kill_after: Option<Duration>) -> u64 {
     let allowed = AtomicU64::new(0);
@@ -405,6 +466,12 @@ fn plans_and_quotas_live_from_the_command_line() {
     shell(&["activation", "ceilings", &caller.activation, "--none"]);
     let changed = shell(&["plan", "update", &plan, "--no-quotas", "--from", "2099-01-01"]);
     assert!(changed.contains("2, from 2099-01-01T00:00:00Z: minute=600/60s (Europe/Vienna)"), "{changed}");
+    shell(&["plan", "update", &plan, "--price", "9.90 EUR/month,included=1000,unit=0.40/1000"]);
+    assert!(shell(&["plan", "list", "--api", &caller.api]).contains("9.90 EUR/month,included=1000,unit=0.40/1000"));
+    let statement = shell(&["statement", "--activation", &caller.activation]);
+    assert!(statement.contains("open") && statement.contains(" EUR"), "{statement}");
+    let csv = shell(&["statement", "--activation", &caller.activation, "--csv"]);
+    assert_eq!(csv.lines().count(), 3, "{csv}");
     shell(&["activation", "plan", &caller.activation, "--none"]);
     shell(&["plan", "delete", &plan, "--yes"]);
 }

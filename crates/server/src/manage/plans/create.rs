@@ -5,13 +5,13 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 use keystile_core::id::{ApiId, PlanId};
 use keystile_core::limit::LimitRule;
-use keystile_core::plan::{PlanName, PlanTerms, Quota, Zone};
+use keystile_core::plan::{PlanName, PlanTerms, Price, Quota, Zone};
 use keystile_store::Change;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::checked;
-use super::view::{PlanView, QuotaShape};
+use super::view::{PlanView, PriceShape, QuotaShape};
 use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WritePlans};
 use crate::manage::extract::Json;
@@ -51,6 +51,9 @@ pub(super) struct PlanCreate {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "Europe/Vienna")]
     time_zone: Zone,
+    /// What it costs; nothing, if nothing is said.
+    #[schema(value_type = Option<PriceShape>)]
+    price: Option<Price>,
 }
 
 /// Make a plan of an API. It is in force for the projects that are given it.
@@ -63,7 +66,12 @@ pub(super) async fn create(
 ) -> Result<impl IntoResponse, Problem> {
     let wanted = body.value;
     let id = PlanId::from_entropy(app.id()?);
-    let terms = PlanTerms { rate_limits: wanted.rate_limits, quotas: wanted.quotas, time_zone: wanted.time_zone };
+    let terms = PlanTerms {
+        rate_limits: wanted.rate_limits,
+        quotas: wanted.quotas,
+        time_zone: wanted.time_zone,
+        price: wanted.price,
+    };
     let change = Change::CreatePlan {
         id,
         api: wanted.api_id,

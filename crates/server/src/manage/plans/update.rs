@@ -3,17 +3,17 @@
 use axum::extract::State;
 use keystile_core::id::PlanId;
 use keystile_core::limit::LimitRule;
-use keystile_core::plan::{PlanName, PlanTerms, Quota, Zone};
+use keystile_core::plan::{PlanName, PlanTerms, Price, Quota, Zone};
 use keystile_core::time::Timestamp;
 use keystile_store::Change;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::checked;
-use super::view::{PlanView, QuotaShape};
+use super::view::{PlanView, PriceShape, QuotaShape};
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WritePlans};
-use crate::manage::extract::{Id, Json, said};
+use crate::manage::extract::{Id, Json, said, spoken};
 use crate::manage::keys::policy::RateLimitShape;
 use crate::manage::problem::invalid;
 use crate::manage::projects::checked_text;
@@ -45,13 +45,17 @@ pub(super) struct PlanUpdate {
     #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>)]
     time_zone: Option<Zone>,
+    /// What it costs; `null` for nothing.
+    #[serde(default, deserialize_with = "spoken")]
+    #[schema(value_type = Option<PriceShape>)]
+    price: Option<Option<Price>>,
     /// From when new limits, quotas and another time zone are in force: now, unless a later moment is said.
     #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
 }
 
-/// Change a plan, for all projects that have it. Other limits, quotas or another time zone make a version, which is in force
+/// Change a plan, for all projects that have it. Other limits, quotas, another time zone or price make a version, which is in force
 /// from a moment on; what is not said of it stays as the latest version has it. What was used in the period counts on.
 #[utoipa::path(patch, operation_id = "updatePlan", path = "/v1/plans/{id}", tag = "Plans", params(("id" = String, Path)),
     request_body = PlanUpdate, security(("management_key" = [])),
@@ -64,9 +68,12 @@ pub(super) async fn update(
 ) -> Result<axum::Json<PlanView>, Problem> {
     let plan = app.plan(&caller, id).await?;
     let wanted = body.value;
-    let says = wanted.rate_limits.is_some() || wanted.quotas.is_some() || wanted.time_zone.is_some();
+    let says =
+        wanted.rate_limits.is_some() || wanted.quotas.is_some() || wanted.time_zone.is_some() || wanted.price.is_some();
     if wanted.from.is_some() && !says {
-        return Err(invalid("from says when rate_limits, quotas or a time_zone begin; say at least one of these."));
+        return Err(invalid(
+            "from says when rate_limits, quotas, a time_zone or a price begin; say at least one of these.",
+        ));
     }
     let latest = plan.versions.iter().max_by_key(|version| version.version);
     let latest = latest.map(|version| version.terms.clone()).unwrap_or_default();
@@ -74,6 +81,7 @@ pub(super) async fn update(
         rate_limits: wanted.rate_limits.unwrap_or(latest.rate_limits),
         quotas: wanted.quotas.unwrap_or(latest.quotas),
         time_zone: wanted.time_zone.unwrap_or(latest.time_zone),
+        price: wanted.price.unwrap_or(latest.price),
     };
     let now = app.now();
     let change = Change::UpdatePlan {

@@ -2,7 +2,7 @@
 
 use keystile_core::id::{ApiId, PlanId};
 use keystile_core::limit::LimitRule;
-use keystile_core::plan::{PlanName, Quota};
+use keystile_core::plan::{PlanName, Price, Quota};
 use keystile_core::time::Timestamp;
 use keystile_store::records::{Plan, PlanVersion};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,28 @@ pub(in crate::manage) struct QuotaShape {
     warn_at: Option<Vec<u8>>,
 }
 
+/// What a plan costs.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = Price)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+pub(in crate::manage) struct PriceShape {
+    /// In which money: the code of ISO 4217.
+    #[schema(example = "EUR")]
+    currency: String,
+    /// For which period: `month` (if nothing is said) or `billing_period`.
+    period: Option<String>,
+    /// For the period, whatever is used: a decimal number in quotes, `"0"` unless said otherwise.
+    #[schema(example = "9.90")]
+    base_fee: Option<String>,
+    /// Units that the fee includes; 0 unless said otherwise.
+    included: Option<u64>,
+    /// For every `per_units` units beyond: a decimal number in quotes, `"0"` unless said otherwise.
+    #[schema(example = "0.40")]
+    unit_price: Option<String>,
+    /// For so many; 1 unless said otherwise.
+    per_units: Option<u64>,
+}
+
 /// What a plan says from a moment on.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlanVersion)]
@@ -51,6 +73,9 @@ pub(in crate::manage) struct VersionView {
     /// How much a project has in a period of the calendar.
     #[schema(value_type = Vec<QuotaShape>)]
     quotas: Vec<Quota>,
+    /// What it costs; `null` for nothing.
+    #[schema(value_type = Option<PriceShape>)]
+    price: Option<Price>,
     /// By whose clock these begin.
     #[schema(example = "Europe/Vienna")]
     time_zone: String,
@@ -67,6 +92,7 @@ impl From<PlanVersion> for VersionView {
             from: version.from,
             rate_limits: terms.rate_limits,
             quotas: terms.quotas,
+            price: terms.price,
             time_zone: terms.time_zone.name().to_owned(),
             created_at: version.created_at,
         }

@@ -48,6 +48,21 @@ CREATE TRIGGER activations_unseal BEFORE UPDATE OF
     note, granted, judged_by, judged_at, plan, plan_since, wanted_plan, ceilings
 ON activations FOR EACH ROW EXECUTE FUNCTION unseal();
 
+-- Which plans it had, from when: by these bills are written.
+CREATE TABLE activation_plans (
+    activation BIGINT NOT NULL REFERENCES activations (number),
+    since_at   BIGINT NOT NULL,
+    plan       BIGINT REFERENCES plans (number),          -- NULL: none
+    anchor_at  BIGINT,                                    -- from which day its billing periods are counted
+    seal       TEXT COLLATE "C" NOT NULL DEFAULT '',
+    PRIMARY KEY (activation, since_at)
+);
+
+CREATE INDEX activation_plans_unsealed ON activation_plans (activation, since_at) WHERE seal = '';
+CREATE TRIGGER activation_plans_unseal BEFORE UPDATE OF
+    activation, since_at, plan, anchor_at
+ON activation_plans FOR EACH ROW EXECUTE FUNCTION unseal();
+
 -- Shares of quotas that organizations were told of, so that each is told once.
 CREATE TABLE quota_notices (
     activation   BIGINT NOT NULL REFERENCES activations (number),

@@ -54,6 +54,23 @@ ON activations WHEN NEW.seal <> '' BEGIN
     UPDATE activations SET seal = '' WHERE number = NEW.number;
 END;
 
+-- Which plans it had, from when: by these bills are written.
+CREATE TABLE activation_plans (
+    activation INTEGER NOT NULL REFERENCES activations (number),
+    since_at   INTEGER NOT NULL,
+    plan       INTEGER REFERENCES plans (number),          -- NULL: none
+    anchor_at  INTEGER,                                    -- from which day its billing periods are counted
+    seal       TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (activation, since_at)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX activation_plans_unsealed ON activation_plans (activation, since_at) WHERE seal = '';
+CREATE TRIGGER activation_plans_unseal AFTER UPDATE OF
+    activation, since_at, plan, anchor_at
+ON activation_plans WHEN NEW.seal <> '' BEGIN
+    UPDATE activation_plans SET seal = '' WHERE activation = NEW.activation AND since_at = NEW.since_at;
+END;
+
 -- Shares of quotas that organizations were told of, so that each is told once.
 CREATE TABLE quota_notices (
     activation   INTEGER NOT NULL REFERENCES activations (number),

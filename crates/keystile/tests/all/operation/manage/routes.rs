@@ -225,7 +225,7 @@ impl Route {
     fn permission(&self) -> String {
         let noun = match self.template.split('/').next_back() {
             // It tells what was called.
-            Some("unknown_operations") => "usage",
+            Some("unknown_operations" | "statements") => "usage",
             _ if self.is_about_members() => "members",
             _ => self.template.split('/').nth(2).expect("routes begin with /v1/…"),
         };

@@ -1,0 +1,37 @@
+//! Which plans a project had at an API, from when.
+
+use keystile_core::time::Timestamp;
+
+use crate::db::{Columns, sql};
+use crate::records::{Had, Plan};
+use crate::{Catalog, StoreError};
+
+impl Catalog {
+    /// The plans that an activation of this number had, in order; the last one counts until now.
+    ///
+    /// # Errors
+    /// If the store fails, or if one was altered: by these bills are written.
+    pub async fn plans_had(&self, activation: u32) -> Result<Vec<Had>, StoreError> {
+        let mut db = self.0.base.view().await?;
+        let these = ("WHERE activation = ?", &[activation.into()][..]);
+        self.0.sealer.refuse_altered(&mut db, "activation_plans", these).await?;
+        let rows = sql("SELECT since_at, plan, anchor_at FROM activation_plans WHERE activation = ? ORDER BY since_at")
+            .bind(activation)
+            .fetch_all(&mut db)
+            .await?;
+        let had = rows.iter().map(|row| {
+            let mut row = Columns::of(row);
+            let since: Timestamp = row.moment()?;
+            Ok(Had { since, plan: row.number_if_any::<u32>()?.zip(row.moment_if_any()?) })
+        });
+        had.collect()
+    }
+
+    /// The plan of a number, whatever became of it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn plan_of_number(&self, number: u32) -> Result<Option<Plan>, StoreError> {
+        super::plans::ever(&mut self.0.base.read().await?, number).await
+    }
+}
