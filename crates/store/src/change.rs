@@ -218,8 +218,8 @@ pub enum Change {
         state: ActivationState,
         reason: String,
         granted: Option<Vec<Permission>>,
-        /// The plan, or that there is none. If nothing is said: the one that it has; when it is approved and has none, the one
-        /// that was asked for, or else the API's standard one.
+        /// The plan, or that there is none. If nothing is said: the one that it has; of what is approved that was asked for, the
+        /// plan that was asked for as well, or else the API's standard one.
         plan: Option<Option<PlanId>>,
     },
     /// Gives a project another plan at an API, or none; only the API's organization may.

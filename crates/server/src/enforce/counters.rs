@@ -130,6 +130,17 @@ impl Held {
         self.cost
     }
 
+    /// It is in flight no more; whether it was.
+    pub fn land(&mut self) -> bool {
+        let in_flight = std::mem::take(&mut self.in_flight);
+        // Whether a place is free does not depend on when.
+        let now = Moment { wall: Timestamp::from_secs(0), ticks: Ticks::from_nanos(0) };
+        for (place, terms) in &in_flight {
+            self.counters.change(*place, terms, now, |slot| terms.released(slot));
+        }
+        !in_flight.is_empty()
+    }
+
     /// It cost this and not what was thought: the counters go on as if that had been known.
     pub fn costs(&mut self, cost: u32, now: Moment) {
         let more = i64::from(cost) - i64::from(self.cost);
@@ -154,11 +165,7 @@ impl std::fmt::Debug for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // Whether a place is free does not depend on when.
-        let now = Moment { wall: Timestamp::from_secs(0), ticks: Ticks::from_nanos(0) };
-        for (place, terms) in &self.in_flight {
-            self.counters.change(*place, terms, now, |slot| terms.released(slot));
-        }
+        self.land();
     }
 }
 

@@ -115,6 +115,17 @@ impl Leases {
         lent
     }
 
+    /// The call has ended; whether it was in flight. If its cost is to be told, the lease stays for that.
+    pub fn release(&self, id: LeaseId, owner: Owner) -> bool {
+        let mut all = self.all.lock();
+        let Some((_, lent)) = all.by_id.get_mut(&id).filter(|(_, lent)| lent.owner == owner) else { return false };
+        if lent.reports.is_some() && lent.held.as_mut().is_some_and(Held::land) {
+            return true;
+        }
+        drop(all);
+        self.end(id, owner, false).is_some()
+    }
+
     /// Ends those whose time is over. For every call that is decided: it asks one number.
     pub fn end_those_over(&self, now: Ticks) {
         if now.as_nanos() < self.first_end.load(Ordering::Relaxed) {

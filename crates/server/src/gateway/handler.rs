@@ -347,6 +347,9 @@ impl Worker {
                     return Err(Turned::Unproven(Box::new(Unproven { text, refusal })));
                 }
                 if let Some(grant) = verdict.awaits.take() {
+                    if let Some(key) = &verdict.key {
+                        pending.key(key);
+                    }
                     let refusal = Refusal::with_limits(verdict.code, LimitFields::of(&verdict, &api, facts.at.wall));
                     return Err(Turned::Awaiting(Box::new((grant, refusal))));
                 }
@@ -575,14 +578,15 @@ impl Going {
     fn read_cost(&self, headers: &mut HeaderMap, pending: &mut Pending) {
         let Some(name) = &self.api.cost_header else { return };
         let Some(value) = headers.get(name) else { return };
-        let cost = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|cost| *cost <= MAX_LIMIT);
+        let cost = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
         match cost {
-            Some(cost) => pending.turned_out_to_cost(cost),
+            // What is dearer than anything can be is not cheap.
+            Some(cost) => pending.turned_out_to_cost(u32::try_from(cost).map_or(MAX_LIMIT, |cost| cost.min(MAX_LIMIT))),
             // Once for each change of the API: an upstream that says it wrongly does so all the time.
             None if !self.api.cost_noted.swap(true, Ordering::Relaxed) => tracing::warn!(
                 api = %self.api.id,
                 header = %name,
-                "what the upstream says of the cost of a call is no whole number up to {MAX_LIMIT}; such calls cost what their operation does"
+                "what the upstream says of the cost of a call is no whole number; such calls cost what their operation does"
             ),
             None => {}
         }

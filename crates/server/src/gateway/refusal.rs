@@ -192,7 +192,11 @@ impl LimitFields {
         let told = verdict.limits(Some(api)).filter(|(rule, scope, _)| is_callers(rule, *scope, has_key));
         let quotas = || verdict.quotas(Some(api)).map(|(quota, _, left)| (quota, left));
         let policy = match own.header() {
-            Some(policy) if verdict.plan.is_none() && (api.limits.is_empty() || verdict.readings.is_empty()) => {
+            Some(policy)
+                if verdict.plan.is_none()
+                    && verdict.lefts.is_empty()
+                    && (api.limits.is_empty() || verdict.readings.is_empty()) =>
+            {
                 policy.clone()
             }
             _ => ratelimit::policy_field(told.clone().map(|(rule, _, reading)| (rule, reading.limit)), quotas()),

@@ -253,11 +253,11 @@ impl Pending {
         self.count();
     }
 
-    /// Whether it was let through and answered; that its client left meanwhile is no difference to whoever answered.
+    /// Whether it was let through and reached its upstream; that its client left meanwhile is no difference to whoever answers.
     fn is_to_be_paid(&self) -> bool {
         match self.dimensions.code {
             Code::Allowed => true,
-            Code::ClientGone => self.upstream_us.is_some(),
+            Code::ClientGone => self.sent_on.is_some(),
             _ => false,
         }
     }

@@ -177,7 +177,7 @@ pub(super) async fn answer(
         Asked::Release => {
             let Release { lease } = serde_json::from_slice(&body).map_err(unread)?;
             worker.engine.leases.end_those_over(now.ticks);
-            let released = worker.engine.leases.end(lease, owner, false).is_some();
+            let released = worker.engine.leases.release(lease, owner);
             return Ok(serde_json::to_vec(&Released { released, request_id: id }).unwrap_or_default());
         }
         Asked::Report => {

@@ -20,6 +20,7 @@ use hyper::body::{Bytes, Incoming};
 use keystile_core::Code;
 use keystile_core::facts::Facts;
 use keystile_core::id::{OrganizationId, RequestId};
+use keystile_core::limit::MAX_LIMIT;
 use keystile_core::permission::PermissionQuery;
 use keystile_core::time::Moment;
 use keystile_core::usage::Dimensions;
@@ -176,6 +177,9 @@ async fn judge(
     let described = described.facts(now, &source);
     let (method, path) = (described.method, described.path);
     let of_operation = || Some(api?.costs.of(method?, path?));
+    if question.cost.is_some_and(|cost| cost > MAX_LIMIT) {
+        return Err(invalid(format!("cost is 0 to {MAX_LIMIT}.")));
+    }
     let cost = question.cost.or_else(of_operation).unwrap_or(1);
     let charges_api = owner.is_none() || owner == api.map(|api| api.organization);
     let facts = Facts { needs, cost, charges_api, reports: question.report, end_user, tags, ..described };

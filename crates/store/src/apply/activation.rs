@@ -69,16 +69,16 @@ pub(super) async fn create(
     let wanted = wish.permissions.as_ref().map(to_json).transpose()?;
     let granted = wanted.clone().filter(|_| by.is_some());
     let wanted_plan = wanted_plan(work.db, &pair, wish).await?;
-    let plan = match (&by, wanted_plan) {
+    let had = had_before(work.db, &pair).await?;
+    let plan = match (&by, wanted_plan, had) {
         // Whoever lets everybody in has said with which plan.
-        (Some(_), Some(plan)) if is_own => Some(plan),
-        (Some(_), _) => plan::standard_of(work.db, pair.api).await?,
-        (None, _) => None,
+        (Some(_), Some(plan), _) if is_own => Some(plan),
+        // Who deletes a link and asks anew has what was given then.
+        (Some(_), _, Some((plan, _))) => Some(plan),
+        (Some(_), _, None) => plan::standard_of(work.db, pair.api).await?,
+        (None, ..) => None,
     };
-    let since = match plan {
-        Some(plan) => Some(had_since(work.db, &pair, plan).await?.unwrap_or(work.at)),
-        None => None,
-    };
+    let since = plan.map(|plan| since(had, plan, work.at));
     sql("INSERT INTO activations (id, project, api, state, reason, wanted, note, granted, judged_by, judged_at, \
          created_at, updated_at, revision, plan, plan_since, wanted_plan) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
@@ -157,11 +157,11 @@ pub(super) async fn update(work: Work<'_>, id: ActivationId, was: u64, judged: J
     }
     let plan = match plan {
         Some(plan) => Some(plan),
-        None if state == ActivationState::Approved && before.plan.is_none() => match before.wish.plan {
+        None if state == ActivationState::Approved && is_asked_for(&before) => match before.wish.plan {
             Some(wanted) => Some(Some(wanted)),
             None => {
                 let standard = plan::standard_of(work.db, pair.api).await?;
-                put_plan(work.db, &before, standard, work.at).await?;
+                put_plan(work.db, (&before, &pair), standard, work.at).await?;
                 None
             }
         },
@@ -169,7 +169,7 @@ pub(super) async fn update(work: Work<'_>, id: ActivationId, was: u64, judged: J
     };
     if let Some(plan) = plan {
         let plan = plan_number(work.db, pair.api, plan).await?;
-        put_plan(work.db, &before, plan, work.at).await?;
+        put_plan(work.db, (&before, &pair), plan, work.at).await?;
     }
     sql("UPDATE activations SET state = ?, reason = ?, granted = ?, judged_by = ?, judged_at = ?, updated_at = ?, \
          revision = ? WHERE number = ?")
@@ -202,7 +202,7 @@ pub(super) async fn set_plan(
     refuse_stale(before.revision, was)?;
     let pair = pair(work.db, before.project, before.api).await?;
     let plan = plan_number(work.db, pair.api, plan).await?;
-    put_plan(work.db, &before, plan, work.at).await?;
+    put_plan(work.db, (&before, &pair), plan, work.at).await?;
     touch(work.db, before.number, work.at, work.revision).await?;
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     Ok(Done::changed("activation.plan", id, [&before, &after], Subject::Project(pair.project)))
@@ -256,13 +256,14 @@ async fn plan_number(db: &mut Connection, api: u32, plan: Option<PlanId>) -> Res
 /// Gives an activation a plan from now on, unless it has it.
 async fn put_plan(
     db: &mut Connection,
-    before: &Activation,
+    (before, pair): (&Activation, &Pair),
     plan: Option<u32>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
+    let had = had_before(db, pair).await?;
     let changed = sql("UPDATE activations SET plan = ?, plan_since = ? WHERE number = ? AND coalesce(plan, 0) <> ?")
         .bind(plan)
-        .bind(plan.map(|_| at.as_micros()))
+        .bind(plan.map(|plan| since(had, plan, at).as_micros()))
         .bind(before.number)
         .bind(plan.unwrap_or(0))
         .execute(&mut *db)
@@ -343,17 +344,29 @@ async fn was_turned_away(db: &mut Connection, pair: &Pair) -> Result<bool, Apply
     Ok(state.is_some_and(|state| state != ActivationState::Approved))
 }
 
-/// Since when a project had a plan whose link was deleted: its billing periods go on, so that deleting a link and asking anew
-/// begins none.
-async fn had_since(db: &mut Connection, pair: &Pair, plan: u32) -> Result<Option<Timestamp>, StoreError> {
-    let row = sql("SELECT plan_since FROM activations WHERE project = ? AND api = ? AND plan = ? \
-         ORDER BY number DESC LIMIT 1")
-    .bind(pair.project)
-    .bind(pair.api)
-    .bind(plan)
-    .fetch_optional(db)
-    .await?;
-    row.map_or(Ok(None), |row| Columns::of(&row).moment_if_any())
+/// The plan that a project had when its last link to an API was deleted, and since when, if that plan is still there.
+async fn had_before(db: &mut Connection, pair: &Pair) -> Result<Option<(u32, Timestamp)>, StoreError> {
+    let row =
+        sql("SELECT v.plan, v.plan_since, l.deleted_at FROM activations v LEFT JOIN plans l ON l.number = v.plan \
+         WHERE v.project = ? AND v.api = ? AND v.deleted_at IS NOT NULL ORDER BY v.number DESC LIMIT 1")
+        .bind(pair.project)
+        .bind(pair.api)
+        .fetch_optional(db)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let mut row = Columns::of(&row);
+    let had = row.number_if_any::<u32>()?.zip(row.moment_if_any()?);
+    Ok(had.filter(|_| row.moment_if_any().is_ok_and(|deleted| deleted.is_none())))
+}
+
+/// Since when a project has a plan that it is given now: deleting a link and asking anew begins no billing period.
+fn since(had: Option<(u32, Timestamp)>, plan: u32, at: Timestamp) -> Timestamp {
+    had.filter(|(before, _)| *before == plan).map_or(at, |(_, since)| since)
+}
+
+/// Whether it waits for the word of the API's owner.
+const fn is_asked_for(activation: &Activation) -> bool {
+    matches!(activation.state, ActivationState::Requested | ActivationState::Refused) && activation.plan.is_none()
 }
 
 /// Whether this organization may say how far an activation has come.

@@ -29,6 +29,13 @@ pub(super) async fn note_quota(work: Work<'_>, id: ActivationId, notice: &QuotaN
     if noted == 0 {
         return Err(ApplyError::Exists("this was told of the quota before"));
     }
+    sql("DELETE FROM quota_notices WHERE activation = ? AND organization = ? AND quota = ? AND starts_at < ?")
+        .bind(activation.number)
+        .bind(work.tenant.number)
+        .bind(format!("{}:{}", notice.of.as_str(), notice.name.as_str()))
+        .bind(notice.starts_at.as_micros())
+        .execute(&mut *work.db)
+        .await?;
     let before = activation.shown();
     let mut after = before.clone();
     after["quota"] = json!(notice);

@@ -2,7 +2,6 @@
 
 use keystile_core::limit::Counted;
 use keystile_core::plan::{Period, Span};
-use keystile_core::time::Timestamp;
 
 use super::Ledger;
 use crate::StoreError;
@@ -29,6 +28,8 @@ pub struct Amount {
 pub struct Taking {
     /// Which one.
     pub amount: Amount,
+    /// What is taken of it at least, by what was taken of a period that it overlaps, by another clock.
+    pub carried: u64,
     /// What was used already and not taken before: it is taken whatever there is.
     pub owed: u64,
     /// What is to be used from now on, as far as there is that much.
@@ -47,7 +48,7 @@ pub struct Taken {
 }
 
 impl Ledger {
-    /// What was taken of all amounts, of the latest period of each.
+    /// What was taken of all amounts whose period is not long over.
     ///
     /// # Errors
     /// If the store fails.
@@ -104,35 +105,26 @@ impl Ledger {
 
 async fn take(db: &mut Connection, one: &Taking) -> Result<Taken, StoreError> {
     let Amount { project, api, period, counts, span } = one.amount;
-    let row = sql("SELECT starts_at, taken FROM balances WHERE project = ? AND api = ? AND period = ? AND counts = ?")
-        .bind(project)
-        .bind(api)
-        .bind(period.as_str())
-        .bind(counts.as_str())
-        .fetch_optional(&mut *db)
-        .await?;
-    let known: Option<(Timestamp, u64)> = match row {
-        Some(row) => {
-            let mut row = Columns::of(&row);
-            Some((row.moment()?, row.number()?))
-        }
-        None => None,
-    };
-    let before = match known {
-        // Its period is over: what is still counted in it is written down no more.
-        Some((starts_at, _)) if starts_at >= span.end => {
-            let given = one.owed.saturating_add(one.ahead);
-            return Ok(Taken { total: given, given });
-        }
-        Some((starts_at, taken)) if starts_at == span.start => taken,
-        Some(_) | None => 0,
-    };
+    let row =
+        sql("SELECT taken FROM balances WHERE project = ? AND api = ? AND period = ? AND counts = ? AND starts_at = ?")
+            .bind(project)
+            .bind(api)
+            .bind(period.as_str())
+            .bind(counts.as_str())
+            .bind(span.start.as_micros())
+            .fetch_optional(&mut *db)
+            .await?;
+    let kept: Option<u64> = row.map(|row| Columns::of(&row).number()).transpose()?;
+    let before = kept.unwrap_or(0).max(one.carried);
     let left = one.limit.map_or(u64::MAX, |limit| limit.saturating_sub(before.saturating_add(one.owed)));
     let given = one.owed.saturating_add(one.ahead.min(left));
     let total = before.saturating_add(given);
+    if kept.unwrap_or(0) == total {
+        return Ok(Taken { total, given });
+    }
     sql("INSERT INTO balances (project, api, period, counts, starts_at, ends_at, taken) VALUES (?, ?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (project, api, period, counts) DO UPDATE SET starts_at = excluded.starts_at, \
-         ends_at = excluded.ends_at, taken = excluded.taken")
+         ON CONFLICT (project, api, period, counts, starts_at) DO UPDATE SET ends_at = excluded.ends_at, \
+         taken = excluded.taken")
     .bind(project)
     .bind(api)
     .bind(period.as_str())
@@ -142,5 +134,17 @@ async fn take(db: &mut Connection, one: &Taking) -> Result<Taken, StoreError> {
     .bind(signed(total))
     .execute(&mut *db)
     .await?;
+    if kept.is_none() {
+        // Those of before the last one are asked for by nobody any more.
+        let length = span.end.as_micros().saturating_sub(span.start.as_micros());
+        sql("DELETE FROM balances WHERE project = ? AND api = ? AND period = ? AND counts = ? AND ends_at < ?")
+            .bind(project)
+            .bind(api)
+            .bind(period.as_str())
+            .bind(counts.as_str())
+            .bind(span.start.as_micros().saturating_sub(length))
+            .execute(&mut *db)
+            .await?;
+    }
     Ok(Taken { total, given })
 }

@@ -22,7 +22,7 @@ pub(crate) const USAGE: &[Table] = &[
     Table { name: "nodes", keys: 1, numbered: false, columns: &[("node", Number), ("last_sequence", Number)] },
     Table {
         name: "balances",
-        keys: 4,
+        keys: 5,
         numbered: false,
         columns: &[
             ("project", Number),

@@ -41,7 +41,11 @@ pub async fn full(world: &World) {
     set_plan(world, Some(made.id)).await;
     let notice = notice();
     world.apply(Change::NoteQuota { id: world.mine.activation, notice }).await.unwrap();
-    world.ledger.take(&[Taking { amount: amount(Period::Month, 0), owed: 0, ahead: 5, limit: None }]).await.unwrap();
+    world
+        .ledger
+        .take(&[Taking { amount: amount(Period::Month, 0), carried: 0, owed: 0, ahead: 5, limit: None }])
+        .await
+        .unwrap();
 }
 
 fn notice() -> QuotaNotice {
@@ -110,7 +114,7 @@ async fn of_an_apis_plans_one_is_the_standard_one_and_who_is_let_in_gets_it() {
         world.apply(update(&seen(world, free.id).await, true, None)).await.unwrap();
         assert!(!seen(world, paid.id).await.standard);
 
-        // Approved once more without a word: it gets the standard one, and what it has stays.
+        // Let in without another word: it gets the standard one, and what it has stays.
         let judge = |was: &Activation, plan| Change::UpdateActivation {
             id: was.id,
             was: was.revision,
@@ -119,6 +123,13 @@ async fn of_an_apis_plans_one_is_the_standard_one_and_who_is_let_in_gets_it() {
             granted: None,
             plan,
         };
+        world.apply(judge(&link(world).await, None)).await.unwrap();
+        assert_eq!(link(world).await.plan, None, "it was let in before, without a plan");
+        let Change::UpdateActivation { id, was, reason, granted, plan, .. } = judge(&link(world).await, None) else {
+            unreachable!()
+        };
+        let refuse = Change::UpdateActivation { id, was, state: ActivationState::Refused, reason, granted, plan };
+        world.apply(refuse).await.unwrap();
         world.apply(judge(&link(world).await, None)).await.unwrap();
         let has = link(world).await.plan.unwrap();
         assert_eq!((has.plan, has.name.as_str(), has.since), (free.id, "Free", NOW));
@@ -153,7 +164,14 @@ async fn l01_a_link_that_is_deleted_and_asked_for_anew_begins_no_billing_period(
         let first = ask(NOW).await;
         world.apply(Change::DeleteActivation { id: first.id }).await.unwrap();
         let second = ask(NOW.plus_secs(864_000)).await;
-        assert_eq!(second.plan.unwrap().since, NOW);
+        assert_eq!(second.plan.clone().unwrap().since, NOW);
+        // Nor does it get another plan than it was given.
+        let tiny = PlanId::from_entropy(bytes());
+        world.apply_as_other(create(api, tiny, "Tiny", false)).await.unwrap();
+        let set = Change::SetPlan { id: second.id, was: second.revision, plan: Some(tiny) };
+        world.apply_as_other(set).await.unwrap();
+        world.apply(Change::DeleteActivation { id: second.id }).await.unwrap();
+        assert_eq!(ask(NOW.plus_secs(964_000)).await.plan.unwrap().plan, tiny);
     })
     .await;
 }
@@ -241,7 +259,7 @@ async fn l01_no_more_is_taken_ahead_of_use_than_there_is() {
     everywhere(async |world| {
         let month = amount(Period::Month, 0);
         let take = async |amount, owed, ahead, limit| {
-            world.ledger.take(&[Taking { amount, owed, ahead, limit }]).await.unwrap()[0]
+            world.ledger.take(&[Taking { amount, carried: 0, owed, ahead, limit }]).await.unwrap()[0]
         };
         assert_eq!(take(month, 0, 16, Some(20)).await, Taken { total: 16, given: 16 });
         assert_eq!(take(month, 0, 16, Some(20)).await, Taken { total: 20, given: 4 });
@@ -256,12 +274,20 @@ async fn l01_no_more_is_taken_ahead_of_use_than_there_is() {
         let mut kept = world.ledger.balances().await.unwrap();
         kept.sort_by_key(|(_, taken)| *taken);
         assert_eq!(kept, [(calls, 1), (month, 20)], "more than was taken is not given back");
-        // The next period begins anew, and what comes late for the last one changes nothing of it.
+        // The next period begins anew, and the last one goes on for whoever is late.
         let next = amount(Period::Month, 60);
         assert_eq!(take(next, 0, 7, Some(10)).await, Taken { total: 7, given: 7 });
-        assert_eq!(take(month, 2, 5, Some(10)).await, Taken { total: 7, given: 7 });
-        world.ledger.give_back(&[(month, 7)]).await.unwrap();
+        assert_eq!(take(month, 2, 5, Some(10)).await, Taken { total: 22, given: 2 });
         assert!(world.ledger.balances().await.unwrap().contains(&(next, 7)));
+        // By another clock the same time is not there anew, however often it is said.
+        let moved = amount(Period::Month, 90);
+        let carry = Taking { amount: moved, carried: 7, owed: 0, ahead: 5, limit: Some(10) };
+        assert_eq!(world.ledger.take(&[carry]).await.unwrap(), [Taken { total: 10, given: 3 }]);
+        assert_eq!(world.ledger.take(&[carry]).await.unwrap(), [Taken { total: 10, given: 0 }]);
+        // What is long over is forgotten.
+        take(amount(Period::Month, 600), 0, 1, None).await;
+        let left: Vec<_> = world.ledger.balances().await.unwrap().into_iter().map(|(one, _)| one.period).collect();
+        assert_eq!(left.len(), 2, "this one, and what is counted otherwise");
     })
     .await;
 }

@@ -299,7 +299,7 @@ fn k27_what_the_upstream_says_that_a_call_cost_is_counted_and_taken_out_of_its_a
     stage.upstream.answer_with("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
     assert_eq!(left("GET /open"), (39, 5), "of which nothing is said costs what its operation does");
     assert_eq!(left("GET /health"), (39, 5), "and one that costs nothing counts nowhere");
-    for wrong in ["-1", "many", "1000000001", "1.5", ""] {
+    for wrong in ["-1", "many", "1e9", "1.5", ""] {
         says(wrong);
         left("GET /health");
     }
@@ -322,4 +322,8 @@ fn k27_what_the_upstream_says_that_a_call_cost_is_counted_and_taken_out_of_its_a
     });
     stage.upstream.open_gate();
     assert_eq!(cost(&stage), (561 + 40, 14));
+    // What is dearer than anything can be is not cheap.
+    says("5000000000");
+    assert_eq!(stage.call("GET /open", &[], b"").status, 200);
+    assert_eq!(cost(&stage), (601 + 1_000_000_000, 15));
 }

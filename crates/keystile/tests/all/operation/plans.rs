@@ -278,6 +278,56 @@ fn plans_that_make_no_sense_are_refused_with_the_reason() {
     let (status, problem) =
         manage.patch(&format!("/v1/plans/{}", planned.plan), &json!({ "from": "2030-01-01T00:00:00Z" }));
     assert_eq!(status, 400, "{problem}");
+    let past = json!({ "quotas": [], "from": "2020-01-01T00:00:00Z" });
+    let (status, problem) = manage.patch(&format!("/v1/plans/{}", planned.plan), &past);
+    assert!(status == 400 && problem["detail"].as_str().unwrap().contains("is past"), "{problem}");
+}
+
+#[test]
+fn l01_what_calls_cost_is_drawn_however_much_and_what_came_to_more_survives_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let start = || Installation::start(BINARY, &["--data", data.to_str().unwrap()]);
+    let mut world = World::of(start(), None);
+    let owner = world.management_key().to_owned();
+    let planned = Planned::new(&world, month(10_000));
+    let allowed = |world: &World, cost: u32, times: usize| {
+        (0..times).filter(|_| planned.verified(world, json!({ "cost": cost }))["allowed"] == true).count()
+    };
+    assert_eq!(allowed(&world, 200, 20), 20, "nobody waits in vain");
+    assert_eq!((allowed(&world, 700, 9), allowed(&world, 100, 9)), (8, 4));
+    assert_eq!(planned.used(&world), 10_000);
+    // What is told afterwards is written down without another call.
+    let other = Planned::new(&world, month(100));
+    let lease = other.verified(&world, json!({ "cost": 0, "report": true }))["lease"]["id"].clone();
+    let report = json!({ "lease": lease, "cost": 700 }).to_string();
+    let fields = [("content-type", "application/json"), ("authorization", "none")];
+    let check = Api::new(world.installation.check, "");
+    assert_eq!(check.request("POST", "/v1/usage/report", &fields, report.as_bytes()).json()["reported"], true);
+    assert_eq!(other.used(&world), 700);
+    std::thread::sleep(Duration::from_millis(500));
+    world.installation.kill();
+    world = World::of(start(), Some(&owner));
+    assert!(other.used(&world) >= 700, "{}", other.standing(&world));
+    assert_eq!(other.verified(&world, json!({}))["code"], "quota_exhausted");
+}
+
+#[test]
+fn a_lease_that_is_released_waits_for_its_cost() {
+    let world = shared();
+    let planned = Planned::new(world, month(100));
+    let flight = json!([{ "name": "calls", "limit": 1, "algorithm": "concurrency", "by": ["project"] }]);
+    let path = format!("/v1/apis/{}", planned.caller.api);
+    assert_eq!(world.manage().patch(&path, &json!({ "rate_limits": flight })).0, 200);
+    let lease = planned.verified(world, json!({ "report": true }))["lease"]["id"].clone();
+    assert_eq!(planned.verified(world, json!({}))["code"], "rate_limited");
+    let fields = [("content-type", "application/json"), ("authorization", "none")];
+    let check = Api::new(world.installation.check, "");
+    let ask = |path: &str, body: Value| check.request("POST", path, &fields, body.to_string().as_bytes()).json();
+    assert_eq!(ask("/v1/limits/release", json!({ "lease": lease }))["released"], true);
+    assert_eq!(planned.verified(world, json!({ "report": true }))["code"], "allowed", "the place is free");
+    assert_eq!(ask("/v1/usage/report", json!({ "lease": lease, "cost": 50 }))["reported"], true);
+    assert_eq!(planned.used(world), 51);
 }
 
 fn statement(world: &World, planned: &Planned) -> Value {
@@ -391,8 +441,8 @@ fn never_overspent(start: impl Fn() -> Installation) {
     passed += ask_until(&mut world, &key, &api, None);
     println!("{CRASHES} crashes: {passed} of {LIMIT} passed");
     assert!(passed <= LIMIT, "{passed} passed of {LIMIT}");
-    // Each crash loses a step at most, which is a twentieth, and the calls that were not answered.
-    assert!(passed >= LIMIT - CRASHES * (LIMIT / 20 + 4), "only {passed} passed of {LIMIT}");
+    // Each crash loses less than a tenth, and the calls that were not answered.
+    assert!(passed >= LIMIT - CRASHES * (LIMIT / 10 + 4), "only {passed} passed of {LIMIT}");
 }
 
 #[test]

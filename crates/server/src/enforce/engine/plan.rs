@@ -58,7 +58,14 @@ pub(super) fn order<'a>(
         Door::Api(api) => api.organization,
         Door::Management | Door::KeyAlone => own,
     };
-    Order { plan: plan.map(|plan| &**plan), link, between: [own, of_api], cost: facts.cost, now: facts.at }
+    Order {
+        plan: plan.map(|plan| &**plan),
+        link,
+        between: [own, of_api],
+        cost: facts.cost,
+        reports: facts.reports,
+        now: facts.at,
+    }
 }
 
 /// The answer to a call that quotas are against.
@@ -85,7 +92,7 @@ impl Engine {
         };
         let plan = link.plan.and_then(|(number, _)| api.plans.at(number, now.wall));
         let between = [project.organization, api.organization];
-        let order = Order { plan: plan.map(|plan| &**plan), link, between, cost: 0, now };
+        let order = Order { plan: plan.map(|plan| &**plan), link, between, cost: 0, reports: false, now };
         let mut lefts = Lefts::new();
         let _ = account.look(&order, 0, &mut lefts);
         let quotas = order.quotas().zip(&lefts).map(|((quota, of), left)| (quota.clone(), of, *left)).collect();

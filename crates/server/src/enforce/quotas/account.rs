@@ -1,7 +1,7 @@
 //! What one project uses at one API.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
@@ -10,19 +10,25 @@ use keystile_core::plan::{Balance, Drawing, Exhausted, Left, Outage, Period, Quo
 use keystile_core::time::{Ticks, Timestamp};
 use keystile_store::{Amount, Taken, Taking};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::{Lefts, MAX_ORDER, Order, Word};
+use super::{Lefts, Line, MAX_ORDER, Order, Reached};
 
 /// Least that is taken ahead of use.
 const MIN_STEP: u64 = 16;
-/// Most, in steps that double while one follows the other within [`SOON_NANOS`]. A crash loses one of them.
+/// Most, in steps that double while one follows the other within [`SOON_NANOS`]. A crash loses what is left of one, less than
+/// half, and the next one.
 const MAX_STEP: u64 = 1 << 20;
 /// A twentieth of a quota at most is taken in one step.
 const STEPS_OF: u64 = 20;
 const SOON_NANOS: u64 = 1_000_000_000;
+/// What others took of an amount that is used up is asked for no more often: they may have given some back.
+const LOOK_NANOS: u64 = 10_000_000_000;
 /// How long a call waits for what has to be taken for it.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// By whose clock periods begin where no plan says it.
+static UTC: LazyLock<Zone> = LazyLock::new(Zone::default);
 
 /// What one project uses at one API.
 pub struct Account {
@@ -31,7 +37,7 @@ pub struct Account {
     state: Mutex<State>,
     /// Whether its keeper knows that it wants more.
     is_asking: AtomicBool,
-    words: mpsc::UnboundedSender<Word>,
+    line: Arc<Line>,
     /// Told when more was taken, or could not be.
     granted: watch::Sender<()>,
 }
@@ -41,8 +47,6 @@ struct State {
     books: Vec<Book>,
     /// Tells the quotas that were asked last from others.
     fingerprint: u64,
-    /// Whether the ledger could not be asked the last time.
-    is_cut_off: bool,
 }
 
 /// What is counted in periods of one kind.
@@ -57,10 +61,18 @@ struct Book {
     step: u64,
     /// When.
     taken_at: Ticks,
-    /// What a call wanted that was not there.
+    /// What calls wanted, together, that was not there.
     wanted: u64,
+    /// Whether it is to be asked what others took.
+    is_doubted: bool,
+    /// Whether one of the project's quotas looks at it now.
+    is_asked: bool,
     /// How much there is at most, if that refuses calls.
     limit: Option<u64>,
+    /// By how much steps are measured: the smallest quota that looks at it.
+    scale: u64,
+    /// What was used of a period that this one overlaps, by another clock.
+    carried: u64,
     /// Up to where shares that are reached were told.
     told: u64,
 }
@@ -131,13 +143,17 @@ impl Drawn {
                 book.balance.correct(more);
             }
         }
+        // What is used beyond what was taken is written down now, and not when somebody calls again.
+        if state.books.iter().any(Book::runs_short) {
+            self.account.ask();
+        }
     }
 }
 
 impl Account {
-    pub(super) fn new(project: u32, api: u32, words: mpsc::UnboundedSender<Word>) -> Self {
+    pub(super) fn new(project: u32, api: u32, line: Arc<Line>) -> Self {
         let (state, is_asking, granted) = (Mutex::default(), AtomicBool::new(false), watch::Sender::default());
-        Self { project, api, state, is_asking, words, granted }
+        Self { project, api, state, is_asking, line, granted }
     }
 
     /// Draws from all quotas or from none. `charge` is asked in between, if they have room: whether the call is let through
@@ -151,7 +167,10 @@ impl Account {
         let mut state = self.state.lock();
         let state = &mut *state;
         let places = state.places(order);
+        let is_away = self.line.is_cut_off.load(Ordering::Relaxed);
         let (mut until, mut is_short, mut is_cut_off) = (None::<Timestamp>, false, false);
+        // Of several quotas that look at one balance, each call wants it once.
+        let mut wants = ArrayVec::<usize, MAX_ORDER>::new();
         for ((quota, _), place) in order.quotas().zip(&places) {
             let book = &mut state.books[*place];
             if quota.on_exhausted == Exhausted::Allow {
@@ -161,28 +180,39 @@ impl Account {
             let end = book.balance.span.end;
             match book.balance.draw(wanted, quota.limit) {
                 Drawing::Fits => {}
-                Drawing::Exhausted => until = until.max(Some(end)),
+                Drawing::Exhausted => {
+                    until = until.max(Some(end));
+                    let is_long_ago = order.now.ticks.nanos_since(book.taken_at) >= LOOK_NANOS;
+                    book.is_doubted |= is_long_ago && book.balance.others > 0;
+                }
                 Drawing::Short => {
-                    book.wanted = book.wanted.max(wanted);
+                    if !wants.contains(place) {
+                        wants.push(*place);
+                        book.wanted = book.wanted.saturating_add(wanted);
+                    }
                     is_short = true;
-                    is_cut_off |= state.is_cut_off && quota.on_outage == Outage::Refuse;
+                    is_cut_off |= is_away && quota.on_outage == Outage::Refuse;
                 }
             }
         }
         self.say(state, order, &places, lefts);
-        if is_short {
+        if until.is_some() {
+            // What came afterwards may have used it up.
+            self.tell(state, order, &places);
+        }
+        if is_short || state.books.iter().any(Book::runs_short) {
             self.ask();
         }
         match until {
             Some(until) => return Err(Denied::Exhausted(until)),
             None if is_cut_off => return Err(Denied::CutOff),
             // Seen by whoever takes for it after this, who needs the lock first.
-            None if is_short && !state.is_cut_off => return Err(Denied::Short(Grant(self.granted.subscribe()))),
+            None if is_short && !is_away => return Err(Denied::Short(Grant(self.granted.subscribe()))),
             None => {}
         }
         let (is_let_through, charged) = charge();
         let mut from = ArrayVec::new();
-        if is_let_through && order.cost > 0 {
+        if is_let_through && (order.cost > 0 || order.reports) {
             for ((quota, _), place) in order.quotas().zip(&places) {
                 let book = &mut state.books[*place];
                 let one = (book.period, book.counts, book.balance.span.start);
@@ -234,7 +264,7 @@ impl Account {
                     told.push(api);
                 }
                 // Without a keeper nobody is told.
-                let _ = self.words.send(Word::Reached(order.link.id, Box::new(notice), told));
+                let _ = self.line.notices.send(Reached { id: order.link.id, notice, told });
             }
         }
         for place in places {
@@ -245,7 +275,7 @@ impl Account {
 
     pub(super) fn ask(self: &Arc<Self>) {
         if !self.is_asking.swap(true, Ordering::AcqRel) {
-            let _ = self.words.send(Word::Short(self.clone()));
+            let _ = self.line.short.send(self.clone());
         }
     }
 
@@ -256,13 +286,19 @@ impl Account {
         let short = state.books.iter_mut().filter(|book| book.runs_short());
         short
             .map(|book| {
+                let Balance { used, granted, .. } = book.balance;
+                let is_doubted = std::mem::take(&mut book.is_doubted);
+                let (owed, carried) = (used.saturating_sub(granted), book.carried);
+                if is_doubted && !book.is_low() {
+                    book.taken_at = now;
+                    return Taking { amount: book.amount(self), carried, owed, ahead: 0, limit: book.limit };
+                }
                 let is_soon = now.nanos_since(book.taken_at) < SOON_NANOS;
-                let most = book.limit.map_or(MAX_STEP, |limit| (limit / STEPS_OF).clamp(MIN_STEP, MAX_STEP));
+                let most = (book.scale / STEPS_OF).clamp(MIN_STEP, MAX_STEP);
                 book.step = if is_soon { book.step.saturating_mul(2) } else { MIN_STEP }.clamp(MIN_STEP, most);
                 book.taken_at = now;
-                let ahead = book.step.max(std::mem::take(&mut book.wanted));
-                let owed = book.balance.used.saturating_sub(book.balance.granted);
-                Taking { amount: book.amount(self), owed, ahead, limit: book.limit }
+                let wanted = std::mem::take(&mut book.wanted).saturating_sub(granted.saturating_sub(used));
+                Taking { amount: book.amount(self), carried, owed, ahead: book.step.max(wanted), limit: book.limit }
             })
             .collect()
     }
@@ -270,16 +306,11 @@ impl Account {
     /// This was taken for it.
     pub(super) fn grant(&self, amount: &Amount, taken: Taken) {
         let mut state = self.state.lock();
-        state.is_cut_off = false;
         if let Some(book) = state.books.iter_mut().find(|book| book.amount(self) == *amount) {
             book.balance.granted = book.balance.granted.saturating_add(taken.given);
+            book.carried = 0;
             book.balance.others = taken.total.saturating_sub(book.balance.granted);
         }
-    }
-
-    /// Nothing could be taken.
-    pub(super) fn cut_off(&self) {
-        self.state.lock().is_cut_off = true;
     }
 
     pub(super) fn wake(&self) {
@@ -296,7 +327,8 @@ impl Account {
             if balance.granted > balance.used {
                 unused.push((amount, balance.granted - balance.used));
             } else if balance.used > balance.granted {
-                owed.push(Taking { amount, owed: balance.used - balance.granted, ahead: 0, limit: None });
+                let carried = book.carried;
+                owed.push(Taking { amount, carried, owed: balance.used - balance.granted, ahead: 0, limit: None });
             }
             balance.granted = balance.used;
         }
@@ -304,8 +336,18 @@ impl Account {
     }
 
     pub(super) fn restore(&self, amount: Amount, taken: u64) {
-        let book = Book { balance: Balance::new(amount.span, taken), ..Book::new(amount.period, amount.counts) };
-        self.state.lock().books.push(book);
+        let mut state = self.state.lock();
+        let is_it = |book: &&mut Book| book.period == amount.period && book.counts == amount.counts;
+        match state.books.iter_mut().find(is_it) {
+            // Of two periods the later one; of two that overlap, by different clocks, what is used most.
+            Some(book) if book.balance.span.start >= amount.span.end => {}
+            Some(book) if book.balance.span.end > amount.span.start && book.balance.others >= taken => {}
+            Some(book) => book.balance = Balance::new(amount.span, taken),
+            None => {
+                let book = Book::new(amount.period, amount.counts);
+                state.books.push(Book { balance: Balance::new(amount.span, taken), ..book });
+            }
+        }
     }
 }
 
@@ -313,12 +355,13 @@ impl State {
     /// Where each quota is counted; those whose period is over begin anew.
     fn places(&mut self, order: &Order<'_>) -> ArrayVec<usize, MAX_ORDER> {
         let now = order.now.wall;
-        let utc = Zone::default();
-        let zone = order.zone().unwrap_or(&utc);
+        let zone = order.zone().unwrap_or(&UTC);
         let is_another = self.fingerprint != order.fingerprint();
         self.fingerprint = order.fingerprint();
         if is_another {
-            self.books.iter_mut().for_each(|book| (book.told, book.limit) = (0, None));
+            for book in &mut self.books {
+                (book.told, book.limit, book.scale, book.is_asked) = (0, None, u64::MAX, false);
+            }
         }
         order
             .quotas()
@@ -330,6 +373,8 @@ impl State {
                 });
                 let book = &mut self.books[place];
                 book.turn(now, zone, order.anchor());
+                book.is_asked = true;
+                book.scale = book.scale.min(quota.limit);
                 if quota.on_exhausted == Exhausted::Refuse {
                     book.limit = Some(book.limit.map_or(quota.limit, |limit| limit.min(quota.limit)));
                 }
@@ -351,7 +396,11 @@ impl Book {
             step: 0,
             taken_at: Ticks::from_nanos(0),
             wanted: 0,
+            is_doubted: false,
+            is_asked: false,
             limit: None,
+            scale: u64::MAX,
+            carried: 0,
             told: 0,
         }
     }
@@ -368,22 +417,35 @@ impl Book {
             return;
         }
         let span = self.period.at(now, zone, anchor);
-        // A clock that was set back a little gives nobody a period anew.
-        let is_back = is_by && span.end <= self.balance.span.start && self.balance.total() > 0;
+        // A clock that was set back gives nobody a period anew, nor does a call that began before midnight.
+        let is_back =
+            is_by && span.end <= self.balance.span.start && self.balance != Balance::new(self.balance.span, 0);
+        // The same time by the clock of another zone is used already. A billing period from another day is another one.
+        let is_moved = !is_by && self.period != Period::BillingPeriod;
+        let overlaps = span.start < self.balance.span.end && self.balance.span.start < span.end;
+        let carried = if is_moved && overlaps { self.balance.total() } else { 0 };
         if !is_by {
             (self.zone, self.anchor) = (zone.name().to_owned(), anchor);
         }
         if span != self.balance.span && !is_back {
-            (self.balance, self.told, self.wanted) = (Balance::new(span, 0), 0, 0);
+            self.balance = Balance::new(span, carried);
+            (self.told, self.wanted, self.carried) = (0, 0, carried);
         }
     }
 
-    /// Whether less than half of a step is left of what was taken ahead of use, and there may be more.
+    /// Whether its keeper has something to do for it.
     fn runs_short(&self) -> bool {
+        self.is_asked && (self.is_doubted || self.is_low())
+    }
+
+    /// Whether less than half of a step is left of what was taken ahead of use, or less than calls wait for, and there may be
+    /// more.
+    fn is_low(&self) -> bool {
         let balance = &self.balance;
-        let is_short = balance.used.saturating_add(self.step / 2).max(self.wanted) >= balance.granted;
-        let taken = balance.others.saturating_add(balance.granted);
-        is_short && (balance.used > balance.granted || self.limit.is_none_or(|limit| taken < limit))
+        let (used, granted) = (balance.used, balance.granted);
+        let is_low = used.saturating_add(self.step / 2) >= granted || used.saturating_add(self.wanted) > granted;
+        let taken = balance.others.saturating_add(granted);
+        is_low && (used > granted || self.carried > 0 && granted == 0 || self.limit.is_none_or(|limit| taken < limit))
     }
 }
 

@@ -15,6 +15,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arrayvec::ArrayVec;
 use keystile_core::id::{ActivationId, OrganizationId};
@@ -45,6 +46,8 @@ pub struct Order<'a> {
     pub between: [OrganizationId; 2],
     /// What it costs.
     pub cost: u32,
+    /// Whether what it really costs is told later.
+    pub reports: bool,
     /// When.
     pub now: Moment,
 }
@@ -69,33 +72,52 @@ impl Order<'_> {
     }
 }
 
-/// What an account tells its keeper.
-enum Word {
-    /// More is to be taken for it.
-    Short(Arc<Account>),
-    /// A share of a quota is used, of which these organizations are to be told.
-    Reached(ActivationId, Box<QuotaNotice>, ArrayVec<OrganizationId, 2>),
+/// A share of a quota is used, of which organizations are to be told.
+struct Reached {
+    id: ActivationId,
+    notice: QuotaNotice,
+    told: ArrayVec<OrganizationId, 2>,
+}
+
+/// Between the accounts and their keeper.
+struct Line {
+    /// For which more is to be taken.
+    short: mpsc::UnboundedSender<Arc<Account>>,
+    /// What is to be told.
+    notices: mpsc::UnboundedSender<Reached>,
+    /// Whether the ledger can't be asked.
+    is_cut_off: AtomicBool,
+}
+
+/// What a keeper hears.
+struct Heard {
+    short: mpsc::UnboundedReceiver<Arc<Account>>,
+    notices: mpsc::UnboundedReceiver<Reached>,
 }
 
 /// The accounts of all projects.
 pub struct Quotas {
     accounts: Mutex<HashMap<(u32, u32), Arc<Account>>>,
-    words: mpsc::UnboundedSender<Word>,
+    line: Arc<Line>,
     /// For the keeper, when there is one.
-    heard: Mutex<Option<mpsc::UnboundedReceiver<Word>>>,
+    heard: Mutex<Option<Heard>>,
+    /// Whose turn it is to take from the ledger; whether all was given back at the end.
+    turn: tokio::sync::Mutex<bool>,
 }
 
 impl Default for Quotas {
     fn default() -> Self {
-        let (words, heard) = mpsc::unbounded_channel();
-        Self { accounts: Mutex::default(), words, heard: Mutex::new(Some(heard)) }
+        let ((short, heard_short), (notices, heard_notices)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let heard = Heard { short: heard_short, notices: heard_notices };
+        let line = Arc::new(Line { short, notices, is_cut_off: AtomicBool::new(false) });
+        Self { accounts: Mutex::default(), line, heard: Mutex::new(Some(heard)), turn: tokio::sync::Mutex::new(false) }
     }
 }
 
 impl Quotas {
     /// The account of a project at an API, by their numbers.
     pub fn account(&self, project: u32, api: u32) -> Arc<Account> {
-        let make = || Arc::new(Account::new(project, api, self.words.clone()));
+        let make = || Arc::new(Account::new(project, api, self.line.clone()));
         self.accounts.lock().entry((project, api)).or_insert_with(make).clone()
     }
 

@@ -41,7 +41,14 @@ impl World {
     }
 
     fn order(&self, cost: u32) -> Order<'_> {
-        Order { plan: Some(&self.plan), link: &self.link, between: [CALLER, OWNER], cost, now: self.now }
+        Order {
+            plan: Some(&self.plan),
+            link: &self.link,
+            between: [CALLER, OWNER],
+            cost,
+            reports: false,
+            now: self.now,
+        }
     }
 
     /// Draws, and takes first where that is needed.
@@ -65,11 +72,16 @@ impl World {
         for one in self.account().wants(self.now.ticks) {
             let mut kept = self.kept.borrow_mut();
             let total = kept.entry(one.amount).or_default();
+            *total = one.carried.max(*total);
             let left = one.limit.map_or(u64::MAX, |limit| limit.saturating_sub(*total + one.owed));
             let given = one.owed + one.ahead.min(left);
             *total += given;
             self.account().grant(&one.amount, Taken { total: *total, given });
         }
+    }
+
+    fn cut_off(&self) {
+        self.quotas.line.is_cut_off.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
     fn used(&self) -> Vec<u64> {
@@ -81,10 +93,8 @@ impl World {
     fn told(&self) -> Vec<(u8, QuotaOf, usize)> {
         let mut heard = self.quotas.heard.lock();
         let mut told = Vec::new();
-        while let Ok(word) = heard.as_mut().unwrap().try_recv() {
-            if let Word::Reached(_, notice, to) = word {
-                told.push((notice.percent, notice.of, to.len()));
-            }
+        while let Ok(Reached { notice, told: to, .. }) = heard.as_mut().unwrap().notices.try_recv() {
+            told.push((notice.percent, notice.of, to.len()));
         }
         told
     }
@@ -104,6 +114,52 @@ fn l01_exactly_what_there_is_can_be_drawn() {
     assert_eq!(until.to_string(), "2026-12-01T00:00:00Z");
     assert!(world.draw(0).is_ok(), "what costs nothing");
     assert_eq!(world.used(), [40]);
+}
+
+#[test]
+fn l01_what_calls_cost_is_taken_for_them_however_much_that_is() {
+    for cost in [1, 5, 17, 20, 60, 100, 200, 700] {
+        let world = World::new(vec![quota(10_000, Period::Month)], vec![]);
+        let mut drawn = 0;
+        // A keeper that takes whenever it is asked to, as well as when a call waits.
+        while world.draw(cost).is_ok() {
+            drawn += u64::from(cost);
+            world.take();
+        }
+        assert_eq!(drawn, 10_000 / u64::from(cost) * u64::from(cost), "{cost} each");
+    }
+}
+
+#[test]
+fn calls_that_wait_together_are_taken_for_together() {
+    let world = World::new(vec![quota(10_000, Period::Month)], vec![]);
+    assert!((0..500).all(|_| matches!(world.try_draw(1), Err(Denied::Short(_)))));
+    world.take();
+    assert_eq!((0..500).filter(|_| world.try_draw(1).is_ok()).count(), 500);
+}
+
+#[test]
+fn l01_what_a_call_turns_out_to_cost_is_taken_at_once_and_told() {
+    let world = World::new(vec![quota(100, Period::Month)], vec![]);
+    let free = Order { cost: 0, reports: true, ..world.order(0) };
+    let drawn = world.account().draw(&free, &mut Lefts::new(), || (true, ())).unwrap().1;
+    drawn.unwrap().costs(700);
+    assert_eq!(world.used(), [700], "what cost nothing at first as well");
+    let owed = world.account().wants(world.now.ticks);
+    assert_eq!(owed[0].owed, 700, "nobody has to call for that");
+    assert!(matches!(world.try_draw(1), Err(Denied::Exhausted(_))));
+    assert_eq!(world.told(), [(100, QuotaOf::Plan, 2)]);
+}
+
+#[test]
+fn l01_the_clock_of_another_zone_gives_nobody_a_month_anew() {
+    let mut world = World::new(vec![quota(10, Period::Month)], vec![]);
+    assert_eq!((0..20).filter(|_| world.draw(1).is_ok()).count(), 10);
+    for zone in ["Asia/Tokyo", "UTC", "America/Havana"] {
+        world.plan.zone = zone.parse().unwrap();
+        assert!(matches!(world.draw(1), Err(Denied::Exhausted(_))), "{zone}");
+        assert_eq!(world.used(), [10]);
+    }
 }
 
 #[test]
@@ -173,12 +229,12 @@ fn what_goes_on_beyond_its_quota_is_let_through_and_counted() {
 fn where_the_store_is_away_a_quota_says_whether_calls_go_on() {
     let world = World::new(vec![quota(100, Period::Month)], vec![]);
     assert!(matches!(world.try_draw(1), Err(Denied::Short(_))));
-    world.account().cut_off();
+    world.cut_off();
     assert!(matches!(world.try_draw(1), Err(Denied::CutOff)));
     let lenient = Quota { on_outage: Outage::Allow, ..quota(100, Period::Month) };
     let other = World::new(vec![lenient], vec![]);
     assert!(matches!(other.try_draw(1), Err(Denied::Short(_))), "not before it is known to be away");
-    other.account().cut_off();
+    other.cut_off();
     assert_eq!((0..200).filter(|_| other.try_draw(1).is_ok()).count(), 100, "but not more than there is");
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Grant {
     #[serde(default, deserialize_with = "spoken")]
     #[schema(value_type = Option<Vec<String>>)]
     permissions: Option<Option<Vec<Permission>>>,
-    /// The plan that it gets; `null` for none. If nothing is said: the one that it has; if it has none, the one that was asked
+    /// The plan that it gets; `null` for none. If nothing is said: the one that it has; of a request, the plan that was asked
     /// for, or else the API's standard one.
     #[serde(default, deserialize_with = "spoken")]
     #[schema(value_type = Option<String>)]

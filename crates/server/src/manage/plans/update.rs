@@ -19,6 +19,9 @@ use crate::manage::problem::invalid;
 use crate::manage::projects::checked_text;
 use crate::problem::Problem;
 
+/// A moment that is past for no longer is meant as now.
+const LATE_SECS: i64 = 60;
+
 /// What is to change of a plan.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -56,7 +59,8 @@ pub(super) struct PlanUpdate {
 }
 
 /// Change a plan, for all projects that have it. Other limits, quotas, another time zone or price make a version, which is in force
-/// from a moment on; what is not said of it stays as the latest version has it. What was used in the period counts on.
+/// from a moment on; what is not said of it stays as it is in force then. A version that begins later still comes as it was said, unless another one
+/// is said from the same moment. What was used in the period counts on.
 #[utoipa::path(patch, operation_id = "updatePlan", path = "/v1/plans/{id}", tag = "Plans", params(("id" = String, Path)),
     request_body = PlanUpdate, security(("management_key" = [])),
     responses((status = 200, body = PlanView), (status = 400), (status = 401), (status = 404), (status = 409)))]
@@ -75,22 +79,25 @@ pub(super) async fn update(
             "from says when rate_limits, quotas, a time_zone or a price begin; say at least one of these.",
         ));
     }
-    let latest = plan.versions.iter().max_by_key(|version| version.version);
-    let latest = latest.map(|version| version.terms.clone()).unwrap_or_default();
+    let now = app.now();
+    if wanted.from.is_some_and(|from| from.plus_secs(LATE_SECS) < now) {
+        return Err(invalid("from is past; what was in force then stays as it was. Leave it out for now."));
+    }
+    let from = wanted.from.map_or(now, |from| from.max(now));
+    let latest = plan.at(from).map(|version| version.terms.clone()).unwrap_or_default();
     let terms = PlanTerms {
         rate_limits: wanted.rate_limits.unwrap_or(latest.rate_limits),
         quotas: wanted.quotas.unwrap_or(latest.quotas),
         time_zone: wanted.time_zone.unwrap_or(latest.time_zone),
         price: wanted.price.unwrap_or(latest.price),
     };
-    let now = app.now();
     let change = Change::UpdatePlan {
         id,
         was: plan.revision,
         name: wanted.name.unwrap_or(plan.name),
         description: wanted.description.map_or(Ok(plan.description), |text| checked_text("description", text))?,
         standard: wanted.standard.unwrap_or(plan.standard),
-        terms: if says { Some((checked(terms)?, wanted.from.unwrap_or(now))) } else { None },
+        terms: if says { Some((checked(terms)?, from)) } else { None },
     };
     app.apply(&caller, change).await?;
     Ok(axum::Json(PlanView::new(app.plan(&caller, id).await?, app.now())))

@@ -1,5 +1,5 @@
 -- What was taken of amounts for periods of the calendar, ahead of use: what a process took and did not use is given back when
--- it ends, and lost when it crashes. The latest period of each.
+-- it ends, and lost when it crashes.
 CREATE TABLE balances (
     project    BIGINT NOT NULL,
     api        BIGINT NOT NULL,
@@ -8,5 +8,5 @@ CREATE TABLE balances (
     starts_at  BIGINT NOT NULL,
     ends_at    BIGINT NOT NULL,
     taken      BIGINT NOT NULL,
-    PRIMARY KEY (project, api, period, counts)
+    PRIMARY KEY (project, api, period, counts, starts_at)
 );
