@@ -286,6 +286,8 @@ fn id_prefix(schema: &str, field: &str) -> Option<&'static str> {
         ("project_id", _) | ("id", "Project") => Some("prj_"),
         ("key_id", _) | ("id", "Key") => Some("key_"),
         ("id", "Activation" | "Access") => Some("act_"),
+        ("plan_id" | "requested_plan_id", _) | ("id", "Plan") => Some("pln_"),
+        ("activation_id", _) => Some("act_"),
         ("id", "Webhook") => Some("whk_"),
         ("organization_id", _) | ("id", "Organization") => Some("org_"),
         ("account_id", _) | ("id", "Account") => Some("acc_"),
