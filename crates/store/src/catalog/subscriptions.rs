@@ -30,8 +30,12 @@ impl Catalog {
     /// The plan of a number, whatever became of it.
     ///
     /// # Errors
-    /// If the store fails.
+    /// If the store fails, or if it was altered.
     pub async fn plan_of_number(&self, number: u32) -> Result<Option<Plan>, StoreError> {
-        super::plans::ever(&mut self.0.base.read().await?, number).await
+        let mut db = self.0.base.view().await?;
+        let (sealer, number_of) = (&self.0.sealer, [number.into()]);
+        sealer.refuse_altered(&mut db, "plans", ("WHERE number = ?", &number_of)).await?;
+        sealer.refuse_altered(&mut db, "plan_versions", ("WHERE plan = ?", &number_of)).await?;
+        super::plans::ever(&mut db, number).await
     }
 }
