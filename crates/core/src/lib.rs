@@ -41,5 +41,6 @@ pub mod upstream;
 pub mod usage;
 pub mod vocabulary;
 pub mod webhook;
+pub mod zone;
 
 pub use code::Code;

@@ -11,6 +11,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Longest name: it is a word that people type.
 pub const MAX_NAME_LEN: usize = 64;
 
+/// Characters that nobody sees, and that make two names look alike or one read backwards (Unicode UAX #9, UTS #39).
+pub const fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// The id of a thing that has such a name.
 pub trait Nameable: Copy + Eq + Ord + Hash + fmt::Debug + fmt::Display + FromStr + 'static {
     /// What it is, in messages.

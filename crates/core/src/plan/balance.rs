@@ -1,7 +1,7 @@
 //! What is used of an amount in one period. Nothing that must not be overspent may hang on what a crash forgets, so whoever
 //! counts takes from the store ahead of use: `granted` was written down as used before it is, and what of it was not used
 //! in a crash is lost to the project. So a hard quota is never overspent, by any number of nodes, through any crash; it
-//! ends up to one grant early.
+//! ends early by what of its grants was not used.
 
 use super::period::Span;
 

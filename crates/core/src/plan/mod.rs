@@ -19,11 +19,13 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limit::{LimitError, LimitRule, Scope};
+use crate::name::is_unseen;
 use crate::time::Timestamp;
+use crate::zone::Zone;
 
 pub use balance::{Balance, Drawing, Left};
 pub use notice::{QuotaNotice, QuotaOf};
-pub use period::{NoSuchZone, Period, Span, Zone};
+pub use period::{Period, Span};
 pub use price::{Amount, Currency, Item, Line, Price, PriceError};
 pub use quota::{Exhausted, MAX_QUOTA, MAX_QUOTAS, MAX_WARNINGS, Outage, Quota, QuotaError};
 pub use statement::Part;
@@ -35,7 +37,7 @@ pub const MAX_PLAN_VERSIONS: u32 = 500;
 /// Most plans of one API.
 pub const MAX_PLANS: u32 = 100;
 
-/// The name of a plan, as people say it: `Free`, `Growth 2027`. Trimmed, without control characters, 1 to 64 bytes.
+/// The name of a plan, as people say it: `Free`, `Growth 2027`. Trimmed, without control characters or invisible ones, 1 to 64 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PlanName(String);
 
@@ -52,7 +54,10 @@ pub struct NotAPlanName;
 
 impl fmt::Display for NotAPlanName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a plan's name is 1 to {MAX_PLAN_NAME_LEN} bytes without control characters, and not an id (pln_…)")
+        write!(
+            f,
+            "a plan's name is 1 to {MAX_PLAN_NAME_LEN} bytes without control characters or invisible ones, and not an id (pln_…)"
+        )
     }
 }
 
@@ -64,7 +69,7 @@ impl FromStr for PlanName {
     fn from_str(text: &str) -> Result<Self, NotAPlanName> {
         let name = text.trim();
         let is_sound = (1..=MAX_PLAN_NAME_LEN).contains(&name.len())
-            && !name.chars().any(char::is_control)
+            && !name.chars().any(|c| c.is_control() || is_unseen(c))
             && !name.starts_with(crate::id::PlanId::PREFIX);
         is_sound.then(|| Self(name.to_owned())).ok_or(NotAPlanName)
     }

@@ -2,17 +2,16 @@
 //! began on another day than the first.
 //!
 //! A day has 23 or 25 hours where clocks are set forward or back, and a period begins with the first moment of its first
-//! day there. The zones of IANA are data inside the program.
+//! day there.
 
-use std::fmt;
 use std::str::FromStr;
 
+use jiff::Span as Length;
 use jiff::civil::Date;
-use jiff::tz::{TimeZone, TimeZoneDatabase};
-use jiff::{Span as Length, Timestamp as Instant};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
+use crate::zone::Zone;
 
 /// What an amount is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,79 +99,5 @@ impl Span {
     /// Whether a moment is in it.
     pub fn holds(self, moment: Timestamp) -> bool {
         self.start <= moment && moment < self.end
-    }
-}
-
-/// A time zone by its name in the database of IANA, such as `Europe/Vienna`; UTC unless said otherwise.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Zone {
-    zone: TimeZone,
-    name: String,
-}
-
-/// There is no time zone of this name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoSuchZone;
-
-impl fmt::Display for NoSuchZone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("there is no such time zone; say one of the IANA names, such as Europe/Vienna or UTC")
-    }
-}
-
-impl std::error::Error for NoSuchZone {}
-
-impl Zone {
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The day there.
-    fn day_of(&self, moment: Timestamp) -> Option<Date> {
-        Some(self.zone.to_datetime(Instant::from_microsecond(moment.as_micros()).ok()?).date())
-    }
-
-    /// The first moment of a day there.
-    fn begin(&self, day: Date) -> Option<Timestamp> {
-        // Where midnight is left out, the moment at which clocks are set forward.
-        let first = self.zone.to_timestamp(day.at(0, 0, 0, 0)).ok()?;
-        Some(Timestamp::from_micros(first.as_microsecond()))
-    }
-}
-
-impl Default for Zone {
-    fn default() -> Self {
-        Self { zone: TimeZone::UTC, name: "UTC".to_owned() }
-    }
-}
-
-impl FromStr for Zone {
-    type Err = NoSuchZone;
-
-    fn from_str(text: &str) -> Result<Self, NoSuchZone> {
-        let zone = TimeZoneDatabase::bundled().get(text).map_err(|_| NoSuchZone)?;
-        // As the database writes it, however it was typed.
-        let name = zone.iana_name().ok_or(NoSuchZone)?.to_owned();
-        Ok(Self { zone, name })
-    }
-}
-
-impl fmt::Display for Zone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
-impl Serialize for Zone {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.name)
-    }
-}
-
-impl<'de> Deserialize<'de> for Zone {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }

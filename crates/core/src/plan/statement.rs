@@ -2,8 +2,9 @@
 //! something else, and where periods end: each part is billed by what was in force in it, with the share of the fee and of the
 //! included units that it is of its period. So every minute is on one statement, whatever changes.
 
-use super::period::{Period, Span, Zone};
+use super::period::{Period, Span};
 use crate::time::Timestamp;
+use crate::zone::Zone;
 
 const MINUTE_SECS: i64 = 60;
 

@@ -1,5 +1,4 @@
-//! Hours of the week in which a key may be used, by the clock on a wall somewhere. The zones of IANA are data inside the
-//! program ([`jiff`] with its own copy), so an answer does not hang on what the machine has installed.
+//! Hours of the week in which a key may be used, by the clock on a wall somewhere.
 //!
 //! Where clocks are set forward, the hour that is left out is in no window; where they are set back, the hour that comes
 //! twice is in a window twice.
@@ -7,11 +6,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp as Instant;
-use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
+use crate::zone::Zone;
 
 /// Most windows of one key: the check is a walk over them.
 const MAX_WINDOWS: usize = 32;
@@ -23,8 +21,7 @@ const DAYS: u8 = 7;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Parts", into = "Parts")]
 pub struct Times {
-    zone: TimeZone,
-    name: String,
+    zone: Zone,
     windows: Vec<Window>,
 }
 
@@ -32,7 +29,7 @@ pub struct Times {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parts {
-    time_zone: String,
+    time_zone: Zone,
     windows: Vec<Window>,
 }
 
@@ -75,8 +72,6 @@ struct Days(u8);
 /// The parts are no hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TimesError {
-    /// No time zone has this name.
-    Zone(String),
     /// There is no window, or more than [`MAX_WINDOWS`].
     Count,
     /// This is no time of a day.
@@ -88,11 +83,6 @@ pub enum TimesError {
 impl fmt::Display for TimesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Zone(name) => write!(
-                f,
-                "`{}` is no time zone; write a name of the IANA database such as Europe/Berlin, or UTC",
-                name.escape_default()
-            ),
             Self::Count => write!(f, "times takes 1 to {MAX_WINDOWS} windows; leave it out for no restriction"),
             Self::NotATime(text) => write!(
                 f,
@@ -111,8 +101,8 @@ impl std::error::Error for TimesError {}
 impl Times {
     /// Whether a call at this moment may pass.
     pub fn admit(&self, at: Timestamp) -> bool {
-        let Ok(instant) = Instant::from_second(at.as_secs()) else { return false };
-        let local = at.as_secs() + i64::from(self.zone.to_offset(instant).seconds());
+        let Some(offset) = self.zone.offset_secs(at) else { return false };
+        let local = at.as_secs() + offset;
         // 1970 began on a Thursday.
         let day = (local.div_euclid(SECONDS_OF_A_DAY) + 3).rem_euclid(i64::from(DAYS));
         let minute = local.rem_euclid(SECONDS_OF_A_DAY) / 60;
@@ -126,7 +116,7 @@ impl Times {
     /// Whether no moment is in these hours that is not in those. Of hours in two time zones that can't be told, so no.
     pub fn is_within(&self, outer: &Self) -> bool {
         let minutes = || (0..DAYS).flat_map(|day| (0..MINUTES_OF_A_DAY).map(move |minute| (day, minute)));
-        self.name == outer.name && minutes().all(|(day, minute)| !self.covers(day, minute) || outer.covers(day, minute))
+        self.zone == outer.zone && minutes().all(|(day, minute)| !self.covers(day, minute) || outer.covers(day, minute))
     }
 }
 
@@ -202,15 +192,13 @@ impl TryFrom<Parts> for Times {
         if parts.windows.is_empty() || parts.windows.len() > MAX_WINDOWS {
             return Err(TimesError::Count);
         }
-        let zone = TimeZoneDatabase::bundled().get(&parts.time_zone).map_err(|_| TimesError::Zone(parts.time_zone))?;
-        let name = zone.iana_name().unwrap_or("UTC").to_owned();
-        Ok(Self { zone, name, windows: parts.windows })
+        Ok(Self { zone: parts.time_zone, windows: parts.windows })
     }
 }
 
 impl From<Times> for Parts {
     fn from(times: Times) -> Self {
-        Self { time_zone: times.name, windows: times.windows }
+        Self { time_zone: times.zone, windows: times.windows }
     }
 }
 
@@ -225,7 +213,7 @@ mod tests {
             Window::try_from(parts)
         };
         let windows = windows.iter().map(window).collect::<Result<_, _>>()?;
-        Times::try_from(Parts { time_zone: zone.to_owned(), windows })
+        Times::try_from(Parts { time_zone: zone.parse().unwrap(), windows })
     }
 
     #[track_caller]
@@ -354,10 +342,12 @@ mod tests {
         assert_eq!(times("UTC", &[]), Err(TimesError::Count));
         assert_eq!(times("UTC", &[(None, "08:00", "09:00"); 33]), Err(TimesError::Count));
         for zone in ["", "Europe/Berln", "../etc/passwd", "CEST-1"] {
-            assert_eq!(times(zone, &[(None, "08:00", "09:00")]), Err(TimesError::Zone(zone.to_owned())));
+            let text = format!(r#"{{"time_zone":"{zone}","windows":[{{"from":"08:00","until":"09:00"}}]}}"#);
+            let refused = serde_json::from_str::<Times>(&text).unwrap_err().to_string();
+            assert!(refused.contains("is no time zone"), "{refused}");
         }
         let kept = Parts::from(times("europe/BERLIN", &[(Some(&Day::ALL), "08:00", "00:00")]).unwrap());
-        assert_eq!(kept.time_zone, "Europe/Berlin");
+        assert_eq!(kept.time_zone.name(), "Europe/Berlin");
         assert!(kept.windows[0].days == Days::ALL && kept.windows[0].until == MINUTES_OF_A_DAY);
     }
 }

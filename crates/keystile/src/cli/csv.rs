@@ -53,6 +53,11 @@ fn row(what: &str, line: &str, columns: &[&str]) -> Result<String, Fault> {
         let todo = "check that the URL is that of the management API of a Keystile server";
         Fault::new(Exit::Failure, format!("could not {what}"), format!("a line is no JSON: {error}"), todo)
     })?;
+    Ok(cells(&object, columns))
+}
+
+/// The cells of these columns of an object.
+pub(super) fn cells(object: &Value, columns: &[&str]) -> String {
     let cells = columns.iter().map(|column| match object.get(column) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => quoted(text),
@@ -60,7 +65,7 @@ fn row(what: &str, line: &str, columns: &[&str]) -> Result<String, Fault> {
         Some(Value::Object(fields)) if fields.is_empty() => String::new(),
         Some(other) => quoted(&other.to_string()),
     });
-    Ok(cells.collect::<Vec<_>>().join(","))
+    cells.collect::<Vec<_>>().join(",")
 }
 
 /// A cell. What a spreadsheet would take for a formula gets an apostrophe before it: names are chosen by others.

@@ -2,8 +2,9 @@
 
 use clap::{Args, Subcommand};
 use keystile_core::limit::LimitRule;
-use keystile_core::plan::{PlanName, Price, Quota, Zone};
+use keystile_core::plan::{PlanName, Price, Quota};
 use keystile_core::time::Timestamp;
+use keystile_core::zone::Zone;
 use serde_json::{Value, json};
 
 use super::fault::{Exit, Fault};

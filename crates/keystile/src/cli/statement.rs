@@ -5,6 +5,7 @@ use keystile_core::id::ActivationId;
 use keystile_core::time::Timestamp;
 use serde_json::Value;
 
+use super::csv::cells;
 use super::fault::{Exit, Fault};
 use super::server::PAGE;
 use super::session::Session;
@@ -72,17 +73,8 @@ const LINE_FIELDS: [&str; 3] = ["item", "units", "amount"];
 
 /// The lines of a statement, a row each.
 fn rows(statement: &Value) -> String {
-    let cells = |of: &Value, names: &[&str]| names.iter().map(|name| cell(&of[*name])).collect::<Vec<_>>().join(",");
     let lines = statement["lines"].as_array().map_or(&[][..], Vec::as_slice);
     lines.iter().map(|line| format!("{},{}\n", cells(statement, &FIELDS), cells(line, &LINE_FIELDS))).collect()
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::String(text) if text.contains([',', '"', '\n', '\r']) => format!("\"{}\"", text.replace('"', "\"\"")),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 const COLUMNS: [Column; 9] = [

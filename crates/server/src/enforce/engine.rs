@@ -20,7 +20,7 @@ use keystile_core::permission::Rights;
 use keystile_core::plan::{Left, Quota, QuotaOf};
 use keystile_core::restrict::{Rule, Rules, Said};
 
-pub use plan::{MAX_GRANTS, Standing};
+pub use plan::{MAX_GRANTS, PlanSaid, Standing};
 use plan::{OfPlan, of_plan, order, refused_by};
 
 use super::counters::{Charge, Counters, Held};
@@ -28,8 +28,7 @@ use super::keys::{KeyEntry, Opened};
 use super::leases::Leases;
 use super::limits::Limits;
 use super::news::News;
-use super::plans::PlanView;
-use super::quotas::{Drawn, Grant, Lefts, Quotas};
+use super::quotas::{Drawn, Grant, Quotas};
 use super::rehash::Rehash;
 use super::shadow::ShadowCounts;
 use super::slow::SlowKeys;
@@ -89,14 +88,9 @@ pub struct Verdict {
     pub readings: Readings,
     /// What the call has to give back when it ends.
     pub held: Option<Held>,
-    /// What its project's plan says, if it has one.
-    pub plan: Option<Arc<PlanView>>,
-    /// What is left of the quotas, in the order in which [`Verdict::quotas`] goes through them; empty if they were not asked.
-    pub lefts: Lefts,
-    /// What the call has drawn from quotas.
-    pub drawn: Option<Drawn>,
-    /// What has to be taken for a quota before the call can be decided: it is to be asked again then.
-    pub awaits: Option<Grant>,
+    /// What its project's plan and ceilings had to do with it, if there are any. Boxed: a verdict is moved several times, and
+    /// most calls have none.
+    pub of_plan: Option<Box<PlanSaid>>,
     /// If a limit or a quota refused: nanoseconds until the same call fits.
     pub retry_nanos: Option<u64>,
     /// Restrictions in shadow that would have refused it, if it is allowed.
@@ -121,10 +115,7 @@ impl Verdict {
             key: None,
             readings: Readings::new(),
             held: None,
-            plan: None,
-            lefts: Lefts::new(),
-            drawn: None,
-            awaits: None,
+            of_plan: None,
             retry_nanos: None,
             shadow: Rules::NONE,
         }
@@ -140,19 +131,31 @@ impl Verdict {
             Some(key) => Some(&key.policy.limits),
             None => api.map(|api| &api.anonymous),
         };
-        let of_plan = self.plan.as_ref().map(|plan| &plan.limits);
+        let of_plan = self.of_plan.as_ref().and_then(|said| Some(&said.plan.as_ref()?.limits));
         let lists = own.into_iter().chain(of_plan).chain(api.map(|api| &api.limits));
         let rules = lists.flat_map(|limits| limits.rules.iter().map(|rule| (rule, limits.scope)));
         rules.zip(&self.readings).map(|((rule, scope), reading)| (rule, scope, *reading))
     }
 
+    /// What the call has drawn from quotas, for whoever keeps it until it ends.
+    pub fn take_drawn(&mut self) -> Option<Drawn> {
+        self.of_plan.as_mut().and_then(|said| said.drawn.take())
+    }
+
+    /// What has to be taken for a quota before the call can be decided: it is to be asked again then.
+    pub fn take_grant(&mut self) -> Option<Grant> {
+        self.of_plan.as_mut().and_then(|said| said.awaits.take())
+    }
+
     /// The quotas that were asked, with what is left of each: those of the plan, and what the project's own people allow it.
     pub fn quotas<'a>(&'a self, api: Option<&'a ApiView>) -> impl Iterator<Item = (&'a Quota, QuotaOf, Left)> + Clone {
-        let of_plan = self.plan.as_ref().map_or(&[][..], |plan| &plan.quotas).iter();
+        let said = self.of_plan.as_deref();
+        let plan = said.and_then(|said| said.plan.as_ref());
+        let of_plan = plan.map_or(&[][..], |plan| &plan.quotas).iter();
         let link = self.key.as_ref().zip(api).and_then(|(key, api)| key.project.link(api.number));
         let own = link.map_or(&[][..], |link| &link.ceilings).iter();
         let all = of_plan.map(|quota| (quota, QuotaOf::Plan)).chain(own.map(|quota| (quota, QuotaOf::Project)));
-        all.zip(&self.lefts).map(|((quota, of), left)| (quota, of, *left))
+        all.zip(said.map_or(&[][..], |said| &said.lefts)).map(|((quota, of), left)| (quota, of, *left))
     }
 }
 
@@ -236,8 +239,9 @@ impl Engine {
             Err(Code::KeyUnknown) => self.unknown(facts),
             Err(code) => Verdict { key: Some(key), ..Verdict::without_key(code) },
             Ok(shadow) => {
-                let verdict = self.charged(&key, door, facts, shadow);
-                Verdict { key: Some(key), ..verdict }
+                let mut verdict = self.charged(&key, door, facts, shadow);
+                verdict.key = Some(key);
+                verdict
             }
         }
     }
@@ -246,7 +250,7 @@ impl Engine {
     pub async fn check_with_time(&self, text: &str, door: Door<'_>, facts: &Facts<'_>) -> Verdict {
         let mut verdict = self.check(text, door, facts);
         for _ in 0..MAX_GRANTS {
-            let Some(grant) = verdict.awaits.take() else { break };
+            let Some(grant) = verdict.take_grant() else { break };
             // Boxed: few calls wait.
             if !Box::pin(grant.has_come()).await {
                 break;
@@ -266,20 +270,25 @@ impl Engine {
         let mut weights = Weights::new();
         let Some(OfPlan { link, account: Some(account), plan }) = &of_plan else {
             let held = self.counters.charge(&charge, &mut weights);
-            let plan = of_plan.and_then(|of_plan| of_plan.plan.cloned());
-            return Verdict { plan, ..self.settled(&weights, held, shadow) };
+            let mut verdict = self.settled(&weights, held, shadow);
+            verdict.of_plan = of_plan.and_then(|of_plan| of_plan.plan).map(|plan| PlanSaid::new(Some(plan)));
+            return verdict;
         };
         let order = order(key, door, facts, link, *plan);
-        let mut lefts = Lefts::new();
-        let drawn = account.draw(&order, &mut lefts, || {
+        let mut said = PlanSaid::new(*plan);
+        let drawn = account.draw(&order, &mut said.lefts, || {
             let held = self.counters.charge(&charge, &mut weights);
             (settle(&weights).code.is_allowed(), held)
         });
-        let verdict = match drawn {
-            Ok((held, drawn)) => Verdict { drawn, ..self.settled(&weights, held, shadow) },
-            Err(denied) => refused_by(denied, facts),
+        let mut verdict = match drawn {
+            Ok((held, drawn)) => {
+                said.drawn = drawn;
+                self.settled(&weights, held, shadow)
+            }
+            Err(denied) => refused_by(denied, &mut said, facts),
         };
-        Verdict { plan: plan.cloned(), lefts, ..verdict }
+        verdict.of_plan = Some(said);
+        verdict
     }
 
     /// Decides a call of an API that needs no key, as far as limits are against it, and charges them.
@@ -343,8 +352,7 @@ impl Engine {
         let looking = Facts { cost: 0, reports: false, ..facts.clone() };
         let patterns = key.patterns();
         let admitted = admit(&decide_key(&key, &patterns), target(door, &key, facts), &looking);
-        let mut lefts = Lefts::new();
-        let mut plan_view = None;
+        let mut said = PlanSaid::new(None);
         let mut wanted = ArrayVec::<u32, MAX_ASKED>::new();
         let admitted = admitted.and_then(|shadow| {
             let of_plan = of_plan(&key, door, facts)?;
@@ -353,11 +361,11 @@ impl Engine {
             let rules = charge.lists.iter().flatten().flat_map(|limits| &limits.rules);
             wanted.extend(rules.map(|rule| rule.counted(facts.cost)));
             let Some(OfPlan { link, account, plan }) = &of_plan else { return Ok(shadow) };
-            plan_view = plan.cloned();
+            said.plan = plan.cloned();
             match account {
                 Some(account) => {
                     let order = order(&key, door, &looking, link, *plan);
-                    let looked = account.look(&order, facts.cost, &mut lefts);
+                    let looked = account.look(&order, facts.cost, &mut said.lefts);
                     looked.map(|()| shadow).map_err(|_| Code::QuotaExhausted)
                 }
                 None => Ok(shadow),
@@ -375,7 +383,7 @@ impl Engine {
         };
         let explanation = explained(&key, door, facts, code);
         let readings = weights.iter().map(reading).collect();
-        let verdict = Verdict { plan: plan_view, readings, lefts, shadow, ..Verdict::without_key(code) };
+        let verdict = Verdict { of_plan: Some(said), readings, shadow, ..Verdict::without_key(code) };
         (Verdict { key: Some(key), ..verdict }, explanation)
     }
 

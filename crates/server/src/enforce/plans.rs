@@ -7,8 +7,9 @@ use keystile_core::decide::{Activation, ActivationState};
 use keystile_core::id::ActivationId;
 use keystile_core::limit::Scope;
 use keystile_core::permission::Permission;
-use keystile_core::plan::{PlanTerms, Quota, Zone, in_force};
+use keystile_core::plan::{PlanTerms, Quota, in_force};
 use keystile_core::time::Timestamp;
+use keystile_core::zone::Zone;
 use keystile_store::records::{FeedActivation, Plan};
 
 use super::limits::Limits;

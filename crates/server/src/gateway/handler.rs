@@ -346,11 +346,12 @@ impl Worker {
                     let text = Zeroizing::new(text.into_owned());
                     return Err(Turned::Unproven(Box::new(Unproven { text, refusal })));
                 }
-                if let Some(grant) = verdict.awaits.take() {
+                if let Some(grant) = verdict.take_grant() {
                     if let Some(key) = &verdict.key {
                         pending.key(key);
                     }
                     let refusal = Refusal::with_limits(verdict.code, LimitFields::of(&verdict, &api, facts.at.wall));
+                    let refusal = refusal.and_cut_off(Some(&verdict));
                     return Err(Turned::Awaiting(Box::new((grant, refusal))));
                 }
                 Some(verdict)
@@ -368,13 +369,14 @@ impl Worker {
             if let Some(held) = verdict.held.take() {
                 pending.takes(Place::OfLimits(held));
             }
-            if let Some(drawn) = verdict.drawn.take() {
+            if let Some(drawn) = verdict.take_drawn() {
                 pending.takes(Place::OfQuotas(drawn));
             }
         }
         let limits = verdict.as_ref().map(|verdict| LimitFields::of(verdict, &api, facts.at.wall)).unwrap_or_default();
         if let Some(code) = verdict.as_ref().map(|verdict| verdict.code).filter(|code| !code.is_allowed()) {
             let refusal = Refusal::with_limits(code, limits).and_types(&api);
+            let refusal = refusal.and_cut_off(verdict.as_ref());
             return Err(refusal.and_missing(verdict.as_ref(), &api, api.operations.needs(method, path)).into());
         }
         if api.unknown_operations == UnknownOperations::Refuse && api.operations.is_unknown(method, path) {

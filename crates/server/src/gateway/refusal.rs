@@ -22,6 +22,7 @@ use crate::ratelimit;
 use crate::usage::Pending;
 use zeroize::Zeroizing;
 
+const CUT_OFF: &str = "What this call would use of its project's quota can't be written down at the moment, so it is not let through; try again in a moment.";
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
@@ -95,6 +96,14 @@ impl Refusal {
             (None, None) => return self,
         };
         Self { problem: self.problem.because(detail), ..self }
+    }
+
+    /// The same, with the reason if it is that what is used of a quota can't be written down.
+    pub(super) fn and_cut_off(self, verdict: Option<&Verdict>) -> Self {
+        match verdict.and_then(|verdict| verdict.of_plan.as_ref()) {
+            Some(said) if said.is_cut_off => Self { problem: self.problem.because(CUT_OFF), ..self },
+            _ => self,
+        }
     }
 
     /// With a sentence that says more than the code's own.
@@ -192,11 +201,7 @@ impl LimitFields {
         let told = verdict.limits(Some(api)).filter(|(rule, scope, _)| is_callers(rule, *scope, has_key));
         let quotas = || verdict.quotas(Some(api)).map(|(quota, _, left)| (quota, left));
         let policy = match own.header() {
-            Some(policy)
-                if verdict.plan.is_none()
-                    && verdict.lefts.is_empty()
-                    && (api.limits.is_empty() || verdict.readings.is_empty()) =>
-            {
+            Some(policy) if verdict.of_plan.is_none() && (api.limits.is_empty() || verdict.readings.is_empty()) => {
                 policy.clone()
             }
             _ => ratelimit::policy_field(told.clone().map(|(rule, _, reading)| (rule, reading.limit)), quotas()),

@@ -223,7 +223,7 @@ async fn judge(
         status: 200,
         ..pending.dimensions()
     });
-    let lent = Lent { owner, held: verdict.held.take(), drawn: verdict.drawn.take(), reports };
+    let lent = Lent { owner, held: verdict.held.take(), drawn: verdict.take_drawn(), reports };
     let lease = lend(worker, lent, id, facts.at);
     let told = [needs, of_operation];
     let body =

@@ -68,7 +68,7 @@ pub(super) async fn create(
     };
     let wanted = wish.permissions.as_ref().map(to_json).transpose()?;
     let granted = wanted.clone().filter(|_| by.is_some());
-    let wanted_plan = wanted_plan(work.db, &pair, wish).await?;
+    let wanted_plan = plan_number(work.db, pair.api, wish.plan).await?;
     let had = had_before(work.db, &pair).await?;
     let plan = match (&by, wanted_plan, had) {
         // Whoever lets everybody in has said with which plan.
@@ -125,7 +125,7 @@ pub(super) async fn request(work: Work<'_>, id: ActivationId, was: u64, wish: &W
     }
     let wanted = wish.permissions.as_ref().map(to_json).transpose()?;
     let pair = pair(work.db, before.project, before.api).await?;
-    let wanted_plan = wanted_plan(work.db, &pair, wish).await?;
+    let wanted_plan = plan_number(work.db, pair.api, wish.plan).await?;
     let project: u32 = sql("UPDATE activations SET state = 'requested', wanted = ?, note = ?, wanted_plan = ?, \
          granted = NULL, plan = NULL, plan_since = NULL, updated_at = ?, revision = ? WHERE number = ? RETURNING project")
     .bind(wanted)
@@ -241,11 +241,7 @@ async fn touch(db: &mut Connection, number: u32, at: Timestamp, revision: u64) -
     Ok(())
 }
 
-/// The number of the plan that is asked for.
-async fn wanted_plan(db: &mut Connection, pair: &Pair, wish: &Wish) -> Result<Option<u32>, ApplyError> {
-    plan_number(db, pair.api, wish.plan).await
-}
-
+/// The number of a plan, if one is said.
 async fn plan_number(db: &mut Connection, api: u32, plan: Option<PlanId>) -> Result<Option<u32>, ApplyError> {
     match plan {
         Some(plan) => plan::of_api(db, api, plan).await.map(Some),
@@ -344,11 +340,13 @@ async fn was_turned_away(db: &mut Connection, pair: &Pair) -> Result<bool, Apply
     Ok(state.is_some_and(|state| state != ActivationState::Approved))
 }
 
-/// The plan that a project had when its last link to an API was deleted, and since when, if that plan is still there.
+/// The plan that a project had by the last of its deleted links to an API that had one, and since when, if that plan is still
+/// there.
 async fn had_before(db: &mut Connection, pair: &Pair) -> Result<Option<(u32, Timestamp)>, StoreError> {
     let row =
         sql("SELECT v.plan, v.plan_since, l.deleted_at FROM activations v LEFT JOIN plans l ON l.number = v.plan \
-         WHERE v.project = ? AND v.api = ? AND v.deleted_at IS NOT NULL ORDER BY v.number DESC LIMIT 1")
+         WHERE v.project = ? AND v.api = ? AND v.plan IS NOT NULL AND v.deleted_at IS NOT NULL \
+         ORDER BY v.number DESC LIMIT 1")
         .bind(pair.project)
         .bind(pair.api)
         .fetch_optional(db)

@@ -171,7 +171,13 @@ async fn l01_a_link_that_is_deleted_and_asked_for_anew_begins_no_billing_period(
         let set = Change::SetPlan { id: second.id, was: second.revision, plan: Some(tiny) };
         world.apply_as_other(set).await.unwrap();
         world.apply(Change::DeleteActivation { id: second.id }).await.unwrap();
-        assert_eq!(ask(NOW.plus_secs(964_000)).await.plan.unwrap().plan, tiny);
+        let third = ask(NOW.plus_secs(964_000)).await;
+        assert_eq!(third.plan.clone().unwrap().plan, tiny);
+        // Nor by way of a link that had none.
+        let none = Change::SetPlan { id: third.id, was: third.revision, plan: None };
+        world.apply_as_other(none).await.unwrap();
+        world.apply(Change::DeleteActivation { id: third.id }).await.unwrap();
+        assert_eq!(ask(NOW.plus_secs(974_000)).await.plan.unwrap().plan, tiny);
     })
     .await;
 }

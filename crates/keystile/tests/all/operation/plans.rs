@@ -385,9 +385,9 @@ fn k28_what_a_plan_says_anew_begins_another_statement_with_its_share_of_the_fee(
     };
     let minutes = |from: &str, until: &str| u64::try_from(micros(&second, until) - micros(&second, from)).unwrap();
     let (part, whole) = (minutes("starts_at", "ends_at"), minutes("period_starts_at", "period_ends_at"));
-    let doubled = 2 * 200_000 * part;
-    let rounded = doubled.div_euclid(2 * whole) + u64::from(doubled % (2 * whole) >= whole);
-    assert!(cents(&second).abs_diff(rounded) <= 1, "{second}");
+    let (whole_cents, rest) = (200_000 * part / whole, 200_000 * part % whole);
+    let is_up = 2 * rest > whole || 2 * rest == whole && whole_cents % 2 == 1;
+    assert_eq!(cents(&second), whole_cents + u64::from(is_up), "{second}");
     assert_eq!(second["included"], json!(1_000_000 * part / whole));
 }
 
@@ -522,6 +522,16 @@ fn plans_and_quotas_live_from_the_command_line() {
     assert!(statement.contains("open") && statement.contains(" EUR"), "{statement}");
     let csv = shell(&["statement", "--activation", &caller.activation, "--csv"]);
     assert_eq!(csv.lines().count(), 3, "{csv}");
+    let id: Value = serde_json::from_str(&shell(&["plan", "show", &plan, "--json"])).unwrap();
+    let id = id["id"].as_str().unwrap();
+    let project = world.project();
+    let asked = shell(&["activation", "create", "--project", &project, "--api", &caller.api, "--plan", id, "--json"]);
+    let asked: Value = serde_json::from_str(&asked).unwrap();
+    assert_eq!((&asked["state"], &asked["plan_id"]), (&json!("approved"), &json!(id)), "the API is its own");
+    let other = asked["id"].as_str().unwrap();
+    assert!(shell(&["activation", "approve", other, "--no-plan", "--json"]).contains("\"plan_id\":null"));
+    assert!(shell(&["activation", "approve", other, "--plan", &plan]).contains(&plan));
+    shell(&["activation", "plan", other, "--none"]);
     shell(&["activation", "plan", &caller.activation, "--none"]);
     shell(&["plan", "delete", &plan, "--yes"]);
 }

@@ -9,7 +9,7 @@ use keystile_core::time::Moment;
 
 use super::{Door, Engine, Recognised, Verdict};
 use crate::enforce::plans::{Link, PlanView};
-use crate::enforce::quotas::{Account, Denied, Lefts, Order};
+use crate::enforce::quotas::{Account, Denied, Drawn, Grant, Lefts, Order};
 
 /// What a project has at an API.
 #[derive(Default)]
@@ -18,6 +18,24 @@ pub struct Standing {
     pub plan: Option<Arc<PlanView>>,
     /// The quotas of that and its own ceilings, with what is left of each.
     pub quotas: Vec<(Quota, QuotaOf, Left)>,
+}
+
+/// What a project's plan and ceilings had to do with a decision.
+pub struct PlanSaid {
+    /// What its plan says, if it has one.
+    pub plan: Option<Arc<PlanView>>,
+    /// What is left of the quotas, in the order in which [`Verdict::quotas`] goes through them; empty if they were not asked.
+    pub(super) lefts: Lefts,
+    pub(super) drawn: Option<Drawn>,
+    pub(super) awaits: Option<Grant>,
+    /// Whether it was refused because what is used can't be written down.
+    pub is_cut_off: bool,
+}
+
+impl PlanSaid {
+    pub(super) fn new(plan: Option<&Arc<PlanView>>) -> Box<Self> {
+        Box::new(Self { plan: plan.cloned(), lefts: Lefts::new(), drawn: None, awaits: None, is_cut_off: false })
+    }
 }
 
 /// How often a call waits for what has to be taken for a quota: others may have used it before its turn comes.
@@ -69,15 +87,21 @@ pub(super) fn order<'a>(
 }
 
 /// The answer to a call that quotas are against.
-pub(super) fn refused_by(denied: Denied, facts: &Facts<'_>) -> Verdict {
+pub(super) fn refused_by(denied: Denied, said: &mut PlanSaid, facts: &Facts<'_>) -> Verdict {
     match denied {
         Denied::Exhausted(until) => {
             let micros = until.as_micros().saturating_sub(facts.at.wall.as_micros());
             let nanos = u64::try_from(micros).unwrap_or(0).saturating_mul(1_000);
             Verdict { retry_nanos: Some(nanos), ..Verdict::without_key(Code::QuotaExhausted) }
         }
-        Denied::Short(grant) => Verdict { awaits: Some(grant), ..Verdict::without_key(Code::Stale) },
-        Denied::CutOff => Verdict::without_key(Code::Stale),
+        Denied::Short(grant) => {
+            (said.awaits, said.is_cut_off) = (Some(grant), true);
+            Verdict::without_key(Code::Stale)
+        }
+        Denied::CutOff => {
+            said.is_cut_off = true;
+            Verdict::without_key(Code::Stale)
+        }
     }
 }
 

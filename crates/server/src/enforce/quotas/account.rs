@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use keystile_core::limit::Counted;
-use keystile_core::plan::{Balance, Drawing, Exhausted, Left, Outage, Period, Quota, QuotaNotice, QuotaOf, Span, Zone};
+use keystile_core::plan::{Balance, Drawing, Exhausted, Left, Outage, Period, Quota, QuotaNotice, QuotaOf, Span};
 use keystile_core::time::{Ticks, Timestamp};
+use keystile_core::zone::Zone;
 use keystile_store::{Amount, Taken, Taking};
 use parking_lot::Mutex;
 use tokio::sync::watch;

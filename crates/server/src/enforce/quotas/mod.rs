@@ -19,8 +19,9 @@ use std::sync::atomic::AtomicBool;
 
 use arrayvec::ArrayVec;
 use keystile_core::id::{ActivationId, OrganizationId};
-use keystile_core::plan::{Left, MAX_QUOTAS, Quota, QuotaNotice, QuotaOf, Zone};
+use keystile_core::plan::{Left, MAX_QUOTAS, Quota, QuotaNotice, QuotaOf};
 use keystile_core::time::{Moment, Timestamp};
+use keystile_core::zone::Zone;
 use keystile_store::Amount;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;

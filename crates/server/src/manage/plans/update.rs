@@ -3,8 +3,9 @@
 use axum::extract::State;
 use keystile_core::id::PlanId;
 use keystile_core::limit::LimitRule;
-use keystile_core::plan::{PlanName, PlanTerms, Price, Quota, Zone};
+use keystile_core::plan::{PlanName, PlanTerms, Price, Quota};
 use keystile_core::time::Timestamp;
+use keystile_core::zone::Zone;
 use keystile_store::Change;
 use serde::Deserialize;
 use utoipa::ToSchema;

@@ -9,6 +9,7 @@ mod update;
 pub(super) mod view;
 
 use keystile_core::id::PatternId;
+use keystile_core::name::is_unseen;
 use keystile_core::pattern::{MAX_PATTERNS, PatternRef};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -62,11 +63,6 @@ async fn checked_patterns(app: &App, asker: &Asker, named: &[PatternRef]) -> Res
         )));
     }
     Ok(ids)
-}
-
-/// Characters that nobody sees, and that make two names look alike or one read backwards (Unicode UAX #9, UTS #39).
-const fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A longer text, which may be empty and have several lines.
