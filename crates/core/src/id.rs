@@ -121,6 +121,8 @@ ids! {
     ActivationId = "act_";
     /// What an API's owner offers to those who call it.
     PlanId = "pln_";
+    /// Credits that were granted.
+    CreditGrantId = "crg_";
     /// The public name of a key, safe to log and show.
     KeyId = "key_";
     /// One call or one management request.

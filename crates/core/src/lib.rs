@@ -15,6 +15,7 @@ pub mod code;
 pub mod content;
 pub mod cors;
 pub mod country;
+pub mod credit;
 pub mod decide;
 pub mod facts;
 pub mod id;

@@ -14,11 +14,12 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use keystile_core::credit::CreditHolder;
 use keystile_core::key::KeyState;
 
 use crate::cipher::SecretKey;
 use crate::records::{
-    Activation, Api, AuditEntry, CustomRole, Invitation, Key, Member, Organization, Pattern, Plan, PlanVersion,
+    Activation, Api, AuditEntry, CreditGrant, CustomRole, Invitation, Key, Member, Organization, Pattern, Plan, PlanVersion,
     Project, Role, Webhook, WebhookState,
 };
 use crate::root::hex;
@@ -168,6 +169,26 @@ impl Shown for Activation {
             "plan": self.plan.as_ref().map(|own| json!({ "id": own.plan, "name": own.name, "since": own.since })),
             "wanted_plan": self.wish.plan,
             "ceilings": self.ceilings,
+        })
+    }
+}
+
+impl Shown for CreditGrant {
+    fn shown(&self) -> Value {
+        let project = match self.holder {
+            CreditHolder::Project(id) => Some(id),
+            CreditHolder::Organization(_) => None,
+        };
+        json!({
+            "organization": self.holder_organization,
+            "project": project,
+            "kind": self.kind,
+            "amount": self.amount,
+            "note": self.note,
+            "plan": self.plan.map(|(id, _)| id),
+            "starts_at": self.starts_at,
+            "ends_at": self.ends_at,
+            "revoked_at": self.revoked_at,
         })
     }
 }

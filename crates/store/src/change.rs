@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::code::Code;
+use keystile_core::credit::{CreditHolder, CreditKind};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{
-    AccountId, ActivationId, ApiId, IdentityId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PasskeyId,
+    AccountId, ActivationId, ApiId, CreditGrantId, IdentityId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PasskeyId,
     PatternId, PlanId, ProjectId, RequestId, RoleId, SessionId, WebhookId,
 };
 use keystile_core::key::{Environment, KeyDigest, KeyNotice, KeyState};
@@ -222,6 +223,20 @@ pub enum Change {
         /// plan that was asked for as well, or else the API's standard one.
         plan: Option<Option<PlanId>>,
     },
+    /// Grants credits, which are spent at the organization's APIs.
+    GrantCredits {
+        id: CreditGrantId,
+        holder: CreditHolder,
+        kind: CreditKind,
+        amount: u64,
+        note: String,
+        starts_at: Timestamp,
+        ends_at: Option<Timestamp>,
+    },
+    /// Takes back what is left of a grant; only who granted it may. The reason, if there is one, takes the place of its note.
+    RevokeCredits { id: CreditGrantId, was: u64, reason: String },
+    /// Grants what a project's plan brings for the period of a moment, if that was not granted before.
+    RefillCredits { id: ActivationId, at: Timestamp },
     /// Gives a project another plan at an API, or none; only the API's organization may.
     SetPlan { id: ActivationId, was: u64, plan: Option<PlanId> },
     /// What a project's people allow it at most at an API; only its organization may.
@@ -389,4 +404,6 @@ pub enum Subject {
     Role(u32),
     /// A pattern, made, changed or deleted.
     Pattern(u32),
+    /// Credits, granted or taken back.
+    Credits(u32),
 }

@@ -9,7 +9,7 @@ use keystile_core::id::{KeyId, OrganizationId};
 
 use crate::apply::encryption::{self as records, Record};
 use crate::catalog::encryption::{kept_keys, kept_ring, peppers};
-use crate::catalog::{activations, apis, audit, keys, patterns, plans, projects, roles, webhooks};
+use crate::catalog::{activations, apis, audit, credits, keys, patterns, plans, projects, roles, webhooks};
 use crate::db::{Base, Columns, Engine, Row, sql};
 use crate::root::RootKey;
 use crate::seal::Sealer;
@@ -187,12 +187,13 @@ type Reader = fn(&Row) -> Result<(), StoreError>;
 /// Whether every row can be read as what it is.
 async fn rows(catalog: &Base, checked: &mut Checked) -> Result<(), StoreError> {
     let mut view = catalog.view().await?;
-    let kinds: [(&'static str, &str, Reader); 7] = [
+    let kinds: [(&'static str, &str, Reader); 8] = [
         ("APIs", apis::SELECT, |row| apis::read(row).map(drop)),
         ("projects", projects::SELECT, |row| projects::read(row).map(drop)),
         ("activations", activations::SELECT, |row| activations::read(row).map(drop)),
         ("roles", roles::SELECT, |row| roles::read(row).map(drop)),
         ("plans", plans::SELECT, |row| plans::read(row).map(drop)),
+        ("credit grants", credits::SELECT, |row| credits::read(row).map(drop)),
         ("patterns", patterns::SELECT, |row| patterns::read(row).map(drop)),
         ("webhooks", webhooks::SELECT, |row| webhooks::read(row).map(drop)),
     ];

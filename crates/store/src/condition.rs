@@ -4,13 +4,13 @@
 use std::fmt;
 
 use keystile_core::id::{
-    ActivationId, ApiId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, PlanId, ProjectId,
+    ActivationId, ApiId, CreditGrantId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, PlanId, ProjectId,
     RoleId, WebhookId,
 };
 use keystile_core::time::Timestamp;
 
 use crate::records::{
-    Activation, Api, CustomRole, Invitation, Key, Member, Organization, Pattern, Plan, Project, Role, Webhook,
+    Activation, Api, CreditGrant, CustomRole, Invitation, Key, Member, Organization, Pattern, Plan, Project, Role, Webhook,
 };
 use crate::{Catalog, Change};
 
@@ -77,6 +77,8 @@ pub enum ThingId {
     Pattern(PatternId),
     /// A plan.
     Plan(PlanId),
+    /// Credits that were granted.
+    CreditGrant(CreditGrantId),
     /// A webhook.
     Webhook(WebhookId),
     /// An organization.
@@ -159,6 +161,8 @@ things! {
     Pattern, |_| None;
     /// A plan.
     Plan, |_| None;
+    /// Credits that were granted.
+    CreditGrant, |_| None;
     /// A webhook: deliveries are no changes of it.
     Webhook, |webhook| webhook.failing_since;
     /// An organization.
@@ -191,6 +195,7 @@ impl Catalog {
             Thing::Role(thing) => self.tag(&**thing),
             Thing::Pattern(thing) => self.tag(&**thing),
             Thing::Plan(thing) => self.tag(&**thing),
+            Thing::CreditGrant(thing) => self.tag(&**thing),
             Thing::Webhook(thing) => self.tag(&**thing),
             Thing::Organization(thing) => self.tag(&**thing),
             Thing::Member(thing) => self.tag(&**thing),
@@ -210,6 +215,7 @@ impl fmt::Display for ThingId {
             Self::Role(id) => id.fmt(f),
             Self::Pattern(id) => id.fmt(f),
             Self::Plan(id) => id.fmt(f),
+            Self::CreditGrant(id) => id.fmt(f),
             Self::Webhook(id) => id.fmt(f),
             Self::Organization(id) => id.fmt(f),
             Self::Member(id) => id.fmt(f),
@@ -274,6 +280,7 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::SetPlan { id, .. }
         | Change::SetCeilings { id, .. }
         | Change::NoteQuota { id, .. }
+        | Change::RefillCredits { id, .. }
         | Change::DeleteActivation { id } => ThingId::Activation(*id),
         Change::CompromiseKey { id, replacement, .. } => {
             return [Some(ThingId::Key(*id)), replacement.as_ref().map(|key| ThingId::Key(key.id))];
@@ -297,6 +304,7 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
             ThingId::Pattern(*id)
         }
         Change::CreatePlan { id, .. } | Change::UpdatePlan { id, .. } | Change::DeletePlan { id } => ThingId::Plan(*id),
+        Change::GrantCredits { id, .. } | Change::RevokeCredits { id, .. } => ThingId::CreditGrant(*id),
         Change::CreateWebhook { id, .. }
         | Change::UpdateWebhook { id, .. }
         | Change::RotateWebhookSecret { id, .. }

@@ -10,10 +10,10 @@ use keystile_core::metadata::Metadata;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 
-use crate::catalog::{apis, patterns, plans, projects, roles};
+use crate::catalog::{apis, credits, patterns, plans, projects, roles};
 use crate::db::{Columns, Connection, Row, Value, damaged, signed, sql, standing, word};
 use crate::packed::{self, Packed, Which};
-use crate::records::{Api, FeedActivation, FeedKey, FeedProject, FeedSlow, FeedVersion, Pattern, Plan, Role};
+use crate::records::{Api, CreditGrant, FeedActivation, FeedKey, FeedProject, FeedSlow, FeedVersion, Pattern, Plan, Role};
 use crate::seal::altered;
 use crate::tables::ROWS;
 use crate::{Catalog, StoreError, Subject};
@@ -53,6 +53,7 @@ impl Catalog {
                 "keys" => Subject::Keys(first, last),
                 "role" => Subject::Role(first),
                 "pattern" => Subject::Pattern(first),
+                "credits" => Subject::Credits(first),
                 other => return Err(damaged(format_args!("the word {other:?}"))),
             };
             Ok((revision, subject))
@@ -225,6 +226,31 @@ impl Catalog {
             return Ok(None);
         }
         query.fetch_optional(&mut db).await?.as_ref().map(patterns::read).transpose()
+    }
+
+    /// Credits that have not ended by a moment, by number; without those that were altered, so that nobody has these.
+    pub async fn feed_credits(&self, now: Timestamp) -> Result<Vec<CreditGrant>, StoreError> {
+        let mut query = sql(credits::SELECT);
+        query.push(" AND c.revoked_at IS NULL AND (c.ends_at IS NULL OR c.ends_at > ").push_bind(now.as_micros());
+        query.push(") ORDER BY c.number");
+        let mut db = self.0.base.view().await?;
+        let these = ("WHERE revoked_at IS NULL AND (ends_at IS NULL OR ends_at > ?)", &[now.as_micros().into()][..]);
+        let altered = self.0.sealer.altered_rows(&mut db, "credit_grants", these).await?;
+        let mut grants =
+            query.fetch_all(&mut db).await?.iter().map(credits::read).collect::<Result<Vec<_>, StoreError>>()?;
+        grants.retain(|grant| !altered.contains(&vec![grant.number.into()]));
+        Ok(grants)
+    }
+
+    /// Credits by their number, whatever became of them; `None` if they were altered.
+    pub async fn feed_credit(&self, number: u32) -> Result<Option<CreditGrant>, StoreError> {
+        let mut query = sql(credits::SELECT);
+        query.push(" AND c.number = ").push_bind(number);
+        let mut db = self.0.base.view().await?;
+        if self.0.sealer.is_altered(&mut db, "credit_grants", ("WHERE number = ?", &[number.into()])).await? {
+            return Ok(None);
+        }
+        query.fetch_optional(&mut db).await?.as_ref().map(credits::read).transpose()
     }
 
     /// The highest number of a key; 0 if there is none.

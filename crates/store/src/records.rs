@@ -3,10 +3,12 @@
 //! `number` is the small number that a row has inside the installation (never used twice): snapshots and usage use it
 //! where sixteen random bytes would be too much. `revision` is the revision of the row's last change.
 
+mod credits;
 mod people;
 mod plans;
 mod proof;
 
+pub use credits::{CreditEntry, CreditFilter, CreditGrant};
 pub use people::{
     Account, Credentials, CustomRole, DeviceLogin, DeviceLoginState, Entry, Invitation, InvitationState, Invite,
     Joining, Member, Membership, NewAccount, NewDeviceLogin, NewSession, Session,

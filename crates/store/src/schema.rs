@@ -32,6 +32,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_12.sql"),
         include_str!("sqlite/schema/catalog_13.sql"),
         include_str!("sqlite/schema/catalog_14.sql"),
+        include_str!("sqlite/schema/catalog_15.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
@@ -48,6 +49,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("postgres/schema/catalog_12.sql"),
         include_str!("postgres/schema/catalog_13.sql"),
         include_str!("postgres/schema/catalog_14.sql"),
+        include_str!("postgres/schema/catalog_15.sql"),
     ],
 };
 /// Those of the ledger.
@@ -58,6 +60,7 @@ pub(crate) const USAGE: Steps = Steps {
         include_str!("sqlite/schema/usage_3.sql"),
         include_str!("sqlite/schema/usage_4.sql"),
         include_str!("sqlite/schema/usage_5.sql"),
+        include_str!("sqlite/schema/usage_6.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/usage_1.sql"),
@@ -65,6 +68,7 @@ pub(crate) const USAGE: Steps = Steps {
         include_str!("postgres/schema/usage_3.sql"),
         include_str!("postgres/schema/usage_4.sql"),
         include_str!("postgres/schema/usage_5.sql"),
+        include_str!("postgres/schema/usage_6.sql"),
     ],
 };
 

@@ -24,7 +24,7 @@ use crate::tables::{CATALOG, ROWS, Table, Values};
 use crate::{StoreError, StoreFault};
 
 /// The tables whose rows are sealed, and the columns of each that are not covered: notes that are written beside changes.
-const SEALED: [(&str, &[&str]); 30] = [
+const SEALED: [(&str, &[&str]); 31] = [
     ("organizations", &[]),
     ("accounts", &[]),
     ("member_roles", &[]),
@@ -43,6 +43,7 @@ const SEALED: [(&str, &[&str]); 30] = [
     ("plan_versions", &[]),
     ("activations", &[]),
     ("activation_plans", &[]),
+    ("credit_grants", &[]),
     ("policies", &[]),
     ("roles", &[]),
     ("patterns", &[]),
@@ -59,7 +60,7 @@ const SEALED: [(&str, &[&str]); 30] = [
 /// Of these only what is decided by is covered (see `packed`).
 const KEYS: &str = "keys";
 /// Tables that grow with the keys and with what is changed: looked at as they are read, not at a start as well.
-const LARGE: [&str; 5] = [KEYS, "key_versions", "slow_hashes", "former_digests", "revisions"];
+const LARGE: [&str; 6] = [KEYS, "key_versions", "slow_hashes", "former_digests", "credit_grants", "revisions"];
 /// In place of the seal of a row that was altered before it was changed: it fits none.
 const ALTERED: &str = "altered";
 /// Bytes of an HMAC-SHA-256 that are kept (RFC 2104 §5).

@@ -5,6 +5,7 @@
 //! nothing of an earlier one is forgotten ([`in_force`]).
 
 mod balance;
+mod credits;
 mod notice;
 mod period;
 mod price;
@@ -24,6 +25,7 @@ use crate::time::Timestamp;
 use crate::zone::Zone;
 
 pub use balance::{Balance, Drawing, Left};
+pub use credits::{CreditError, CreditTerms, CreditsOf, MAX_CREDITS, MAX_TRIAL_DAYS, Refill, Trial, credits};
 pub use notice::{QuotaNotice, QuotaOf};
 pub use period::{Period, Span};
 pub use price::{Amount, Currency, Item, Line, Price, PriceError};
@@ -108,6 +110,9 @@ pub struct PlanTerms {
     /// What it costs, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+    /// Whether calls are paid by credits, and by which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credits: Option<CreditTerms>,
 }
 
 /// The wire form.
@@ -122,14 +127,16 @@ struct PlanParts {
     time_zone: Zone,
     #[serde(default)]
     price: Option<Price>,
+    #[serde(default)]
+    credits: Option<CreditTerms>,
 }
 
 impl TryFrom<PlanParts> for PlanTerms {
     type Error = PlanError;
 
     fn try_from(parts: PlanParts) -> Result<Self, PlanError> {
-        let PlanParts { rate_limits, quotas, time_zone, price } = parts;
-        Self { rate_limits, quotas, time_zone, price }.checked()
+        let PlanParts { rate_limits, quotas, time_zone, price, credits } = parts;
+        Self { rate_limits, quotas, time_zone, price, credits }.checked()
     }
 }
 
@@ -140,6 +147,8 @@ pub enum PlanError {
     Limits(LimitError),
     /// The quotas.
     Quotas(QuotaError),
+    /// Calls are paid by credits and have a price as well.
+    PaidTwice,
 }
 
 impl fmt::Display for PlanError {
@@ -147,6 +156,9 @@ impl fmt::Display for PlanError {
         match self {
             Self::Limits(error) => write!(f, "rate_limits: {error}"),
             Self::Quotas(error) => write!(f, "quotas: {error}"),
+            Self::PaidTwice => f.write_str(
+                "calls of this plan are paid by credits, so they have no unit_price as well; leave out one of them",
+            ),
         }
     }
 }
@@ -161,6 +173,9 @@ impl PlanTerms {
     pub fn checked(self) -> Result<Self, PlanError> {
         LimitRule::check_together(&self.rate_limits, Scope::Plan).map_err(PlanError::Limits)?;
         Quota::check_together(&self.quotas).map_err(PlanError::Quotas)?;
+        if self.credits.is_some() && self.price.as_ref().is_some_and(Price::has_unit_price) {
+            return Err(PlanError::PaidTwice);
+        }
         Ok(self)
     }
 }

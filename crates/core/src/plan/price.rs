@@ -199,6 +199,11 @@ pub enum Item {
 }
 
 impl Price {
+    /// Whether units beyond those that the fee includes cost anything.
+    pub fn has_unit_price(&self) -> bool {
+        !self.unit_price.0.is_zero()
+    }
+
     fn checked(self) -> Result<Self, PriceError> {
         if !matches!(self.period, Period::Month | Period::BillingPeriod) {
             return Err(PriceError::Period);

@@ -8,7 +8,7 @@ use keystile_core::permission::Permission;
 use keystile_core::plan::Quota;
 use keystile_core::time::Timestamp;
 
-use super::{Done, Work, or_exists, plan, refuse_stale, text};
+use super::{Done, Work, credit, or_exists, plan, refuse_stale, text};
 use crate::audit::actor_text;
 use crate::catalog::activations::find;
 use crate::db::{Columns, Connection, signed, sql, to_json};
@@ -41,13 +41,20 @@ struct Pair {
     settings: ApiSettings,
 }
 
+impl Pair {
+    fn with_plan(&self, plan: u32, since: Timestamp) -> credit::Link {
+        let Self { project, project_owner, api_owner, .. } = *self;
+        credit::Link { project, project_owner, api_owner, plan, since }
+    }
+}
+
 /// Texts of keys that open an API are kept only where its owner wants that.
 async fn wipe_texts(db: &mut Connection, pair: &Pair) -> Result<(), StoreError> {
     if pair.settings.recoverable_keys { Ok(()) } else { text::wipe_of_project(db, pair.project).await }
 }
 
 pub(super) async fn create(
-    work: Work<'_>,
+    mut work: Work<'_>,
     id: ActivationId,
     (project, api): (ProjectId, ApiId),
     wish: &Wish,
@@ -105,10 +112,13 @@ pub(super) async fn create(
         wipe_texts(work.db, &pair).await?;
     }
     let activation = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
-    if plan.is_some() {
+    let mut done = Done::made("activation.create", id, &activation, Subject::Project(pair.project));
+    if let Some((plan, since)) = plan.zip(since) {
         note_plan(work.db, activation.number, work.at).await?;
+        let at = work.at;
+        done.touched.extend(credit::by_plan(&mut work, pair.with_plan(plan, since), at).await?);
     }
-    Ok(Done::made("activation.create", id, &activation, Subject::Project(pair.project)))
+    Ok(done)
 }
 
 pub(super) async fn request(work: Work<'_>, id: ActivationId, was: u64, wish: &Wish) -> Result<Done, ApplyError> {
@@ -143,7 +153,7 @@ pub(super) async fn request(work: Work<'_>, id: ActivationId, was: u64, wish: &W
     Ok(Done::changed("activation.request", id, [&before, &after], Subject::Project(project)))
 }
 
-pub(super) async fn update(work: Work<'_>, id: ActivationId, was: u64, judged: Judged<'_>) -> Result<Done, ApplyError> {
+pub(super) async fn update(mut work: Work<'_>, id: ActivationId, was: u64, judged: Judged<'_>) -> Result<Done, ApplyError> {
     let Judged { state, reason, granted, plan } = judged;
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     if !grants(&before, work.tenant.id) {
@@ -155,13 +165,14 @@ pub(super) async fn update(work: Work<'_>, id: ActivationId, was: u64, judged: J
         refuse_environment(&pair.settings, pair.environment)?;
         wipe_texts(work.db, &pair).await?;
     }
+    let mut touched = vec![Subject::Project(pair.project)];
     let plan = match plan {
         Some(plan) => Some(plan),
         None if state == ActivationState::Approved && is_asked_for(&before) => match before.wish.plan {
             Some(wanted) => Some(Some(wanted)),
             None => {
                 let standard = plan::standard_of(work.db, pair.api).await?;
-                put_plan(work.db, (&before, &pair), standard, work.at).await?;
+                touched.extend(put_plan(&mut work, (&before, &pair), standard).await?);
                 None
             }
         },
@@ -169,7 +180,7 @@ pub(super) async fn update(work: Work<'_>, id: ActivationId, was: u64, judged: J
     };
     if let Some(plan) = plan {
         let plan = plan_number(work.db, pair.api, plan).await?;
-        put_plan(work.db, (&before, &pair), plan, work.at).await?;
+        touched.extend(put_plan(&mut work, (&before, &pair), plan).await?);
     }
     sql("UPDATE activations SET state = ?, reason = ?, granted = ?, judged_by = ?, judged_at = ?, updated_at = ?, \
          revision = ? WHERE number = ?")
@@ -185,12 +196,12 @@ pub(super) async fn update(work: Work<'_>, id: ActivationId, was: u64, judged: J
     .await?;
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     let action = format!("activation.{}", verb(state));
-    Ok(Done::changed(action, id, [&before, &after], Subject::Project(pair.project)))
+    Ok(Done { touched, ..Done::changed(action, id, [&before, &after], Subject::Project(pair.project)) })
 }
 
 /// Gives a project another plan, or none.
 pub(super) async fn set_plan(
-    work: Work<'_>,
+    mut work: Work<'_>,
     id: ActivationId,
     was: u64,
     plan: Option<PlanId>,
@@ -202,10 +213,11 @@ pub(super) async fn set_plan(
     refuse_stale(before.revision, was)?;
     let pair = pair(work.db, before.project, before.api).await?;
     let plan = plan_number(work.db, pair.api, plan).await?;
-    put_plan(work.db, (&before, &pair), plan, work.at).await?;
+    let mut touched = vec![Subject::Project(pair.project)];
+    touched.extend(put_plan(&mut work, (&before, &pair), plan).await?);
     touch(work.db, before.number, work.at, work.revision).await?;
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
-    Ok(Done::changed("activation.plan", id, [&before, &after], Subject::Project(pair.project)))
+    Ok(Done { touched, ..Done::changed("activation.plan", id, [&before, &after], Subject::Project(pair.project)) })
 }
 
 /// Says what a project's people allow it at most.
@@ -251,20 +263,28 @@ async fn plan_number(db: &mut Connection, api: u32, plan: Option<PlanId>) -> Res
 
 /// Gives an activation a plan from now on, unless it has it.
 async fn put_plan(
-    db: &mut Connection,
+    work: &mut Work<'_>,
     (before, pair): (&Activation, &Pair),
     plan: Option<u32>,
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    let had = had_before(db, pair).await?;
+) -> Result<Vec<Subject>, ApplyError> {
+    let had = had_before(work.db, pair).await?;
+    let since = plan.map(|plan| since(had, plan, work.at));
     let changed = sql("UPDATE activations SET plan = ?, plan_since = ? WHERE number = ? AND coalesce(plan, 0) <> ?")
         .bind(plan)
-        .bind(plan.map(|plan| since(had, plan, at).as_micros()))
+        .bind(since.map(Timestamp::as_micros))
         .bind(before.number)
         .bind(plan.unwrap_or(0))
-        .execute(&mut *db)
+        .execute(&mut *work.db)
         .await?;
-    if changed > 0 { note_plan(db, before.number, at).await } else { Ok(()) }
+    if changed == 0 {
+        return Ok(Vec::new());
+    }
+    note_plan(work.db, before.number, work.at).await?;
+    let at = work.at;
+    match plan.zip(since) {
+        Some((plan, since)) => credit::by_plan(work, pair.with_plan(plan, since), at).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Notes which plan an activation has from now on.

@@ -1,7 +1,7 @@
 //! Erasing: nothing stays of what was written about somebody (K43). Ids and counts do; the audit's chain goes on, with what is left of its
 //! entries sealed.
 
-use keystile_core::id::{AccountId, ActivationId, KeyId, MemberId, ProjectId};
+use keystile_core::id::{AccountId, ActivationId, CreditGrantId, KeyId, MemberId, ProjectId};
 use keystile_core::key::KeyKind;
 use keystile_core::policy::Policy;
 use serde_json::json;
@@ -37,6 +37,7 @@ pub(super) async fn project(mut work: Work<'_>, id: ProjectId) -> Result<Done, A
         .bind(of)
         .execute(&mut *work.db)
         .await?;
+    sql("UPDATE credit_grants SET note = '' WHERE project = ?").bind(of).execute(&mut *work.db).await?;
     let of_keys = "key IN (SELECT number FROM keys WHERE project = ";
     for what in
         ["UPDATE key_versions SET hint = '' WHERE ", "DELETE FROM slow_hashes WHERE ", "DELETE FROM hand_overs WHERE "]
@@ -85,6 +86,9 @@ async fn subjects(db: &mut Connection, id: ProjectId, of: u32) -> Result<(Vec<St
         if row.text()? == KeyKind::Management.as_str() {
             managers.extend(all.last().cloned());
         }
+    }
+    for row in sql("SELECT id FROM credit_grants WHERE project = ?").bind(of).fetch_all(&mut *db).await? {
+        all.push(Columns::of(&row).id(CreditGrantId::from_slice)?.to_string());
     }
     for row in sql("SELECT id FROM activations WHERE project = ?").bind(of).fetch_all(db).await? {
         all.push(Columns::of(&row).id(ActivationId::from_slice)?.to_string());

@@ -26,6 +26,7 @@ pub(super) async fn keep_revisions(db: &mut Connection, first: u64, touched: &[S
             Subject::Keys(first, last) => ("keys", first, last),
             Subject::Role(number) => ("role", number, number),
             Subject::Pattern(number) => ("pattern", number, number),
+            Subject::Credits(number) => ("credits", number, number),
         };
         sql("INSERT INTO revisions (revision, subject, first, last) VALUES (?, ?, ?, ?)")
             .bind(signed(revision))

@@ -8,6 +8,7 @@ mod activation;
 mod api;
 mod capacity;
 mod compromise;
+mod credit;
 mod device;
 pub(crate) mod encryption;
 mod erase;
@@ -324,6 +325,12 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         }
         Change::SetPlan { id, was, plan } => activation::set_plan(work, id, was, plan).await,
         Change::SetCeilings { id, was, ceilings } => activation::set_ceilings(work, id, was, &ceilings).await,
+        Change::GrantCredits { id, holder, kind, amount, note, starts_at, ends_at } => {
+            let granted = credit::Granted { kind, amount, note: &note, plan: None, starts_at, ends_at };
+            credit::grant(work, id, holder, granted).await
+        }
+        Change::RevokeCredits { id, was, reason } => credit::revoke(work, id, was, &reason).await,
+        Change::RefillCredits { id, at } => credit::refill(work, id, at).await,
         Change::NoteQuota { id, notice } => notice::note_quota(work, id, &notice).await,
         Change::DeleteActivation { id } => activation::delete(work, id).await,
         Change::CreateKey { project, key, policy } => key::create(work, project, &key, &policy).await,

@@ -4,7 +4,7 @@ use keystile_core::id::OrganizationId;
 
 use crate::StoreError;
 use crate::catalog::{
-    activations, apis, invitations, keys, member_roles, members, organizations, patterns, plans, projects, roles,
+    activations, apis, credits, invitations, keys, member_roles, members, organizations, patterns, plans, projects, roles,
     webhooks,
 };
 use crate::condition::{Thing, ThingId};
@@ -29,6 +29,7 @@ pub(super) async fn find(
         ThingId::Role(id) => roles::find(db, organization, id).await?.map(Thing::from),
         ThingId::Pattern(id) => patterns::find(db, organization, id).await?.map(Thing::from),
         ThingId::Plan(id) => plans::find(db, organization, id).await?.map(Thing::from),
+        ThingId::CreditGrant(id) => credits::find(db, organization, id).await?.map(Thing::from),
         ThingId::Webhook(id) => webhooks::find(db, organization, id).await?.map(Thing::from),
         ThingId::Organization(id) => organizations::find(db, organization, id).await?.map(Thing::from),
         ThingId::Member(id) => members::find(db, organization, id).await?.map(Thing::from),

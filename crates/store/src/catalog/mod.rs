@@ -6,6 +6,7 @@ pub(crate) mod accounts;
 pub(crate) mod activations;
 pub(crate) mod apis;
 pub(crate) mod audit;
+pub(crate) mod credits;
 mod devices;
 pub mod encryption;
 mod identities;

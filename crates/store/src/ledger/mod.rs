@@ -7,6 +7,7 @@
 mod append;
 mod balances;
 mod codec;
+mod credits;
 mod last_use;
 mod operations;
 mod query;
@@ -16,6 +17,7 @@ mod uses;
 use std::sync::Arc;
 
 pub use balances::{Amount, Taken, Taking};
+pub use credits::{CreditMove, CreditMoved, EntryName, EntrySaid, GrantTaken, Room};
 pub use last_use::Use;
 
 use crate::db::{Base, Columns, sql};

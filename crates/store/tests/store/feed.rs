@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use keystile_core::credit::{CreditHolder, CreditKind};
 use keystile_core::decide::ActivationState;
-use keystile_core::id::{ActivationId, ApiId, KeyId, PatternId, ProjectId, RoleId};
+use keystile_core::id::{ActivationId, ApiId, CreditGrantId, KeyId, PatternId, ProjectId, RoleId};
 use keystile_core::key::KeyState;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use keystile_store::records::{
-    ActivationFilter, Api, FeedKey, FeedProject, KeyFilter, NewVersion, Pattern, ProjectAbout, ProjectFilter, Role,
+    ActivationFilter, Api, CreditGrant, FeedKey, FeedProject, KeyFilter, NewVersion, Pattern, ProjectAbout, ProjectFilter, Role,
     Suspension, Wish,
 };
 use keystile_store::{ApplyError, Catalog, Change, Subject};
@@ -24,6 +25,7 @@ struct Node {
     policies: BTreeMap<u32, Policy>,
     roles: BTreeMap<u32, Role>,
     patterns: BTreeMap<u32, Pattern>,
+    credits: BTreeMap<u32, CreditGrant>,
     keys: BTreeMap<u32, FeedKey>,
 }
 
@@ -37,6 +39,7 @@ impl Node {
             policies: catalog.feed_policies(0).await.unwrap().into_iter().collect(),
             roles: catalog.feed_roles().await.unwrap().into_iter().map(|role| (role.number, role)).collect(),
             patterns: catalog.feed_patterns().await.unwrap().into_iter().map(|one| (one.number, one)).collect(),
+            credits: catalog.feed_credits(NOW).await.unwrap().into_iter().map(|one| (one.number, one)).collect(),
             keys: BTreeMap::new(),
         };
         node.read_keys(catalog, 1, u32::MAX).await;
@@ -60,6 +63,10 @@ impl Node {
                 }
                 Subject::Pattern(number) => {
                     put(&mut self.patterns, number, catalog.feed_pattern(number).await.unwrap());
+                }
+                Subject::Credits(number) => {
+                    let open = catalog.feed_credit(number).await.unwrap().filter(|one| one.revoked_at.is_none());
+                    put(&mut self.credits, number, open);
                 }
                 Subject::Keys(first, last) => self.read_keys(catalog, first, last).await,
             }
@@ -137,7 +144,10 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
     let policy = Policy { roles: named.into_iter().collect(), patterns: assigned.clone(), ..policy };
     let state = ActivationState::ALL[dice.below(4) as usize];
     let granted = [None, Some(Vec::new()), Some(policy.permissions.clone())][dice.below(3) as usize].clone();
-    match (dice.below(23), project, api, key, link) {
+    let grants = catalog.feed_credits(NOW).await.unwrap();
+    let own: Vec<_> = grants.iter().filter(|one| one.organization == tenant.id).collect();
+    let grant = dice.pick(&own);
+    match (dice.below(25), project, api, key, link) {
         (0, ..) => create_api(ApiId::from_entropy(bytes()), &name),
         (1, ..) => create_project(ProjectId::from_entropy(bytes()), &name),
         (2, Some(project), Some(api), ..) => Change::CreateActivation {
@@ -197,6 +207,18 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
         (15, _, _, Some(key), _) if key.version > 1 => {
             let (was, version, ends_at) = (key.revision, key.version - 1, NOW.plus_secs(dice.below(9) as i64));
             Change::EndKeyVersion { id: key.id, was, version, ends_at, action: "end_version" }
+        }
+        (23, Some(project), ..) => Change::GrantCredits {
+            id: CreditGrantId::from_entropy(bytes()),
+            holder: CreditHolder::Project(project.id),
+            kind: CreditKind::Paid,
+            amount: 7,
+            note: name,
+            starts_at: NOW,
+            ends_at: [None, Some(NOW.plus_secs(9))][dice.below(2) as usize],
+        },
+        (24, ..) if let Some(grant) = grant => {
+            Change::RevokeCredits { id: grant.id, was: grant.revision, reason: name }
         }
         (17, ..) => crate::roles::create(RoleId::from_entropy(bytes()), &name.replace(' ', "-"), &["pets.read"]),
         (18, ..) if let Some(role) = role => Change::UpdateRole {

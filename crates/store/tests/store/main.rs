@@ -19,6 +19,7 @@ mod changes;
 mod checks;
 mod conditions;
 mod crash;
+mod credits;
 mod encryption;
 mod erasure;
 mod feed;

@@ -46,6 +46,7 @@ async fn full(engine: Engine) -> World {
     let pattern = PatternId::from_entropy(bytes());
     world.apply(crate::patterns::create(pattern, "reading")).await.unwrap();
     crate::plans::full(&world).await;
+    crate::credits::full(&world).await;
     crate::texts::recoverable(&world, "can be had back").await;
     let policy = Policy { roles: vec![role], patterns: vec![pattern], ..Policy::default() };
     let key = new_key(&world.catalog, "with a role");

@@ -19,11 +19,12 @@ use crate::tampering::run_in;
 use crate::world::{ENGINES, Engine, NOW, World, author, bytes, create_webhook, policy};
 
 /// Tables whose rows are decided by, and their columns that are not: what people read, and what is noted beside changes.
-const DECIDED_BY: [(&str, &[&str]); 30] = [
+const DECIDED_BY: [(&str, &[&str]); 31] = [
     ("accounts", &[]),
     ("activation_plans", &[]),
     ("activations", &[]),
     ("apis", &[]),
+    ("credit_grants", &[]),
     ("device_logins", &[]),
     ("former_digests", &[]),
     ("hand_overs", &[]),
@@ -94,6 +95,7 @@ pub async fn filled(engine: Engine) -> (World, [u8; 32]) {
     let plan = keystile_core::id::PlanId::from_entropy(bytes());
     world.apply(crate::plans::create(world.mine.api, plan, "Free", true)).await.unwrap();
     let link = world.catalog.activation(world.mine.id, world.mine.activation).await.unwrap().unwrap();
+    world.apply(crate::credits::grant(&world, 10)).await.unwrap();
     world.apply(Change::SetPlan { id: link.id, was: link.revision, plan: Some(plan) }).await.unwrap();
     let id = keystile_core::id::WebhookId::from_entropy(bytes());
     world.apply(create_webhook(&world.catalog, world.mine.id, id, &[])).await.unwrap();
@@ -196,13 +198,13 @@ async fn r04_tables_brought_back_to_before_there_were_seals_are_not_sealed_anew(
         &mut db,
         "SELECT CASE type WHEN 'table' THEN 'ALTER TABLE ' || name || ' DROP COLUMN seal' ELSE 'DROP ' || type || ' ' || name END \
          FROM sqlite_schema WHERE type = 'trigger' AND name LIKE '%_unseal' OR type = 'index' AND name LIKE '%_unsealed' \
-         OR type = 'table' AND sql LIKE '% seal TEXT%' AND name <> 'audit_end' ORDER BY type = 'table'",
+         OR type = 'table' AND (sql LIKE '% seal TEXT%' OR name = 'revisions') AND name <> 'audit_end' ORDER BY type = 'table'",
     );
     for statement in undo.await {
         run(&mut db, statement).await;
     }
     // Steps that came after the seals.
-    run(&mut db, "DROP TABLE quota_notices; DROP TABLE activation_plans; DROP TABLE plan_versions; DROP INDEX activations_of_plan").await;
+    run(&mut db, "DROP TABLE credit_grants; DROP TABLE quota_notices; DROP TABLE activation_plans; DROP TABLE plan_versions; DROP INDEX activations_of_plan").await;
     for column in ["plan", "plan_since", "wanted_plan", "ceilings"] {
         run(&mut db, format!("ALTER TABLE activations DROP COLUMN {column}")).await;
     }

@@ -1,0 +1,91 @@
+//! Credits that were granted: seen by both sides, who granted them and who holds them.
+
+use keystile_core::credit::CreditHolder;
+use keystile_core::id::{CreditGrantId, OrganizationId, PlanId, ProjectId};
+
+use super::push_page;
+use crate::db::{Columns, Connection, Row, Sql, sql};
+use crate::records::{CreditFilter, CreditGrant, Page};
+use crate::{Catalog, StoreError};
+
+/// The columns that [`read`] takes.
+pub(crate) const SELECT: &str = "SELECT c.id, c.number, o.id, h.id, p.id, c.kind, c.amount, c.note, l.id, c.plan, c.starts_at, \
+     c.ends_at, c.revoked_at, c.created_at, c.updated_at, c.revision FROM credit_grants c \
+     JOIN organizations o ON o.number = c.organization JOIN organizations h ON h.number = c.holder \
+     LEFT JOIN projects p ON p.number = c.project LEFT JOIN plans l ON l.number = c.plan WHERE 1 = 1";
+
+pub(crate) fn read(row: &Row) -> Result<CreditGrant, StoreError> {
+    let mut row = Columns::of(row);
+    let (id, number, organization) =
+        (row.id(CreditGrantId::from_slice)?, row.number()?, row.id(OrganizationId::from_slice)?);
+    let holder_organization = row.id(OrganizationId::from_slice)?;
+    let project = row.id_if_any(ProjectId::from_slice)?;
+    Ok(CreditGrant {
+        id,
+        number,
+        organization,
+        holder: project.map_or(CreditHolder::Organization(holder_organization), CreditHolder::Project),
+        holder_organization,
+        kind: row.word()?,
+        amount: row.number()?,
+        note: row.text()?,
+        plan: row.id_if_any(PlanId::from_slice)?.zip(row.number_if_any()?),
+        starts_at: row.moment()?,
+        ends_at: row.moment_if_any()?,
+        revoked_at: row.moment_if_any()?,
+        created_at: row.moment()?,
+        updated_at: row.moment()?,
+        revision: row.number()?,
+    })
+}
+
+/// Only those of which one side is this organization.
+fn push_sides(query: &mut Sql<'_>, organization: OrganizationId) {
+    query.push(" AND (o.id = ").push_bind(organization.to_bytes());
+    query.push(" OR h.id = ").push_bind(organization.to_bytes()).push(")");
+}
+
+/// One grant that an organization may see.
+pub(crate) async fn find(
+    db: &mut Connection,
+    organization: OrganizationId,
+    id: CreditGrantId,
+) -> Result<Option<CreditGrant>, StoreError> {
+    let mut query = sql(SELECT);
+    query.push(" AND c.id = ").push_bind(id.to_bytes());
+    push_sides(&mut query, organization);
+    query.fetch_optional(db).await?.as_ref().map(read).transpose()
+}
+
+impl Catalog {
+    /// Credits that an organization granted or holds, newest first.
+    pub async fn credit_grants(
+        &self,
+        organization: OrganizationId,
+        filter: CreditFilter,
+        page: Page,
+    ) -> Result<Vec<CreditGrant>, StoreError> {
+        let mut query = sql(SELECT);
+        push_sides(&mut query, organization);
+        if let Some(project) = filter.project {
+            query.push(" AND p.id = ").push_bind(project.to_bytes());
+        }
+        if let Some(holder) = filter.organization {
+            query.push(" AND c.project IS NULL AND h.id = ").push_bind(holder.to_bytes());
+        }
+        if let Some(kind) = filter.kind {
+            query.push(" AND c.kind = ").push_bind(kind.as_str());
+        }
+        push_page(&mut query, "c.number", page);
+        query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read).collect()
+    }
+
+    /// One grant that an organization may see.
+    pub async fn credit_grant(
+        &self,
+        organization: OrganizationId,
+        id: CreditGrantId,
+    ) -> Result<Option<CreditGrant>, StoreError> {
+        find(&mut self.0.base.read().await?, organization, id).await
+    }
+}
