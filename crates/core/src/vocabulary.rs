@@ -35,7 +35,7 @@ pub fn owasp(action: &str) -> &'static str {
         "project.suspend" | "project.resume" | "key.enable" | "key.disable" | "key.extend_version" => "authz_change",
         _ => match action.split_once('.') {
             Some(("activation" | "role" | "pattern" | "member_role", _)) => "privilege_permissions_changed",
-            Some((_, "create")) => "sensitive_create",
+            Some((_, "create" | "grant")) => "sensitive_create",
             Some((_, "delete")) => "sensitive_delete",
             Some(_) | None => "sensitive_update",
         },

@@ -118,7 +118,7 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
     apply(&store, Change::CreateOrganization { id: OWNER, name: "Owner".to_owned(), kind: OrganizationKind::Owner })
         .await;
     let file = SnapshotFile::new(folder.path().join("snapshot"), &store.catalog);
-    let feed = Feed::start(&store, None).await.unwrap();
+    let feed = Feed::start(&store, None, keystile_core::time::Timestamp::from_secs(0)).await.unwrap();
     let mut dice = Dice(7);
     let (mut projects, mut apis, mut keys) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..400 {
@@ -276,8 +276,8 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
         }
     }
     assert!(feed.engine().snapshot.keys.len() > 200, "the dice did something");
-    let fresh = Feed::start(&store, None).await.unwrap();
-    let from_file = Feed::start(&store, Some(&file)).await.unwrap();
+    let fresh = Feed::start(&store, None, keystile_core::time::Timestamp::from_secs(0)).await.unwrap();
+    let from_file = Feed::start(&store, Some(&file), keystile_core::time::Timestamp::from_secs(0)).await.unwrap();
     let wanted = known(&fresh, 500);
     let reachable = |feed: &Feed| {
         // Keys of deleted projects are answered as unknown, whether or not their records are gone.
@@ -326,13 +326,13 @@ async fn a_snapshot_of_another_history_is_not_used() {
         let key = new_key(&store, &mut Dice(number), number);
         apply(&store, Change::CreateKey { project, key, policy: Policy::default() }).await;
         // The second time there is the snapshot of the first.
-        let feed = Feed::start(&store, Some(&file)).await.unwrap();
+        let feed = Feed::start(&store, Some(&file), keystile_core::time::Timestamp::from_secs(0)).await.unwrap();
         let codes = [1, 2].map(|n| feed.engine().check(text(n).expose(), Door::KeyAlone, &facts).code);
         let known = [1, 2].map(|n| if n == number { Code::Allowed } else { Code::KeyUnknown });
         assert_eq!(codes, known);
         let history = feed.history().await.unwrap();
         file.save(&feed.engine().snapshot.keys, feed.revision(), &history).unwrap();
-        let again = Feed::start(&store, Some(&file)).await.unwrap();
+        let again = Feed::start(&store, Some(&file), keystile_core::time::Timestamp::from_secs(0)).await.unwrap();
         assert_eq!(again.revision(), feed.revision());
         store.catalog.close().await;
         store.ledger.close().await;

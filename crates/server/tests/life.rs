@@ -151,7 +151,7 @@ impl World {
             Ok(())
         };
         let store = Store::open(folder.path(), &folder.path().join("root.key"), START, &mut fill).await.unwrap();
-        let feed = Feed::start(&store, None).await.unwrap();
+        let feed = Feed::start(&store, None, keystile_core::time::Timestamp::from_secs(0)).await.unwrap();
         let (active, link) = (true, ActivationState::Approved);
         let model = Model {
             keys: Vec::new(),
@@ -384,7 +384,10 @@ impl World {
                     let history = self.feed.history().await.unwrap();
                     file.save(&self.feed.engine().snapshot.keys, self.feed.revision(), &history).unwrap();
                 }
-                self.feed = Feed::start(&self.store, from_file.then_some(&file)).await.unwrap();
+                self.feed =
+                    Feed::start(&self.store, from_file.then_some(&file), keystile_core::time::Timestamp::from_secs(0))
+                        .await
+                        .unwrap();
             }
         }
     }

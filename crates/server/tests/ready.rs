@@ -37,7 +37,7 @@ async fn open(folder: &Path) -> Store {
 
 async fn app_over(store: &Store, queue: &Arc<Queue>) -> App {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let feed = Arc::new(Feed::start(store, None).await.unwrap());
+    let feed = Arc::new(Feed::start(store, None, keystile_core::time::Timestamp::from_secs(0)).await.unwrap());
     let engine = feed.engine().clone();
     let calls = Arc::new(Calls::new(engine.clone()));
     let labels = engine.snapshot.labels.clone();

@@ -19,8 +19,8 @@ use keystile_core::key::KeyState;
 
 use crate::cipher::SecretKey;
 use crate::records::{
-    Activation, Api, AuditEntry, CreditGrant, CustomRole, Invitation, Key, Member, Organization, Pattern, Plan, PlanVersion,
-    Project, Role, Webhook, WebhookState,
+    Activation, Api, AuditEntry, CreditGrant, CustomRole, Invitation, Key, Member, Organization, Pattern, Plan,
+    PlanVersion, Project, Role, Webhook, WebhookState,
 };
 use crate::root::hex;
 use crate::{Actor, Who};

@@ -7,8 +7,8 @@ use keystile_core::code::Code;
 use keystile_core::credit::{CreditHolder, CreditKind};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{
-    AccountId, ActivationId, ApiId, CreditGrantId, IdentityId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PasskeyId,
-    PatternId, PlanId, ProjectId, RequestId, RoleId, SessionId, WebhookId,
+    AccountId, ActivationId, ApiId, CreditGrantId, IdentityId, InvitationId, KeyId, MemberId, MemberRoleId,
+    OrganizationId, PasskeyId, PatternId, PlanId, ProjectId, RequestId, RoleId, SessionId, WebhookId,
 };
 use keystile_core::key::{Environment, KeyDigest, KeyNotice, KeyState};
 use keystile_core::member::{MemberRole, MemberRoleName, OrganizationKind};

@@ -4,13 +4,14 @@
 use std::fmt;
 
 use keystile_core::id::{
-    ActivationId, ApiId, CreditGrantId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, PlanId, ProjectId,
-    RoleId, WebhookId,
+    ActivationId, ApiId, CreditGrantId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, PlanId,
+    ProjectId, RoleId, WebhookId,
 };
 use keystile_core::time::Timestamp;
 
 use crate::records::{
-    Activation, Api, CreditGrant, CustomRole, Invitation, Key, Member, Organization, Pattern, Plan, Project, Role, Webhook,
+    Activation, Api, CreditGrant, CustomRole, Invitation, Key, Member, Organization, Pattern, Plan, Project, Role,
+    Webhook,
 };
 use crate::{Catalog, Change};
 

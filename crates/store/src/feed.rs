@@ -13,7 +13,9 @@ use keystile_core::time::Timestamp;
 use crate::catalog::{apis, credits, patterns, plans, projects, roles};
 use crate::db::{Columns, Connection, Row, Value, damaged, signed, sql, standing, word};
 use crate::packed::{self, Packed, Which};
-use crate::records::{Api, CreditGrant, FeedActivation, FeedKey, FeedProject, FeedSlow, FeedVersion, Pattern, Plan, Role};
+use crate::records::{
+    Api, CreditGrant, FeedActivation, FeedKey, FeedProject, FeedSlow, FeedVersion, Pattern, Plan, Role,
+};
 use crate::seal::altered;
 use crate::tables::ROWS;
 use crate::{Catalog, StoreError, Subject};

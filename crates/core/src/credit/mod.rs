@@ -5,9 +5,9 @@
 //! A grant has an amount and a time in which it can be spent; those that end first are spent first. [`Wallet`] is what one
 //! process has of a holder's grants.
 
-mod wallet;
 #[cfg(test)]
 mod tests;
+mod wallet;
 
 use std::str::FromStr;
 

@@ -231,6 +231,14 @@ impl Wallet {
         }
     }
 
+    /// What was withdrawn could not be given back: it is still here.
+    pub fn put_back(&mut self, number: u32, amount: u64) {
+        if let Some(purse) = self.purses.iter_mut().find(|purse| purse.grant.number == number) {
+            purse.granted += amount;
+            self.sums = None;
+        }
+    }
+
     /// Nobody pays any more for what is owed: there is nothing left.
     pub const fn forgive(&mut self) {
         self.owed = 0;

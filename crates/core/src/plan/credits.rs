@@ -96,7 +96,9 @@ impl fmt::Display for CreditError {
         match self {
             Self::Amount => write!(f, "an amount of credits is 1 to {MAX_CREDITS}"),
             Self::Days => write!(f, "a trial lasts 1 to {MAX_TRIAL_DAYS} days"),
-            Self::Period => f.write_str("credits are refilled by week, month or billing_period; for a day take a quota"),
+            Self::Period => {
+                f.write_str("credits are refilled by week, month or billing_period; for a day take a quota")
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use super::quotas::{quota, share};
 use super::server::Payload;
 use super::session::{ACTIVATION, Fields, Session};
 use super::table::{Column, Table, away, field};
+use super::values::thousands;
 
 /// What to do with activations.
 #[derive(Debug, Subcommand)]
@@ -93,7 +94,7 @@ pub enum Verb {
         #[arg(long, conflicts_with = "quotas")]
         none: bool,
     },
-    /// Show how much of its quotas a project has used.
+    /// Show how much of its quotas a project has used, and how many credits are left.
     Quotas {
         /// Its id.
         id: ActivationId,
@@ -224,9 +225,13 @@ fn show_quotas(session: &mut Session<'_>, id: &ActivationId) -> Result<Exit, Fau
             away(quota, "ends_at", now),
         ]
     };
-    if quotas.is_empty() {
+    let credits = standing.get("credits").and_then(Value::as_u64);
+    if let Some(left) = credits {
+        session.screen.note(&format!("{} credits left", thousands(left)));
+    }
+    if quotas.is_empty() && credits.is_none() {
         session.screen.note("no quotas here");
-    } else {
+    } else if !quotas.is_empty() {
         Table::new(titles).rows(session.screen, &quotas.iter().map(row).collect::<Vec<_>>());
     }
     Ok(Exit::Ok)

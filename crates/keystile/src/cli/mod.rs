@@ -13,6 +13,7 @@ mod api_operations;
 mod api_secret;
 mod audit;
 mod conditions;
+mod credit;
 mod csv;
 mod described;
 mod encryption;
@@ -184,6 +185,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: plan::Verb,
     },
+    /// Credits: what is prepaid, and what is left of it.
+    Credit {
+        /// What to do.
+        #[command(subcommand)]
+        verb: credit::Verb,
+    },
     /// Statements: what projects used in a period, and what that costs by their plans.
     Statement(statement::Ask),
     /// Patterns: filters under a name, for calls of keys and projects.
@@ -277,6 +284,7 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Role { verb } => role::run(verb, &mut session),
                 Command::Pattern { verb } => pattern::run(verb, &mut session),
                 Command::Plan { verb } => plan::run(verb, &mut session),
+                Command::Credit { verb } => credit::run(verb, &mut session),
                 Command::Statement(ask) => statement::run(ask, &mut session),
                 Command::Route { verb } => route::run(verb, &mut session),
                 Command::Access(ask) => access::run(ask, &mut session),

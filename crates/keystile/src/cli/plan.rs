@@ -2,11 +2,12 @@
 
 use clap::{Args, Subcommand};
 use keystile_core::limit::LimitRule;
-use keystile_core::plan::{PlanName, Price, Quota};
+use keystile_core::plan::{CreditTerms, PlanName, Price, Quota};
 use keystile_core::time::Timestamp;
 use keystile_core::zone::Zone;
 use serde_json::{Value, json};
 
+use super::credit::{credit_terms, terms_of};
 use super::fault::{Exit, Fault};
 use super::price::{self, price};
 use super::quotas::{self, quota};
@@ -24,7 +25,7 @@ pub enum Verb {
         api: Option<String>,
     },
     /// Make a plan of an API.
-    Create(Create),
+    Create(Box<Create>),
     /// Show one plan, with everything that it ever said.
     Show {
         #[command(flatten)]
@@ -87,6 +88,9 @@ pub struct Update {
     /// Let it cost nothing.
     #[arg(long, conflicts_with = "price")]
     no_price: bool,
+    /// Let its calls be paid by no credits.
+    #[arg(long, conflicts_with = "credits")]
+    no_credits: bool,
     /// From when the new limits and quotas are in force, such as 2027-02-01; now unless given.
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     from: Option<Timestamp>,
@@ -107,6 +111,9 @@ struct About {
     /// What it costs, such as "9.90 EUR/month,included=10000,unit=0.40/1000".
     #[arg(long, value_name = "PRICE", value_parser = price)]
     price: Option<Price>,
+    /// That its calls are paid by credits, and which come with it, such as "project,trial=1000/90d,refill=5000/month".
+    #[arg(long, value_name = "CREDITS", value_parser = credit_terms)]
+    credits: Option<CreditTerms>,
     /// By whose clock days, weeks and months begin, such as Europe/Vienna; UTC unless given.
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Zone>,
@@ -119,6 +126,7 @@ impl About {
             .with("rate_limits", (!self.rate_limits.is_empty()).then(|| json!(self.rate_limits)))
             .with("quotas", (!self.quotas.is_empty()).then(|| json!(self.quotas)))
             .with("price", self.price.map(|price| json!(price)))
+            .with("credits", self.credits.map(|credits| json!(credits)))
             .with("time_zone", self.time_zone.map(|zone| zone.name().to_owned()))
     }
 }
@@ -146,6 +154,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             let fields = ask.about.fields().with("name", ask.name.as_ref().map(PlanName::as_str));
             let fields = fields.with("rate_limits", none(ask.no_rate_limits)).with("quotas", none(ask.no_quotas));
             let fields = fields.with("price", ask.no_price.then_some(Value::Null));
+            let fields = fields.with("credits", ask.no_credits.then_some(Value::Null));
             let fields = fields.with("standard", ask.standard).with("from", ask.from.map(|from| from.to_string()));
             session.update(PLAN, &id, fields.0)
         }
@@ -163,7 +172,7 @@ fn said(plan: &Value, tell: impl Fn(&Value) -> Option<String>) -> String {
     in_force.next().and_then(tell).unwrap_or_else(|| "-".to_owned())
 }
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     Column::left("ID", |plan, _| field(plan, "id")),
     Column::left("API", |plan, _| field(plan, "api_id")),
     Column::left("NAME", |plan, _| field(plan, "name")),
@@ -171,5 +180,6 @@ const COLUMNS: [Column; 8] = [
     Column::left("LIMITS", |plan, _| said(plan, |version| limits(version, "rate_limits"))),
     Column::left("QUOTAS", |plan, _| said(plan, |version| quotas::all(version, "quotas"))),
     Column::left("PRICE", |plan, _| said(plan, price::of)),
+    Column::left("CREDITS", |plan, _| said(plan, terms_of)),
     Column::left("DESCRIPTION", |plan, _| field(plan, "description")),
 ];

@@ -46,6 +46,7 @@ pub(super) const ACTIVATION: Noun = Noun { one: "activation", many: "activations
 pub(super) const KEY: Noun = Noun { one: "key", many: "keys", path: "/v1/keys" };
 pub(super) const ROLE: Noun = Noun { one: "role", many: "roles", path: "/v1/roles" };
 pub(super) const PLAN: Noun = Noun { one: "plan", many: "plans", path: "/v1/plans" };
+pub(super) const CREDIT: Noun = Noun { one: "credit grant", many: "credits", path: "/v1/credits" };
 pub(super) const PATTERN: Noun = Noun { one: "pattern", many: "patterns", path: "/v1/patterns" };
 pub(super) const WEBHOOK: Noun = Noun { one: "webhook", many: "webhooks", path: "/v1/webhooks" };
 pub(super) const MEMBER: Noun = Noun { one: "member", many: "members", path: "/v1/members" };

@@ -27,6 +27,7 @@ use keystile_core::account::SessionLimits;
 use keystile_core::webhook::Reach;
 use keystile_server::audit_stream::{AuditStream, Sink};
 use keystile_server::countries::{CountryFile, CountryFileError, Database};
+use keystile_server::enforce::credits;
 use keystile_server::enforce::engine::Engine;
 use keystile_server::enforce::feed::{Feed, Follower};
 use keystile_server::enforce::file::SnapshotFile;
@@ -266,7 +267,7 @@ impl Process {
     ) -> Result<Self, StartError> {
         let Opened { store, clock, entropy, owner, tls, upstream_tls, countries } = opened;
         let snapshot = Arc::new(SnapshotFile::new(config.data.join(SNAPSHOT_FILE), &store.catalog));
-        let feed = Arc::new(Feed::start(&store, Some(&snapshot)).await?);
+        let feed = Arc::new(Feed::start(&store, Some(&snapshot), clock.now().wall).await?);
         if let Some(follower) = follower {
             feed.followed_by(follower).await;
         }
@@ -321,6 +322,7 @@ impl Process {
         };
         tokio::spawn(lifecycle.run(config.keys.round));
         tokio::spawn(Keeper::new(feed.clone(), store.ledger.clone(), clock.clone()).run());
+        tokio::spawn(credits::Keeper::new(feed.clone(), store.ledger.clone(), clock.clone()).run());
         tokio::spawn(rehash::write_down(feed.clone(), store.catalog.clone(), clock.clone()));
 
         let ending = Ending::new();
@@ -517,6 +519,9 @@ impl Process {
         }
         if let Err(error) = self.app.feed.engine().quotas.settle(&self.store.ledger).await {
             tracing::error!(cause = ?error, "what was taken for quotas and not used could not be given back");
+        }
+        if let Err(error) = self.app.feed.engine().credits.settle(&self.store.ledger).await {
+            tracing::error!(cause = ?error, "credits that were taken and not used could not be given back");
         }
         if !is_replaced {
             save(self.snapshot, self.app.feed).await;

@@ -37,6 +37,11 @@ impl<T: Default> Arena<T> {
         self.chunks[chunk].get()?.get(offset)
     }
 
+    /// Every item of the chunks that exist.
+    pub fn all(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().filter_map(OnceLock::get).flatten()
+    }
+
     /// The item, in a new chunk if need be.
     pub fn make(&self, index: u32) -> &T {
         let (chunk, offset) = place(index);
@@ -66,6 +71,15 @@ impl<T> Views<T> {
     /// The view as it is now.
     pub fn get(&self, index: u32) -> Guard<Option<Arc<T>>> {
         self.slots.get(index).map_or_else(|| Guard::from_inner(None), ArcSwapOption::load)
+    }
+
+    /// Every view as it is now.
+    pub fn each(&self, mut each: impl FnMut(&T)) {
+        for slot in self.slots.all() {
+            if let Some(view) = &*slot.load() {
+                each(view);
+            }
+        }
     }
 
     /// Puts a view in place, or takes it away.

@@ -20,15 +20,17 @@ use keystile_core::permission::Rights;
 use keystile_core::plan::{Left, Quota, QuotaOf};
 use keystile_core::restrict::{Rule, Rules, Said};
 
-pub use plan::{MAX_GRANTS, PlanSaid, Standing};
-use plan::{OfPlan, of_plan, order, refused_by};
+pub use plan::{MAX_SUPPLIES, PlanSaid, Standing};
+use plan::{OfPlan, of_plan, order, refused_by, wanted};
 
 use super::counters::{Charge, Counters, Held};
+use super::credits::Credits;
+use super::draws::{Drawn, Supply};
 use super::keys::{KeyEntry, Opened};
 use super::leases::Leases;
 use super::limits::Limits;
 use super::news::News;
-use super::quotas::{Drawn, Grant, Quotas};
+use super::quotas::Quotas;
 use super::rehash::Rehash;
 use super::shadow::ShadowCounts;
 use super::slow::SlowKeys;
@@ -137,13 +139,13 @@ impl Verdict {
         rules.zip(&self.readings).map(|((rule, scope), reading)| (rule, scope, *reading))
     }
 
-    /// What the call has drawn from quotas, for whoever keeps it until it ends.
+    /// What the call has drawn by its project's plan, for whoever keeps it until it ends.
     pub fn take_drawn(&mut self) -> Option<Drawn> {
         self.of_plan.as_mut().and_then(|said| said.drawn.take())
     }
 
-    /// What has to be taken for a quota before the call can be decided: it is to be asked again then.
-    pub fn take_grant(&mut self) -> Option<Grant> {
+    /// What has to be taken for it before the call can be decided: it is to be asked again then.
+    pub fn take_supply(&mut self) -> Option<Supply> {
         self.of_plan.as_mut().and_then(|said| said.awaits.take())
     }
 
@@ -169,6 +171,8 @@ pub struct Engine {
     pub leases: Leases,
     /// What projects use of their quotas.
     pub quotas: Quotas,
+    /// The credits that calls are paid by.
+    pub credits: Credits,
     /// Whether what is known is current.
     pub news: News,
     /// In which country addresses are.
@@ -192,6 +196,7 @@ impl Engine {
             counters: Arc::default(),
             leases: Leases::default(),
             quotas: Quotas::default(),
+            credits: Credits::default(),
             news: News::default(),
             countries: Countries::default(),
             shadow: ShadowCounts::default(),
@@ -246,13 +251,13 @@ impl Engine {
         }
     }
 
-    /// The same, and waits for what has to be taken for a quota first.
+    /// The same, and waits for what has to be taken for it first.
     pub async fn check_with_time(&self, text: &str, door: Door<'_>, facts: &Facts<'_>) -> Verdict {
         let mut verdict = self.check(text, door, facts);
-        for _ in 0..MAX_GRANTS {
-            let Some(grant) = verdict.take_grant() else { break };
+        for _ in 0..MAX_SUPPLIES {
+            let Some(supply) = verdict.take_supply() else { break };
             // Boxed: few calls wait.
-            if !Box::pin(grant.has_come()).await {
+            if !Box::pin(supply.has_come()).await {
                 break;
             }
             verdict = self.check(text, door, facts);
@@ -260,26 +265,53 @@ impl Engine {
         verdict
     }
 
-    /// Charges a call that is admitted: its quotas and its limits, all of them or none.
+    /// Charges a call that is admitted: its quotas, its credits and its limits, all of them or none.
     fn charged(&self, key: &Recognised, door: Door<'_>, facts: &Facts<'_>, shadow: Rules) -> Verdict {
-        let of_plan = match of_plan(key, door, facts) {
+        let of_plan = match of_plan(key, door, facts, &self.credits) {
             Ok(of_plan) => of_plan,
             Err(code) => return Verdict::without_key(code),
         };
         let charge = charge(key, door, facts, of_plan.as_ref());
         let mut weights = Weights::new();
-        let Some(OfPlan { link, account: Some(account), plan }) = &of_plan else {
-            let held = self.counters.charge(&charge, &mut weights);
-            let mut verdict = self.settled(&weights, held, shadow);
-            verdict.of_plan = of_plan.and_then(|of_plan| of_plan.plan).map(|plan| PlanSaid::new(Some(plan)));
-            return verdict;
-        };
-        let order = order(key, door, facts, link, *plan);
-        let mut said = PlanSaid::new(*plan);
-        let drawn = account.draw(&order, &mut said.lefts, || {
+        let mut by_limits = || {
             let held = self.counters.charge(&charge, &mut weights);
             (settle(&weights).code.is_allowed(), held)
-        });
+        };
+        let (link, plan, account, wallet) = match &of_plan {
+            Some(OfPlan { link, plan, account, wallet }) if account.is_some() || wallet.is_some() => {
+                (link, *plan, *account, *wallet)
+            }
+            _ => {
+                let (_, held) = by_limits();
+                let mut verdict = self.settled(&weights, held, shadow);
+                verdict.of_plan = of_plan.and_then(|of_plan| of_plan.plan).map(|plan| PlanSaid::new(Some(plan)));
+                return verdict;
+            }
+        };
+        let mut said = PlanSaid::new(plan);
+        let credits = &mut said.credits;
+        // Whether everything lets it through, and what came of that.
+        let mut by_credits = || match wallet {
+            None => {
+                let (is_let_through, held) = by_limits();
+                (is_let_through, Ok((held, None)))
+            }
+            Some(wallet) => {
+                let paid = wallet.draw(wanted(facts), credits.insert(0), || {
+                    let (is_let_through, held) = by_limits();
+                    (is_let_through, (is_let_through, held))
+                });
+                (matches!(paid, Ok(((true, _), _))), paid.map(|((_, held), spent)| (held, spent)))
+            }
+        };
+        let drawn = match account {
+            None => by_credits().1.map(|(held, spent)| (held, Drawn::of(None, spent))),
+            Some(account) => {
+                let order = order(key, door, facts, link, plan);
+                let drawn = account.draw(&order, &mut said.lefts, by_credits);
+                drawn.and_then(|(paid, of_quotas)| paid.map(|(held, spent)| (held, Drawn::of(of_quotas, spent))))
+            }
+        };
         let mut verdict = match drawn {
             Ok((held, drawn)) => {
                 said.drawn = drawn;
@@ -355,20 +387,21 @@ impl Engine {
         let mut said = PlanSaid::new(None);
         let mut wanted = ArrayVec::<u32, MAX_ASKED>::new();
         let admitted = admitted.and_then(|shadow| {
-            let of_plan = of_plan(&key, door, facts)?;
+            let of_plan = of_plan(&key, door, facts, &self.credits)?;
             let charge = charge(&key, door, &looking, of_plan.as_ref());
             self.counters.charge(&charge, &mut weights);
             let rules = charge.lists.iter().flatten().flat_map(|limits| &limits.rules);
             wanted.extend(rules.map(|rule| rule.counted(facts.cost)));
-            let Some(OfPlan { link, account, plan }) = &of_plan else { return Ok(shadow) };
+            let Some(OfPlan { link, account, plan, wallet }) = &of_plan else { return Ok(shadow) };
             said.plan = plan.cloned();
-            match account {
-                Some(account) => {
-                    let order = order(&key, door, &looking, link, *plan);
-                    let looked = account.look(&order, facts.cost, &mut said.lefts);
-                    looked.map(|()| shadow).map_err(|_| Code::QuotaExhausted)
-                }
-                None => Ok(shadow),
+            said.credits = wallet.map(|wallet| wallet.left(facts.at.wall));
+            if let Some(account) = account {
+                let order = order(&key, door, &looking, link, *plan);
+                account.look(&order, facts.cost, &mut said.lefts).map_err(|_| Code::QuotaExhausted)?;
+            }
+            match said.credits {
+                Some(left) if left < facts.cost.into() => Err(Code::CreditsExhausted),
+                _ => Ok(shadow),
             }
         });
         let lacks = |shadow: bool| {

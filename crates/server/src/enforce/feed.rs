@@ -82,7 +82,7 @@ impl Feed {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn start(store: &Store, file: Option<&SnapshotFile>) -> Result<Self, StoreError> {
+    pub async fn start(store: &Store, file: Option<&SnapshotFile>, now: Timestamp) -> Result<Self, StoreError> {
         let catalog = store.catalog.clone();
         let now_at = catalog.revision().await?;
         let mut saved = file.and_then(|file| Some((file, file.load(now_at)?)));
@@ -106,13 +106,17 @@ impl Feed {
             engine.slow.note_tokens();
         }
         engine.quotas.restore(store.ledger.balances().await?);
+        for grant in catalog.feed_credits(now).await? {
+            engine.credits.learn(&grant);
+        }
+        engine.credits.restore(store.ledger.credits_taken().await?);
         let mut state = State::default();
         for pattern in catalog.feed_patterns().await? {
             state.patterns.learn(pattern.number, Some(pattern));
         }
         for project in catalog.feed_projects().await? {
             let view = Arc::new(project_view(&project, &mut state.patterns, &engine.quotas));
-            engine.snapshot.projects.set(project.project.number, Some(view));
+            engine.snapshot.put_project(project.project.number, Some(view));
         }
         let feed = Self {
             catalog,
@@ -237,7 +241,14 @@ impl Feed {
             Subject::Project(number) => {
                 let project = self.catalog.feed_project(number).await?;
                 let view = project.map(|project| project_view(&project, &mut state.patterns, &self.engine.quotas));
-                self.engine.snapshot.projects.set(number, view.map(Arc::new));
+                self.engine.snapshot.put_project(number, view.map(Arc::new));
+                Ok(())
+            }
+            Subject::Credits(number) => {
+                match self.catalog.feed_credit(number).await? {
+                    Some(grant) => self.engine.credits.learn(&grant),
+                    None => self.engine.credits.forget(number),
+                }
                 Ok(())
             }
             Subject::Role(number) => {

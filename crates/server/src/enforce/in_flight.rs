@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arrayvec::ArrayVec;
 
 use super::counters::Held;
-use super::quotas::Drawn;
+use super::draws::Drawn;
 
 /// Of so many places all workers together may keep one that nobody uses.
 const KEPT_OF: u32 = 100;
@@ -51,8 +51,8 @@ pub enum Place {
     OfAll(Rc<Share>),
     /// Among those that limits count until they end.
     OfLimits(Held),
-    /// What it has drawn from quotas.
-    OfQuotas(Drawn),
+    /// What it has drawn by its project's plan.
+    OfPlan(Drawn),
 }
 
 impl InFlight {
@@ -129,7 +129,7 @@ impl Drop for Place {
             }
             Self::OfAll(share) => share.leave(),
             // What it holds gives itself back.
-            Self::OfLimits(_) | Self::OfQuotas(_) => {}
+            Self::OfLimits(_) | Self::OfPlan(_) => {}
         }
     }
 }

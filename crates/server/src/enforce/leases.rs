@@ -12,8 +12,8 @@ use keystile_core::usage::Dimensions;
 use parking_lot::Mutex;
 
 use super::counters::Held;
+use super::draws::Drawn;
 use super::engine::Engine;
-use super::quotas::Drawn;
 use crate::telemetry::metrics::{Kind, Registry};
 
 /// Most leases of one owner at once. Of more the one that would end first ends at once: nobody loses another one's.
@@ -28,7 +28,7 @@ pub struct Lent {
     pub owner: Owner,
     /// What it has to give back, if a limit counts it until it ends.
     pub held: Option<Held>,
-    /// What it has drawn from quotas.
+    /// What it has drawn by its project's plan.
     pub drawn: Option<Drawn>,
     /// What it was counted under, if its cost is to be told.
     pub reports: Option<Dimensions>,

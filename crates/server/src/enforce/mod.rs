@@ -3,7 +3,7 @@
 //!
 //! [`engine`] takes the text of a key and the facts of a call and gives a verdict. It reads [`snapshot`], which
 //! holds every key in memory ([`keys`], stored in an [`arena`]; what owners wrote on them is in [`written`]), and charges
-//! [`limits`] to [`counters`] ([`subjects`] has those that are not a key's; [`leases`], calls whose end somebody else sees), and draws from [`quotas`] by its project's plan ([`plans`]); [`shadow`] counts what would have been refused. [`operations`] tells calls
+//! [`limits`] to [`counters`] ([`subjects`] has those that are not a key's; [`leases`], calls whose end somebody else sees), and [`draws`] from [`quotas`] and [`credits`] by its project's plan ([`plans`]); [`shadow`] counts what would have been refused. [`operations`] tells calls
 //! apart for counting, [`header_limits`] and [`in_flight`] bound what one API takes. [`slow`] knows keys by the slow hashes of other systems. [`feed`] keeps the snapshot current from the catalogue,
 //! [`file`] saves it for the next start. [`news`] says whether it is current, which [`watch`] asks the catalogue, and
 //! [`maker`] which process changes it, by [`change`].
@@ -13,6 +13,8 @@
 pub mod arena;
 pub mod change;
 pub mod counters;
+pub mod credits;
+pub mod draws;
 pub mod engine;
 pub mod feed;
 pub mod file;

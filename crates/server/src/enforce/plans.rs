@@ -1,19 +1,22 @@
 //! Plans and what projects have of them, prepared for being asked.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use keystile_core::credit::CreditHolder;
 use keystile_core::decide::{Activation, ActivationState};
-use keystile_core::id::ActivationId;
+use keystile_core::id::{ActivationId, OrganizationId};
 use keystile_core::limit::Scope;
 use keystile_core::permission::Permission;
-use keystile_core::plan::{PlanTerms, Quota, in_force};
+use keystile_core::plan::{CreditTerms, CreditsOf, PlanTerms, Quota, Span, in_force};
 use keystile_core::time::Timestamp;
 use keystile_core::zone::Zone;
 use keystile_store::records::{FeedActivation, Plan};
 
+use super::credits::{self, Credits};
 use super::limits::Limits;
 use super::quotas::{Account, Quotas};
+use super::snapshot::ProjectView;
 
 /// What a plan says, from a moment on.
 pub struct PlanView {
@@ -25,6 +28,8 @@ pub struct PlanView {
     pub quotas: Vec<Quota>,
     /// By whose clock periods begin.
     pub zone: Zone,
+    /// Whether calls are paid by credits, and by which.
+    pub credits: Option<CreditTerms>,
     /// Tells its quotas from others.
     pub(super) fingerprint: u64,
 }
@@ -37,6 +42,7 @@ impl PlanView {
             fingerprint: fingerprint(&terms.quotas),
             quotas: terms.quotas.clone(),
             zone: terms.time_zone.clone(),
+            credits: terms.credits,
         }
     }
 }
@@ -45,6 +51,20 @@ fn fingerprint(quotas: &[Quota]) -> u64 {
     let mut hasher = DefaultHasher::new();
     quotas.hash(&mut hasher);
     hasher.finish()
+}
+
+/// Whose credits a project's calls are paid by.
+pub fn holder(terms: &CreditTerms, project: &ProjectView) -> CreditHolder {
+    match terms.of {
+        CreditsOf::Project => CreditHolder::Project(project.id),
+        CreditsOf::Organization => CreditHolder::Organization(project.organization),
+    }
+}
+
+/// The period of a moment for which a plan brings credits, if it brings any.
+pub fn period_of(plan: &PlanView, at: Timestamp, since: Timestamp) -> Option<Span> {
+    let refill = plan.credits.and_then(|terms| terms.refill)?;
+    Some(refill.period.at(at, &plan.zone, since))
 }
 
 /// The plans of an API.
@@ -88,6 +108,8 @@ pub struct Link {
     pub(super) fingerprint: u64,
     /// Where what it uses is counted, if it has a plan or ceilings.
     pub account: Option<Arc<Account>>,
+    /// The credits of the project and of its organization at the API, once a call was paid by them.
+    pub(super) wallets: [OnceLock<Arc<credits::Account>>; 2],
 }
 
 impl Link {
@@ -108,7 +130,33 @@ impl Link {
     /// One that bounds nothing.
     pub fn of(api: u32, state: ActivationState) -> Self {
         let (id, ceilings) = (ActivationId::from_entropy([0; 16]), Vec::new());
-        Self { api, id, state, granted: None, plan: None, fingerprint: fingerprint(&ceilings), ceilings, account: None }
+        Self {
+            api,
+            id,
+            state,
+            granted: None,
+            plan: None,
+            fingerprint: fingerprint(&ceilings),
+            ceilings,
+            account: None,
+            wallets: [const { OnceLock::new() }; 2],
+        }
+    }
+
+    /// The credits that calls are paid by, of a project at an organization's API.
+    pub fn wallet(
+        &self,
+        credits: &Credits,
+        terms: &CreditTerms,
+        project: &ProjectView,
+        owner: OrganizationId,
+    ) -> &Arc<credits::Account> {
+        let [own, shared] = &self.wallets;
+        let place = match terms.of {
+            CreditsOf::Project => own,
+            CreditsOf::Organization => shared,
+        };
+        place.get_or_init(|| credits.account(owner, holder(terms, project)))
     }
 
     /// As a decision asks it.

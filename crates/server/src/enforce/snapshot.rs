@@ -1,6 +1,7 @@
 //! Everything that answering a call needs, in memory: keys, their projects and policies, the APIs and the routes
 //! to them. Readers take no lock; the [feed](super::feed) is the only writer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use keystile_core::permission::Permission;
 use keystile_core::policy::Policy;
 use keystile_core::role::{RoleName, effective};
 use keystile_store::records::Api;
+use parking_lot::RwLock;
 
 use super::arena::Views;
 use super::header_limits::HeaderLimits;
@@ -330,6 +332,8 @@ pub struct Snapshot {
     pub written: Written,
     /// Projects by number.
     pub projects: Views<ProjectView>,
+    /// The numbers of projects by their ids.
+    pub(super) by_id: RwLock<HashMap<ProjectId, u32>>,
     /// Policies by number.
     pub policies: Views<PolicyView>,
     /// APIs by number.
@@ -341,12 +345,27 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Puts a project in place, or takes it away.
+    pub fn put_project(&self, number: u32, view: Option<Arc<ProjectView>>) {
+        if let Some(view) = &view {
+            self.by_id.write().insert(view.id, number);
+        }
+        self.projects.set(number, view);
+    }
+
+    /// The project of an id.
+    pub fn project(&self, id: ProjectId) -> Option<Arc<ProjectView>> {
+        let number = self.by_id.read().get(&id).copied()?;
+        self.projects.get(number).clone()
+    }
+
     /// An empty one with room for so many keys.
     pub fn with_capacity(keys: usize) -> Self {
         Self {
             keys: Keys::with_capacity(keys),
             written: Written::default(),
             projects: Views::new(),
+            by_id: RwLock::default(),
             policies: Views::new(),
             apis: Views::new(),
             router: ArcSwap::default(),

@@ -40,7 +40,7 @@ use super::tunnel::{self, Asked, Tunnel, Watch};
 use super::upgrade;
 use super::via::Via;
 use super::wire::Exchange;
-use crate::enforce::engine::{Door, Engine, MAX_GRANTS, Verdict};
+use crate::enforce::engine::{Door, Engine, MAX_SUPPLIES, Verdict};
 use crate::enforce::in_flight::{Place, Share};
 use crate::enforce::operations::Label;
 use crate::enforce::slow::Proof;
@@ -124,7 +124,7 @@ impl Worker {
                 Proof::Overloaded => Err(overloaded().into()),
             };
         }
-        for _ in 0..MAX_GRANTS {
+        for _ in 0..MAX_SUPPLIES {
             let awaiting = match decided {
                 Err(Turned::Awaiting(awaiting)) => awaiting,
                 _ => break,
@@ -346,7 +346,7 @@ impl Worker {
                     let text = Zeroizing::new(text.into_owned());
                     return Err(Turned::Unproven(Box::new(Unproven { text, refusal })));
                 }
-                if let Some(grant) = verdict.take_grant() {
+                if let Some(grant) = verdict.take_supply() {
                     if let Some(key) = &verdict.key {
                         pending.key(key);
                     }
@@ -370,7 +370,7 @@ impl Worker {
                 pending.takes(Place::OfLimits(held));
             }
             if let Some(drawn) = verdict.take_drawn() {
-                pending.takes(Place::OfQuotas(drawn));
+                pending.takes(Place::OfPlan(drawn));
             }
         }
         let limits = verdict.as_ref().map(|verdict| LimitFields::of(verdict, &api, facts.at.wall)).unwrap_or_default();

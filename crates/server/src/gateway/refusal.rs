@@ -13,9 +13,9 @@ use super::forward::ForwardError;
 use super::grpc;
 use super::headers::X_REQUEST_ID;
 use super::wire::Exchange;
+use crate::enforce::draws::Supply;
 use crate::enforce::engine::Verdict;
 use crate::enforce::limits::is_callers;
-use crate::enforce::quotas::Grant;
 use crate::enforce::snapshot::ApiView;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem, RETRY_SECONDS};
 use crate::ratelimit;
@@ -51,7 +51,7 @@ pub(super) enum Turned {
     /// Nobody is known by this text, but a slow hash may be of it: whose it is is to be found out.
     Unproven(Box<Unproven>),
     /// More is being taken for a quota; this is the answer if that does not come.
-    Awaiting(Box<(Grant, Refusal)>),
+    Awaiting(Box<(Supply, Refusal)>),
 }
 
 /// A text that may be a key.

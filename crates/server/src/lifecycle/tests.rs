@@ -60,7 +60,7 @@ impl World {
         let store = Store::open(folder.path(), &folder.path().join("root.key"), START, &mut fill).await.unwrap();
         let (api, project) = (ApiId::from_entropy([2; 16]), ProjectId::from_entropy([3; 16]));
         let clock = Arc::new(Still::default());
-        let feed = Arc::new(Feed::start(&store, None).await.unwrap());
+        let feed = Arc::new(Feed::start(&store, None, keystile_core::time::Timestamp::from_secs(0)).await.unwrap());
         let (catalog, ledger) = (store.catalog.clone(), store.ledger.clone());
         let lifecycle = Lifecycle {
             catalog,

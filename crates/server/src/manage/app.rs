@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keystile_core::id::{
-    ActivationId, ApiId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, PlanId, ProjectId,
-    RequestId, RoleId, WebhookId,
+    ActivationId, ApiId, CreditGrantId, InvitationId, KeyId, MemberId, MemberRoleId, OrganizationId, PatternId, PlanId,
+    ProjectId, RequestId, RoleId, WebhookId,
 };
 use keystile_core::time::Timestamp;
 use keystile_store::records::{
-    Activation, Api, CustomRole, Invitation, Key, Member, Organization, Pattern, Plan, Project, Role, Webhook,
+    Activation, Api, CreditGrant, CustomRole, Invitation, Key, Member, Organization, Pattern, Plan, Project, Role,
+    Webhook,
 };
 use keystile_store::{Applied, ApplyError, Author, Catalog, Change, Idempotency, Ledger, Stated, StoreError, ThingId};
 
@@ -119,6 +120,12 @@ impl App {
     /// A role of the asker's.
     pub(super) async fn role(&self, asker: &Asker, id: RoleId) -> Result<Role, Problem> {
         self.one(asker, ThingId::Role(id), self.catalog.role(asker.organization, id), "role").await
+    }
+
+    /// Credits that the asker's organization granted or holds.
+    pub(super) async fn credit_grant(&self, asker: &Asker, id: CreditGrantId) -> Result<CreditGrant, Problem> {
+        let look = self.catalog.credit_grant(asker.organization, id);
+        self.one(asker, ThingId::CreditGrant(id), look, "credit grant").await
     }
 
     /// A plan of one of the asker's APIs.

@@ -17,6 +17,7 @@ mod audit;
 mod authenticate;
 mod caller;
 mod condition;
+mod credits;
 mod describe;
 mod devices;
 mod encryption;
@@ -120,6 +121,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(roles::routes())
         .merge(patterns::routes())
         .merge(plans::routes())
+        .merge(credits::routes())
         .merge(statements::routes())
         .merge(usage::routes())
         .merge(webhooks::routes())

@@ -61,6 +61,10 @@ rights! {
     ReadPlans = "plans.read";
     /// Make, change and delete plans: whoever may decides how much the projects that have them may do.
     WritePlans = "plans.write";
+    /// See credits, what is left of them, and what was charged.
+    ReadCredits = "credits.read";
+    /// Grant credits and take them back: whoever may gives calls away.
+    WriteCredits = "credits.write";
     /// See patterns.
     ReadPatterns = "patterns.read";
     /// Make, change and delete patterns: whoever may decides what the keys and projects that have them may do.

@@ -194,7 +194,7 @@ impl Pending {
         for place in &mut self.places {
             match place {
                 Place::OfLimits(held) => held.costs(cost, now),
-                Place::OfQuotas(drawn) => drawn.costs(cost),
+                Place::OfPlan(drawn) => drawn.costs(cost),
                 Place::OfApi(_) | Place::OfAll(_) => {}
             }
         }
@@ -270,9 +270,9 @@ impl Pending {
         let latency = now.nanos_since(self.began.ticks);
         let is_to_be_paid = self.is_to_be_paid();
         if !is_to_be_paid {
-            // What is not billed uses no quota either.
+            // What is not billed uses no quota either, and no credits.
             for place in &mut self.places {
-                if let Place::OfQuotas(drawn) = place {
+                if let Place::OfPlan(drawn) = place {
                     drawn.void();
                 }
             }

@@ -40,6 +40,9 @@ struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_permissions: Option<String>,
     limits: Vec<Limit<'a>>,
+    /// If its project's calls are paid by credits: what is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credits: Option<CreditsLeft>,
     /// If a limit counts the call until it ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     lease: Option<Lease>,
@@ -55,6 +58,12 @@ pub(super) struct Lease {
     pub(super) id: LeaseId,
     /// When it counts no more in any case.
     pub(super) expires_at: Timestamp,
+}
+
+/// What is left of the credits that calls are paid by.
+#[derive(Serialize)]
+struct CreditsLeft {
+    remaining: u64,
 }
 
 /// What is left of a limit.
@@ -145,6 +154,7 @@ pub(super) fn write(
         roles: key.map_or(&[], |key| &key.policy.roles),
         missing_permissions: missing.map(|missing| missing.to_string()),
         limits: limits.chain(quotas).collect(),
+        credits: verdict.of_plan.as_ref().and_then(|said| said.credits).map(|remaining| CreditsLeft { remaining }),
         lease,
         expires_at: key.and_then(|key| key.entry.expires_at),
         request_id: id,

@@ -2,9 +2,10 @@
 //! for services that stand in front of their own API. Served by the gateway's workers, because it is as hot a path.
 //!
 //! [`question`] and [`answer`] are the wire forms; this file carries one to the other. [`limits`] answers those who limit
-//! something else than calls with a key.
+//! something else than calls with a key, [`credits`] those who charge for something else.
 
 pub(crate) mod answer;
+mod credits;
 pub(crate) mod described;
 mod limits;
 pub(crate) mod question;
@@ -55,7 +56,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub enum AskedBy {
     /// Anybody who reaches the listener.
     Anybody,
-    /// Holders of a management key with the right to what they ask: `keys.verify`, `limits.check`, `usage.report`.
+    /// Holders of a management key with the right to what they ask: `keys.verify`, `limits.check`, `usage.report`, `credits.spend`.
     KeyHolders,
 }
 
@@ -76,12 +77,18 @@ pub async fn call(
         (&Method::POST, path) if let Some(asked) = limits::Asked::at(path) => {
             limits::answer(worker, asked, asked_by, address, request, id).await
         }
-        (_, path) if path == "/v1/verify" || limits::Asked::at(path).is_some() => {
+        (&Method::POST, path) if let Some(asked) = credits::Asked::at(path) => {
+            credits::answer(worker, asked, asked_by, address, request, id).await
+        }
+        (_, path)
+            if path == "/v1/verify" || limits::Asked::at(path).is_some() || credits::Asked::at(path).is_some() =>
+        {
             Err(Problem::of(Code::MethodNotAllowed).because("Ask with POST."))
         }
         (&Method::GET | &Method::HEAD, "/healthz") => Ok(b"{\"status\":\"ok\"}".to_vec()),
         _ => Err(Problem::of(Code::RouteUnknown).because(
-            "Here are POST /v1/verify, /v1/limits/check, /v1/limits/multi, /v1/limits/release and /v1/usage/report.",
+            "Here are POST /v1/verify, /v1/limits/check, /v1/limits/multi, /v1/limits/release, /v1/usage/report and \
+             /v1/credits/charge, reserve, post and void.",
         )),
     };
     match answered {

@@ -153,7 +153,12 @@ pub(super) async fn request(work: Work<'_>, id: ActivationId, was: u64, wish: &W
     Ok(Done::changed("activation.request", id, [&before, &after], Subject::Project(project)))
 }
 
-pub(super) async fn update(mut work: Work<'_>, id: ActivationId, was: u64, judged: Judged<'_>) -> Result<Done, ApplyError> {
+pub(super) async fn update(
+    mut work: Work<'_>,
+    id: ActivationId,
+    was: u64,
+    judged: Judged<'_>,
+) -> Result<Done, ApplyError> {
     let Judged { state, reason, granted, plan } = judged;
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     if !grants(&before, work.tenant.id) {

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Done, Work, number_of, refuse_stale};
 use crate::audit::Shown;
-use crate::catalog::credits::find;
 use crate::catalog::activations;
+use crate::catalog::credits::find;
 use crate::db::{Columns, signed, sql};
 use crate::{ApplyError, Subject};
 
@@ -118,11 +118,13 @@ pub(super) async fn refill(mut work: Work<'_>, id: ActivationId, at: Timestamp) 
 /// Grants what comes with a plan at a moment, as far as it was not granted before: the trial, once, and the refill of the
 /// period of that moment.
 pub(super) async fn by_plan(work: &mut Work<'_>, link: Link, at: Timestamp) -> Result<Vec<Subject>, ApplyError> {
-    let row = sql("SELECT terms FROM plan_versions WHERE plan = ? AND from_at <= ? ORDER BY from_at DESC, version DESC LIMIT 1")
-        .bind(link.plan)
-        .bind(at.as_micros())
-        .fetch_optional(&mut *work.db)
-        .await?;
+    let row = sql(
+        "SELECT terms FROM plan_versions WHERE plan = ? AND from_at <= ? ORDER BY from_at DESC, version DESC LIMIT 1",
+    )
+    .bind(link.plan)
+    .bind(at.as_micros())
+    .fetch_optional(&mut *work.db)
+    .await?;
     let terms: Option<PlanTerms> = row.map(|row| Columns::of(&row).json()).transpose()?;
     let Some((terms, credits)) = terms.and_then(|terms| terms.credits.map(|credits| (terms, credits))) else {
         return Ok(Vec::new());
@@ -171,11 +173,13 @@ async fn has(
     (plan, kind): (u32, CreditKind),
     at: Option<Timestamp>,
 ) -> Result<bool, ApplyError> {
-    let mut query = sql("SELECT count(*) FROM credit_grants WHERE plan = ? AND kind = ? AND holder = ? AND coalesce(project, 0) = ?")
-        .bind(plan)
-        .bind(kind.as_str())
-        .bind(holder.organization)
-        .bind(holder.project.unwrap_or(0));
+    let mut query = sql(
+        "SELECT count(*) FROM credit_grants WHERE plan = ? AND kind = ? AND holder = ? AND coalesce(project, 0) = ?",
+    )
+    .bind(plan)
+    .bind(kind.as_str())
+    .bind(holder.organization)
+    .bind(holder.project.unwrap_or(0));
     if let Some(at) = at {
         query.push(" AND starts_at <= ").push_bind(at.as_micros().max(work.at.as_micros()));
         query.push(" AND ends_at > ").push_bind(at.as_micros());
@@ -204,21 +208,24 @@ async fn insert(
     holder: Holder,
     granted: Granted<'_>,
 ) -> Result<u32, ApplyError> {
-    let open: u32 = sql("SELECT count(*) FROM credit_grants WHERE organization = ? AND holder = ? AND coalesce(project, 0) = ? \
+    let open: u32 =
+        sql("SELECT count(*) FROM credit_grants WHERE organization = ? AND holder = ? AND coalesce(project, 0) = ? \
          AND revoked_at IS NULL AND (ends_at IS NULL OR ends_at > ?)")
-    .bind(owner)
-    .bind(holder.organization)
-    .bind(holder.project.unwrap_or(0))
-    .bind(work.at.as_micros())
-    .fetch_number(&mut *work.db)
-    .await?;
+        .bind(owner)
+        .bind(holder.organization)
+        .bind(holder.project.unwrap_or(0))
+        .bind(work.at.as_micros())
+        .fetch_number(&mut *work.db)
+        .await?;
     if open >= MAX_OPEN_GRANTS {
         return Err(ApplyError::Exists(
             "there are as many grants as one holder can have that have not ended; revoke those that are used up",
         ));
     }
-    let row = sql("INSERT INTO credit_grants (id, organization, holder, project, kind, amount, note, plan, starts_at, ends_at, \
-         created_at, updated_at, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number")
+    let row = sql(
+        "INSERT INTO credit_grants (id, organization, holder, project, kind, amount, note, plan, starts_at, ends_at, \
+         created_at, updated_at, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+    )
     .bind(id.to_bytes())
     .bind(owner)
     .bind(holder.organization)
@@ -244,7 +251,8 @@ async fn find_holder(work: &mut Work<'_>, holder: CreditHolder) -> Result<Holder
     let owner = work.tenant.number;
     let (mut query, no_such) = match holder {
         CreditHolder::Project(id) => {
-            let mut query = sql("SELECT p.organization, p.number FROM projects p WHERE p.deleted_at IS NULL AND p.id = ");
+            let mut query =
+                sql("SELECT p.organization, p.number FROM projects p WHERE p.deleted_at IS NULL AND p.id = ");
             query.push_bind(id.to_bytes()).push(" AND (p.organization").push(linked).push("q.number = p.number))");
             (query, "project")
         }

@@ -4,8 +4,8 @@ use keystile_core::id::OrganizationId;
 
 use crate::StoreError;
 use crate::catalog::{
-    activations, apis, credits, invitations, keys, member_roles, members, organizations, patterns, plans, projects, roles,
-    webhooks,
+    activations, apis, credits, invitations, keys, member_roles, members, organizations, patterns, plans, projects,
+    roles, webhooks,
 };
 use crate::condition::{Thing, ThingId};
 use crate::db::Connection;

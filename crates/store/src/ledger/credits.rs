@@ -181,7 +181,8 @@ impl Ledger {
             let mut transaction = self.0.base.write().await?;
             for name in &names {
                 // It may have been settled meanwhile.
-                let Some(entry) = find(&mut transaction, name).await?.filter(|one| one.state == EntryState::Reserved) else {
+                let Some(entry) = find(&mut transaction, name).await?.filter(|one| one.state == EntryState::Reserved)
+                else {
                     continue;
                 };
                 let entry = CreditEntry { posted: Some(0), state: EntryState::Expired, settled_at: Some(now), ..entry };
@@ -216,26 +217,27 @@ impl Ledger {
         Ok(names.len() as u64)
     }
 
-    /// Charges and reservations at an organization's APIs, the newest first: of a holder, made before a moment, at most so
-    /// many.
+    /// Charges and reservations at an organization's APIs, the newest first: perhaps of one holder, after this one by the moment when it
+    /// was made and its id, at most so many.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn credit_entries(
         &self,
         owner: OrganizationId,
-        holder: CreditHolder,
-        before: Option<Timestamp>,
+        holder: Option<CreditHolder>,
+        before: Option<(Timestamp, String)>,
         limit: u32,
     ) -> Result<Vec<CreditEntry>, StoreError> {
-        let (bytes, of) = columns(holder);
         let mut query = sql(SELECT);
         query.push(" WHERE owner = ").push_bind(owner.to_bytes());
-        query.push(" AND holder = ").push_bind(bytes).push(" AND held_by = ").push_bind(of.as_str());
-        if let Some(before) = before {
-            query.push(" AND made_at < ").push_bind(before.as_micros());
+        if let Some((bytes, of)) = holder.map(columns) {
+            query.push(" AND holder = ").push_bind(bytes).push(" AND held_by = ").push_bind(of.as_str());
         }
-        query.push(" ORDER BY made_at DESC, id LIMIT ").push_bind(limit);
+        if let Some((at, id)) = before {
+            query.push(" AND (made_at, id) < (").push_bind(at.as_micros()).push(", ").push_bind(id).push(")");
+        }
+        query.push(" ORDER BY made_at DESC, id DESC LIMIT ").push_bind(limit);
         query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read).collect()
     }
 }
@@ -310,8 +312,7 @@ async fn make(db: &mut Connection, one: &CreditMove) -> Result<CreditMoved, Stor
                 EntryState::Reserved if wanted <= entry.amount && entry.ends_at.is_none_or(|end| *at < end) => {}
                 _ => return Ok(said(EntrySaid::Conflict(entry))),
             }
-            let entry =
-                CreditEntry { posted: Some(wanted), state: EntryState::Posted, settled_at: Some(*at), ..entry };
+            let entry = CreditEntry { posted: Some(wanted), state: EntryState::Posted, settled_at: Some(*at), ..entry };
             Ok(CreditMoved { taken: settle(db, name, &entry).await?, entry: Some(EntrySaid::Done(entry)) })
         }
         CreditMove::Void { name, at } => {
@@ -354,8 +355,10 @@ async fn enter(
         let taken = rooms.into_iter().map(|(grant, _, total)| GrantTaken { grant, total, given: 0 }).collect();
         return Ok(CreditMoved { taken, entry: Some(EntrySaid::TooFew(left)) });
     }
-    sql("INSERT INTO credit_entries (owner, id, holder, held_by, amount, posted, state, made_at, ends_at, settled_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    sql(
+        "INSERT INTO credit_entries (owner, id, holder, held_by, amount, posted, state, made_at, ends_at, settled_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
     .bind(name.owner.to_bytes())
     .bind(name.id.as_str())
     .bind(columns(entry.holder).0)
@@ -403,11 +406,12 @@ async fn settle(db: &mut Connection, name: &EntryName, entry: &CreditEntry) -> R
     if rest == 0 {
         return Ok(Vec::new());
     }
-    let parts = sql("SELECT place, credit_grant, amount FROM credit_parts WHERE owner = ? AND id = ? ORDER BY place DESC")
-        .bind(name.owner.to_bytes())
-        .bind(name.id.as_str())
-        .fetch_all(&mut *db)
-        .await?;
+    let parts =
+        sql("SELECT place, credit_grant, amount FROM credit_parts WHERE owner = ? AND id = ? ORDER BY place DESC")
+            .bind(name.owner.to_bytes())
+            .bind(name.id.as_str())
+            .fetch_all(&mut *db)
+            .await?;
     let mut taken = Vec::new();
     for row in &parts {
         let mut row = Columns::of(row);

@@ -34,12 +34,7 @@ pub(crate) const USAGE: &[Table] = &[
             ("taken", Number),
         ],
     },
-    Table {
-        name: "credit_takings",
-        keys: 1,
-        numbered: false,
-        columns: &[("credit_grant", Number), ("taken", Number)],
-    },
+    Table { name: "credit_takings", keys: 1, numbered: false, columns: &[("credit_grant", Number), ("taken", Number)] },
     Table {
         name: "credit_entries",
         keys: 2,
@@ -61,13 +56,7 @@ pub(crate) const USAGE: &[Table] = &[
         name: "credit_parts",
         keys: 3,
         numbered: false,
-        columns: &[
-            ("owner", Bytes),
-            ("id", Text),
-            ("place", Number),
-            ("credit_grant", Number),
-            ("amount", Number),
-        ],
+        columns: &[("owner", Bytes), ("id", Text), ("place", Number), ("credit_grant", Number), ("amount", Number)],
     },
     Table {
         name: "version_use",

@@ -9,8 +9,8 @@ use keystile_core::key::KeyState;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use keystile_store::records::{
-    ActivationFilter, Api, CreditGrant, FeedKey, FeedProject, KeyFilter, NewVersion, Pattern, ProjectAbout, ProjectFilter, Role,
-    Suspension, Wish,
+    ActivationFilter, Api, CreditGrant, FeedKey, FeedProject, KeyFilter, NewVersion, Pattern, ProjectAbout,
+    ProjectFilter, Role, Suspension, Wish,
 };
 use keystile_store::{ApplyError, Catalog, Change, Subject};
 

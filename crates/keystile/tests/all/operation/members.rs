@@ -299,9 +299,10 @@ fn z02_z05_another_tenant_sees_and_changes_nothing_at_any_route() {
                 assert!(beyond || who == "a consumer", "{title}");
                 continue;
             }
-            let refers =
-                matches!(route.template.as_str(), "/v1/keys" | "/v1/keys/import" | "/v1/activations" | "/v1/plans")
-                    && route.method == "POST";
+            let refers = matches!(
+                route.template.as_str(),
+                "/v1/keys" | "/v1/keys/import" | "/v1/activations" | "/v1/plans" | "/v1/credits"
+            ) && route.method == "POST";
             if route.has_id() || refers {
                 assert_eq!(answer.status, 404, "{title}");
             } else {

@@ -20,6 +20,7 @@ mod cli_people;
 mod compromised;
 mod counting;
 mod crash;
+mod credits;
 mod database;
 mod dev;
 mod devices;

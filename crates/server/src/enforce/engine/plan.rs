@@ -8,8 +8,10 @@ use keystile_core::plan::{Left, Quota, QuotaOf};
 use keystile_core::time::Moment;
 
 use super::{Door, Engine, Recognised, Verdict};
+use crate::enforce::credits::{self, Credits, Wanted};
+use crate::enforce::draws::{Denied, Drawn, Supply};
 use crate::enforce::plans::{Link, PlanView};
-use crate::enforce::quotas::{Account, Denied, Drawn, Grant, Lefts, Order};
+use crate::enforce::quotas::{Account, Lefts, Order};
 
 /// What a project has at an API.
 #[derive(Default)]
@@ -18,6 +20,8 @@ pub struct Standing {
     pub plan: Option<Arc<PlanView>>,
     /// The quotas of that and its own ceilings, with what is left of each.
     pub quotas: Vec<(Quota, QuotaOf, Left)>,
+    /// The credits that are left, if calls are paid by credits.
+    pub credits: Option<u64>,
 }
 
 /// What a project's plan and ceilings had to do with a decision.
@@ -26,30 +30,47 @@ pub struct PlanSaid {
     pub plan: Option<Arc<PlanView>>,
     /// What is left of the quotas, in the order in which [`Verdict::quotas`] goes through them; empty if they were not asked.
     pub(super) lefts: Lefts,
+    /// The credits that are left, if its calls are paid by credits and they were asked.
+    pub credits: Option<u64>,
     pub(super) drawn: Option<Drawn>,
-    pub(super) awaits: Option<Grant>,
+    pub(super) awaits: Option<Supply>,
     /// Whether it was refused because what is used can't be written down.
     pub is_cut_off: bool,
 }
 
 impl PlanSaid {
     pub(super) fn new(plan: Option<&Arc<PlanView>>) -> Box<Self> {
-        Box::new(Self { plan: plan.cloned(), lefts: Lefts::new(), drawn: None, awaits: None, is_cut_off: false })
+        Box::new(Self {
+            plan: plan.cloned(),
+            lefts: Lefts::new(),
+            credits: None,
+            drawn: None,
+            awaits: None,
+            is_cut_off: false,
+        })
     }
 }
 
-/// How often a call waits for what has to be taken for a quota: others may have used it before its turn comes.
-pub const MAX_GRANTS: u32 = 3;
+/// How often a call waits for what has to be taken for it, of quotas and of credits: others may have used it before its turn
+/// comes.
+pub const MAX_SUPPLIES: u32 = 4;
 
 /// What a project has of an API by its plan, and by its own people's word.
 pub(super) struct OfPlan<'a> {
     pub(super) link: &'a Link,
     pub(super) plan: Option<&'a Arc<PlanView>>,
     pub(super) account: Option<&'a Arc<Account>>,
+    /// The credits that the call is paid by.
+    pub(super) wallet: Option<&'a Arc<credits::Account>>,
 }
 
 /// The plan of a key's project at an API, of calls that are charged there.
-pub(super) fn of_plan<'a>(key: &'a Recognised, door: Door<'a>, facts: &Facts<'_>) -> Result<Option<OfPlan<'a>>, Code> {
+pub(super) fn of_plan<'a>(
+    key: &'a Recognised,
+    door: Door<'a>,
+    facts: &Facts<'_>,
+    credits: &Credits,
+) -> Result<Option<OfPlan<'a>>, Code> {
     let Door::Api(api) = door else { return Ok(None) };
     if !facts.charges_api {
         return Ok(None);
@@ -61,7 +82,9 @@ pub(super) fn of_plan<'a>(key: &'a Recognised, door: Door<'a>, facts: &Facts<'_>
         None => None,
     };
     let has_quotas = !link.ceilings.is_empty() || plan.is_some_and(|plan| !plan.quotas.is_empty());
-    Ok(Some(OfPlan { link, plan, account: link.account.as_ref().filter(|_| has_quotas) }))
+    let paid_by = plan.and_then(|plan| plan.credits.as_ref());
+    let wallet = paid_by.map(|terms| link.wallet(credits, terms, &key.project, api.organization));
+    Ok(Some(OfPlan { link, plan, account: link.account.as_ref().filter(|_| has_quotas), wallet }))
 }
 
 pub(super) fn order<'a>(
@@ -86,7 +109,12 @@ pub(super) fn order<'a>(
     }
 }
 
-/// The answer to a call that quotas are against.
+/// What a call wants of credits.
+pub(super) const fn wanted(facts: &Facts<'_>) -> Wanted {
+    Wanted { cost: facts.cost, reports: facts.reports, now: facts.at }
+}
+
+/// The answer to a call that quotas are against, or for which there are too few credits.
 pub(super) fn refused_by(denied: Denied, said: &mut PlanSaid, facts: &Facts<'_>) -> Verdict {
     match denied {
         Denied::Exhausted(until) => {
@@ -94,8 +122,9 @@ pub(super) fn refused_by(denied: Denied, said: &mut PlanSaid, facts: &Facts<'_>)
             let nanos = u64::try_from(micros).unwrap_or(0).saturating_mul(1_000);
             Verdict { retry_nanos: Some(nanos), ..Verdict::without_key(Code::QuotaExhausted) }
         }
-        Denied::Short(grant) => {
-            (said.awaits, said.is_cut_off) = (Some(grant), true);
+        Denied::NoCredits => Verdict::without_key(Code::CreditsExhausted),
+        Denied::Short(supply) => {
+            (said.awaits, said.is_cut_off) = (Some(supply), true);
             Verdict::without_key(Code::Stale)
         }
         Denied::CutOff => {
@@ -120,6 +149,8 @@ impl Engine {
         let mut lefts = Lefts::new();
         let _ = account.look(&order, 0, &mut lefts);
         let quotas = order.quotas().zip(&lefts).map(|((quota, of), left)| (quota.clone(), of, *left)).collect();
-        Standing { plan: plan.cloned(), quotas }
+        let paid_by = plan.and_then(|plan| plan.credits.as_ref());
+        let wallet = paid_by.map(|terms| link.wallet(&self.credits, terms, project, api.organization));
+        Standing { plan: plan.cloned(), quotas, credits: wallet.map(|wallet| wallet.left(now.wall)) }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use keystile_core::limit::Counted;
@@ -14,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::{Lefts, Line, MAX_ORDER, Order, Reached};
+use crate::enforce::draws::{Denied, Supply};
 
 /// Least that is taken ahead of use.
 const MIN_STEP: u64 = 16;
@@ -25,8 +25,6 @@ const STEPS_OF: u64 = 20;
 const SOON_NANOS: u64 = 1_000_000_000;
 /// What others took of an amount that is used up is asked for no more often: they may have given some back.
 const LOOK_NANOS: u64 = 10_000_000_000;
-/// How long a call waits for what has to be taken for it.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// By whose clock periods begin where no plan says it.
 static UTC: LazyLock<Zone> = LazyLock::new(Zone::default);
@@ -76,28 +74,6 @@ struct Book {
     carried: u64,
     /// Up to where shares that are reached were told.
     told: u64,
-}
-
-/// Why nothing was drawn.
-#[derive(Debug)]
-pub enum Denied {
-    /// A quota is used up, until then.
-    Exhausted(Timestamp),
-    /// More has to be taken from the ledger first.
-    Short(Grant),
-    /// The same, and the ledger can't be asked.
-    CutOff,
-}
-
-/// What is taken for an account next.
-#[derive(Debug)]
-pub struct Grant(watch::Receiver<()>);
-
-impl Grant {
-    /// Waits for it; whether it came in time.
-    pub async fn has_come(mut self) -> bool {
-        matches!(tokio::time::timeout(PATIENCE, self.0.changed()).await, Ok(Ok(())))
-    }
 }
 
 /// What a call has drawn: it may turn out to cost something else, or nothing.
@@ -208,7 +184,7 @@ impl Account {
             Some(until) => return Err(Denied::Exhausted(until)),
             None if is_cut_off => return Err(Denied::CutOff),
             // Seen by whoever takes for it after this, who needs the lock first.
-            None if is_short && !is_away => return Err(Denied::Short(Grant(self.granted.subscribe()))),
+            None if is_short && !is_away => return Err(Denied::Short(Supply::new(self.granted.subscribe()))),
             None => {}
         }
         let (is_let_through, charged) = charge();

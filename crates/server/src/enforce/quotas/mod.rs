@@ -26,7 +26,7 @@ use keystile_store::Amount;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-pub use account::{Account, Denied, Drawn, Grant};
+pub use account::{Account, Drawn};
 pub use keeper::Keeper;
 
 use super::plans::{Link, PlanView};

@@ -9,6 +9,7 @@ use keystile_core::time::{Ticks, Timestamp};
 use keystile_store::Taken;
 
 use super::*;
+use crate::enforce::draws::Denied;
 
 const OWNER: OrganizationId = OrganizationId::from_entropy([1; 16]);
 const CALLER: OrganizationId = OrganizationId::from_entropy([2; 16]);

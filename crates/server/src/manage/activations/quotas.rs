@@ -55,6 +55,8 @@ pub(super) struct QuotasView {
     rate_limits: Vec<LimitRule>,
     /// The quotas of its plan, and its own ceilings.
     quotas: Vec<StandingView>,
+    /// The credits that are left; `null` if its calls are not paid by credits.
+    credits: Option<u64>,
 }
 
 impl StandingView {
@@ -88,6 +90,7 @@ pub(super) async fn quotas(
     let standing = app.feed.engine().standing(numbers, app.clock.now());
     Ok(axum::Json(QuotasView {
         rate_limits: standing.plan.map(|plan| plan.limits.rules.clone()).unwrap_or_default(),
+        credits: standing.credits,
         quotas: standing.quotas.iter().map(|(quota, of, left)| StandingView::new(quota, *of, *left)).collect(),
     }))
 }

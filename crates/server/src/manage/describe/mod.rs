@@ -68,7 +68,7 @@ const OPEN: [&str; 11] = [
     "deviceToken",
 ];
 /// Requests that can be sent again.
-const REPEATABLE: [&str; 15] = [
+const REPEATABLE: [&str; 16] = [
     "createOrganization",
     "createMemberRole",
     "createInvitation",
@@ -79,6 +79,7 @@ const REPEATABLE: [&str; 15] = [
     "createRole",
     "createPattern",
     "createPlan",
+    "grantCredits",
     "createWebhook",
     "rotateWebhookSecret",
     "rotateKey",
@@ -220,6 +221,7 @@ fn in_path(path: &str, name: &str) -> Value {
         ("id", Some("roles")) => "rol_",
         ("id", Some("patterns")) => "pat_",
         ("id", Some("plans")) => "pln_",
+        ("id", Some("credits")) => "crg_",
         ("id", Some("members")) => "mbr_",
         ("id", Some("member_roles")) => "mrl_",
         ("id", Some("invitations")) => "inv_",
@@ -287,9 +289,10 @@ fn id_prefix(schema: &str, field: &str) -> Option<&'static str> {
         ("key_id", _) | ("id", "Key") => Some("key_"),
         ("id", "Activation" | "Access") => Some("act_"),
         ("plan_id" | "requested_plan_id", _) | ("id", "Plan") => Some("pln_"),
+        ("id", "CreditGrant") => Some("crg_"),
         ("activation_id", _) => Some("act_"),
         ("id", "Webhook") => Some("whk_"),
-        ("organization_id", _) | ("id", "Organization") => Some("org_"),
+        ("organization_id" | "granted_by", _) | ("id", "Organization") => Some("org_"),
         ("account_id", _) | ("id", "Account") => Some("acc_"),
         ("session_id", _) | ("id", "Session") => Some("ses_"),
         ("id", "Passkey") => Some("psk_"),

@@ -5,14 +5,14 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 use keystile_core::id::{ApiId, PlanId};
 use keystile_core::limit::LimitRule;
-use keystile_core::plan::{PlanName, PlanTerms, Price, Quota};
+use keystile_core::plan::{CreditTerms, PlanName, PlanTerms, Price, Quota};
 use keystile_core::zone::Zone;
 use keystile_store::Change;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::checked;
-use super::view::{PlanView, PriceShape, QuotaShape};
+use super::view::{CreditTermsShape, PlanView, PriceShape, QuotaShape};
 use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WritePlans};
 use crate::manage::extract::Json;
@@ -55,6 +55,9 @@ pub(super) struct PlanCreate {
     /// What it costs; nothing, if nothing is said.
     #[schema(value_type = Option<PriceShape>)]
     price: Option<Price>,
+    /// Whether calls are paid by credits, and which of them come with the plan; they are not, if nothing is said.
+    #[schema(value_type = Option<CreditTermsShape>)]
+    credits: Option<CreditTerms>,
 }
 
 /// Make a plan of an API. It is in force for the projects that are given it.
@@ -72,6 +75,7 @@ pub(super) async fn create(
         quotas: wanted.quotas,
         time_zone: wanted.time_zone,
         price: wanted.price,
+        credits: wanted.credits,
     };
     let change = Change::CreatePlan {
         id,

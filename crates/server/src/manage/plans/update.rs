@@ -3,7 +3,7 @@
 use axum::extract::State;
 use keystile_core::id::PlanId;
 use keystile_core::limit::LimitRule;
-use keystile_core::plan::{PlanName, PlanTerms, Price, Quota};
+use keystile_core::plan::{CreditTerms, PlanName, PlanTerms, Price, Quota};
 use keystile_core::time::Timestamp;
 use keystile_core::zone::Zone;
 use keystile_store::Change;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::checked;
-use super::view::{PlanView, PriceShape, QuotaShape};
+use super::view::{CreditTermsShape, PlanView, PriceShape, QuotaShape};
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WritePlans};
 use crate::manage::extract::{Id, Json, said, spoken};
@@ -53,6 +53,10 @@ pub(super) struct PlanUpdate {
     #[serde(default, deserialize_with = "spoken")]
     #[schema(value_type = Option<PriceShape>)]
     price: Option<Option<Price>>,
+    /// Whether calls are paid by credits, and which of them come with the plan; `null` if they are not.
+    #[serde(default, deserialize_with = "spoken")]
+    #[schema(value_type = Option<CreditTermsShape>)]
+    credits: Option<Option<CreditTerms>>,
     /// From when new limits, quotas and another time zone are in force: now, unless a later moment is said.
     #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -73,11 +77,14 @@ pub(super) async fn update(
 ) -> Result<axum::Json<PlanView>, Problem> {
     let plan = app.plan(&caller, id).await?;
     let wanted = body.value;
-    let says =
-        wanted.rate_limits.is_some() || wanted.quotas.is_some() || wanted.time_zone.is_some() || wanted.price.is_some();
+    let says = wanted.rate_limits.is_some()
+        || wanted.quotas.is_some()
+        || wanted.time_zone.is_some()
+        || wanted.price.is_some()
+        || wanted.credits.is_some();
     if wanted.from.is_some() && !says {
         return Err(invalid(
-            "from says when rate_limits, quotas, a time_zone or a price begin; say at least one of these.",
+            "from says when rate_limits, quotas, a time_zone, a price or credits begin; say at least one of these.",
         ));
     }
     let now = app.now();
@@ -91,6 +98,7 @@ pub(super) async fn update(
         quotas: wanted.quotas.unwrap_or(latest.quotas),
         time_zone: wanted.time_zone.unwrap_or(latest.time_zone),
         price: wanted.price.unwrap_or(latest.price),
+        credits: wanted.credits.unwrap_or(latest.credits),
     };
     let change = Change::UpdatePlan {
         id,

@@ -2,7 +2,7 @@
 
 use keystile_core::id::{ApiId, PlanId};
 use keystile_core::limit::LimitRule;
-use keystile_core::plan::{PlanName, Price, Quota};
+use keystile_core::plan::{CreditTerms, PlanName, Price, Quota};
 use keystile_core::time::Timestamp;
 use keystile_store::records::{Plan, PlanVersion};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,44 @@ pub(in crate::manage) struct PriceShape {
     per_units: Option<u64>,
 }
 
+/// Credits that come with a plan, once for each holder.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = CreditTrial)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+pub(in crate::manage) struct TrialShape {
+    /// How many.
+    #[schema(example = 1000)]
+    amount: u64,
+    /// For how many days from then on; 90 unless said otherwise.
+    days: Option<u32>,
+}
+
+/// Credits that come anew in each period, and lapse with it.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = CreditRefill)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+pub(in crate::manage) struct RefillShape {
+    /// How many.
+    #[schema(example = 5000)]
+    amount: u64,
+    /// `week` (from Monday), `month`, or `billing_period`: a month from the day on which the project got its plan.
+    #[schema(example = "month")]
+    period: String,
+}
+
+/// That calls are paid by credits, one for each unit of what they cost.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = CreditTerms)]
+#[allow(dead_code, reason = "the core's own type reads it; this is its shape in the OpenAPI document")]
+pub(in crate::manage) struct CreditTermsShape {
+    /// By whose: the `project`'s (if nothing is said), or its `organization`'s, which all of its projects share.
+    of: Option<String>,
+    /// Credits to begin with.
+    trial: Option<TrialShape>,
+    /// Credits that come anew in each period.
+    refill: Option<RefillShape>,
+}
+
 /// What a plan says from a moment on.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PlanVersion)]
@@ -76,6 +114,9 @@ pub(in crate::manage) struct VersionView {
     /// What it costs; `null` for nothing.
     #[schema(value_type = Option<PriceShape>)]
     price: Option<Price>,
+    /// Whether calls are paid by credits, and by which; `null` if they are not.
+    #[schema(value_type = Option<CreditTermsShape>)]
+    credits: Option<CreditTerms>,
     /// By whose clock these begin.
     #[schema(example = "Europe/Vienna")]
     time_zone: String,
@@ -93,6 +134,7 @@ impl From<PlanVersion> for VersionView {
             rate_limits: terms.rate_limits,
             quotas: terms.quotas,
             price: terms.price,
+            credits: terms.credits,
             time_zone: terms.time_zone.name().to_owned(),
             created_at: version.created_at,
         }

@@ -20,6 +20,7 @@ CREATE TABLE credit_entries (
 );
 
 CREATE INDEX credit_entries_open ON credit_entries (ends_at) WHERE state = 'reserved';
+CREATE INDEX credit_entries_made ON credit_entries (owner, made_at, id);
 CREATE INDEX credit_entries_held ON credit_entries (owner, holder, made_at);
 CREATE INDEX credit_entries_settled ON credit_entries (settled_at) WHERE settled_at IS NOT NULL;
 

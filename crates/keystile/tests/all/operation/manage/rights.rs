@@ -28,7 +28,7 @@ const OPEN: [&str; 17] = [
     "/openapi.json",
 ];
 /// Every right there is.
-const RIGHTS: [&str; 29] = [
+const RIGHTS: [&str; 31] = [
     "apis.read",
     "apis.write",
     "projects.read",
@@ -43,6 +43,8 @@ const RIGHTS: [&str; 29] = [
     "roles.write",
     "plans.read",
     "plans.write",
+    "credits.read",
+    "credits.write",
     "patterns.read",
     "patterns.write",
     "usage.read",

@@ -31,6 +31,7 @@ pub(in super::super) struct Things {
     role: String,
     pattern: String,
     plan: String,
+    credits: String,
     webhook: String,
     member: String,
     member_role: String,
@@ -107,6 +108,8 @@ impl Things {
         let pattern = id(&world.manage().create("/v1/patterns", &reading()));
         let plan = json!({ "api_id": caller.api, "name": name("plan") });
         let plan = id(&world.manage().create("/v1/plans", &plan));
+        let credits = json!({ "project_id": caller.project, "amount": 5 });
+        let credits = id(&world.manage().create("/v1/credits", &credits));
         let manage = world.manage();
         let member_role = id(&manage.create("/v1/member_roles", &json!({ "name": name("member-role") })));
         let invitation = id(&manage.create("/v1/invitations", &json!({ "role": member_role })));
@@ -125,6 +128,7 @@ impl Things {
             role,
             pattern,
             plan,
+            credits,
             webhook,
             member,
             member_role,
@@ -142,7 +146,7 @@ impl Things {
     pub(in super::super) fn ids(&self) -> Vec<String> {
         let person = [&self.person.account, &self.person.member, &self.person.session, &self.person.email];
         let things = [&self.api, &self.project, &self.activation, &self.key, &self.role, &self.pattern, &self.webhook];
-        let things = things.into_iter().chain([&self.plan]);
+        let things = things.into_iter().chain([&self.plan, &self.credits]);
         let people =
             [&self.member, &self.member_role, &self.invitation, &self.session, &self.their_session, &self.organization];
         person.into_iter().chain(things).chain(people).cloned().collect()
@@ -169,6 +173,7 @@ impl Things {
             (Some("roles"), true) => &self.role,
             (Some("patterns"), true) => &self.pattern,
             (Some("plans"), true) => &self.plan,
+            (Some("credits"), true) => &self.credits,
             (Some("webhooks"), true) => &self.webhook,
             (other, _) => panic!("no things of {other:?}; name them here"),
         }
@@ -264,6 +269,7 @@ impl Route {
             }
             ("POST", "/v1/patterns") => reading(),
             ("POST", "/v1/plans") => json!({ "api_id": things.api, "name": name("sound") }),
+            ("POST", "/v1/credits") => json!({ "project_id": things.project, "amount": 5 }),
             ("POST", "/v1/activations/{id}/plan") => json!({ "plan_id": null }),
             ("PUT", "/v1/activations/{id}/ceilings") => json!({ "ceilings": [] }),
             ("POST", "/v1/roles" | "/v1/member_roles" | "/v1/organizations") => json!({ "name": name("sound") }),

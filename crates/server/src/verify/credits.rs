@@ -1,0 +1,298 @@
+//! `POST /v1/credits/charge`, `reserve`, `post` and `void`: credits for what an owner does for a project besides single calls,
+//! or for calls that take long. Each is known by an id that whoever asks chooses, so one that is asked again, because its
+//! answer got lost, is made once. What is reserved is nobody else's until it is posted (spent, or some of it), voided, or its
+//! time is over.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::Request;
+use hyper::body::Incoming;
+use keystile_core::Code;
+use keystile_core::credit::{EntryState, MAX_ENTRY_ID_LEN, MAX_RESERVED_SECS};
+use keystile_core::decide::ActivationState;
+use keystile_core::id::{OrganizationId, ProjectId, RequestId};
+use keystile_core::plan::MAX_CREDITS;
+use keystile_core::time::{Moment, Timestamp};
+use keystile_store::records::CreditEntry;
+use keystile_store::{EntryName, EntrySaid};
+use serde::{Deserialize, Serialize};
+
+use super::{AskedBy, find_api, hear, invalid};
+use crate::enforce::credits::{Account, Asked as Order, NotOrdered};
+use crate::enforce::snapshot::ApiView;
+use crate::gateway::Worker;
+use crate::problem::Problem;
+
+/// The right to ask.
+const SPEND_CREDITS: &str = "credits.spend";
+/// How long credits are reserved unless something else is said.
+const RESERVED_SECS: u32 = 600;
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// To spend credits.
+    Charge,
+    /// To set some aside.
+    Reserve,
+    /// To spend what was set aside.
+    Post,
+    /// To give it back.
+    Void,
+}
+
+impl Asked {
+    /// What is asked at a path, if anything is.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        match path {
+            "/v1/credits/charge" => Some(Self::Charge),
+            "/v1/credits/reserve" => Some(Self::Reserve),
+            "/v1/credits/post" => Some(Self::Post),
+            "/v1/credits/void" => Some(Self::Void),
+            _ => None,
+        }
+    }
+}
+
+/// Credits to charge.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Charge<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    /// At which API, by its id or name.
+    #[serde(borrow)]
+    api: Cow<'a, str>,
+    project_id: ProjectId,
+    amount: u64,
+}
+
+/// Credits to reserve.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reserve<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    api: Cow<'a, str>,
+    project_id: ProjectId,
+    amount: u64,
+    #[serde(default)]
+    expires_in_seconds: Option<u32>,
+}
+
+/// A reservation that is settled.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Post<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    api: Cow<'a, str>,
+    /// How much of it was used; all of it if nothing is said.
+    #[serde(default)]
+    amount: Option<u64>,
+}
+
+/// A reservation that came to nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Void<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    api: Cow<'a, str>,
+}
+
+/// What came of it.
+#[derive(Serialize)]
+struct Answer<'a> {
+    allowed: bool,
+    code: Code,
+    id: &'a str,
+    /// How far it has come; absent if nothing was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<EntryState>,
+    /// What was asked for.
+    amount: u64,
+    /// What of it was spent; absent as long as that is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spent: Option<u64>,
+    /// The credits that are left, if it is about somebody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<u64>,
+    /// Until when they are reserved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    /// Whether it had been asked for before under this id.
+    repeated: bool,
+    request_id: RequestId,
+}
+
+pub(super) async fn answer(
+    worker: &Worker,
+    asked: Asked,
+    asked_by: AskedBy,
+    address: IpAddr,
+    request: Request<Incoming>,
+    request_id: RequestId,
+) -> Result<Vec<u8>, Problem> {
+    let (owner, body) = hear(worker, (asked_by, SPEND_CREDITS), address, request).await?;
+    let now = worker.recorder.clock.now();
+    let unread = |error: serde_json::Error| invalid(error.to_string());
+    let (id, api, entering, order) = match asked {
+        Asked::Charge => {
+            let Charge { id, api, project_id, amount } = serde_json::from_slice(&body).map_err(unread)?;
+            (id, api, Some((project_id, amount, None)), None)
+        }
+        Asked::Reserve => {
+            let Reserve { id, api, project_id, amount, expires_in_seconds } =
+                serde_json::from_slice(&body).map_err(unread)?;
+            let secs = expires_in_seconds.unwrap_or(RESERVED_SECS);
+            if !(1..=MAX_RESERVED_SECS).contains(&secs) {
+                return Err(invalid(format!("expires_in_seconds is 1 to {MAX_RESERVED_SECS}.")));
+            }
+            (id, api, Some((project_id, amount, Some(now.wall.plus_secs(secs.into())))), None)
+        }
+        Asked::Post => {
+            let Post { id, api, amount } = serde_json::from_slice(&body).map_err(unread)?;
+            (id, api, None, Some(Order::Post(amount)))
+        }
+        Asked::Void => {
+            let Void { id, api } = serde_json::from_slice(&body).map_err(unread)?;
+            (id, api, None, Some(Order::Void))
+        }
+    };
+    if id.is_empty() || id.len() > MAX_ENTRY_ID_LEN || id.chars().any(char::is_control) {
+        return Err(invalid(format!(
+            "id is 1 to {MAX_ENTRY_ID_LEN} bytes without control characters, and another one for everything that is charged."
+        )));
+    }
+    let api = own_api(worker, &api, owner)?;
+    let refused = |code, amount, remaining| {
+        let answer = Answer { allowed: false, code, remaining, ..Answer::new(&id, amount, request_id) };
+        Ok(serde_json::to_vec(&answer).unwrap_or_default())
+    };
+    let order = match (entering, order) {
+        (Some((_, amount, _)), _) if !(1..=MAX_CREDITS).contains(&amount) => {
+            return Err(invalid(format!("amount is 1 to {MAX_CREDITS}.")));
+        }
+        (Some((project, amount, until)), _) => match payer(worker, &api, project, now)? {
+            Ok(account) => Order::Enter { account, amount, until },
+            // Who may not call is not charged either.
+            Err(code) => return refused(code, amount, None),
+        },
+        (None, Some(order)) => order,
+        (None, None) => return Err(invalid("Nothing is asked.")),
+    };
+    let credits = &worker.engine.credits;
+    let left = |holder| Some(credits.account(api.organization, holder).left(now.wall));
+    let (amount, payer) = match &order {
+        Order::Enter { account, amount, .. } => (*amount, Some(account.holder())),
+        Order::Post(_) | Order::Void => (0, None),
+    };
+    let name = EntryName { owner: api.organization, id: id.clone().into_owned() };
+    let (entry, repeated) = match credits.order(name, order).await.map_err(not_ordered)? {
+        EntrySaid::Done(entry) => (entry, false),
+        EntrySaid::Before(entry) => (entry, true),
+        EntrySaid::Conflict(entry) => return Err(conflict(asked, &entry)),
+        EntrySaid::TooFew(_) => return refused(Code::CreditsExhausted, amount, payer.and_then(left)),
+        EntrySaid::NoSuch => return Err(no_such()),
+    };
+    let answer = Answer {
+        state: Some(entry.state),
+        spent: entry.posted,
+        remaining: left(entry.holder),
+        expires_at: entry.ends_at.filter(|_| entry.state == EntryState::Reserved),
+        repeated,
+        ..Answer::new(&id, entry.amount, request_id)
+    };
+    Ok(serde_json::to_vec(&answer).unwrap_or_default())
+}
+
+impl<'a> Answer<'a> {
+    /// That it is so.
+    const fn new(id: &'a str, amount: u64, request_id: RequestId) -> Self {
+        let code = Code::Allowed;
+        Self {
+            allowed: true,
+            code,
+            id,
+            state: None,
+            amount,
+            spent: None,
+            remaining: None,
+            expires_at: None,
+            repeated: false,
+            request_id,
+        }
+    }
+}
+
+fn no_such() -> Problem {
+    Problem {
+        status: 404,
+        code: "not_found",
+        title: "Not found",
+        detail: "Nothing was charged or reserved under this id at the APIs of this one's organization.".into(),
+    }
+}
+
+/// An API that whoever asks may charge for.
+fn own_api(worker: &Worker, wanted: &str, owner: Option<OrganizationId>) -> Result<Arc<ApiView>, Problem> {
+    find_api(worker, wanted)
+        .filter(|api| owner.is_none_or(|owner| owner == api.organization))
+        .ok_or_else(|| invalid("Of your APIs none has this id or name, or several have it; say the id."))
+}
+
+/// Whose credits a project pays with at an API, or why it does not.
+fn payer(worker: &Worker, api: &ApiView, id: ProjectId, now: Moment) -> Result<Result<Arc<Account>, Code>, Problem> {
+    let project = worker.engine.snapshot.project(id);
+    let Some(project) = project else { return Err(invalid("There is no project of this project_id.")) };
+    let Some(link) = project.link(api.number) else { return Ok(Err(Code::NotActivated)) };
+    if project.suspended || link.state == ActivationState::Suspended {
+        return Ok(Err(Code::Suspended));
+    }
+    if link.state != ActivationState::Approved {
+        return Ok(Err(Code::NotActivated));
+    }
+    let plan = link.plan.and_then(|(number, _)| api.plans.at(number, now.wall));
+    let Some(terms) = plan.and_then(|plan| plan.credits.as_ref()) else {
+        return Err(Problem {
+            status: 409,
+            code: "conflict",
+            title: "Not paid by credits",
+            detail:
+                "The project's plan at this API does not say that calls are paid by credits; give it a plan that does."
+                    .into(),
+        });
+    };
+    Ok(Ok(link.wallet(&worker.engine.credits, terms, &project, api.organization).clone()))
+}
+
+fn not_ordered(why: NotOrdered) -> Problem {
+    match why {
+        NotOrdered::Overloaded => Problem::of(Code::Overloaded),
+        NotOrdered::Unknown => Problem::of(Code::Stale)
+            .because("It is not known whether this was written down; ask again with the same id, and it is made once."),
+    }
+}
+
+fn conflict(asked: Asked, entry: &CreditEntry) -> Problem {
+    let CreditEntry { amount, posted, state, .. } = entry;
+    let is = match (state, posted) {
+        (EntryState::Posted, Some(spent)) => format!("{spent} of {amount} were spent"),
+        _ => format!("{amount} are {}", state.as_str()),
+    };
+    let what = match asked {
+        Asked::Charge | Asked::Reserve => "This id stands for something else; take another one for another charge.",
+        Asked::Post if *state == EntryState::Reserved => {
+            "More can't be spent than was reserved, nor after its time; charge the rest under another id."
+        }
+        Asked::Post => "It is settled already.",
+        Asked::Void => "It was spent; grant the credits anew to give them back.",
+    };
+    Problem { status: 409, code: "conflict", title: "Conflict", detail: format!("Under this id {is}. {what}").into() }
+}
