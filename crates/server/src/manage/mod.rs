@@ -53,8 +53,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, License, OpenApiBuilder, Server};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use app::App;
@@ -95,23 +93,11 @@ pub fn document() -> serde_json::Value {
 }
 
 fn routes() -> OpenApiRouter<App> {
-    let key = SecurityScheme::Http(
-        HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A management key, or the token of a session, as `Authorization: Bearer TEXT`."))
-            .build(),
+    let document = crate::describe::begun(
+        "Keystile management API",
+        "Publish APIs, link projects to them, issue and revoke keys, read usage, be told of changes.",
+        "A management key, or the token of a session, as `Authorization: Bearer TEXT`.",
     );
-    let components = utoipa::openapi::ComponentsBuilder::new().security_scheme("management_key", key).build();
-    let info = InfoBuilder::new()
-        .title("Keystile management API")
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(
-            "Publish APIs, link projects to them, issue and revoke keys, read usage, be told of changes.",
-        ))
-        .license(Some(License::new("Apache-2.0 OR MIT")))
-        .build();
-    let document =
-        OpenApiBuilder::new().info(info).servers(Some([Server::new("/")])).components(Some(components)).build();
     OpenApiRouter::with_openapi(document)
         .merge(apis::routes())
         .merge(projects::routes())

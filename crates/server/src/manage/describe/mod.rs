@@ -1,11 +1,13 @@
 //! The OpenAPI document, finished: what all routes have in common is said here once, and what a value must look like in
 //! `schemas.json`, so that what the document allows is what the API takes.
 //!
-//! `schemas.json` has four lists: `fields` for a name wherever an object has it, `query` for a name wherever a query has
-//! it, `operations` for those of one operation, `schemas` for one object. Each is merged into what the handlers' types say (RFC 7396).
+//! Beside `fields` and `schemas` (see [`crate::describe`]) `schemas.json` has `query` for a name wherever a query has it, and
+//! `operations` for those of one operation.
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
+
+use crate::describe::{headers_of, id_pattern, merge, problem_content, refine};
 
 /// What values must look like.
 const SCHEMAS: &str = include_str!("schemas.json");
@@ -90,8 +92,6 @@ const REPEATABLE: [&str; 16] = [
 /// What a change can take away with `null`.
 const NULLABLE: [&str; 2] = ["expires_at", "max_keys"];
 
-/// An id: a number below 2^128 in 22 digits of base 62, of which the first five are not just any: those of 2^128 are 7n42D.
-const ID_DIGITS: &str = "(?:[0-6][0-9A-Za-z]{4}|7[0-9A-Za-m][0-9A-Za-z]{3}|7n[0-3][0-9A-Za-z]{2}|7n4[01][0-9A-Za-z]|7n42[0-9A-D])[0-9A-Za-z]{17}";
 /// Entity tags in a list (RFC 9110 §13.1.1).
 const TAGS: &str = r#"^(?:W/)?"[!#-~]+"(?:, ?(?:W/)?"[!#-~]+")*$"#;
 
@@ -191,16 +191,9 @@ fn finish_answer(status: &str, answer: &mut Value, of_one: bool) {
         headers["ETag"] =
             json!({ "description": "The state that it is in, for If-Match and If-None-Match.", "schema": text });
     }
-    match status {
-        "401" => headers["WWW-Authenticate"] = json!({ "description": "How to authenticate.", "schema": text }),
-        "503" | "507" => {
-            headers["Retry-After"] = json!({ "description": "Seconds after which it is worth trying again.", "schema": { "type": "integer" } });
-        }
-        _ => {}
-    }
+    merge(&mut headers, &headers_of(status));
     if !status.starts_with('2') && status != "304" {
-        answer["content"] =
-            json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
+        answer["content"] = problem_content();
     }
     answer["headers"] = headers;
 }
@@ -234,26 +227,20 @@ fn in_path(path: &str, name: &str) -> Value {
         ("name", _) => return json!({ "pattern": "^(?:header:x-[a-z][a-z0-9-]{0,30}|client_certificate)$" }),
         _ => return json!({}),
     };
-    json!({ "pattern": format!("^{prefix}{ID_DIGITS}$") })
+    json!({ "pattern": id_pattern(prefix) })
 }
 
 fn finish_schemas(schemas: &mut Map<String, Value>, rules: &Value) {
     let names: Vec<String> = schemas.keys().cloned().collect();
-    for (name, schema) in schemas.iter_mut() {
-        let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
-        for (field, property) in properties.into_iter().flatten() {
-            // Of what is no object of ours, the list's own rows are.
-            if let Some(row) =
-                name.strip_prefix("List_").filter(|row| field == "items" && names.iter().any(|n| n == row))
-            {
-                property["items"] = json!({ "$ref": format!("#/components/schemas/{row}") });
-            }
-            merge(property, &rules["fields"][field]);
-            if let Some(prefix) = id_prefix(name, field) {
-                property["pattern"] = format!("^{prefix}{ID_DIGITS}$").into();
-            }
+    for (list, schema) in schemas.iter_mut() {
+        // Of what is no object of ours, the list's own rows are.
+        let row = list.strip_prefix("List_").filter(|row| names.iter().any(|name| name == row));
+        if let (Some(row), Some(items)) = (row, schema.pointer_mut("/properties/items")) {
+            items["items"] = json!({ "$ref": format!("#/components/schemas/{row}") });
         }
-        merge(schema, &rules["schemas"][name]);
+    }
+    refine(schemas, rules);
+    for (name, schema) in schemas.iter_mut() {
         if name.ends_with("Update") || name.starts_with("Encryption") {
             let properties = schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten();
             for (_, property) in properties.filter(|(field, _)| !NULLABLE.contains(&field.as_str())) {
@@ -261,7 +248,6 @@ fn finish_schemas(schemas: &mut Map<String, Value>, rules: &Value) {
             }
         }
     }
-    schemas.insert("Problem".to_owned(), rules["schemas"]["Problem"].clone());
 }
 
 /// What is left out of a change stays as it is, and `null` says nothing.
@@ -279,44 +265,6 @@ fn leave_out_null(schema: &mut Value) {
         let one = one.clone();
         merge(schema, &one);
         merge(schema, &json!({ "oneOf": null }));
-    }
-}
-
-fn id_prefix(schema: &str, field: &str) -> Option<&'static str> {
-    match (field, schema) {
-        ("api_id", _) | ("id", "Api") => Some("api_"),
-        ("project_id", _) | ("id", "Project") => Some("prj_"),
-        ("key_id", _) | ("id", "Key") => Some("key_"),
-        ("id", "Activation" | "Access") => Some("act_"),
-        ("plan_id" | "requested_plan_id", _) | ("id", "Plan") => Some("pln_"),
-        ("id", "CreditGrant") => Some("crg_"),
-        ("activation_id", _) => Some("act_"),
-        ("id", "Webhook") => Some("whk_"),
-        ("organization_id" | "granted_by", _) | ("id", "Organization") => Some("org_"),
-        ("account_id", _) | ("id", "Account") => Some("acc_"),
-        ("session_id", _) | ("id", "Session") => Some("ses_"),
-        ("id", "Passkey") => Some("psk_"),
-        ("id", "Identity") => Some("idn_"),
-        ("id", "Member") => Some("mbr_"),
-        ("id", "MemberRole") => Some("mrl_"),
-        ("id", "Invitation") => Some("inv_"),
-        _ => None,
-    }
-}
-
-/// Merges a patch (RFC 7396): `null` takes a member away.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else { return };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    let Some(target) = target.as_object_mut() else { return };
-    for (name, value) in patch {
-        match value {
-            Value::Null => drop(target.remove(name)),
-            Value::Object(_) => merge(target.entry(name.as_str()).or_insert(Value::Null), value),
-            value => drop(target.insert(name.clone(), value.clone())),
-        }
     }
 }
 
