@@ -11,10 +11,11 @@ use clap::Args;
 use crate::say;
 
 /// Where each document lies, and what `keystile docs` calls it. To add one, add a line and that word.
-const DOCUMENTS: [(&str, &str); 4] = [
+const DOCUMENTS: [(&str, &str); 5] = [
     ("docs/codes.md", "codes"),
     ("docs/settings.md", "settings"),
     ("docs/openapi.json", "openapi"),
+    ("docs/openapi-verification.json", "openapi-verification"),
     ("docs/permissions.md", "permissions"),
 ];
 

@@ -25,6 +25,8 @@ enum Document {
     Settings,
     /// The management API, OpenAPI 3.1.
     Openapi,
+    /// Verification, OpenAPI 3.1.
+    OpenapiVerification,
     /// The rights at the management API, and the roles of members that are built in.
     Permissions,
 }
@@ -34,9 +36,8 @@ pub(crate) fn run(options: &Options, screen: &mut Screen) -> ExitCode {
         Document::Codes => codes(),
         Document::Settings => config::markdown(),
         Document::Permissions => permissions(),
-        Document::Openapi => {
-            format!("{:#}\n", keystile_server::manage::document())
-        }
+        Document::Openapi => format!("{:#}\n", keystile_server::manage::document()),
+        Document::OpenapiVerification => format!("{:#}\n", keystile_server::verify::document()),
     };
     match screen.deliver(&text) {
         Ok(()) => Exit::Ok.into(),

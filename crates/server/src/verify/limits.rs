@@ -16,9 +16,11 @@ use keystile_core::limit::{Algorithm, LimitRule, MAX_LIMIT, MAX_SUBJECT_LEN, Wei
 use keystile_core::time::Moment;
 use keystile_core::usage::{Counts, UsageEvent};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::answer::Lease;
-use super::{AskedBy, hear, invalid, lend};
+use super::object::list;
+use super::{AskedBy, hear, invalid, lend, read};
 use crate::enforce::counters::Apart;
 use crate::enforce::leases::Lent;
 use crate::gateway::Worker;
@@ -47,34 +49,54 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    /// What is asked at a path, if anything is.
-    pub(super) fn at(path: &str) -> Option<Self> {
-        match path {
-            "/v1/limits/check" => Some(Self::Check),
-            "/v1/limits/multi" => Some(Self::Multi),
-            "/v1/limits/release" => Some(Self::Release),
-            "/v1/usage/report" => Some(Self::Report),
-            _ => None,
+    /// All that can be asked.
+    pub(super) const ALL: [Self; 4] = [Self::Check, Self::Multi, Self::Release, Self::Report];
+
+    /// Where it is asked.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Check => "/v1/limits/check",
+            Self::Multi => "/v1/limits/multi",
+            Self::Release => "/v1/limits/release",
+            Self::Report => "/v1/usage/report",
+        }
+    }
+
+    /// The right that it takes where a management key is needed.
+    pub(super) const fn right(self) -> &'static str {
+        match self {
+            Self::Check | Self::Multi => CHECK_LIMITS,
+            Self::Release => END_CALLS,
+            Self::Report => REPORT_USAGE,
         }
     }
 }
 
 /// One limit, and whom it is counted for.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LimitQuestion)]
 #[serde(deny_unknown_fields)]
-struct Check<'a> {
+pub(super) struct Check<'a> {
     /// What is limited: others of another name, window or algorithm are counted apart.
     #[serde(borrow)]
+    #[schema(example = "mails")]
     name: Cow<'a, str>,
-    /// Whom it is counted for.
+    /// Whom it is counted for, in 1 to 256 bytes.
     #[serde(borrow)]
+    #[schema(example = "ada")]
     subject: Cow<'a, str>,
     /// How much fits into a window.
     limit: u32,
+    /// The window; of `concurrency`, how long a call counts of which nobody says that it has ended: 60 if nothing is said.
     #[serde(default)]
     window_seconds: Option<u32>,
+    /// `sliding_window` (if nothing is said), `token_bucket`, `fixed_window` (of the calendar in UTC; weeks begin on Monday)
+    /// or `concurrency` (calls that are being answered: the answer has a lease).
     #[serde(default)]
+    #[schema(value_type = String, required = false)]
     algorithm: Algorithm,
+    /// For a token bucket: how much at once; the limit itself if nothing is said. An empty bucket is full again within a hundred
+    /// years at most.
     #[serde(default)]
     burst: Option<u32>,
     /// What it counts; 1 if nothing is said, 0 to look without counting.
@@ -82,76 +104,123 @@ struct Check<'a> {
     cost: Option<u32>,
 }
 
-#[derive(Deserialize)]
+/// Several limits, which count all together or not at all.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = LimitsQuestion)]
 #[serde(deny_unknown_fields)]
-struct Multi<'a> {
-    #[serde(borrow)]
+pub(super) struct Multi<'a> {
+    /// No limit of the same subject twice.
+    #[serde(borrow, deserialize_with = "list")]
     limits: Vec<Check<'a>>,
 }
 
-#[derive(Deserialize)]
+/// A call has ended.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Release {
+pub(super) struct Release {
+    /// The `lease.id` of the answer that let it through.
+    #[schema(value_type = String)]
     lease: LeaseId,
 }
 
-#[derive(Deserialize)]
+/// A call has ended, and what it cost is known.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = UsageReport)]
 #[serde(deny_unknown_fields)]
-struct Report {
+pub(super) struct Report {
+    /// The `lease.id` of the verification that let it through.
+    #[schema(value_type = String)]
     lease: LeaseId,
     /// What the call cost.
     cost: u32,
 }
 
-/// What is left of one limit.
-#[derive(Serialize)]
-struct Left {
+/// What one limit says.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LimitAnswer)]
+pub(super) struct Answer {
+    /// Whether it has room; what was asked for is counted then.
+    allowed: bool,
+    /// `allowed` or `rate_limited`.
+    #[schema(value_type = String)]
+    code: Code,
+    /// How much it is.
     limit: u32,
+    /// How much of it is left.
     remaining: u32,
     /// Seconds until all of it is there again.
     reset: u64,
     /// Seconds after which the same would fit, if it does not now and waiting helps.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
     retry_after: Option<u64>,
+    /// Of the algorithm `concurrency`, if it has room: the place of the call among those in flight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Lease, required = false)]
+    lease: Option<Lease>,
+    /// The id of this answer, as it stands in logs.
+    #[schema(value_type = String)]
+    request_id: RequestId,
+}
+
+/// What several limits say.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LimitsAnswer)]
+pub(super) struct Answers<'a> {
+    /// Whether all of them have room; what was asked for is counted then, else none of it.
+    allowed: bool,
+    /// `allowed` or `rate_limited`.
+    #[schema(value_type = String)]
+    code: Code,
+    /// What each of them says, in the order in which they were asked.
+    limits: Vec<Said<'a>>,
+    /// If one is of the algorithm `concurrency` and all have room: the place of the call among those in flight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Lease, required = false)]
+    lease: Option<Lease>,
+    /// The id of this answer, as it stands in logs.
+    #[schema(value_type = String)]
+    request_id: RequestId,
 }
 
 /// What one of several limits says.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LimitSaid)]
 struct Said<'a> {
+    /// Its name.
     name: &'a str,
+    /// Whether it has room.
     allowed: bool,
-    #[serde(flatten)]
-    left: Left,
-}
-
-/// What is common to both answers.
-#[derive(Serialize)]
-struct Answer<T> {
-    allowed: bool,
-    code: Code,
-    #[serde(flatten)]
-    said: T,
+    /// How much it is.
+    limit: u32,
+    /// How much of it is left.
+    remaining: u32,
+    /// Seconds until all of it is there again.
+    reset: u64,
+    /// Seconds after which the same would fit, if it does not now and waiting helps.
     #[serde(skip_serializing_if = "Option::is_none")]
-    lease: Option<Lease>,
-    request_id: RequestId,
+    #[schema(value_type = u64, required = false)]
+    retry_after: Option<u64>,
 }
 
-#[derive(Serialize)]
-struct Several<'a> {
-    limits: Vec<Said<'a>>,
-}
-
-#[derive(Serialize)]
-struct Reported {
-    /// Whether it was counted: a lease that has ended, or of which no cost was to be told, is none for that.
-    reported: bool,
-    request_id: RequestId,
-}
-
-#[derive(Serialize)]
-struct Released {
+/// Whether a call is counted no more.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Released {
     /// Whether it was there: one that has ended by itself is not.
     released: bool,
+    /// The id of this answer, as it stands in logs.
+    #[schema(value_type = String)]
+    request_id: RequestId,
+}
+
+/// Whether what a call cost was put right.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UsageReported)]
+pub(super) struct Reported {
+    /// Whether it was counted: a lease that has ended, or of which no cost was to be told, is none for that.
+    reported: bool,
+    /// The id of this answer, as it stands in logs.
+    #[schema(value_type = String)]
     request_id: RequestId,
 }
 
@@ -163,25 +232,19 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     id: RequestId,
 ) -> Result<Vec<u8>, Problem> {
-    let right = match asked {
-        Asked::Check | Asked::Multi => CHECK_LIMITS,
-        Asked::Release => END_CALLS,
-        Asked::Report => REPORT_USAGE,
-    };
-    let (owner, body) = hear(worker, (asked_by, right), address, request).await?;
+    let (owner, body) = hear(worker, (asked_by, asked.right()), address, request).await?;
     let now = worker.recorder.clock.now();
-    let unread = |error: serde_json::Error| invalid(error.to_string());
     let checks = match asked {
-        Asked::Check => vec![serde_json::from_slice(&body).map_err(unread)?],
-        Asked::Multi => serde_json::from_slice::<Multi<'_>>(&body).map_err(unread)?.limits,
+        Asked::Check => vec![read(&body)?],
+        Asked::Multi => read::<Multi<'_>>(&body)?.limits,
         Asked::Release => {
-            let Release { lease } = serde_json::from_slice(&body).map_err(unread)?;
+            let Release { lease } = read(&body)?;
             worker.engine.leases.end_those_over(now.ticks);
             let released = worker.engine.leases.release(lease, owner);
             return Ok(serde_json::to_vec(&Released { released, request_id: id }).unwrap_or_default());
         }
         Asked::Report => {
-            let Report { lease, cost } = serde_json::from_slice(&body).map_err(unread)?;
+            let Report { lease, cost } = read(&body)?;
             if cost > MAX_LIMIT {
                 return Err(invalid(format!("cost is 0 to {MAX_LIMIT}.")));
             }
@@ -208,16 +271,16 @@ pub(super) async fn answer(
     let allowed = code.is_allowed();
     let body = match (asked, &weights[..]) {
         (Asked::Check, [one]) => {
-            serde_json::to_vec(&Answer { allowed, code, said: Left::of(one), lease, request_id: id })
+            let Left { limit, remaining, reset, retry_after } = Left::of(one);
+            serde_json::to_vec(&Answer { allowed, code, limit, remaining, reset, retry_after, lease, request_id: id })
         }
         _ => {
-            let said = apart.iter().zip(&weights).map(|(one, weight)| Said {
-                name: one.rule.name.as_str(),
-                allowed: matches!(weight.weighed, Weighed::Fits { .. }),
-                left: Left::of(weight),
+            let said = apart.iter().zip(&weights).map(|(one, weight)| {
+                let Left { limit, remaining, reset, retry_after } = Left::of(weight);
+                let allowed = matches!(weight.weighed, Weighed::Fits { .. });
+                Said { name: one.rule.name.as_str(), allowed, limit, remaining, reset, retry_after }
             });
-            let said = Several { limits: said.collect() };
-            serde_json::to_vec(&Answer { allowed, code, said, lease, request_id: id })
+            serde_json::to_vec(&Answers { allowed, code, limits: said.collect(), lease, request_id: id })
         }
     };
     Ok(body.unwrap_or_default())
@@ -250,6 +313,14 @@ impl Check<'_> {
         let rule = rule.map_err(|error| invalid(format!("{error}.")))?;
         Ok(Apart { owner: None, rule, subject: &self.subject, cost: self.cost.unwrap_or(1) })
     }
+}
+
+/// What is left of one limit.
+struct Left {
+    limit: u32,
+    remaining: u32,
+    reset: u64,
+    retry_after: Option<u64>,
 }
 
 impl Left {

@@ -2,13 +2,18 @@
 //! for services that stand in front of their own API. Served by the gateway's workers, because it is as hot a path.
 //!
 //! [`question`] and [`answer`] are the wire forms; this file carries one to the other. [`limits`] answers those who limit
-//! something else than calls with a key, [`credits`] those who charge for something else.
+//! something else than calls with a key, [`credits`] those who charge for something else. [`route`] lists what can be asked, and
+//! `/openapi.json` describes it (`describe/`).
 
 pub(crate) mod answer;
+mod codes;
 mod credits;
+mod describe;
 pub(crate) mod described;
 mod limits;
+mod object;
 pub(crate) mod question;
+mod route;
 pub(crate) mod told_headers;
 
 use std::net::IpAddr;
@@ -25,6 +30,7 @@ use keystile_core::limit::MAX_LIMIT;
 use keystile_core::permission::PermissionQuery;
 use keystile_core::time::Moment;
 use keystile_core::usage::Dimensions;
+use serde::Deserialize;
 
 use crate::enforce::counters::Held;
 use crate::enforce::engine::{Door, Verdict};
@@ -39,8 +45,11 @@ use crate::gateway::wire::Exchange;
 use crate::problem::{CHALLENGE, PROBLEM_JSON, Problem};
 use crate::ratelimit::seconds;
 use crate::usage::Pending;
+pub use describe::document;
 use described::Described;
+use object::Object;
 use question::Question;
+use route::Route;
 
 /// The right to ask about keys, where a management key is needed for it.
 const VERIFY_KEYS: &str = "keys.verify";
@@ -72,28 +81,29 @@ pub async fn call(
     if let Some(refused) = exchange.refused() {
         return refuse(&Problem::of(refused.code).because(refused.detail), id);
     }
-    let answered = match (request.method(), request.uri().path()) {
-        (&Method::POST, "/v1/verify") => verify(worker, asked_by, address, request, id).await,
-        (&Method::POST, path) if let Some(asked) = limits::Asked::at(path) => {
-            limits::answer(worker, asked, asked_by, address, request, id).await
+    let route = Route::at(request.uri().path());
+    let answered = match (request.method(), request.uri().path(), route) {
+        (&Method::POST, _, Some(route)) => {
+            let answered = match route {
+                Route::Verify => verify(worker, asked_by, address, request, id).await,
+                Route::Limits(asked) => limits::answer(worker, asked, asked_by, address, request, id).await,
+                Route::Credits(asked) => credits::answer(worker, asked, asked_by, address, request, id).await,
+            };
+            // Of a body that breaks off, the guard knows why.
+            let broken = exchange.body_refused().filter(|_| answered.is_err());
+            let answered = broken.map_or(answered, |refused| Err(Problem::of(refused.code).because(refused.detail)));
+            debug_assert!(answered.as_ref().err().is_none_or(describe::has), "{answered:?} is not in the document");
+            answered.map(Bytes::from)
         }
-        (&Method::POST, path) if let Some(asked) = credits::Asked::at(path) => {
-            credits::answer(worker, asked, asked_by, address, request, id).await
-        }
-        (_, path)
-            if path == "/v1/verify" || limits::Asked::at(path).is_some() || credits::Asked::at(path).is_some() =>
-        {
-            Err(Problem::of(Code::MethodNotAllowed).because("Ask with POST."))
-        }
-        (&Method::GET | &Method::HEAD, "/healthz") => Ok(b"{\"status\":\"ok\"}".to_vec()),
-        _ => Err(Problem::of(Code::RouteUnknown).because(
-            "Here are POST /v1/verify, /v1/limits/check, /v1/limits/multi, /v1/limits/release, /v1/usage/report and \
-             /v1/credits/charge, reserve, post and void.",
-        )),
+        (_, _, Some(_)) => Err(Problem::of(Code::MethodNotAllowed).because("Ask with POST.")),
+        (&Method::GET | &Method::HEAD, "/openapi.json", _) => Ok(describe::json()),
+        (&Method::GET | &Method::HEAD, "/healthz", _) => Ok(Bytes::from_static(b"{\"status\":\"ok\"}")),
+        (_, "/openapi.json" | "/healthz", _) => Err(Problem::of(Code::MethodNotAllowed).because("Read it with GET.")),
+        _ => Err(Problem::of(Code::RouteUnknown).because("What can be asked here, GET /openapi.json says.")),
     };
     match answered {
         Ok(body) => {
-            let mut response = Response::new(Full::new(Bytes::from(body)));
+            let mut response = Response::new(Full::new(body));
             response.headers_mut().insert(CONTENT_TYPE, JSON);
             response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
             response
@@ -120,6 +130,10 @@ fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem { status: 400, code: "invalid", title: "Invalid question", detail: detail.into() }
 }
 
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map(|Object(question)| question).map_err(|error| invalid(error.to_string()))
+}
+
 async fn verify(
     worker: &Worker,
     asked_by: AskedBy,
@@ -129,7 +143,7 @@ async fn verify(
 ) -> Result<Vec<u8>, Problem> {
     let began = worker.recorder.clock.now();
     let (owner, body) = hear(worker, (asked_by, VERIFY_KEYS), address, request).await?;
-    let question: Question<'_> = serde_json::from_slice(&body).map_err(|error| invalid(error.to_string()))?;
+    let question: Question<'_> = read(&body)?;
     let needs: Option<PermissionQuery> = question
         .permissions
         .as_deref()

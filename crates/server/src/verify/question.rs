@@ -10,11 +10,14 @@ use keystile_core::country::Country;
 use keystile_core::limit::{MAX_SUBJECT_LEN, MAX_TAGS, TagName};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
 
+use super::object::or_null;
 use super::told_headers::ToldHeaders;
 
 /// A question about a key. Unknown fields are refused: a condition that is not understood must not be passed over.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = KeyQuestion)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Question<'a> {
     /// The text of the key.
@@ -24,25 +27,27 @@ pub(super) struct Question<'a> {
     #[serde(borrow, default)]
     pub(super) api: Option<Cow<'a, str>>,
     /// What is to be called.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_null")]
     pub(super) operation: Option<Operation<'a>>,
     /// Who calls.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_null")]
     pub(super) client: Option<Client<'a>>,
     /// Permissions that the call needs, such as `a AND (b OR c)`.
     #[serde(borrow, default)]
     pub(super) permissions: Option<Cow<'a, str>>,
-    /// What it counts against limits; if nothing is said, what its operation costs; 0 to look without counting.
+    /// What it counts against limits; if nothing is said, what its operation costs, which is 1 unless the API says otherwise; 0
+    /// to look without counting.
     #[serde(default)]
     pub(super) cost: Option<u32>,
-    /// Whether what it really costs is told when it has ended.
+    /// Whether what it really costs is told when it has ended, at `/v1/usage/report`.
     #[serde(default)]
     pub(super) report: bool,
-    /// Who uses the program that calls; limits can be counted apart for each.
+    /// Who uses the program that calls, in 1 to 256 bytes; limits can be counted apart for each.
     #[serde(borrow, default)]
     pub(super) end_user: Option<Cow<'a, str>>,
-    /// What else limits can be counted apart by.
+    /// What else limits can be counted apart by: an object of names, each with a text; at most 16, each of at most 256 bytes.
     #[serde(borrow, default)]
+    #[schema(value_type = Object)]
     pub(super) tags: Tags<'a>,
     /// Whether every question of the decision is answered in the reply.
     #[serde(default)]
@@ -107,14 +112,17 @@ pub(super) fn is_end_user(name: &str) -> bool {
 }
 
 /// A call.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = CallOperation)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Operation<'a> {
     /// Its method.
     #[serde(borrow)]
+    #[schema(example = "GET")]
     pub(crate) method: Cow<'a, str>,
     /// Its path, perhaps with a query.
     #[serde(borrow)]
+    #[schema(example = "/pets/7")]
     pub(crate) path: Cow<'a, str>,
     /// Its `Content-Type`, if it has a body that says what it is.
     #[serde(borrow, default)]
@@ -125,8 +133,10 @@ pub(crate) struct Operation<'a> {
     /// Its `Accept`; anything will do if nothing is said.
     #[serde(borrow, default)]
     pub(crate) accept: Option<Cow<'a, str>>,
-    /// Its header fields, as far as patterns and apps ask for them; without them nobody knows what they say.
+    /// Its header fields, as far as patterns and apps ask for them: an object of names, each with a text or a list of texts.
+    /// Without them nobody knows what they say.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub(crate) headers: Option<Cow<'a, ToldHeaders>>,
 }
 
@@ -148,22 +158,26 @@ impl Content for Operation<'_> {
 }
 
 /// Who calls.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = CallClient)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Client<'a> {
     /// The address, as the service sees it.
     #[serde(default)]
+    #[schema(value_type = Option<String>, example = "192.0.2.1")]
     pub(crate) ip: Option<IpAddr>,
     /// SHA-256 of its certificate in hexadecimal, if it came with one that the service accepts.
     #[serde(borrow, default)]
     pub(crate) certificate: Option<Cow<'a, str>>,
     /// Its `Origin`, if it has one.
     #[serde(borrow, default)]
+    #[schema(example = "https://app.example.com")]
     pub(crate) origin: Option<Cow<'a, str>>,
     /// Its `Referer`, if it has one.
     #[serde(borrow, default)]
     pub(crate) referrer: Option<Cow<'a, str>>,
-    /// The country from which it comes, if the service knows it better than the server's own file.
+    /// The country from which it comes (ISO 3166-1 alpha-2), if the service knows it better than the server's own file.
     #[serde(default)]
+    #[schema(value_type = Option<String>, example = "DE")]
     pub(crate) country: Option<Country>,
 }

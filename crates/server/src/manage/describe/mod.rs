@@ -296,14 +296,6 @@ mod tests {
     #[test]
     fn every_rule_is_about_something_that_there_is() {
         let document = super::super::document();
-        let rules: Value = serde_json::from_str(SCHEMAS).unwrap();
-        let schemas = document["components"]["schemas"].as_object().unwrap();
-        for name in rules["schemas"].as_object().unwrap().keys() {
-            assert!(schemas.contains_key(name), "{name}");
-        }
-        for field in rules["fields"].as_object().unwrap().keys() {
-            let known = schemas.values().any(|schema| schema["properties"][field].is_object());
-            assert!(known, "{field}");
-        }
+        assert_eq!(crate::describe::without_use(SCHEMAS, &document), Vec::<String>::new());
     }
 }

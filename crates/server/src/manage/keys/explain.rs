@@ -25,6 +25,7 @@ use crate::manage::caller::{Asker, Caller, ReadKeys};
 use crate::manage::extract::{Id, Json};
 use crate::manage::problem::{internal, invalid, not_found};
 use crate::problem::Problem;
+use crate::verify::answer::Answered;
 use crate::verify::described::Described;
 use crate::verify::question::{Client, Operation, OwnTags};
 use crate::verify::told_headers::ToldHeaders;
@@ -39,14 +40,16 @@ pub(super) struct KeyExplain {
     /// The host that would be called, for finding the API.
     host: Option<String>,
     /// What would be called.
+    #[schema(value_type = Option<Operation<'static>>)]
     operation: Option<OperationShape>,
     /// Who would call.
+    #[schema(value_type = Option<Client<'static>>)]
     client: Option<ClientShape>,
     /// Who would use the program that calls, for limits that are counted by end user.
     end_user: Option<String>,
     /// What else limits are counted by: an object of names, each with a text.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object)]
     tags: OwnTags,
     /// Permissions that it would need besides those of its operation, such as `a AND (b OR c)`.
     permissions: Option<String>,
@@ -55,45 +58,26 @@ pub(super) struct KeyExplain {
     at: Option<Timestamp>,
 }
 
-/// An operation of a call.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = ExplainOperation)]
+/// An [`Operation`] that is kept.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OperationShape {
-    /// Its method.
-    #[schema(example = "GET")]
     method: String,
-    /// Its path, perhaps with a query.
-    #[schema(example = "/pets/7")]
     path: String,
-    /// Its `Content-Type`, if it has a body that says what it is.
     content_type: Option<String>,
-    /// The length of its body; 0 for none.
     body_bytes: Option<u64>,
-    /// Its `Accept`; anything will do if nothing is said.
     accept: Option<String>,
-    /// Its header fields, which patterns and apps may ask for: an object of names, each with a text or a list of texts.
-    #[schema(value_type = Option<Object>)]
     headers: Option<ToldHeaders>,
 }
 
-/// The client of a call.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = ExplainClient)]
+/// A [`Client`] that is kept.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClientShape {
-    /// Its address.
-    #[schema(value_type = Option<String>, example = "192.0.2.1")]
     ip: Option<IpAddr>,
-    /// SHA-256 of its certificate in hexadecimal.
     certificate: Option<String>,
-    /// Its `Origin`.
-    #[schema(example = "https://app.example.com")]
     origin: Option<String>,
-    /// Its `Referer`.
     referrer: Option<String>,
-    /// Its country; if nothing is said, that of its address.
-    #[schema(value_type = Option<String>, example = "DE")]
     country: Option<Country>,
 }
 
@@ -120,55 +104,19 @@ pub(super) struct ExplanationView {
     #[schema(value_type = Vec<String>)]
     shadow: Rules,
     /// The questions that were asked, up to the first no.
+    #[schema(value_type = Vec<Answered<'static>>)]
     trace: Vec<AnsweredView>,
 }
 
-/// A question of the decision, answered.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Answered)]
+/// An [`Answered`] that is kept.
+#[derive(Serialize)]
 struct AnsweredView {
-    /// `state`, `expiry`, `kind`, `activation`, `environment`, `formats`, `restrictions`, `patterns`, `permissions`, `limits`.
-    #[schema(value_type = String, example = "restrictions")]
     step: Step,
-    /// `allowed`, or the code of the no.
-    #[schema(value_type = String, example = "allowed")]
     code: Code,
-    /// At `restrictions`: what each of them said.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<SaidShape>>)]
     restrictions: Option<Vec<Said>>,
-    /// At `patterns`: what each pattern of the key and of its project said.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<PatternSaidShape>>)]
     patterns: Option<Vec<PatternSaid>>,
-}
-
-/// What one restriction says.
-#[derive(Serialize, ToSchema)]
-#[schema(as = RestrictionAnswer)]
-#[allow(dead_code, reason = "the core's own type writes it; this is its shape in the OpenAPI document")]
-struct SaidShape {
-    /// Its name, such as `networks`.
-    rule: String,
-    /// `allowed`, or the code with which it refuses.
-    code: String,
-    /// Whether it is only tried out.
-    shadow: bool,
-}
-
-/// What one pattern says.
-#[derive(Serialize, ToSchema)]
-#[schema(as = PatternAnswer)]
-#[allow(dead_code, reason = "the core's own type writes it; this is its shape in the OpenAPI document")]
-struct PatternSaidShape {
-    /// Its id.
-    id: String,
-    /// Its name.
-    name: String,
-    /// `allowed`, or the code with which it refuses.
-    code: String,
-    /// Whether it is only tried out.
-    shadow: bool,
 }
 
 /// Say what would become of a call with this key, without making it: nothing is counted, no limit is charged, and the text
