@@ -40,12 +40,7 @@ fn asked(world: &World, caller: &Caller, more: Value) -> Value {
 
 /// A question to the limits without a key.
 fn check(world: &World, what: &str, question: &Value) -> Answer {
-    check_at(world, &format!("/v1/limits/{what}"), question)
-}
-
-fn check_at(world: &World, path: &str, question: &Value) -> Answer {
-    let fields = [("content-type", "application/json"), ("authorization", "none")];
-    Api::new(world.installation.check, "").request("POST", path, &fields, question.to_string().as_bytes())
+    world.ask(&format!("/v1/limits/{what}"), question)
 }
 
 #[test]
@@ -368,7 +363,7 @@ fn l05_what_is_no_question_about_limits_is_refused() {
 }
 
 /// A world in which questions take a management key.
-fn asked_by_key_holders() -> (tempfile::TempDir, World) {
+pub(super) fn asked_by_key_holders() -> (tempfile::TempDir, World) {
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
         "data = \"{}/data\"\n[gateway]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
@@ -404,8 +399,7 @@ fn k27_what_a_verified_call_cost_is_told_once_and_put_right() {
     let world = shared();
     let one = caller(world, json!([{ "name": "tokens", "limit": 1_000, "window_seconds": 3_600, "by": ["project"] }]));
     let ask = |cost: u32| asked(world, &one, json!({ "cost": cost, "report": true }));
-    let report =
-        |lease: &Value, cost: Value| check_at(world, "/v1/usage/report", &json!({ "lease": lease, "cost": cost }));
+    let report = |lease: &Value, cost: Value| world.ask("/v1/usage/report", &json!({ "lease": lease, "cost": cost }));
     let left = || asked(world, &one, json!({ "cost": 0 }))["limits"][0]["remaining"].clone();
     let usage = || {
         let (_, usage) = world.manage().get(&format!("/v1/usage?api_id={}&code=allowed", one.api));

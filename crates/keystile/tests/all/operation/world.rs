@@ -7,6 +7,8 @@ use keystile_testkit::raw::Answer;
 use keystile_testkit::{Api, Installation};
 use serde_json::{Value, json};
 
+use super::schema::fits;
+
 /// The binary under test.
 pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_keystile");
 
@@ -101,11 +103,34 @@ impl World {
         Api::new(self.installation.gateway, key).request(method, path, &[], b"")
     }
 
-    /// A question to verification.
+    /// A question about a key to verification.
     pub(super) fn verify(&self, question: &Value) -> Answer {
+        self.ask("/v1/verify", question)
+    }
+
+    /// A question to verification. The answer is one that its document describes; if it is none, but a refusal, so is that.
+    pub(super) fn ask(&self, path: &str, question: &Value) -> Answer {
+        static DOCUMENT: OnceLock<Value> = OnceLock::new();
+        let document = DOCUMENT.get_or_init(|| self.verification());
         let fields = [("content-type", "application/json"), ("authorization", "none")];
         let body = question.to_string();
-        Api::new(self.installation.check, "").request("POST", "/v1/verify", &fields, body.as_bytes())
+        let answer = Api::new(self.installation.check, "").request("POST", path, &fields, body.as_bytes());
+        let operation = &document["paths"][path]["post"];
+        let told = &operation["responses"][answer.status.to_string()]["content"];
+        let kind = answer.field("content-type").unwrap_or_default();
+        fits(document, &told[kind]["schema"], &answer.json(), path);
+        assert!(told[kind].is_object(), "{path} is not to answer {} with {kind}", answer.status);
+        if answer.status == 200 {
+            fits(document, &operation["requestBody"]["content"]["application/json"]["schema"], question, path);
+        }
+        answer
+    }
+
+    /// The document of verification.
+    pub(super) fn verification(&self) -> Value {
+        let (status, document) = Api::new(self.installation.check, "").get("/openapi.json");
+        assert_eq!(status, 200);
+        document
     }
 
     /// A new project.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::super::schema::fits;
 use super::super::world::shared;
 use super::routes::{Access, Things, document, routes};
 
@@ -97,49 +98,6 @@ fn z04_answers_say_what_the_document_says_and_nothing_else() {
             fits(&document, &content["application/json"]["schema"], &answer.json(), &route.title());
         }
     }
-}
-
-/// Every field of the value is in its schema, and what the schema requires is in the value.
-fn fits(document: &Value, schema: &Value, value: &Value, place: &str) {
-    if let Some(reference) = schema["$ref"].as_str() {
-        return fits(document, document.pointer(&reference[1..]).unwrap(), value, place);
-    }
-    if let Some(choices) = schema["oneOf"].as_array().or(schema["anyOf"].as_array()) {
-        let choice = choices.iter().find(|choice| (choice["type"] == "null") == value.is_null());
-        return fits(document, choice.unwrap_or_else(|| panic!("{place}: {value}")), value, place);
-    }
-    match value {
-        Value::Object(fields) if schema["properties"].is_object() => {
-            for (name, value) in fields {
-                let inner = &schema["properties"][name];
-                assert!(!inner.is_null(), "{place}: {name} is not in the document");
-                fits(document, inner, value, &format!("{place}.{name}"));
-            }
-            for name in schema["required"].as_array().into_iter().flatten() {
-                assert!(fields.contains_key(name.as_str().unwrap()), "{place}: {name} is missing");
-            }
-        }
-        Value::Array(items) => {
-            for item in items {
-                fits(document, &schema["items"], item, &format!("{place}[]"));
-            }
-        }
-        _ => {}
-    }
-    let kind = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    let allowed = match &schema["type"] {
-        Value::String(one) => one == kind,
-        Value::Array(several) => several.iter().any(|one| one == kind),
-        _ => false,
-    };
-    assert!(allowed, "{place} is {kind}, the document says {}", schema["type"]);
 }
 
 fn declared_parameters(template: &str, operation: &Value, title: &str) {
