@@ -9,13 +9,19 @@ pub(super) const fn is_of_a_verdict(code: Code) -> bool {
         Allowed | KeyMalformed | KeyUnknown | KeyRevoked | KeyDisabled | KeyExpired | ApiInactive | NotActivated
         | PermissionMissing | OperationForbidden | NetworkForbidden | OriginForbidden | FormatForbidden
         | TimeForbidden | CountryForbidden | KeyKindForbidden | Suspended | EnvironmentForbidden | AppForbidden
-        | PatternForbidden | CertificateMissing | CertificateForbidden | RateLimited | QuotaExhausted | Stale
-        | RequestMalformed | MethodNotAllowed | ContentTooLarge | TargetTooLong | MediaTypeUnsupported => true,
+        | PatternForbidden | CertificateMissing | CertificateForbidden | RateLimited | QuotaExhausted
+        | CreditsExhausted | Stale | RequestMalformed | MethodNotAllowed | ContentTooLarge | TargetTooLong
+        | MediaTypeUnsupported => true,
         // The key is in the question: where it came from, and what becomes of the call, is for those who ask to see.
-        KeyMissing | KeyExposed | KeyMisplaced | Unidentified | CredentialsAmbiguous | CreditsExhausted
-        | Overloaded | RouteUnknown | OperationUnknown | RequestTimeout | HeadersTooLarge | NotImplemented
-        | TlsRequired | UpstreamUnreachable | UpstreamTimeout | UpstreamDown | LoopDetected | ClientGone => false,
+        KeyMissing | KeyExposed | KeyMisplaced | Unidentified | CredentialsAmbiguous | Overloaded | RouteUnknown
+        | OperationUnknown | RequestTimeout | HeadersTooLarge | NotImplemented | TlsRequired | UpstreamUnreachable
+        | UpstreamTimeout | UpstreamDown | LoopDetected | ClientGone => false,
     }
+}
+
+/// Whether a question about credits can be answered with this code, at status 200.
+pub(super) const fn is_of_credits(code: Code) -> bool {
+    matches!(code, Code::Allowed | Code::NotActivated | Code::Suspended | Code::CreditsExhausted)
 }
 
 /// Whether a question can be refused with this code: because of HTTP, of the management key of whoever asks, or of the moment.

@@ -18,15 +18,18 @@ use keystile_core::time::{Moment, Timestamp};
 use keystile_store::records::CreditEntry;
 use keystile_store::{EntryName, EntrySaid};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{AskedBy, find_api, hear, invalid};
+use super::{AskedBy, find_api, hear, invalid, read};
 use crate::enforce::credits::{Account, Asked as Order, NotOrdered};
 use crate::enforce::snapshot::ApiView;
 use crate::gateway::Worker;
 use crate::problem::Problem;
 
-/// The right to ask.
-const SPEND_CREDITS: &str = "credits.spend";
+/// The right to ask, where a management key is needed for it.
+pub(super) const SPEND_CREDITS: &str = "credits.spend";
+const CONFLICT: &str = "conflict";
+const NOT_FOUND: &str = "not_found";
 /// How long credits are reserved unless something else is said.
 const RESERVED_SECS: u32 = 600;
 
@@ -44,90 +47,139 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    /// What is asked at a path, if anything is.
-    pub(super) fn at(path: &str) -> Option<Self> {
-        match path {
-            "/v1/credits/charge" => Some(Self::Charge),
-            "/v1/credits/reserve" => Some(Self::Reserve),
-            "/v1/credits/post" => Some(Self::Post),
-            "/v1/credits/void" => Some(Self::Void),
-            _ => None,
+    /// All that can be asked.
+    pub(super) const ALL: [Self; 4] = [Self::Charge, Self::Reserve, Self::Post, Self::Void];
+
+    /// Where it is asked.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Charge => "/v1/credits/charge",
+            Self::Reserve => "/v1/credits/reserve",
+            Self::Post => "/v1/credits/post",
+            Self::Void => "/v1/credits/void",
+        }
+    }
+
+    /// The statuses with which it can be refused besides those of every question, with the code of each.
+    pub(super) const fn refusals(self) -> &'static [(u16, &'static str)] {
+        match self {
+            Self::Charge | Self::Reserve => &[(409, CONFLICT)],
+            Self::Post | Self::Void => &[(404, NOT_FOUND), (409, CONFLICT)],
         }
     }
 }
 
 /// Credits to charge.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = CreditCharge)]
 #[serde(deny_unknown_fields)]
-struct Charge<'a> {
+pub(super) struct Charge<'a> {
+    /// The id of the charge, in 1 to 128 bytes: another one for everything that is charged.
     #[serde(borrow)]
+    #[schema(example = "mail-17")]
     id: Cow<'a, str>,
-    /// At which API, by its id or name.
+    /// The API, by its id or name.
     #[serde(borrow)]
+    #[schema(example = "Pets")]
     api: Cow<'a, str>,
+    /// The project that is charged: its plan at the API says whose credits pay.
+    #[schema(value_type = String)]
     project_id: ProjectId,
+    /// How many credits.
+    #[schema(example = 25)]
     amount: u64,
 }
 
 /// Credits to reserve.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = CreditReserve)]
 #[serde(deny_unknown_fields)]
-struct Reserve<'a> {
+pub(super) struct Reserve<'a> {
+    /// The id of the reservation, in 1 to 128 bytes: another one for everything that is reserved.
     #[serde(borrow)]
+    #[schema(example = "job-8")]
     id: Cow<'a, str>,
+    /// The API, by its id or name.
     #[serde(borrow)]
+    #[schema(example = "Pets")]
     api: Cow<'a, str>,
+    /// The project that will be charged: its plan at the API says whose credits pay.
+    #[schema(value_type = String)]
     project_id: ProjectId,
+    /// How many credits.
+    #[schema(example = 500)]
     amount: u64,
+    /// How long they are nobody else's; 600 if nothing is said.
     #[serde(default)]
     expires_in_seconds: Option<u32>,
 }
 
-/// A reservation that is settled.
-#[derive(Deserialize)]
+/// A reservation of which some is spent, and the rest given back.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = CreditPost)]
 #[serde(deny_unknown_fields)]
-struct Post<'a> {
+pub(super) struct Post<'a> {
+    /// The id of the reservation.
     #[serde(borrow)]
+    #[schema(example = "job-8")]
     id: Cow<'a, str>,
+    /// The API, by its id or name.
     #[serde(borrow)]
+    #[schema(example = "Pets")]
     api: Cow<'a, str>,
-    /// How much of it was used; all of it if nothing is said.
+    /// How much of it was used, at most what is reserved; all of it if nothing is said.
     #[serde(default)]
     amount: Option<u64>,
 }
 
 /// A reservation that came to nothing.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = CreditVoid)]
 #[serde(deny_unknown_fields)]
-struct Void<'a> {
+pub(super) struct Void<'a> {
+    /// The id of the reservation.
     #[serde(borrow)]
+    #[schema(example = "job-8")]
     id: Cow<'a, str>,
+    /// The API, by its id or name.
     #[serde(borrow)]
+    #[schema(example = "Pets")]
     api: Cow<'a, str>,
 }
 
 /// What came of it.
-#[derive(Serialize)]
-struct Answer<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreditAnswer)]
+pub(super) struct Answer<'a> {
+    /// Whether it is so, now or since it was asked for the first time.
     allowed: bool,
+    /// `allowed`, or why not.
+    #[schema(value_type = String)]
     code: Code,
+    /// The id that was asked for.
     id: &'a str,
-    /// How far it has come; absent if nothing was done.
+    /// How far it has come: `reserved`, `posted`, `voided` or `expired`; absent if nothing was done.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     state: Option<EntryState>,
-    /// What was asked for.
+    /// How many were asked for.
     amount: u64,
-    /// What of it was spent; absent as long as that is open.
+    /// How many of them were spent; absent as long as that is open.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
     spent: Option<u64>,
-    /// The credits that are left, if it is about somebody's.
+    /// The credits that are left; absent if the project is not to be charged.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
     remaining: Option<u64>,
     /// Until when they are reserved.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     expires_at: Option<Timestamp>,
     /// Whether it had been asked for before under this id.
     repeated: bool,
+    /// The id of this answer, as it stands in logs.
+    #[schema(value_type = String)]
     request_id: RequestId,
 }
 
@@ -141,15 +193,13 @@ pub(super) async fn answer(
 ) -> Result<Vec<u8>, Problem> {
     let (owner, body) = hear(worker, (asked_by, SPEND_CREDITS), address, request).await?;
     let now = worker.recorder.clock.now();
-    let unread = |error: serde_json::Error| invalid(error.to_string());
     let (id, api, entering, order) = match asked {
         Asked::Charge => {
-            let Charge { id, api, project_id, amount } = serde_json::from_slice(&body).map_err(unread)?;
+            let Charge { id, api, project_id, amount } = read(&body)?;
             (id, api, Some((project_id, amount, None)), None)
         }
         Asked::Reserve => {
-            let Reserve { id, api, project_id, amount, expires_in_seconds } =
-                serde_json::from_slice(&body).map_err(unread)?;
+            let Reserve { id, api, project_id, amount, expires_in_seconds } = read(&body)?;
             let secs = expires_in_seconds.unwrap_or(RESERVED_SECS);
             if !(1..=MAX_RESERVED_SECS).contains(&secs) {
                 return Err(invalid(format!("expires_in_seconds is 1 to {MAX_RESERVED_SECS}.")));
@@ -157,11 +207,14 @@ pub(super) async fn answer(
             (id, api, Some((project_id, amount, Some(now.wall.plus_secs(secs.into())))), None)
         }
         Asked::Post => {
-            let Post { id, api, amount } = serde_json::from_slice(&body).map_err(unread)?;
+            let Post { id, api, amount } = read(&body)?;
+            if amount.is_some_and(|amount| amount > MAX_CREDITS) {
+                return Err(invalid(format!("amount is 0 to {MAX_CREDITS}.")));
+            }
             (id, api, None, Some(Order::Post(amount)))
         }
         Asked::Void => {
-            let Void { id, api } = serde_json::from_slice(&body).map_err(unread)?;
+            let Void { id, api } = read(&body)?;
             (id, api, None, Some(Order::Void))
         }
     };
@@ -234,7 +287,7 @@ impl<'a> Answer<'a> {
 fn no_such() -> Problem {
     Problem {
         status: 404,
-        code: "not_found",
+        code: NOT_FOUND,
         title: "Not found",
         detail: "Nothing was charged or reserved under this id at the APIs of this one's organization.".into(),
     }
@@ -262,7 +315,7 @@ fn payer(worker: &Worker, api: &ApiView, id: ProjectId, now: Moment) -> Result<R
     let Some(terms) = plan.and_then(|plan| plan.credits.as_ref()) else {
         return Err(Problem {
             status: 409,
-            code: "conflict",
+            code: CONFLICT,
             title: "Not paid by credits",
             detail:
                 "The project's plan at this API does not say that calls are paid by credits; give it a plan that does."
@@ -294,5 +347,5 @@ fn conflict(asked: Asked, entry: &CreditEntry) -> Problem {
         Asked::Post => "It is settled already.",
         Asked::Void => "It was spent; grant the credits anew to give them back.",
     };
-    Problem { status: 409, code: "conflict", title: "Conflict", detail: format!("Under this id {is}. {what}").into() }
+    Problem { status: 409, code: CONFLICT, title: "Conflict", detail: format!("Under this id {is}. {what}").into() }
 }

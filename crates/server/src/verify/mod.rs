@@ -92,7 +92,10 @@ pub async fn call(
             // Of a body that breaks off, the guard knows why.
             let broken = exchange.body_refused().filter(|_| answered.is_err());
             let answered = broken.map_or(answered, |refused| Err(Problem::of(refused.code).because(refused.detail)));
-            debug_assert!(answered.as_ref().err().is_none_or(describe::has), "{answered:?} is not in the document");
+            debug_assert!(
+                answered.as_ref().err().is_none_or(|problem| describe::has(route, problem)),
+                "{answered:?} is not in the document"
+            );
             answered.map(Bytes::from)
         }
         (_, _, Some(_)) => Err(Problem::of(Code::MethodNotAllowed).because("Ask with POST.")),

@@ -1,6 +1,7 @@
 //! What can be asked, and where. The router and the OpenAPI document go by this one list: a route that is not described does not
 //! build.
 
+use super::credits::{self, SPEND_CREDITS};
 use super::{VERIFY_KEYS, limits};
 
 /// A question that is answered here.
@@ -10,12 +11,15 @@ pub(super) enum Route {
     Verify,
     /// About limits without one, or the end of a call.
     Limits(limits::Asked),
+    /// About credits.
+    Credits(credits::Asked),
 }
 
 impl Route {
     /// All of them.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        std::iter::once(Self::Verify).chain(limits::Asked::ALL.map(Self::Limits))
+        let others = limits::Asked::ALL.map(Self::Limits).into_iter().chain(credits::Asked::ALL.map(Self::Credits));
+        std::iter::once(Self::Verify).chain(others)
     }
 
     /// The one that is asked at a path.
@@ -28,6 +32,7 @@ impl Route {
         match self {
             Self::Verify => "/v1/verify",
             Self::Limits(asked) => asked.path(),
+            Self::Credits(asked) => asked.path(),
         }
     }
 
@@ -36,6 +41,7 @@ impl Route {
         match self {
             Self::Verify => VERIFY_KEYS,
             Self::Limits(asked) => asked.right(),
+            Self::Credits(_) => SPEND_CREDITS,
         }
     }
 }

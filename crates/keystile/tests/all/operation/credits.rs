@@ -76,9 +76,7 @@ impl Prepaid {
             body["project_id"] = json!(self.caller.project);
         }
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let fields = [("content-type", "application/json"), ("authorization", "none")];
-        let path = format!("/v1/credits/{what}");
-        Api::new(world.installation.check, "").request("POST", &path, &fields, body.to_string().as_bytes())
+        world.ask(&format!("/v1/credits/{what}"), &body)
     }
 
     fn asked(&self, world: &World, what: &str, id: &str, more: Value) -> Value {

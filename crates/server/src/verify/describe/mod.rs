@@ -13,7 +13,8 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::answer::Answer;
-use super::codes::{is_of_a_refusal, is_of_a_verdict};
+use super::codes::{is_of_a_refusal, is_of_a_verdict, is_of_credits};
+use super::credits;
 use super::limits::{self, Answers, Asked, Check, Multi, Release, Released, Report, Reported};
 use super::question::Question;
 use super::route::Route;
@@ -46,6 +47,15 @@ impl Operation {
             Route::Limits(Asked::Multi) => (Shape::of::<Multi<'_>>(), Shape::of::<Answers<'_>>()),
             Route::Limits(Asked::Release) => (Shape::of::<Release>(), Shape::of::<Released>()),
             Route::Limits(Asked::Report) => (Shape::of::<Report>(), Shape::of::<Reported>()),
+            Route::Credits(asked) => {
+                let question = match asked {
+                    credits::Asked::Charge => Shape::of::<credits::Charge<'_>>(),
+                    credits::Asked::Reserve => Shape::of::<credits::Reserve<'_>>(),
+                    credits::Asked::Post => Shape::of::<credits::Post<'_>>(),
+                    credits::Asked::Void => Shape::of::<credits::Void<'_>>(),
+                };
+                (question, Shape::of::<credits::Answer<'_>>())
+            }
         };
         let (id, tag, summary, about) = match route {
             Route::Verify => (
@@ -82,6 +92,29 @@ impl Operation {
                 "For verifications with `\"report\": true`, within ten minutes, once. Its limits, its quotas and what is counted \
                  of it are put right by the difference; it also says that the call has ended.",
             ),
+            Route::Credits(credits::Asked::Charge) => (
+                "chargeCredits",
+                "Credits",
+                "Spend credits for something that is no call.",
+                "All of the amount or nothing, written down before it is answered. Asked again with the same id, as after an \
+                 answer that got lost, it is made once.",
+            ),
+            Route::Credits(credits::Asked::Reserve) => (
+                "reserveCredits",
+                "Credits",
+                "Set credits aside for something whose cost is known when it is done.",
+                "Nobody else spends them until they are posted or voided, or their time is over. Asked again with the same id it \
+                 is made once.",
+            ),
+            Route::Credits(credits::Asked::Post) => (
+                "postCredits",
+                "Credits",
+                "Say that what was reserved is spent, or how much of it.",
+                "The rest goes back. What has cost more than was reserved is charged under another id.",
+            ),
+            Route::Credits(credits::Asked::Void) => {
+                ("voidCredits", "Credits", "Say that nothing of what was reserved is spent.", "All of it goes back.")
+            }
         };
         Self { id, tag, summary, about, question, answer }
     }
@@ -94,7 +127,7 @@ impl Operation {
             Value::Object(examples[self.id].as_object().into_iter().flatten().map(told).collect())
         };
         let body = |shape: &Shape, part: &str| json!({ "application/json": { "schema": shape.reference(), "examples": named(part) } });
-        let mut answers = refusals();
+        let mut answers = refusals(route);
         answers.insert(
             "200".to_owned(),
             json!({ "description": "The question was understood; this is the answer.", "content": body(&self.answer, "answer") }),
@@ -154,6 +187,7 @@ pub fn document() -> Value {
     let of_limits = |code: &Code| matches!(code, Code::Allowed | Code::RateLimited);
     for (name, says) in [
         ("KeyAnswer", (|code: &Code| is_of_a_verdict(*code)) as fn(&Code) -> bool),
+        ("CreditAnswer", |code: &Code| is_of_credits(*code)),
         ("LimitAnswer", of_limits),
         ("LimitsAnswer", of_limits),
     ] {
@@ -177,19 +211,31 @@ pub(super) fn json() -> Bytes {
     JSON.clone()
 }
 
-/// Whether a problem is one that the document says of every question.
-pub(super) fn has(problem: &Problem) -> bool {
+/// Whether a problem is one that the document says of a question.
+pub(super) fn has(route: Route, problem: &Problem) -> bool {
     problem.code == INVALID
+        || own_refusals(route).contains(&(problem.status, problem.code))
         || Code::ALL
             .iter()
             .any(|code| code.as_str() == problem.code && code.status() == problem.status && is_of_a_refusal(*code))
 }
 
+/// What only this question is refused with.
+const fn own_refusals(route: Route) -> &'static [(u16, &'static str)] {
+    match route {
+        Route::Credits(asked) => asked.refusals(),
+        Route::Verify | Route::Limits(_) => &[],
+    }
+}
+
 /// The answers that are none, by status.
-fn refusals() -> Map<String, Value> {
+fn refusals(route: Route) -> Map<String, Value> {
     let mut codes: BTreeMap<u16, Vec<&str>> = BTreeMap::from([(400, vec![INVALID])]);
     for code in Code::ALL.iter().filter(|code| is_of_a_refusal(**code)) {
         codes.entry(code.status()).or_default().push(code.as_str());
+    }
+    for (status, code) in own_refusals(route) {
+        codes.entry(*status).or_default().push(code);
     }
     let told = |(status, codes): (u16, Vec<&str>)| {
         let status = status.to_string();
@@ -214,6 +260,10 @@ fn meaning(status: &str) -> &'static str {
         "400" => "The question makes no sense; `detail` says what is wrong (problem details, RFC 9457).",
         "401" => "A management key is needed, and there is none, or one that is not in force.",
         "403" => "The management key may not ask this, or not from here.",
+        "404" => "Nothing was charged or reserved under this id.",
+        "409" => {
+            "Something else was charged or reserved under this id, or it is settled; or the project is paid by no credits."
+        }
         "408" => "The question took too long to come.",
         "413" => "The question is longer than 64 KiB, or than the management key may send.",
         "414" => "The address is too long.",

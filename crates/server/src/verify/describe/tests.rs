@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use keystile_core::credit::{MAX_ENTRY_ID_LEN, MAX_RESERVED_SECS};
 use keystile_core::decide::MAX_ASKED;
 use keystile_core::key::{Environment, Presented};
 use keystile_core::limit::{MAX_LIMIT, MAX_NAME_LEN, MAX_SUBJECT_LEN, MAX_TAGS, MAX_WINDOW_SECS};
+
+use keystile_core::plan::MAX_CREDITS;
 
 use super::*;
 use crate::verify::question::{Client, Operation as Call};
@@ -23,6 +26,10 @@ fn objects() -> Vec<(&'static str, Reader, Value)> {
         "referrer": "https://a.example/x", "country": "DE" });
     let limit = json!({ "name": "a", "subject": "b", "limit": 1, "window_seconds": 60, "algorithm": "token_bucket",
         "burst": 2, "cost": 1 });
+    let project = "prj_0Xf4sD7gL2pZ9wB5eR8uK1";
+    let charge = json!({ "id": "a", "api": "Pets", "project_id": project, "amount": 1 });
+    let mut reserve = charge.clone();
+    reserve["expires_in_seconds"] = json!(60);
     let lease = "lea_4Ju7dK0qB9zN6iO3lF8aV2";
     let key = json!({ "key": "k", "api": "Pets", "operation": call, "client": client, "permissions": "a", "cost": 1,
         "report": true, "end_user": "ada", "tags": { "a": "b" }, "explain": true });
@@ -34,6 +41,10 @@ fn objects() -> Vec<(&'static str, Reader, Value)> {
         ("LimitsQuestion", |text| reader::<Multi<'_>>(text), json!({ "limits": [limit] })),
         ("Release", |text| reader::<Release>(text), json!({ "lease": lease })),
         ("UsageReport", |text| reader::<Report>(text), json!({ "lease": lease, "cost": 1 })),
+        ("CreditCharge", |text| reader::<credits::Charge<'_>>(text), charge),
+        ("CreditReserve", |text| reader::<credits::Reserve<'_>>(text), reserve),
+        ("CreditPost", |text| reader::<credits::Post<'_>>(text), json!({ "id": "a", "api": "Pets", "amount": 1 })),
+        ("CreditVoid", |text| reader::<credits::Void<'_>>(text), json!({ "id": "a", "api": "Pets" })),
     ]
 }
 
@@ -124,6 +135,11 @@ fn bounds_are_those_that_are_checked() {
         ("LimitQuestion/properties/cost/maximum", u64::from(u32::MAX)),
         ("LimitsQuestion/properties/limits/maxItems", MAX_ASKED as u64),
         ("UsageReport/properties/cost/maximum", u64::from(MAX_LIMIT)),
+        ("CreditCharge/properties/id/maxLength", MAX_ENTRY_ID_LEN as u64),
+        ("CreditCharge/properties/amount/maximum", MAX_CREDITS),
+        ("CreditReserve/properties/amount/maximum", MAX_CREDITS),
+        ("CreditReserve/properties/expires_in_seconds/maximum", u64::from(MAX_RESERVED_SECS)),
+        ("CreditPost/properties/amount/maximum", MAX_CREDITS),
     ] {
         let told = document.pointer(&format!("/components/schemas/{place}"));
         assert_eq!(told.and_then(Value::as_u64), Some(bound), "{place}");
