@@ -235,8 +235,8 @@ pub enum Change {
     },
     /// Takes back what is left of a grant; only who granted it may. The reason, if there is one, takes the place of its note.
     RevokeCredits { id: CreditGrantId, was: u64, reason: String },
-    /// Grants what a project's plan brings for the period of a moment, if that was not granted before.
-    RefillCredits { id: ActivationId, at: Timestamp },
+    /// Grants what plans bring for the periods of moments, as far as that was not granted before.
+    RefillCredits { due: Vec<(ActivationId, Timestamp)> },
     /// Gives a project another plan at an API, or none; only the API's organization may.
     SetPlan { id: ActivationId, was: u64, plan: Option<PlanId> },
     /// What a project's people allow it at most at an API; only its organization may.

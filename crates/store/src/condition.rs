@@ -255,6 +255,7 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::NoteRefusedKey { .. }
         | Change::NoteExport { .. }
         | Change::EraseProject { .. }
+        | Change::RefillCredits { .. }
         | Change::EraseMember { .. }
         | Change::ImportKeys { .. }
         | Change::OpenHandOver { .. }
@@ -281,7 +282,6 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::SetPlan { id, .. }
         | Change::SetCeilings { id, .. }
         | Change::NoteQuota { id, .. }
-        | Change::RefillCredits { id, .. }
         | Change::DeleteActivation { id } => ThingId::Activation(*id),
         Change::CompromiseKey { id, replacement, .. } => {
             return [Some(ThingId::Key(*id)), replacement.as_ref().map(|key| ThingId::Key(key.id))];

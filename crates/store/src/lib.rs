@@ -47,7 +47,10 @@ pub use catalog::{Catalog, Due};
 pub use change::{Actor, Applied, ApplyError, Author, Change, Idempotency, PasswordBy, Subject, Who};
 pub use condition::{Conditions, Expected, Stated, Tag, Thing, ThingId};
 pub use keyring::NewEncryptionKey;
-pub use ledger::{Amount, CreditMove, CreditMoved, EntryName, EntrySaid, GrantTaken, Ledger, Room, Taken, Taking, Use};
+pub use ledger::{
+    Amount, CreditEntriesOf, CreditMove, CreditMoved, EntryName, EntrySaid, GrantTaken, Ledger, NotMoved, Room, Taken,
+    Taking, Use,
+};
 pub use records::History;
 pub use root::{RootKeyError, RootKeys, RootSource};
 pub use usage::{AddressUse, GroupBy, LabelRow, OperationRow, OperationsQuery, UsageQuery, UsageRow, VersionUse};

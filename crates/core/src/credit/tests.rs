@@ -90,6 +90,19 @@ fn what_costs_more_in_the_end_is_spent_as_far_as_there_is_any() {
     let mut last = one.spend(0, at(1));
     one.correct(&mut last, 1_000, at(1));
     assert_eq!((last.total(), one.left(at(1))), (1, 0), "not more than there is");
+    take(&mut store, &mut one, 1, at(1));
+    // What was paid afterwards goes back as well, in whole or in part.
+    one.correct(&mut spent, 3, at(1));
+    assert_eq!((spent.total(), one.left(at(1))), (3, 6));
+    one.correct(&mut spent, 0, at(1));
+    one.correct(&mut last, 0, at(1));
+    assert_eq!(one.left(at(1)), 10);
+    // Not what nobody paid.
+    let mut more = one.spend(9, at(1));
+    one.correct(&mut more, 100, at(1));
+    one.forgive();
+    one.correct(&mut more, 0, at(1));
+    assert_eq!((more.total(), one.left(at(1))), (0, 10));
 }
 
 #[test]

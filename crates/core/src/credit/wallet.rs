@@ -32,6 +32,8 @@ pub struct Purse {
     pub granted: u64,
     /// What was used here; never more than was taken.
     pub used: u64,
+    /// What of that was for calls that turned out to cost more: no call knows which of it is its own.
+    paid: u64,
 }
 
 impl Purse {
@@ -105,7 +107,7 @@ impl Wallet {
     pub fn put(&mut self, grant: Grant) {
         let purse = match self.purses.iter().position(|purse| purse.grant.number == grant.number) {
             Some(place) => Purse { grant, ..self.purses.remove(place) },
-            None => Purse { grant, others: 0, granted: 0, used: 0 },
+            None => Purse { grant, others: 0, granted: 0, used: 0, paid: 0 },
         };
         let place = self.purses.partition_point(|other| other.order() < purse.order());
         self.purses.insert(place, purse);
@@ -216,6 +218,13 @@ impl Wallet {
             *noted -= part;
             rest -= part;
         }
+        // What was owed and is paid by now; not what was forgiven.
+        for purse in self.purses.iter_mut().rev() {
+            let part = rest.min(purse.paid).min(purse.used);
+            purse.used -= part;
+            purse.paid -= part;
+            rest -= part;
+        }
         self.sums = None;
     }
 
@@ -226,6 +235,7 @@ impl Wallet {
             purse.others = total.saturating_sub(purse.granted);
             let paid = self.owed.min(purse.free());
             purse.used += paid;
+            purse.paid += paid;
             self.owed -= paid;
             self.sums = None;
         }
@@ -256,6 +266,12 @@ impl Wallet {
         }
         self.sums = None;
         unused
+    }
+
+    /// Leaves out grants that ended before a moment and of which nothing is to be given back.
+    pub fn forget_ended(&mut self, before: Timestamp) {
+        self.purses.retain(|purse| purse.free() > 0 || purse.grant.span.end >= before);
+        self.sums = None;
     }
 
     fn sums(&mut self, now: Timestamp) -> Sums {

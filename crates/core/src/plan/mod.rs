@@ -157,7 +157,7 @@ impl fmt::Display for PlanError {
             Self::Limits(error) => write!(f, "rate_limits: {error}"),
             Self::Quotas(error) => write!(f, "quotas: {error}"),
             Self::PaidTwice => f.write_str(
-                "calls of this plan are paid by credits, so they have no unit_price as well; leave out one of them",
+                "calls of this plan are paid by credits, so its price has neither a unit_price nor units that it includes",
             ),
         }
     }
@@ -173,7 +173,7 @@ impl PlanTerms {
     pub fn checked(self) -> Result<Self, PlanError> {
         LimitRule::check_together(&self.rate_limits, Scope::Plan).map_err(PlanError::Limits)?;
         Quota::check_together(&self.quotas).map_err(PlanError::Quotas)?;
-        if self.credits.is_some() && self.price.as_ref().is_some_and(Price::has_unit_price) {
+        if self.credits.is_some() && self.price.as_ref().is_some_and(Price::is_of_units) {
             return Err(PlanError::PaidTwice);
         }
         Ok(self)

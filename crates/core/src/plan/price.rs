@@ -199,9 +199,9 @@ pub enum Item {
 }
 
 impl Price {
-    /// Whether units beyond those that the fee includes cost anything.
-    pub fn has_unit_price(&self) -> bool {
-        !self.unit_price.0.is_zero()
+    /// Whether it says anything of units: what they cost, or how many the fee includes.
+    pub fn is_of_units(&self) -> bool {
+        !self.unit_price.0.is_zero() || self.included > 0
     }
 
     fn checked(self) -> Result<Self, PriceError> {

@@ -227,7 +227,7 @@ fn show_quotas(session: &mut Session<'_>, id: &ActivationId) -> Result<Exit, Fau
     };
     let credits = standing.get("credits").and_then(Value::as_u64);
     if let Some(left) = credits {
-        session.screen.note(&format!("{} credits left", thousands(left)));
+        session.screen.out(&format!("{} credits left\n", thousands(left)));
     }
     if quotas.is_empty() && credits.is_none() {
         session.screen.note("no quotas here");

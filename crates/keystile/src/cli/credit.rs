@@ -1,6 +1,6 @@
 //! `keystile credit …`: what is granted to those who call an organization's APIs, and what was spent of it.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use keystile_core::credit::CreditKind;
 use keystile_core::id::{CreditGrantId, OrganizationId};
 use keystile_core::plan::{CreditTerms, CreditsOf, Period, Refill, Trial, credits};
@@ -79,6 +79,7 @@ enum ByHand {
 
 /// What is granted.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("holder").args(["project", "organization"]).required(true)))]
 pub struct Grant {
     #[command(flatten)]
     whose: Whose,
@@ -151,18 +152,21 @@ const FORM: &str =
 /// # Errors
 /// What is wrong, and how it is written.
 pub(super) fn credit_terms(text: &str) -> Result<CreditTerms, String> {
-    let mut terms = CreditTerms::default();
+    let (mut terms, mut said) = (CreditTerms::default(), Vec::new());
     for (place, part) in text.split(',').map(str::trim).enumerate() {
         match part.split_once('=') {
+            Some((name, _)) if said.contains(&name) => return Err(format!("{name} is there twice; {FORM}")),
             None if place == 0 => terms.of = part.parse::<CreditsOf>().map_err(|_| FORM.to_owned())?,
-            Some(("trial", said)) => {
-                let (count, days) = said.split_once('/').unwrap_or((said, "90d"));
+            Some(("trial", trial)) => {
+                said.push("trial");
+                let (count, days) = trial.split_once('/').unwrap_or((trial, "90d"));
                 let days = days.trim_end_matches('d').parse::<u32>().map_err(|_| FORM.to_owned())?;
                 let trial = json!({ "amount": amount(count)?, "days": days });
                 terms.trial = Some(serde_json::from_value::<Wire<Trial>>(json!({ "it": trial })).map_err(told)?.it);
             }
-            Some(("refill", said)) => {
-                let (count, period) = said.split_once('/').ok_or(FORM)?;
+            Some(("refill", refill)) => {
+                said.push("refill");
+                let (count, period) = refill.split_once('/').ok_or(FORM)?;
                 let period: Period = period.trim().replace('-', "_").parse().map_err(|_| FORM.to_owned())?;
                 let refill = json!({ "amount": amount(count)?, "period": period });
                 terms.refill = Some(serde_json::from_value::<Wire<Refill>>(json!({ "it": refill })).map_err(told)?.it);
@@ -219,8 +223,9 @@ const COLUMNS: [Column; 7] = [
     Column::left("NOTE", |grant, _| field(grant, "note")),
 ];
 
-const ENTRY_COLUMNS: [Column; 5] = [
+const ENTRY_COLUMNS: [Column; 6] = [
     Column::left("ID", |entry, _| field(entry, "id")),
+    Column::left("PROJECT", |entry, _| field(entry, "project_id")),
     Column { right: true, ..Column::left("AMOUNT", |entry, _| number(entry, "amount")) },
     Column { right: true, ..Column::left("SPENT", |entry, _| number(entry, "spent")) },
     Column::left("STATE", |entry, _| field(entry, "state")),
@@ -238,8 +243,15 @@ mod tests {
             assert_eq!(terms_of(&version).as_deref(), Some(text));
         }
         assert_eq!(credit_terms("trial=1_000").unwrap(), credit_terms("project,trial=1000/90d").unwrap());
-        for text in ["", "nobody", "project,trial=0", "project,trial=5/0d", "project,refill=5", "project,refill=5/day"]
-        {
+        for text in [
+            "",
+            "nobody",
+            "project,trial=0",
+            "project,trial=5/0d",
+            "project,refill=5",
+            "refill=5/day",
+            "trial=5,trial=6",
+        ] {
             assert!(credit_terms(text).is_err(), "{text}");
         }
         assert_eq!(terms_of(&json!({ "credits": null })), None);

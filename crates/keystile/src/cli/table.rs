@@ -4,6 +4,7 @@ use keystile_core::limit::LimitRule;
 use keystile_core::time::Timestamp;
 use serde_json::Value;
 
+use super::credit::terms_of;
 use super::screen::{Screen, harmless};
 use super::values::{distance, thousands, written};
 use super::{price, quotas};
@@ -132,13 +133,19 @@ pub(super) fn card(object: &Value, now: Timestamp) -> String {
 fn versions(object: &Value) -> Option<String> {
     let versions = object.get("versions")?.as_array()?;
     let line = |version: &Value| {
-        let said = [limits(version, "rate_limits"), quotas::all(version, "quotas"), price::of(version)];
+        let said =
+            [limits(version, "rate_limits"), quotas::all(version, "quotas"), price::of(version), credits_of(version)];
         let said: Vec<String> = said.into_iter().flatten().collect();
         let said = if said.is_empty() { "no limits".to_owned() } else { said.join("  ") };
         let (number, from, zone) = (field(version, "version"), field(version, "from"), field(version, "time_zone"));
         format!("\n  {number}, from {from}: {said} ({zone})")
     };
     Some(versions.iter().map(line).collect())
+}
+
+/// What a plan says of credits, as it is typed.
+fn credits_of(version: &Value) -> Option<String> {
+    terms_of(version).map(|terms| format!("credits={terms}"))
 }
 
 /// Rate limits as they are typed.

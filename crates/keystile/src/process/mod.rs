@@ -322,7 +322,8 @@ impl Process {
         };
         tokio::spawn(lifecycle.run(config.keys.round));
         tokio::spawn(Keeper::new(feed.clone(), store.ledger.clone(), clock.clone()).run());
-        tokio::spawn(credits::Keeper::new(feed.clone(), store.ledger.clone(), clock.clone()).run());
+        tokio::spawn(credits::Keeper::new(engine.clone(), store.ledger.clone(), clock.clone()).run());
+        tokio::spawn(credits::Refills::new(feed.clone(), clock.clone()).run());
         tokio::spawn(rehash::write_down(feed.clone(), store.catalog.clone(), clock.clone()));
 
         let ending = Ending::new();

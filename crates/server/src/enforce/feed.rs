@@ -236,6 +236,7 @@ impl Feed {
                     None => None,
                 };
                 self.put_api(state, number, view);
+                self.engine.credits.plans.notify_one();
                 Ok(())
             }
             Subject::Project(number) => {

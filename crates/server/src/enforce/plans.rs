@@ -35,6 +35,11 @@ pub struct PlanView {
 }
 
 impl PlanView {
+    /// From when it says so.
+    pub const fn from(&self) -> Timestamp {
+        self.from
+    }
+
     pub(super) fn new(terms: &PlanTerms, from: Timestamp, api: u32) -> Self {
         Self {
             from,

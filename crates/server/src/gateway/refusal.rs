@@ -22,7 +22,7 @@ use crate::ratelimit;
 use crate::usage::Pending;
 use zeroize::Zeroizing;
 
-const CUT_OFF: &str = "What this call would use of its project's quota can't be written down at the moment, so it is not let through; try again in a moment.";
+const CUT_OFF: &str = "What this call would use of its project's quota or credits can't be written down at the moment, so it is not let through; try again in a moment.";
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 

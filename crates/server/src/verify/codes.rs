@@ -21,7 +21,7 @@ pub(super) const fn is_of_a_verdict(code: Code) -> bool {
 
 /// Whether a question about credits can be answered with this code, at status 200.
 pub(super) const fn is_of_credits(code: Code) -> bool {
-    matches!(code, Code::Allowed | Code::NotActivated | Code::Suspended | Code::CreditsExhausted)
+    matches!(code, Code::Allowed | Code::ApiInactive | Code::NotActivated | Code::Suspended | Code::CreditsExhausted)
 }
 
 /// Whether a question can be refused with this code: because of HTTP, of the management key of whoever asks, or of the moment.

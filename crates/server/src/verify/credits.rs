@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::Request;
 use hyper::body::Incoming;
 use keystile_core::Code;
-use keystile_core::credit::{EntryState, MAX_ENTRY_ID_LEN, MAX_RESERVED_SECS};
+use keystile_core::credit::{CreditHolder, EntryState, MAX_ENTRY_ID_LEN, MAX_RESERVED_SECS};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{OrganizationId, ProjectId, RequestId};
 use keystile_core::plan::MAX_CREDITS;
@@ -228,31 +228,36 @@ pub(super) async fn answer(
         let answer = Answer { allowed: false, code, remaining, ..Answer::new(&id, amount, request_id) };
         Ok(serde_json::to_vec(&answer).unwrap_or_default())
     };
-    let order = match (entering, order) {
+    let credits = &worker.engine.credits;
+    let name = EntryName { owner: api.organization, id: id.clone().into_owned() };
+    let (order, payer) = match (entering, order) {
         (Some((_, amount, _)), _) if !(1..=MAX_CREDITS).contains(&amount) => {
             return Err(invalid(format!("amount is 1 to {MAX_CREDITS}.")));
         }
         (Some((project, amount, until)), _) => match payer(worker, &api, project, now)? {
-            Ok(account) => Order::Enter { account, amount, until },
-            // Who may not call is not charged either.
-            Err(code) => return refused(code, amount, None),
+            Payer::Pays(account) => {
+                let holder = account.holder();
+                (Order::Enter { account, project, amount, until }, Ok((amount, holder)))
+            }
+            // Who may not call is not charged either; what was charged before is.
+            not => (Order::Find, Err((project, amount, not))),
         },
-        (None, Some(order)) => order,
+        (None, Some(order)) => (order, Ok((0, CreditHolder::Organization(api.organization)))),
         (None, None) => return Err(invalid("Nothing is asked.")),
     };
-    let credits = &worker.engine.credits;
     let left = |holder| Some(credits.account(api.organization, holder).left(now.wall));
-    let (amount, payer) = match &order {
-        Order::Enter { account, amount, .. } => (*amount, Some(account.holder())),
-        Order::Post(_) | Order::Void => (0, None),
-    };
-    let name = EntryName { owner: api.organization, id: id.clone().into_owned() };
-    let (entry, repeated) = match credits.order(name, order).await.map_err(not_ordered)? {
-        EntrySaid::Done(entry) => (entry, false),
-        EntrySaid::Before(entry) => (entry, true),
-        EntrySaid::Conflict(entry) => return Err(conflict(asked, &entry)),
-        EntrySaid::TooFew(_) => return refused(Code::CreditsExhausted, amount, payer.and_then(left)),
-        EntrySaid::NoSuch => return Err(no_such()),
+    let said = credits.order(name, order).await.map_err(not_ordered)?;
+    let (entry, repeated) = match (said, payer) {
+        (EntrySaid::Before(entry), Err((project, amount, _))) if entry.project != project || entry.amount != amount => {
+            return Err(conflict(asked, &entry));
+        }
+        (EntrySaid::Done(entry), _) => (entry, false),
+        (EntrySaid::Before(entry), _) => (entry, true),
+        (EntrySaid::Conflict(entry), _) => return Err(conflict(asked, &entry)),
+        (_, Err((_, amount, Payer::Refused(code)))) => return refused(code, amount, None),
+        (_, Err(_)) => return Err(unpaid()),
+        (EntrySaid::TooFew(_), Ok((amount, holder))) => return refused(Code::CreditsExhausted, amount, left(holder)),
+        (EntrySaid::NoSuch, Ok(_)) => return Err(no_such()),
     };
     let answer = Answer {
         state: Some(entry.state),
@@ -300,29 +305,44 @@ fn own_api(worker: &Worker, wanted: &str, owner: Option<OrganizationId>) -> Resu
         .ok_or_else(|| invalid("Of your APIs none has this id or name, or several have it; say the id."))
 }
 
+/// Who pays for a project.
+enum Payer {
+    /// This account.
+    Pays(Arc<Account>),
+    /// Nobody: it may not call.
+    Refused(Code),
+    /// Nobody: its plan says nothing of credits.
+    Unpaid,
+}
+
 /// Whose credits a project pays with at an API, or why it does not.
-fn payer(worker: &Worker, api: &ApiView, id: ProjectId, now: Moment) -> Result<Result<Arc<Account>, Code>, Problem> {
+fn payer(worker: &Worker, api: &ApiView, id: ProjectId, now: Moment) -> Result<Payer, Problem> {
     let project = worker.engine.snapshot.project(id);
     let Some(project) = project else { return Err(invalid("There is no project of this project_id.")) };
-    let Some(link) = project.link(api.number) else { return Ok(Err(Code::NotActivated)) };
+    if !api.active {
+        return Ok(Payer::Refused(Code::ApiInactive));
+    }
+    let Some(link) = project.link(api.number) else { return Ok(Payer::Refused(Code::NotActivated)) };
     if project.suspended || link.state == ActivationState::Suspended {
-        return Ok(Err(Code::Suspended));
+        return Ok(Payer::Refused(Code::Suspended));
     }
     if link.state != ActivationState::Approved {
-        return Ok(Err(Code::NotActivated));
+        return Ok(Payer::Refused(Code::NotActivated));
     }
     let plan = link.plan.and_then(|(number, _)| api.plans.at(number, now.wall));
-    let Some(terms) = plan.and_then(|plan| plan.credits.as_ref()) else {
-        return Err(Problem {
-            status: 409,
-            code: CONFLICT,
-            title: "Not paid by credits",
-            detail:
-                "The project's plan at this API does not say that calls are paid by credits; give it a plan that does."
-                    .into(),
-        });
-    };
-    Ok(Ok(link.wallet(&worker.engine.credits, terms, &project, api.organization).clone()))
+    let terms = plan.and_then(|plan| plan.credits.as_ref());
+    let wallet = |terms| link.wallet(&worker.engine.credits, terms, &project, api.organization).clone();
+    Ok(terms.map_or(Payer::Unpaid, |terms| Payer::Pays(wallet(terms))))
+}
+
+fn unpaid() -> Problem {
+    Problem {
+        status: 409,
+        code: CONFLICT,
+        title: "Not paid by credits",
+        detail: "The project's plan at this API does not say that calls are paid by credits; give it a plan that does."
+            .into(),
+    }
 }
 
 fn not_ordered(why: NotOrdered) -> Problem {
@@ -340,6 +360,9 @@ fn conflict(asked: Asked, entry: &CreditEntry) -> Problem {
         _ => format!("{amount} are {}", state.as_str()),
     };
     let what = match asked {
+        Asked::Reserve if matches!(state, EntryState::Voided | EntryState::Expired) => {
+            "They went back, so nothing is reserved any more; take another id to reserve anew."
+        }
         Asked::Charge | Asked::Reserve => "This id stands for something else; take another one for another charge.",
         Asked::Post if *state == EntryState::Reserved => {
             "More can't be spent than was reserved, nor after its time; charge the rest under another id."

@@ -177,7 +177,7 @@ pub(super) async fn update(
             Some(wanted) => Some(Some(wanted)),
             None => {
                 let standard = plan::standard_of(work.db, pair.api).await?;
-                touched.extend(put_plan(&mut work, (&before, &pair), standard).await?);
+                touched.extend(put_plan(&mut work, (&before, &pair), (standard, true)).await?);
                 None
             }
         },
@@ -185,7 +185,8 @@ pub(super) async fn update(
     };
     if let Some(plan) = plan {
         let plan = plan_number(work.db, pair.api, plan).await?;
-        touched.extend(put_plan(&mut work, (&before, &pair), plan).await?);
+        let is_approved = state == ActivationState::Approved;
+        touched.extend(put_plan(&mut work, (&before, &pair), (plan, is_approved)).await?);
     }
     sql("UPDATE activations SET state = ?, reason = ?, granted = ?, judged_by = ?, judged_at = ?, updated_at = ?, \
          revision = ? WHERE number = ?")
@@ -219,7 +220,8 @@ pub(super) async fn set_plan(
     let pair = pair(work.db, before.project, before.api).await?;
     let plan = plan_number(work.db, pair.api, plan).await?;
     let mut touched = vec![Subject::Project(pair.project)];
-    touched.extend(put_plan(&mut work, (&before, &pair), plan).await?);
+    let is_approved = before.state == ActivationState::Approved;
+    touched.extend(put_plan(&mut work, (&before, &pair), (plan, is_approved)).await?);
     touch(work.db, before.number, work.at, work.revision).await?;
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     Ok(Done { touched, ..Done::changed("activation.plan", id, [&before, &after], Subject::Project(pair.project)) })
@@ -270,7 +272,7 @@ async fn plan_number(db: &mut Connection, api: u32, plan: Option<PlanId>) -> Res
 async fn put_plan(
     work: &mut Work<'_>,
     (before, pair): (&Activation, &Pair),
-    plan: Option<u32>,
+    (plan, is_approved): (Option<u32>, bool),
 ) -> Result<Vec<Subject>, ApplyError> {
     let had = had_before(work.db, pair).await?;
     let since = plan.map(|plan| since(had, plan, work.at));
@@ -287,8 +289,9 @@ async fn put_plan(
     note_plan(work.db, before.number, work.at).await?;
     let at = work.at;
     match plan.zip(since) {
-        Some((plan, since)) => credit::by_plan(work, pair.with_plan(plan, since), at).await,
-        None => Ok(Vec::new()),
+        // Of one that can't be used nothing comes until it can.
+        Some((plan, since)) if is_approved => credit::by_plan(work, pair.with_plan(plan, since), at).await,
+        _ => Ok(Vec::new()),
     }
 }
 

@@ -4,14 +4,13 @@ use keystile_core::credit::{CreditHolder, CreditKind, MAX_OPEN_GRANTS};
 use keystile_core::id::{ActivationId, CreditGrantId};
 use keystile_core::plan::{CreditsOf, PlanTerms, Span};
 use keystile_core::time::Timestamp;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{Done, Work, number_of, refuse_stale};
-use crate::audit::Shown;
-use crate::catalog::activations;
 use crate::catalog::credits::find;
 use crate::db::{Columns, signed, sql};
-use crate::{ApplyError, Subject};
+use crate::{ApplyError, StoreError, Subject};
 
 const NO_SUCH: ApplyError = ApplyError::NotFound("credit grant");
 
@@ -55,6 +54,7 @@ pub(super) async fn grant(
 ) -> Result<Done, ApplyError> {
     let holder = find_holder(&mut work, holder).await?;
     let owner = work.tenant.number;
+    refuse_one_too_many(&mut work, holder).await?;
     let number = insert(&mut work, (id, owner), holder, granted).await?;
     let made = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     Ok(Done::made("credits.grant", id, &made, Subject::Credits(number)))
@@ -84,35 +84,43 @@ pub(super) async fn revoke(work: Work<'_>, id: CreditGrantId, was: u64, reason: 
     Ok(Done::changed("credits.revoke", id, [&before, &after], Subject::Credits(before.number)))
 }
 
-/// Grants what a project's plan brings for a period that is about to begin.
-pub(super) async fn refill(mut work: Work<'_>, id: ActivationId, at: Timestamp) -> Result<Done, ApplyError> {
-    let no_such = ApplyError::NotFound("activation");
-    let row = sql("SELECT v.project, p.organization, a.organization, v.plan, v.plan_since FROM activations v \
-         JOIN projects p ON p.number = v.project JOIN apis a ON a.number = v.api \
-         WHERE v.id = ? AND a.organization = ? AND v.deleted_at IS NULL AND v.plan IS NOT NULL AND v.plan_since IS NOT NULL")
-    .bind(id.to_bytes())
-    .bind(work.tenant.number)
-    .fetch_optional(&mut *work.db)
-    .await?
-    .ok_or(no_such)?;
-    let mut row = Columns::of(&row);
-    let link = Link {
-        project: row.number()?,
-        project_owner: row.number()?,
-        api_owner: row.number()?,
-        plan: row.number()?,
-        since: row.moment()?,
-    };
-    let touched = by_plan(&mut work, link, at).await?;
-    if touched.is_empty() {
-        return Err(ApplyError::Exists("the credits of this period were granted before"));
+/// Grants what the plans of projects bring for the periods of moments, as far as it was not granted before.
+pub(super) async fn refill(mut work: Work<'_>, due: &[(ActivationId, Timestamp)]) -> Result<Done, ApplyError> {
+    let mut touched = Vec::new();
+    for (id, at) in due {
+        let row = sql("SELECT v.project, p.organization, a.organization, v.plan, v.plan_since FROM activations v \
+             JOIN projects p ON p.number = v.project JOIN apis a ON a.number = v.api WHERE v.id = ? AND a.organization = ? \
+             AND v.state = 'approved' AND v.deleted_at IS NULL AND v.plan IS NOT NULL AND v.plan_since IS NOT NULL")
+        .bind(id.to_bytes())
+        .bind(work.tenant.number)
+        .fetch_optional(&mut *work.db)
+        .await?;
+        // It was deleted or lost its plan a moment ago.
+        let Some(row) = row else { continue };
+        let mut row = Columns::of(&row);
+        let link = Link {
+            project: row.number()?,
+            project_owner: row.number()?,
+            api_owner: row.number()?,
+            plan: row.number()?,
+            since: row.moment()?,
+        };
+        touched.extend(by_plan(&mut work, link, *at).await?);
     }
-    let shown = activations::find(work.db, work.tenant.id, id)
-        .await?
-        .ok_or(ApplyError::NotFound("activation"))?
-        .shown()
-        .to_string();
-    Ok(Done::new("credits.refill", id, shown.clone(), shown, touched))
+    if touched.is_empty() {
+        return Err(ApplyError::Exists("what these plans bring was granted before"));
+    }
+    let numbers = touched.iter().filter_map(|subject| match subject {
+        Subject::Credits(number) => Some(*number),
+        _ => None,
+    });
+    let mut query = sql("SELECT id FROM credit_grants WHERE number IN ");
+    query.push_list(numbers);
+    query.push(" ORDER BY number");
+    let ids = query.seldom().fetch_all(&mut *work.db).await?;
+    let ids = ids.iter().map(|row| Columns::of(row).id(CreditGrantId::from_slice).map(|id| id.to_string()));
+    let shown = json!({ "grants": ids.collect::<Result<Vec<_>, StoreError>>()? }).to_string();
+    Ok(Done::new("credits.refill", work.tenant.id, String::new(), shown, touched))
 }
 
 /// Grants what comes with a plan at a moment, as far as it was not granted before: the trial, once, and the refill of the
@@ -149,9 +157,9 @@ pub(super) async fn by_plan(work: &mut Work<'_>, link: Link, at: Timestamp) -> R
         touched.push(Subject::Credits(insert(work, (id, link.api_owner), holder, granted).await?));
     }
     if let Some(refill) = credits.refill
-        && !has(work, holder, (link.plan, CreditKind::Refill), Some(at)).await?
+        && let Span { start, end } = refill.period.at(at, &terms.time_zone, link.since)
+        && !has(work, holder, (link.plan, CreditKind::Refill), Some((at, end))).await?
     {
-        let Span { start, end } = refill.period.at(at, &terms.time_zone, link.since);
         let granted = Granted {
             kind: CreditKind::Refill,
             amount: refill.amount,
@@ -166,12 +174,13 @@ pub(super) async fn by_plan(work: &mut Work<'_>, link: Link, at: Timestamp) -> R
     Ok(touched)
 }
 
-/// Whether a holder was granted credits of a kind with a plan, ever or such as can be spent at a moment.
+/// Whether a holder was granted credits of a kind with a plan, ever, or such as end after a moment and begin before the end of
+/// its period.
 async fn has(
     work: &mut Work<'_>,
     holder: Holder,
     (plan, kind): (u32, CreditKind),
-    at: Option<Timestamp>,
+    during: Option<(Timestamp, Timestamp)>,
 ) -> Result<bool, ApplyError> {
     let mut query = sql(
         "SELECT count(*) FROM credit_grants WHERE plan = ? AND kind = ? AND holder = ? AND coalesce(project, 0) = ?",
@@ -180,8 +189,8 @@ async fn has(
     .bind(kind.as_str())
     .bind(holder.organization)
     .bind(holder.project.unwrap_or(0));
-    if let Some(at) = at {
-        query.push(" AND starts_at <= ").push_bind(at.as_micros().max(work.at.as_micros()));
+    if let Some((at, end)) = during {
+        query.push(" AND starts_at < ").push_bind(end.as_micros());
         query.push(" AND ends_at > ").push_bind(at.as_micros());
     }
     let found: u32 = query.fetch_number(&mut *work.db).await?;
@@ -202,16 +211,12 @@ fn id_of(holder: Holder, (plan, kind): (u32, CreditKind), at: Timestamp) -> Cred
     CreditGrantId::from_entropy(id)
 }
 
-async fn insert(
-    work: &mut Work<'_>,
-    (id, owner): (CreditGrantId, u32),
-    holder: Holder,
-    granted: Granted<'_>,
-) -> Result<u32, ApplyError> {
+/// There are only so many grants of one holder that have not ended. What comes with plans comes all the same.
+async fn refuse_one_too_many(work: &mut Work<'_>, holder: Holder) -> Result<(), ApplyError> {
     let open: u32 =
         sql("SELECT count(*) FROM credit_grants WHERE organization = ? AND holder = ? AND coalesce(project, 0) = ? \
          AND revoked_at IS NULL AND (ends_at IS NULL OR ends_at > ?)")
-        .bind(owner)
+        .bind(work.tenant.number)
         .bind(holder.organization)
         .bind(holder.project.unwrap_or(0))
         .bind(work.at.as_micros())
@@ -222,6 +227,15 @@ async fn insert(
             "there are as many grants as one holder can have that have not ended; revoke those that are used up",
         ));
     }
+    Ok(())
+}
+
+async fn insert(
+    work: &mut Work<'_>,
+    (id, owner): (CreditGrantId, u32),
+    holder: Holder,
+    granted: Granted<'_>,
+) -> Result<u32, ApplyError> {
     let row = sql(
         "INSERT INTO credit_grants (id, organization, holder, project, kind, amount, note, plan, starts_at, ends_at, \
          created_at, updated_at, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",

@@ -330,7 +330,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
             credit::grant(work, id, holder, granted).await
         }
         Change::RevokeCredits { id, was, reason } => credit::revoke(work, id, was, &reason).await,
-        Change::RefillCredits { id, at } => credit::refill(work, id, at).await,
+        Change::RefillCredits { due } => credit::refill(work, &due).await,
         Change::NoteQuota { id, notice } => notice::note_quota(work, id, &notice).await,
         Change::DeleteActivation { id } => activation::delete(work, id).await,
         Change::CreateKey { project, key, policy } => key::create(work, project, &key, &policy).await,

@@ -41,8 +41,10 @@ pub(crate) fn read(row: &Row) -> Result<CreditGrant, StoreError> {
 
 /// Only those of which one side is this organization.
 fn push_sides(query: &mut Sql<'_>, organization: OrganizationId) {
-    query.push(" AND (o.id = ").push_bind(organization.to_bytes());
-    query.push(" OR h.id = ").push_bind(organization.to_bytes()).push(")");
+    // By numbers, of which there are indexes.
+    let number = "(SELECT number FROM organizations WHERE id = ";
+    query.push(" AND (c.organization = ").push(number).push_bind(organization.to_bytes());
+    query.push(") OR c.holder = ").push(number).push_bind(organization.to_bytes()).push("))");
 }
 
 /// One grant that an organization may see.

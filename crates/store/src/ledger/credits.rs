@@ -52,6 +52,8 @@ pub enum CreditMove {
         name: EntryName,
         /// Whose.
         holder: CreditHolder,
+        /// For which project.
+        project: ProjectId,
         /// The grants that can be spent, in this order.
         from: Vec<Room>,
         /// How many.
@@ -77,6 +79,16 @@ pub enum CreditMove {
         /// When.
         at: Timestamp,
     },
+    /// Says what there is under a name.
+    Find {
+        /// Which entry.
+        name: EntryName,
+    },
+    /// Gives up reservations whose time is over, some hundreds at a time.
+    Expire {
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// What is taken of a grant by now.
@@ -88,6 +100,26 @@ pub struct GrantTaken {
     pub total: u64,
     /// What of it was taken now, ahead of use.
     pub given: u64,
+}
+
+/// Which entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreditEntriesOf {
+    /// All of an organization's APIs.
+    All,
+    /// Those for which this project was charged, whoever paid.
+    Project(ProjectId),
+    /// Those that were paid by what this organization's projects share.
+    Shared(OrganizationId),
+}
+
+/// Why nothing was moved.
+#[derive(Debug)]
+pub struct NotMoved {
+    /// What was wrong.
+    pub error: StoreError,
+    /// Whether it may have been moved all the same.
+    pub is_unknown: bool,
 }
 
 /// What became of an entry.
@@ -151,45 +183,26 @@ impl Ledger {
     /// Moves credits, all in one transaction; durable when this returns. What is said of each is in their order.
     ///
     /// # Errors
-    /// If the store fails; then nothing was moved.
-    pub async fn move_credits(&self, all: &[CreditMove]) -> Result<Vec<CreditMoved>, StoreError> {
-        let mut transaction = self.0.base.write().await?;
+    /// If the store fails: then nothing was moved, unless it is not known.
+    pub async fn move_credits(&self, all: &[CreditMove]) -> Result<Vec<CreditMoved>, NotMoved> {
+        let nothing = |error: StoreError| NotMoved { error, is_unknown: false };
+        let mut transaction = self.0.base.write().await.map_err(|error| nothing(error.into()))?;
         let mut moved = Vec::with_capacity(all.len());
         for one in all {
-            moved.push(make(&mut transaction, one).await?);
+            moved.push(make(&mut transaction, one).await.map_err(nothing)?);
         }
-        transaction.commit().await?;
+        // Of a server that does not answer this it is not known what it did.
+        transaction.commit().await.map_err(|error| NotMoved { error: error.into(), is_unknown: true })?;
         Ok(moved)
     }
 
-    /// Gives up reservations whose time is over, and forgets entries that were settled long ago. Says what is taken of the
-    /// grants of the former by now.
+    /// Whether the time of a reservation is over.
     ///
     /// # Errors
-    /// If the store fails; then nothing was given up.
-    pub async fn expire_credits(&self, now: Timestamp) -> Result<Vec<GrantTaken>, StoreError> {
-        let open = "SELECT owner, id FROM credit_entries WHERE state = 'reserved' AND ends_at <= ? LIMIT ?";
-        let is_any = |rows: Vec<Row>| rows.iter().map(read_name).collect::<Result<Vec<_>, StoreError>>();
-        let mut taken = Vec::new();
-        loop {
-            let mut reading = self.0.base.read().await?;
-            let names = is_any(sql(open).bind(now.as_micros()).bind(BATCH).fetch_all(&mut reading).await?)?;
-            drop(reading);
-            if names.is_empty() {
-                return Ok(taken);
-            }
-            let mut transaction = self.0.base.write().await?;
-            for name in &names {
-                // It may have been settled meanwhile.
-                let Some(entry) = find(&mut transaction, name).await?.filter(|one| one.state == EntryState::Reserved)
-                else {
-                    continue;
-                };
-                let entry = CreditEntry { posted: Some(0), state: EntryState::Expired, settled_at: Some(now), ..entry };
-                taken.extend(settle(&mut transaction, name, &entry).await?);
-            }
-            transaction.commit().await?;
-        }
+    /// If the store fails.
+    pub async fn has_expired_credits(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let found = sql(EXPIRED).bind(now.as_micros()).bind(1_u32);
+        Ok(!found.fetch_all(&mut self.0.base.read().await?).await?.is_empty())
     }
 
     /// Forgets entries that were settled so long ago that nobody asks for them again; says how many.
@@ -206,18 +219,42 @@ impl Ledger {
         }
         let mut transaction = self.0.base.write().await?;
         for name in &names {
-            for table in ["credit_parts", "credit_entries"] {
-                let mut query = sql("DELETE FROM ");
-                query.push(table).push(" WHERE owner = ").push_bind(name.owner.to_bytes());
-                query.push(" AND id = ").push_bind(name.id.as_str());
-                query.execute(&mut transaction).await?;
-            }
+            forget(&mut transaction, name).await?;
         }
         transaction.commit().await?;
         Ok(names.len() as u64)
     }
 
-    /// Charges and reservations at an organization's APIs, the newest first: perhaps of one holder, after this one by the moment when it
+    /// All that was charged and reserved for a project, at anybody's APIs, oldest first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn credit_entries_for(&self, project: ProjectId) -> Result<Vec<CreditEntry>, StoreError> {
+        let mut query = sql(SELECT);
+        query.push(" WHERE project = ").push_bind(project.to_bytes()).push(" ORDER BY made_at, id");
+        query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read).collect()
+    }
+
+    /// Forgets what was charged and reserved for a project: ids of these were chosen by people. What is reserved goes back.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn forget_credit_entries_of(&self, project: ProjectId, now: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.0.base.write().await?;
+        let of = "SELECT owner, id FROM credit_entries WHERE project = ?";
+        let rows = sql(of).bind(project.to_bytes()).fetch_all(&mut transaction).await?;
+        for name in rows.iter().map(read_name).collect::<Result<Vec<_>, StoreError>>()? {
+            if let Some(entry) = find(&mut transaction, &name).await?.filter(|one| one.state == EntryState::Reserved) {
+                let entry = CreditEntry { posted: Some(0), state: EntryState::Voided, settled_at: Some(now), ..entry };
+                settle(&mut transaction, &name, &entry).await?;
+            }
+            forget(&mut transaction, &name).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Charges and reservations at an organization's APIs, the newest first: after this one by the moment when it
     /// was made and its id, at most so many.
     ///
     /// # Errors
@@ -225,14 +262,18 @@ impl Ledger {
     pub async fn credit_entries(
         &self,
         owner: OrganizationId,
-        holder: Option<CreditHolder>,
+        of: CreditEntriesOf,
         before: Option<(Timestamp, String)>,
         limit: u32,
     ) -> Result<Vec<CreditEntry>, StoreError> {
         let mut query = sql(SELECT);
         query.push(" WHERE owner = ").push_bind(owner.to_bytes());
-        if let Some((bytes, of)) = holder.map(columns) {
-            query.push(" AND holder = ").push_bind(bytes).push(" AND held_by = ").push_bind(of.as_str());
+        match of {
+            CreditEntriesOf::All => {}
+            CreditEntriesOf::Project(id) => drop(query.push(" AND project = ").push_bind(id.to_bytes())),
+            CreditEntriesOf::Shared(id) => {
+                query.push(" AND held_by = 'organization' AND holder = ").push_bind(id.to_bytes());
+            }
         }
         if let Some((at, id)) = before {
             query.push(" AND (made_at, id) < (").push_bind(at.as_micros()).push(", ").push_bind(id).push(")");
@@ -242,8 +283,10 @@ impl Ledger {
     }
 }
 
+/// The reservations whose time is over.
+const EXPIRED: &str = "SELECT owner, id FROM credit_entries WHERE state = 'reserved' AND ends_at <= ? LIMIT ?";
 const SELECT: &str =
-    "SELECT id, holder, held_by, amount, posted, state, made_at, ends_at, settled_at FROM credit_entries";
+    "SELECT id, holder, held_by, project, amount, posted, state, made_at, ends_at, settled_at FROM credit_entries";
 
 fn read(row: &Row) -> Result<CreditEntry, StoreError> {
     let mut row = Columns::of(row);
@@ -254,6 +297,7 @@ fn read(row: &Row) -> Result<CreditEntry, StoreError> {
             CreditsOf::Project => CreditHolder::Project(ProjectId::from_entropy(holder)),
             CreditsOf::Organization => CreditHolder::Organization(OrganizationId::from_entropy(holder)),
         },
+        project: row.id(ProjectId::from_slice)?,
         amount: row.number()?,
         posted: row.number_if_any()?,
         state: row.word()?,
@@ -281,6 +325,16 @@ async fn find(db: &mut Connection, name: &EntryName) -> Result<Option<CreditEntr
     query.fetch_optional(db).await?.as_ref().map(read).transpose()
 }
 
+async fn forget(db: &mut Connection, name: &EntryName) -> Result<(), StoreError> {
+    for table in ["credit_parts", "credit_entries"] {
+        let mut query = sql("DELETE FROM ");
+        query.push(table).push(" WHERE owner = ").push_bind(name.owner.to_bytes());
+        query.push(" AND id = ").push_bind(name.id.as_str());
+        query.execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
 async fn make(db: &mut Connection, one: &CreditMove) -> Result<CreditMoved, StoreError> {
     let of_grants = |taken| CreditMoved { taken, entry: None };
     match one {
@@ -289,12 +343,13 @@ async fn make(db: &mut Connection, one: &CreditMove) -> Result<CreditMoved, Stor
             let total = give_back(db, *grant, *amount).await?;
             Ok(of_grants(vec![GrantTaken { grant: *grant, total, given: 0 }]))
         }
-        CreditMove::Enter { name, holder, from, amount, at, until } => {
+        CreditMove::Enter { name, holder, project, from, amount, at, until } => {
             let state = if until.is_some() { EntryState::Reserved } else { EntryState::Posted };
             let is_charge = until.is_none();
             let entry = CreditEntry {
                 id: name.id.clone(),
                 holder: *holder,
+                project: *project,
                 amount: *amount,
                 posted: is_charge.then_some(*amount),
                 state,
@@ -314,6 +369,23 @@ async fn make(db: &mut Connection, one: &CreditMove) -> Result<CreditMoved, Stor
             }
             let entry = CreditEntry { posted: Some(wanted), state: EntryState::Posted, settled_at: Some(*at), ..entry };
             Ok(CreditMoved { taken: settle(db, name, &entry).await?, entry: Some(EntrySaid::Done(entry)) })
+        }
+        CreditMove::Find { name } => {
+            let found = find(db, name).await?;
+            Ok(said(found.map_or(EntrySaid::NoSuch, EntrySaid::Before)))
+        }
+        CreditMove::Expire { at } => {
+            let names = sql(EXPIRED).bind(at.as_micros()).bind(BATCH).fetch_all(&mut *db).await?;
+            let names = names.iter().map(read_name).collect::<Result<Vec<_>, StoreError>>()?;
+            let mut taken = Vec::new();
+            for name in &names {
+                if let Some(entry) = find(db, name).await? {
+                    let entry =
+                        CreditEntry { posted: Some(0), state: EntryState::Expired, settled_at: Some(*at), ..entry };
+                    taken.extend(settle(db, name, &entry).await?);
+                }
+            }
+            Ok(of_grants(taken))
         }
         CreditMove::Void { name, at } => {
             let Some(entry) = find(db, name).await? else { return Ok(said(EntrySaid::NoSuch)) };
@@ -342,8 +414,11 @@ async fn enter(
 ) -> Result<CreditMoved, StoreError> {
     if let Some(before) = find(db, name).await? {
         let is_same = before.holder == entry.holder
+            && before.project == entry.project
             && before.amount == entry.amount
-            && before.ends_at.is_some() == entry.ends_at.is_some();
+            && before.ends_at.is_some() == entry.ends_at.is_some()
+            // What was given back is not there for whoever asks again.
+            && matches!(before.state, EntryState::Reserved | EntryState::Posted);
         return Ok(said(if is_same { EntrySaid::Before(before) } else { EntrySaid::Conflict(before) }));
     }
     let mut rooms = Vec::with_capacity(from.len());
@@ -356,13 +431,14 @@ async fn enter(
         return Ok(CreditMoved { taken, entry: Some(EntrySaid::TooFew(left)) });
     }
     sql(
-        "INSERT INTO credit_entries (owner, id, holder, held_by, amount, posted, state, made_at, ends_at, settled_at) \
+        "INSERT INTO credit_entries (owner, id, holder, held_by, project, amount, posted, state, made_at, ends_at, settled_at) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(name.owner.to_bytes())
     .bind(name.id.as_str())
     .bind(columns(entry.holder).0)
     .bind(columns(entry.holder).1.as_str())
+    .bind(entry.project.to_bytes())
     .bind(signed(entry.amount))
     .bind(entry.posted.map(signed))
     .bind(entry.state.as_str())

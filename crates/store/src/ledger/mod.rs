@@ -17,7 +17,7 @@ mod uses;
 use std::sync::Arc;
 
 pub use balances::{Amount, Taken, Taking};
-pub use credits::{CreditMove, CreditMoved, EntryName, EntrySaid, GrantTaken, Room};
+pub use credits::{CreditEntriesOf, CreditMove, CreditMoved, EntryName, EntrySaid, GrantTaken, NotMoved, Room};
 pub use last_use::Use;
 
 use crate::db::{Base, Columns, sql};

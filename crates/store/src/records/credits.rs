@@ -43,9 +43,11 @@ pub struct CreditGrant {
 impl CreditGrant {
     /// When they can be spent.
     pub fn span(&self) -> Span {
-        let never = Timestamp::from_micros(i64::MAX);
-        let end = self.ends_at.unwrap_or(never).min(self.revoked_at.unwrap_or(never));
-        Span { start: self.starts_at, end }
+        match self.revoked_at {
+            // Never again, whatever clocks say.
+            Some(at) => Span { start: at, end: at },
+            None => Span { start: self.starts_at, end: self.ends_at.unwrap_or(Timestamp::from_micros(i64::MAX)) },
+        }
     }
 }
 
@@ -67,6 +69,8 @@ pub struct CreditEntry {
     pub id: String,
     /// Whose credits.
     pub holder: CreditHolder,
+    /// The project that was charged.
+    pub project: ProjectId,
     /// How many were asked for.
     pub amount: u64,
     /// How many of them were spent; `None` while they are reserved.

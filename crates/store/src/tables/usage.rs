@@ -43,6 +43,7 @@ pub(crate) const USAGE: &[Table] = &[
             ("owner", Bytes),
             ("id", Text),
             ("holder", Bytes),
+            ("project", Bytes),
             ("held_by", Text),
             ("amount", Number),
             ("posted", Number),

@@ -5,7 +5,9 @@ use keystile_core::id::{ActivationId, CreditGrantId, OrganizationId, PlanId};
 use keystile_core::plan::{CreditTerms, CreditsOf, Period, PlanTerms, Refill, Trial};
 use keystile_core::time::Timestamp;
 use keystile_store::records::{CreditEntry, CreditFilter, CreditGrant};
-use keystile_store::{ApplyError, Change, CreditMove, CreditMoved, EntryName, EntrySaid, GrantTaken, Room, Subject};
+use keystile_store::{
+    ApplyError, Change, CreditEntriesOf, CreditMove, CreditMoved, EntryName, EntrySaid, GrantTaken, Room, Subject,
+};
 
 use crate::world::{ALL, NOW, World, bytes, everywhere};
 
@@ -42,7 +44,15 @@ async fn granted(world: &World, change: Change) -> CreditGrant {
 
 fn enter(world: &World, id: &str, from: &[Room], amount: u64, until: Option<Timestamp>) -> CreditMove {
     let holder = CreditHolder::Project(world.mine.project);
-    CreditMove::Enter { name: name(world, id), holder, from: from.to_vec(), amount, at: NOW, until }
+    CreditMove::Enter {
+        name: name(world, id),
+        holder,
+        project: world.mine.project,
+        from: from.to_vec(),
+        amount,
+        at: NOW,
+        until,
+    }
 }
 
 async fn moved(world: &World, one: CreditMove) -> CreditMoved {
@@ -153,7 +163,8 @@ async fn set_plan(world: &World, plan: Option<PlanId>) {
 async fn refill(world: &World, at: Timestamp) -> Result<(), ApplyError> {
     let mut author = world.mine.author();
     author.at = at;
-    world.catalog.apply(&author, Change::RefillCredits { id: world.mine.activation, at }).await.map(drop)
+    let due = vec![(world.mine.activation, at)];
+    world.catalog.apply(&author, Change::RefillCredits { due }).await.map(drop)
 }
 
 #[tokio::test]
@@ -184,6 +195,8 @@ async fn a_trial_comes_with_a_plan_once_and_a_refill_in_each_period() {
         let last = open.last().unwrap();
         assert_eq!((last.kind, last.amount, last.starts_at), (CreditKind::Refill, 10, end));
         assert_eq!(kinds().await.len(), 3);
+        // Nor does a clock that is set back a little bring it again.
+        assert!(matches!(refill(world, NOW.plus_secs(-2)).await, Err(ApplyError::Exists(_))));
         assert_eq!(world.catalog.verify_audit().await.unwrap(), None);
     })
     .await;
@@ -249,8 +262,8 @@ async fn l02_an_entry_that_is_asked_for_again_is_made_once() {
         assert_eq!(taken(world).await, [(1, 10), (2, 2)], "nothing of it");
         // Of another owner the same id is another entry.
         let theirs = EntryName { owner: world.theirs.id, id: "a".to_owned() };
-        let CreditMove::Enter { holder, from, amount, at, until, .. } = charge("a", 1) else { unreachable!() };
-        let other = CreditMove::Enter { name: theirs, holder, from, amount, at, until };
+        let CreditMove::Enter { holder, project, from, amount, at, until, .. } = charge("a", 1) else { unreachable!() };
+        let other = CreditMove::Enter { name: theirs, holder, project, from, amount, at, until };
         assert!(matches!(said(world, other).await, EntrySaid::Done(_)));
         // In one batch, too.
         let twice = world.ledger.move_credits(&[charge("c", 1), charge("c", 1)]).await.unwrap();
@@ -290,24 +303,48 @@ async fn what_is_reserved_is_posted_voided_or_given_up_and_the_rest_goes_back() 
         assert_eq!(said(world, post("none", None)).await, EntrySaid::NoSuch);
         // Nobody says in time what became of it.
         assert!(matches!(said(world, reserve("d", 11)).await, EntrySaid::Done(_)));
-        assert_eq!(world.ledger.expire_credits(until.plus_secs(-1)).await.unwrap(), []);
+        assert!(!world.ledger.has_expired_credits(until.plus_secs(-1)).await.unwrap());
+        assert_eq!(moved(world, CreditMove::Expire { at: until.plus_secs(-1) }).await.taken, []);
         let late = CreditMove::Post { name: name(world, "d"), amount: None, at: until };
         assert!(matches!(said(world, late).await, EntrySaid::Conflict(_)), "its time is over");
-        let back = world.ledger.expire_credits(until).await.unwrap();
+        assert!(world.ledger.has_expired_credits(until).await.unwrap());
+        let back = moved(world, CreditMove::Expire { at: until }).await.taken;
         assert_eq!(back, [GrantTaken { grant: 1, total: 0, given: 0 }, GrantTaken { grant: 2, total: 9, given: 0 }]);
-        let holder = CreditHolder::Project(world.mine.project);
-        let entries = world.ledger.credit_entries(world.mine.id, Some(holder), None, 10).await.unwrap();
+        // Whoever asks for it again has nothing.
+        let EntrySaid::Conflict(given_up) = said(world, reserve("d", 11)).await else { panic!("it is given up") };
+        assert_eq!(given_up.state, EntryState::Expired);
+        let found = said(world, CreditMove::Find { name: name(world, "d") }).await;
+        assert_eq!(found, EntrySaid::Before(given_up));
+        assert_eq!(said(world, CreditMove::Find { name: name(world, "none") }).await, EntrySaid::NoSuch);
+        let of = CreditEntriesOf::Project(world.mine.project);
+        let entries = world.ledger.credit_entries(world.mine.id, of, None, 10).await.unwrap();
         let shown: Vec<_> = entries.iter().map(|one: &CreditEntry| (one.id.as_str(), one.state, one.posted)).collect();
         let (posted, voided, expired) = (EntryState::Posted, EntryState::Voided, EntryState::Expired);
         assert_eq!(shown, [("d", expired, Some(0)), ("b", voided, Some(0)), ("a", posted, Some(9))]);
         let after = Some((NOW, "d".to_owned()));
-        let rest = world.ledger.credit_entries(world.mine.id, Some(holder), after, 1).await.unwrap();
+        let rest = world.ledger.credit_entries(world.mine.id, of, after, 1).await.unwrap();
         assert_eq!(rest.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["b"]);
         // Long after that nobody knows of them.
         assert_eq!(world.ledger.forget_credit_entries(NOW.plus_secs(90 * DAY)).await.unwrap(), 0);
         assert_eq!(world.ledger.forget_credit_entries(until.plus_secs(91 * DAY)).await.unwrap(), 3);
-        assert_eq!(world.ledger.credit_entries(world.mine.id, Some(holder), None, 10).await.unwrap(), []);
+        assert_eq!(world.ledger.credit_entries(world.mine.id, of, None, 10).await.unwrap(), []);
         assert_eq!(taken(world).await, [(1, 0), (2, 9)], "what was spent stays so");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_charged_for_a_project_is_forgotten_with_it_and_what_is_reserved_goes_back() {
+    everywhere(async |world| {
+        let from = [(1, 10)];
+        assert!(matches!(said(world, enter(world, "mail-ada", &from, 3, None)).await, EntrySaid::Done(_)));
+        let until = Some(NOW.plus_secs(60));
+        assert!(matches!(said(world, enter(world, "job", &from, 5, until)).await, EntrySaid::Done(_)));
+        let theirs = CreditEntriesOf::Shared(world.mine.id);
+        assert_eq!(world.ledger.credit_entries(world.mine.id, theirs, None, 10).await.unwrap(), []);
+        world.ledger.forget_credit_entries_of(world.mine.project, NOW).await.unwrap();
+        assert_eq!(world.ledger.credit_entries(world.mine.id, CreditEntriesOf::All, None, 10).await.unwrap(), []);
+        assert_eq!(taken(world).await, [(1, 3)]);
     })
     .await;
 }

@@ -194,6 +194,11 @@ fn k26_trials_and_refills_come_with_a_plan() {
     problem(&prepaid.call(world), 402, "credits_exhausted");
     let grants = world.manage().get(&format!("/v1/credits?project_id={}", prepaid.caller.project)).1;
     assert_eq!(grants["items"][0]["plan_id"], json!(prepaid.plan));
+    // A plan that begins to bring a trial brings it to those who have it already.
+    let third = Prepaid::new(world, json!({}));
+    let change = json!({ "credits": { "trial": { "amount": 1 } } });
+    assert_eq!(world.manage().patch(&format!("/v1/plans/{}", third.plan), &change).0, 200);
+    eventually("the trial comes", || third.grants(world) == [said("trial", 0, "active")]);
     // A version that brings more in the next period leaves this one as it was; one that brings something where the one before
     // brought nothing does so soon.
     let other = Prepaid::new(world, json!({}));
@@ -226,7 +231,7 @@ fn k26_what_is_not_answered_spends_nothing_and_what_costs_more_is_spent_afterwar
     let report = json!({ "lease": lease, "cost": 1000 }).to_string();
     assert_eq!(check.request("POST", "/v1/usage/report", &fields, report.as_bytes()).json()["reported"], true);
     assert_eq!(prepaid.left(world), 0, "as far as there are any");
-    assert_eq!(prepaid.grants(world), [said("paid", 100, "used")]);
+    eventually("it is written down", || prepaid.grants(world) == [said("paid", 100, "used")]);
 }
 
 #[test]
@@ -249,6 +254,16 @@ fn l02_a_charge_that_is_asked_for_again_is_made_once() {
     // Refused it was not made, so it can be when there are more.
     prepaid.grant(world, 10, json!({}));
     assert_eq!(prepaid.asked(world, "charge", "job-2", json!({ "amount": 10 }))["allowed"], true);
+    // What was charged stays so, whatever became of the project meanwhile.
+    let path = format!("/v1/activations/{}", prepaid.caller.activation);
+    assert_eq!(world.manage().post(&format!("{path}/suspend"), &json!({})).0, 200);
+    let again = prepaid.asked(world, "charge", "job-2", json!({ "amount": 10 }));
+    assert_eq!((&again["allowed"], &again["repeated"], &again["spent"]), (&json!(true), &json!(true), &json!(10)));
+    assert_eq!(prepaid.asked(world, "charge", "job-3", json!({ "amount": 1 }))["code"], "suspended");
+    problem(&prepaid.ask(world, "charge", "job-2", json!({ "amount": 9 })), 409, "conflict");
+    assert_eq!(world.manage().post(&format!("{path}/approve"), &json!({ "plan_id": null })).0, 200);
+    assert_eq!(prepaid.asked(world, "charge", "job-2", json!({ "amount": 10 }))["repeated"], true);
+    problem(&prepaid.ask(world, "charge", "job-3", json!({ "amount": 1 })), 409, "conflict");
     let entries = world.manage().get(&format!("/v1/credits/entries?project_id={}", prepaid.caller.project)).1;
     let ids: Vec<_> = entries["items"].as_array().unwrap().iter().map(|entry| entry["id"].clone()).collect();
     assert_eq!(ids, ["job-2", "job-1"]);
@@ -279,6 +294,9 @@ fn k26_credits_are_reserved_and_posted_voided_or_given_up() {
     eventually("it is given back", || prepaid.left(world) == 15);
     problem(&prepaid.ask(world, "post", "brief", json!({})), 409, "conflict");
     assert_eq!(prepaid.asked(world, "void", "brief", json!({}))["state"], "expired");
+    // Whoever asks for it once more is not told that it is reserved.
+    let late = json!({ "amount": 15, "expires_in_seconds": 1 });
+    problem(&prepaid.ask(world, "reserve", "brief", late), 409, "conflict");
 }
 
 #[test]
@@ -304,6 +322,9 @@ fn what_makes_no_sense_of_credits_is_refused_with_the_reason() {
     let paid_twice = json!({ "api_id": prepaid.caller.api, "name": name("Plan"), "credits": {},
         "price": { "currency": "EUR", "unit_price": "1" } });
     refused("/v1/plans", paid_twice, 400, "unit_price");
+    let included = json!({ "api_id": prepaid.caller.api, "name": name("Plan"), "credits": {},
+        "price": { "currency": "EUR", "base_fee": "9", "included": 5 } });
+    refused("/v1/plans", included, 400, "unit_price");
     let asked = |what: &str, id: &str, more: Value, status: u16, because: &str| {
         let answer = prepaid.ask(world, what, id, more);
         assert_eq!(answer.status, status, "{}", answer.text());
@@ -325,6 +346,30 @@ fn what_makes_no_sense_of_credits_is_refused_with_the_reason() {
     assert_eq!(world.manage().post(&suspend, &json!({})).0, 200);
     let told = prepaid.asked(world, "charge", "a", json!({ "amount": 1 }));
     assert_eq!((&told["allowed"], &told["code"]), (&json!(false), &json!("suspended")));
+}
+
+#[test]
+fn k26_until_the_last_credit_many_at_once_are_let_through_or_refused_and_nothing_else() {
+    let world = shared();
+    for _ in 0..3 {
+        let prepaid = Prepaid::new(world, json!({}));
+        prepaid.grant(world, 1_000, json!({}));
+        let allowed = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..48 {
+                scope.spawn(|| {
+                    loop {
+                        match prepaid.verified(world, json!({}))["code"].as_str().unwrap() {
+                            "allowed" => allowed.fetch_add(1, Ordering::Relaxed),
+                            "credits_exhausted" => return,
+                            other => panic!("{other}"),
+                        };
+                    }
+                });
+            }
+        });
+        assert_eq!(allowed.into_inner(), 1_000);
+    }
 }
 
 /// What 64 clients were told.
@@ -524,6 +569,8 @@ fn credits_live_from_the_command_line() {
     world.call(&caller.key, "GET", &caller.path);
     let list = shell(&["credit", "list", "--project", &project]);
     assert!(list.contains("2 of 3") || list.contains("4 of 5"), "what ends first: {list}");
+    assert!(shell(&["plan", "show", &plan]).contains("credits=project,trial=3/30d,refill=5/month"));
+    assert!(shell(&["activation", "quotas", &caller.activation]).contains("1,007 credits left"));
     for told in ["1,000 of 1,000", "invoice 7", "trial", "refill", "active"] {
         assert!(list.contains(told), "{told}: {list}");
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use keystile_core::credit::{CreditHolder, CreditKind, Grant, Spent, Wallet};
+use keystile_core::credit::{CreditHolder, CreditKind, Grant, Purse, Spent, Wallet};
 use keystile_core::id::OrganizationId;
 use keystile_core::plan::{Drawing, Span};
 use keystile_core::time::{Moment, Ticks, Timestamp};
@@ -26,6 +26,8 @@ const SOON_NANOS: u64 = 1_000_000_000;
 const LOOK_NANOS: u64 = 10_000_000_000;
 /// Grants of which one step is taken.
 const MAX_ROOMS: usize = 64;
+/// How long a grant that has ended is remembered here, for what calls give back of it.
+const ENDED_SECS: i64 = 86_400;
 
 /// What one holder has.
 pub struct Account {
@@ -41,8 +43,8 @@ pub struct Account {
 
 struct State {
     wallet: Wallet,
-    /// The plans that brought credits for periods, and which.
-    refills: Vec<(u32, Span)>,
+    /// What plans brought: the trial, or credits for a time.
+    brought: Vec<(u32, Option<Span>)>,
     /// When it was last asked.
     now: Timestamp,
     /// How much was taken the last time.
@@ -51,8 +53,10 @@ struct State {
     taken_at: Ticks,
     /// What calls wanted, together, that was not there.
     wanted: u64,
-    /// Whether it is to be asked what others took.
+    /// Whether it is to be asked what others took, of an account that has nothing left.
     is_doubted: bool,
+    /// From which of the grants on that is asked next.
+    asked_to: usize,
 }
 
 /// What a call wants.
@@ -110,12 +114,13 @@ impl Account {
     pub(super) fn new(owner: OrganizationId, holder: CreditHolder, line: Arc<Line>) -> Self {
         let state = State {
             wallet: Wallet::default(),
-            refills: Vec::new(),
+            brought: Vec::new(),
             now: Timestamp::from_micros(0),
             step: 0,
             taken_at: Ticks::from_nanos(0),
             wanted: 0,
             is_doubted: false,
+            asked_to: 0,
         };
         let (is_asking, supplied) = (AtomicBool::new(false), watch::Sender::default());
         Self { owner, holder, state: Mutex::new(state), is_asking, line, supplied }
@@ -149,21 +154,18 @@ impl Account {
         match found {
             Drawing::Fits => {}
             Drawing::Exhausted => {
-                if order.now.ticks.nanos_since(state.taken_at) >= LOOK_NANOS {
-                    state.is_doubted = true;
-                    state.wanted = state.wanted.max(wanted);
-                }
+                state.is_doubted |= order.now.ticks.nanos_since(state.taken_at) >= LOOK_NANOS;
                 if state.runs_short() {
                     self.ask();
                 }
                 return Err(Denied::NoCredits);
             }
             Drawing::Short => {
-                state.wanted = state.wanted.saturating_add(wanted);
                 self.ask();
                 if self.line.is_cut_off.load(Ordering::Relaxed) {
                     return Err(Denied::CutOff);
                 }
+                state.wanted = state.wanted.saturating_add(wanted);
                 // Seen by whoever takes for it after this, who needs the lock first.
                 return Err(Denied::Short(Supply::new(self.supplied.subscribe())));
             }
@@ -192,24 +194,34 @@ impl Account {
         Some(purse.others + purse.used)
     }
 
-    /// Whether a plan has brought credits for the period of a moment.
-    pub(super) fn is_refilled(&self, plan: u32, at: Timestamp) -> bool {
-        self.state.lock().refills.iter().any(|(of, span)| *of == plan && span.holds(at))
+    /// Whether a plan has brought a trial, as far as that is known.
+    pub(super) fn has_trial(&self, plan: u32) -> bool {
+        self.state.lock().brought.contains(&(plan, None))
+    }
+
+    /// Whether a plan has brought credits for a period, of which this is a moment.
+    pub(super) fn is_refilled(&self, plan: u32, at: Timestamp, period: Span) -> bool {
+        let is_it = |(of, span): &(u32, Option<Span>)| {
+            *of == plan && span.is_some_and(|span| span.start < period.end && span.end > at)
+        };
+        self.state.lock().brought.iter().any(is_it)
     }
 
     pub(super) fn learn(&self, grant: &CreditGrant) {
         let mut state = self.state.lock();
         let never = Timestamp::from_micros(i64::MAX);
-        if let (CreditKind::Refill, Some((_, plan))) = (grant.kind, grant.plan) {
-            // One that was taken back does not come again either.
-            let span = Span { start: grant.starts_at, end: grant.ends_at.unwrap_or(never) };
-            state
-                .refills
-                .retain(|(of, other)| *of != plan || (other.start != span.start && other.end > grant.created_at));
-            state.refills.push((plan, span));
+        // What was taken back does not come again either.
+        let span = Span { start: grant.starts_at, end: grant.ends_at.unwrap_or(never) };
+        let brought = match (grant.kind, grant.plan) {
+            (CreditKind::Refill, Some((_, plan))) => Some((plan, Some(span))),
+            (CreditKind::Trial, Some((_, plan))) => Some((plan, None)),
+            _ => None,
+        };
+        if let Some(brought) = brought.filter(|brought| !state.brought.contains(brought)) {
+            state.brought.retain(|(_, span)| span.is_none_or(|span| span.end > grant.created_at));
+            state.brought.push(brought);
         }
         state.wallet.put(Grant { number: grant.number, amount: grant.amount, span: grant.span() });
-        state.is_doubted = true;
     }
 
     pub(super) fn forget(&self, number: u32) {
@@ -231,40 +243,52 @@ impl Account {
     pub(super) fn wants(&self, now: Ticks) -> Vec<CreditMove> {
         self.is_asking.store(false, Ordering::Release);
         let mut state = self.state.lock();
+        let state = &mut *state;
         let at = state.now;
         let ended = state.wallet.withdraw(Some(at));
         let mut moves: Vec<_> = ended.into_iter().map(give_back).collect();
+        state.wallet.forget_ended(at.plus_secs(-ENDED_SECS));
         if !state.runs_short() {
             return moves;
         }
-        let is_doubted = std::mem::take(&mut state.is_doubted);
-        let from: Vec<Room> = state
-            .wallet
-            .open(at)
-            .filter(|purse| purse.taken() < purse.grant.amount || is_doubted && purse.others > 0)
-            .map(|purse| (purse.grant.number, purse.grant.amount))
-            .take(MAX_ROOMS)
-            .collect();
+        let has_room = state.wallet.untaken(at) > 0;
+        let is_it = |purse: &&Purse| if has_room { purse.taken() < purse.grant.amount } else { purse.others > 0 };
+        // Of those that seem to be used up not always the same ones are asked for.
+        let skipped = if has_room { 0 } else { state.asked_to };
+        let open = state.wallet.open(at).filter(is_it).skip(skipped).take(MAX_ROOMS);
+        let from: Vec<Room> = open.map(|purse| (purse.grant.number, purse.grant.amount)).collect();
+        state.asked_to = if has_room || from.len() < MAX_ROOMS { 0 } else { skipped + MAX_ROOMS };
+        state.is_doubted = false;
         let is_soon = now.nanos_since(state.taken_at) < SOON_NANOS;
         let most = (state.wallet.left(at) / STEPS_OF).clamp(MIN_STEP, MAX_STEP);
         state.step = if is_soon { state.step.saturating_mul(2) } else { MIN_STEP }.clamp(MIN_STEP, most);
         state.taken_at = now;
+        // What calls wait for, and a step besides: they are not alone.
         let wanted = std::mem::take(&mut state.wanted).saturating_sub(state.wallet.free(at));
-        let amount = state.wallet.owed().saturating_add(state.step.max(wanted));
+        let amount = state.wallet.owed().saturating_add(state.step).saturating_add(wanted);
         if !from.is_empty() {
             moves.push(CreditMove::Take { from, amount });
         }
         moves
     }
 
-    /// The grants from which a charge or a reservation is taken, and what has to be given back for it of what calls would
-    /// have used.
-    pub(super) fn rooms(&self, amount: u64, now: Timestamp) -> (Vec<Room>, Vec<CreditMove>) {
+    /// The grants from which a charge or a reservation is taken, besides so much that others in the same batch take, and what
+    /// has to be given back for it of what calls would have used.
+    pub(super) fn rooms(&self, amount: u64, besides: u64, now: Timestamp) -> (Vec<Room>, Vec<CreditMove>) {
         let mut state = self.state.lock();
         state.now = state.now.max(now);
-        let unused = if state.wallet.untaken(now) < amount { state.wallet.withdraw(None) } else { Vec::new() };
-        let open = state.wallet.open(now).map(|purse| (purse.grant.number, purse.grant.amount));
-        (open.collect(), unused.into_iter().map(give_back).collect())
+        let wanted = amount.saturating_add(besides);
+        let unused = if state.wallet.untaken(now) < wanted { state.wallet.withdraw(None) } else { Vec::new() };
+        // Those that seem to be used up are asked only where the others are not enough.
+        let is_enough = state.wallet.untaken(now) >= wanted;
+        let open = state.wallet.open(now).filter(|purse| !is_enough || purse.taken() < purse.grant.amount);
+        let rooms = open.map(|purse| (purse.grant.number, purse.grant.amount)).collect();
+        (rooms, unused.into_iter().map(give_back).collect())
+    }
+
+    /// Whether something is here that was taken ahead of calls.
+    pub(super) fn has_unused(&self, now: Timestamp) -> bool {
+        self.state.lock().wallet.free(now) > 0
     }
 
     /// So much is taken of a grant by now, and so much of that for here.
@@ -277,9 +301,12 @@ impl Account {
         self.state.lock().wallet.put_back(number, amount);
     }
 
-    /// There was less than was asked for: what nobody has paid for yet nobody pays.
-    pub(super) fn is_empty_now(&self) {
-        self.state.lock().wallet.forgive();
+    /// There was less than was asked for: if nothing is left at all, what nobody has paid for yet nobody pays.
+    pub(super) fn is_short_now(&self) {
+        let mut state = self.state.lock();
+        if state.wallet.untaken(state.now) == 0 {
+            state.wallet.forgive();
+        }
     }
 
     pub(super) fn wake(&self) {
@@ -314,6 +341,6 @@ impl State {
         }
         let free = self.wallet.free(now);
         let is_low = free <= self.step / 2 || free < self.wanted;
-        is_low && (self.is_doubted && self.wanted > 0 || self.wallet.left(now) > free)
+        is_low && (self.is_doubted || self.wallet.left(now) > free)
     }
 }

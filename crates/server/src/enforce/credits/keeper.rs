@@ -1,5 +1,5 @@
 //! Moves credits in the ledger, for all that wait together: what calls will use, what is charged and reserved, and what goes
-//! back. Grants what plans bring for periods that begin.
+//! back.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -7,20 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use keystile_core::decide::ActivationState;
-use keystile_core::id::{ActivationId, OrganizationId};
-use keystile_core::time::{Moment, Timestamp};
-use keystile_store::{
-    Actor, ApplyError, Author, Change, CreditMove, CreditMoved, EntrySaid, GrantTaken, Ledger, StoreError, Who,
-};
-use tokio::sync::oneshot;
+use keystile_core::credit::CreditHolder;
+use keystile_core::id::OrganizationId;
+use keystile_core::time::Timestamp;
+use keystile_store::{CreditMove, CreditMoved, EntrySaid, GrantTaken, Ledger, NotMoved, StoreError};
 use tokio::time::MissedTickBehavior;
 
-use super::{Account, Asked, Credits, Heard, Order};
-use crate::enforce::change::NotMade;
+use super::{Account, Asked, Credits, Order};
 use crate::enforce::engine::Engine;
-use crate::enforce::feed::Feed;
-use crate::enforce::plans::{holder, period_of};
 use crate::world::Clock;
 
 /// Accounts and orders in one transaction.
@@ -31,40 +25,45 @@ const AGAIN: Duration = Duration::from_millis(250);
 const SLOW: Duration = Duration::from_millis(700);
 /// How often reservations are looked at whose time is over.
 const LOOK: Duration = Duration::from_secs(1);
-/// In how many of these looks plans are asked what they bring, and entries of long ago are forgotten.
-const REFILL_EVERY: u64 = 5;
-const FORGET_EVERY: u64 = 3_600;
-/// How long before a period begins its credits are granted, so that they are there with its first call.
-const AHEAD_SECS: i64 = 300;
+/// In how many of these looks entries of long ago are forgotten, and how long it waits between some hundreds of them.
+const FORGET_EVERY: u64 = 600;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Keeps what credits are used.
 pub struct Keeper {
     engine: Arc<Engine>,
     ledger: Ledger,
-    feed: Arc<Feed>,
     clock: Arc<dyn Clock>,
 }
 
 impl Keeper {
     /// A keeper of an engine's credits.
-    pub fn new(feed: Arc<Feed>, ledger: Ledger, clock: Arc<dyn Clock>) -> Self {
-        Self { engine: feed.engine().clone(), ledger, feed, clock }
+    pub fn new(engine: Arc<Engine>, ledger: Ledger, clock: Arc<dyn Clock>) -> Self {
+        Self { engine, ledger, clock }
     }
 
     /// Moves credits for as long as the process lives. There is one keeper.
     pub async fn run(self) {
-        let Some(heard) = self.engine.credits.heard.lock().take() else { return };
-        // What is asked for now waits for nothing that has time.
-        tokio::join!(self.move_for(heard), self.look_after());
-    }
-
-    async fn move_for(&self, mut heard: Heard) {
+        let Some(mut heard) = self.engine.credits.heard.lock().take() else { return };
         let credits = &self.engine.credits;
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looked = 0_u64;
         loop {
-            let (mut short, mut orders) = (Vec::new(), Vec::new());
+            let (mut short, mut orders, mut expires) = (Vec::new(), Vec::new(), false);
             tokio::select! {
                 count = heard.short.recv_many(&mut short, BATCH) => if count == 0 { return },
                 count = heard.orders.recv_many(&mut orders, BATCH) => if count == 0 { return },
+                _ = looks.tick() => {
+                    looked += 1;
+                    expires = self.has_expired().await;
+                    if looked.is_multiple_of(FORGET_EVERY) {
+                        self.forget().await;
+                    }
+                    if !expires {
+                        continue;
+                    }
+                }
             }
             while short.len() < BATCH
                 && let Ok(one) = heard.short.try_recv()
@@ -80,7 +79,7 @@ impl Keeper {
             if *is_over {
                 return;
             }
-            if let Err(error) = self.move_all(&short, orders).await {
+            if let Err(error) = self.move_all(&short, orders, expires).await {
                 tracing::warn!(cause = ?error, "no credits can be moved; calls that need some are refused");
                 drop(is_over);
                 tokio::time::sleep(AGAIN).await;
@@ -89,18 +88,46 @@ impl Keeper {
         }
     }
 
+    /// Whether the time of a reservation is over. A ledger that does not say is not waited for.
+    async fn has_expired(&self) -> bool {
+        let asking = self.ledger.has_expired_credits(self.clock.now().wall);
+        matches!(tokio::time::timeout(SLOW, asking).await, Ok(Ok(true)))
+    }
+
+    /// Forgets what was settled long ago, aside.
+    async fn forget(&self) {
+        self.engine.credits.forget_ended();
+        let (ledger, now) = (self.ledger.clone(), self.clock.now().wall);
+        tokio::spawn(async move {
+            loop {
+                match ledger.forget_credit_entries(now).await {
+                    Ok(0) => return,
+                    Ok(_) => tokio::time::sleep(PAUSE).await,
+                    Err(error) => {
+                        tracing::warn!(cause = ?error, "charges of long ago could not be forgotten");
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
     /// Moves credits for these accounts and orders, and says so to whoever waits. A ledger that is slow is away for calls
     /// meanwhile.
-    async fn move_all(&self, short: &[Arc<Account>], orders: Vec<Order>) -> Result<(), StoreError> {
+    async fn move_all(&self, short: &[Arc<Account>], orders: Vec<Order>, expires: bool) -> Result<(), StoreError> {
         let (now, credits) = (self.clock.now(), &self.engine.credits);
         let mut plan = Moves::default();
+        if expires {
+            plan.push(CreditMove::Expire { at: now.wall }, For::Nobody);
+        }
+        // Before calls are taken for: what is here already is given back for them where that is needed.
+        for order in orders {
+            plan.order(order, now.wall);
+        }
         for account in short {
             for one in account.wants(now.ticks) {
                 plan.of_account(account, one);
             }
-        }
-        for order in orders {
-            plan.order(order, now.wall);
         }
         let wake = || short.iter().for_each(|account| account.wake());
         if plan.all.is_empty() {
@@ -123,59 +150,15 @@ impl Keeper {
         };
         match moved {
             Ok(moved) => {
-                plan.done(credits, moved);
+                plan.done(credits, moved, now.wall);
                 credits.line.is_cut_off.store(false, Ordering::Relaxed);
                 wake();
                 Ok(())
             }
-            Err(error) => {
-                plan.failed();
+            Err(NotMoved { error, is_unknown }) => {
+                plan.failed(is_unknown);
                 cut_off();
                 Err(error)
-            }
-        }
-    }
-
-    /// Gives up reservations whose time is over, grants what plans bring, and forgets what was long ago.
-    async fn look_after(&self) {
-        let mut looks = tokio::time::interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for look in 0_u64.. {
-            looks.tick().await;
-            let now = self.clock.now();
-            let is_over = self.engine.credits.turn.lock().await;
-            if *is_over {
-                return;
-            }
-            match self.ledger.expire_credits(now.wall).await {
-                Ok(taken) => self.engine.credits.note(&taken),
-                Err(error) => tracing::warn!(cause = ?error, "reserved credits could not be given back"),
-            }
-            drop(is_over);
-            if look % REFILL_EVERY == 0 {
-                self.refill(now).await;
-            }
-            if look % FORGET_EVERY == 0
-                && let Err(error) = self.ledger.forget_credit_entries(now.wall).await
-            {
-                tracing::warn!(cause = ?error, "charges of long ago could not be forgotten");
-            }
-        }
-    }
-
-    /// Grants what plans bring for the periods of now and of in a moment, as far as that was not done.
-    async fn refill(&self, now: Moment) {
-        for (owner, id, at) in self.engine.due_refills(now.wall, now.wall.plus_secs(AHEAD_SECS)) {
-            let actor = Actor { organization: owner, who: Who::System("credits"), address: None, request: None };
-            let author = Author { actor, at: self.clock.now().wall, idempotency: None };
-            match self.feed.make(author, Change::RefillCredits { id, at }, self.clock.ticks()).await {
-                Ok(_) => {}
-                // Another process does it.
-                Err(NotMade::Elsewhere) => return,
-                Err(NotMade::Refused(ApplyError::Exists(_) | ApplyError::NotFound(_))) => {}
-                Err(NotMade::Refused(error)) => {
-                    tracing::warn!(cause = ?error, "the credits of a period could not be granted; it is tried again");
-                }
             }
         }
     }
@@ -187,7 +170,8 @@ enum For {
     Taking(Arc<Account>, u64),
     /// And what must be so again if it comes to nothing.
     Withdrawal(Arc<Account>, u32, u64),
-    Answer(oneshot::Sender<EntrySaid>),
+    Order(Order),
+    Nobody,
 }
 
 /// What is moved in one transaction.
@@ -195,34 +179,44 @@ enum For {
 struct Moves {
     all: Vec<CreditMove>,
     told: Vec<For>,
+    /// What orders in it take, by account.
+    ordered: HashMap<(OrganizationId, CreditHolder), u64>,
 }
 
 impl Moves {
-    fn of_account(&mut self, account: &Arc<Account>, one: CreditMove) {
-        let told = match &one {
-            CreditMove::GiveBack { grant, amount } => For::Withdrawal(account.clone(), *grant, *amount),
-            CreditMove::Take { amount, .. } => For::Taking(account.clone(), *amount),
-            CreditMove::Enter { .. } | CreditMove::Post { .. } | CreditMove::Void { .. } => return,
-        };
+    fn push(&mut self, one: CreditMove, told: For) {
         self.all.push(one);
         self.told.push(told);
     }
 
-    fn order(&mut self, Order { name, asked, answer }: Order, at: Timestamp) {
-        let one = match asked {
-            Asked::Enter { account, amount, until } => {
-                let (from, unused) = account.rooms(amount, at);
-                unused.into_iter().for_each(|one| self.of_account(&account, one));
-                CreditMove::Enter { name, holder: account.holder(), from, amount, at, until }
-            }
-            Asked::Post(amount) => CreditMove::Post { name, amount, at },
-            Asked::Void => CreditMove::Void { name, at },
+    fn of_account(&mut self, account: &Arc<Account>, one: CreditMove) {
+        let told = match &one {
+            CreditMove::GiveBack { grant, amount } => For::Withdrawal(account.clone(), *grant, *amount),
+            CreditMove::Take { amount, .. } => For::Taking(account.clone(), *amount),
+            _ => For::Nobody,
         };
-        self.all.push(one);
-        self.told.push(For::Answer(answer));
+        self.push(one, told);
     }
 
-    fn done(self, credits: &Credits, moved: Vec<CreditMoved>) {
+    fn order(&mut self, order: Order, at: Timestamp) {
+        let name = order.name.clone();
+        let one = match &order.asked {
+            Asked::Enter { account, project, amount, until } => {
+                let ordered = self.ordered.entry((account.owner(), account.holder())).or_default();
+                let (from, unused) = account.rooms(*amount, *ordered, at);
+                *ordered = ordered.saturating_add(*amount);
+                unused.into_iter().for_each(|one| self.of_account(account, one));
+                let holder = account.holder();
+                CreditMove::Enter { name, holder, project: *project, from, amount: *amount, at, until: *until }
+            }
+            Asked::Post(amount) => CreditMove::Post { name, amount: *amount, at },
+            Asked::Void => CreditMove::Void { name, at },
+            Asked::Find => CreditMove::Find { name },
+        };
+        self.push(one, For::Order(order));
+    }
+
+    fn done(self, credits: &Credits, moved: Vec<CreditMoved>, now: Timestamp) {
         // Of each grant what it came to last of all.
         let mut totals = HashMap::<u32, u64>::new();
         for CreditMoved { taken, .. } in &moved {
@@ -237,24 +231,26 @@ impl Moves {
                 For::Taking(account, wanted) => {
                     taken.iter().for_each(|one| account.note(one.grant, total(one), one.given));
                     if taken.iter().map(|one| one.given).sum::<u64>() < wanted {
-                        account.is_empty_now();
+                        account.is_short_now();
                     }
                 }
-                For::Answer(answer) => {
-                    let taken: Vec<_> = taken.iter().map(|one| GrantTaken { total: total(one), ..*one }).collect();
-                    credits.note(&taken);
+                For::Order(order) => {
+                    credits.note(taken.iter().map(|one| GrantTaken { total: total(one), ..*one }));
                     if let Some(said) = entry {
-                        let _ = answer.send(said);
+                        credits.answer(order, said, now);
                     }
                 }
+                For::Nobody => credits.note(taken.iter().map(|one| GrantTaken { total: total(one), ..*one })),
             }
         }
     }
 
-    /// Nothing of it was done.
-    fn failed(self) {
+    /// Nothing of it was done; or it is not known, and then what was given back is not here any more.
+    fn failed(self, is_unknown: bool) {
         for told in self.told {
-            if let For::Withdrawal(account, grant, amount) = told {
+            if let For::Withdrawal(account, grant, amount) = told
+                && !is_unknown
+            {
                 account.keep(grant, amount);
             }
         }
@@ -263,12 +259,28 @@ impl Moves {
 
 impl Credits {
     /// So much is taken of grants by now.
-    fn note(&self, taken: &[GrantTaken]) {
+    fn note(&self, taken: impl Iterator<Item = GrantTaken>) {
         for one in taken {
             if let Some(account) = self.of_grant(one.grant) {
                 account.note(one.grant, one.total, 0);
             }
         }
+    }
+
+    /// Says what became of an order. One for which there was too little is tried once more where something is here that others
+    /// did not leave in the ledger.
+    fn answer(&self, order: Order, said: EntrySaid, now: Timestamp) {
+        let account = match &order.asked {
+            Asked::Enter { account, .. } => Some(account),
+            Asked::Post(_) | Asked::Void | Asked::Find => None,
+        };
+        let is_hidden = account.is_some_and(|account| account.has_unused(now));
+        if matches!(said, EntrySaid::TooFew(_)) && is_hidden && !order.is_again {
+            // Whoever asked hears nothing if there is no room for it, and asks again.
+            let _ = self.line.orders.try_send(Order { is_again: true, ..order });
+            return;
+        }
+        let _ = order.answer.send(said);
     }
 
     /// Gives back what was taken and not used, at the end of a process. Nothing is moved after that.
@@ -279,33 +291,6 @@ impl Credits {
         let mut is_over = self.turn.lock().await;
         *is_over = true;
         let moves: Vec<CreditMove> = self.all().iter().flat_map(|account| account.settle()).collect();
-        if moves.is_empty() { Ok(()) } else { ledger.move_credits(&moves).await.map(drop) }
-    }
-}
-
-impl Engine {
-    /// The activations whose plans bring credits for the periods of these moments that were not granted, whose APIs they are
-    /// of, and for which moment.
-    fn due_refills(&self, now: Timestamp, soon: Timestamp) -> Vec<(OrganizationId, ActivationId, Timestamp)> {
-        let mut due = Vec::new();
-        self.snapshot.projects.each(|project| {
-            for link in project.links.iter().filter(|link| link.state == ActivationState::Approved) {
-                let Some((number, since)) = link.plan else { continue };
-                let api = self.snapshot.apis.get(link.api);
-                let Some(api) = api.as_ref() else { continue };
-                let Some(plan) = api.plans.at(number, now) else { continue };
-                let lacks = |at: Timestamp| {
-                    let plan = api.plans.at(number, at).unwrap_or(plan);
-                    let terms = plan.credits.filter(|terms| terms.refill.is_some())?;
-                    let account = self.credits.account(api.organization, holder(&terms, project));
-                    (!account.is_refilled(number, at)).then_some(at)
-                };
-                let next = period_of(plan, soon, since).filter(|span| span.start > now).map(|span| span.start);
-                if let Some(at) = lacks(now).or_else(|| lacks(next?)) {
-                    due.push((api.organization, link.id, at));
-                }
-            }
-        });
-        due
+        if moves.is_empty() { Ok(()) } else { ledger.move_credits(&moves).await.map(drop).map_err(|not| not.error) }
     }
 }

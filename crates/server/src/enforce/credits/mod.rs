@@ -1,11 +1,13 @@
 //! Credits: what calls of projects are paid by whose plan says so, one for each unit of what they cost. There is one account
 //! for each holder (a project, or an organization whose projects share them) at the APIs of an organization.
 //!
-//! As with quotas, what calls use is counted in memory, ahead of which the [`keeper`] takes from the ledger. Charges and
+//! As with quotas, what calls use is counted in memory, ahead of which the [`keeper`] takes from the ledger. [`refills`] has granted
+//! what plans bring. Charges and
 //! reservations, which are asked for by an id ([`Order`]), are written down one by one, many in a transaction.
 
 mod account;
 mod keeper;
+mod refills;
 #[cfg(test)]
 mod tests;
 
@@ -14,25 +16,29 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use keystile_core::credit::CreditHolder;
-use keystile_core::id::OrganizationId;
+use keystile_core::id::{OrganizationId, ProjectId};
 use keystile_core::time::Timestamp;
 use keystile_store::records::CreditGrant;
 use keystile_store::{EntryName, EntrySaid};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use account::{Account, Drawn, Wanted};
 pub use keeper::Keeper;
+pub use refills::Refills;
 
 /// Most charges and reservations that wait for the ledger.
 const MAX_WAITING: usize = 10_000;
 
 /// What is asked of the ledger by an id.
+#[derive(Clone)]
 pub enum Asked {
     /// To charge credits, or to reserve them until a moment.
     Enter {
         /// Whose.
         account: Arc<Account>,
+        /// For which project.
+        project: ProjectId,
         /// How many.
         amount: u64,
         /// Until when; `None` charges them.
@@ -42,6 +48,8 @@ pub enum Asked {
     Post(Option<u64>),
     /// To give back what is reserved.
     Void,
+    /// What there is.
+    Find,
 }
 
 /// That, and who waits for what becomes of it.
@@ -49,6 +57,8 @@ struct Order {
     name: EntryName,
     asked: Asked,
     answer: oneshot::Sender<EntrySaid>,
+    /// Whether it was tried before.
+    is_again: bool,
 }
 
 /// Why nothing came of an order that can be told.
@@ -89,6 +99,8 @@ pub struct Credits {
     line: Arc<Line>,
     /// For the keeper, when there is one.
     heard: Mutex<Option<Heard>>,
+    /// Told when plans may bring something else than before.
+    pub(super) plans: Notify,
     /// Whose turn it is to move credits; whether all was given back at the end.
     turn: tokio::sync::Mutex<bool>,
 }
@@ -101,6 +113,7 @@ impl Default for Credits {
             known: Mutex::default(),
             line: Arc::new(Line { short, orders, is_cut_off: AtomicBool::new(false) }),
             heard: Mutex::new(Some(Heard { short: heard_short, orders: heard_orders })),
+            plans: Notify::new(),
             turn: tokio::sync::Mutex::new(false),
         }
     }
@@ -148,9 +161,14 @@ impl Credits {
     /// [`NotOrdered`]: it may be asked for again, under the same id.
     pub async fn order(&self, name: EntryName, asked: Asked) -> Result<EntrySaid, NotOrdered> {
         let (answer, waits) = oneshot::channel();
-        let order = Order { name, asked, answer };
+        let order = Order { name, asked, answer, is_again: false };
         self.line.orders.try_send(order).map_err(|_| NotOrdered::Overloaded)?;
         waits.await.map_err(|_| NotOrdered::Unknown)
+    }
+
+    /// Forgets whose grants were that ended long ago.
+    fn forget_ended(&self) {
+        self.known.lock().by_grant.retain(|number, account| account.used(*number).is_some());
     }
 
     fn of_grant(&self, number: u32) -> Option<Arc<Account>> {

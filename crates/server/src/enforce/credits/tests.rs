@@ -176,7 +176,7 @@ fn who_reports_later_must_have_something() {
     assert!(matches!(world.try_draw(0, true), Err(Denied::NoCredits)));
     drawn.as_mut().unwrap().void();
     drawn.as_mut().unwrap().void();
-    assert!(world.left() <= 100, "no more than there was");
+    assert_eq!(world.left(), 100, "all of it goes back, once");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn a_charge_finds_what_was_taken_ahead_of_calls() {
     let world = World::new(&[(20, None)]);
     assert_eq!(world.passed(2), 2);
     assert!(world.kept.borrow()[&1] > 10, "a step was taken");
-    let (from, unused) = world.account().rooms(18, NOON);
+    let (from, unused) = world.account().rooms(18, 0, NOON);
     assert_eq!(from, [(1, 20)]);
     for one in &unused {
         for taken in world.make(one) {
@@ -217,14 +217,15 @@ fn a_charge_finds_what_was_taken_ahead_of_calls() {
     let world = World::new(&[(20, None)]);
     assert_eq!(world.passed(2), 2);
     let before = world.left();
-    let (_, unused) = world.account().rooms(18, NOON);
+    let (_, unused) = world.account().rooms(18, 0, NOON);
     assert_eq!(unused.len(), 1);
     for one in unused {
         let CreditMove::GiveBack { grant, amount } = one else { panic!("{one:?}") };
         world.account().keep(grant, amount);
     }
     assert_eq!((world.left(), world.passed(9)), (before, 9));
-    assert_eq!(world.account().rooms(1, NOON).1, [], "there is enough beside it");
+    assert_eq!(world.account().rooms(1, 0, NOON).1, [], "there is enough beside it");
+    assert_eq!(world.account().rooms(1, 5, NOON).1.len(), 1, "others of the batch take the rest");
 }
 
 #[test]
@@ -236,6 +237,7 @@ fn what_others_gave_back_is_found_after_a_while() {
     assert!(matches!(world.draw(1), Err(Denied::NoCredits)));
     world.take();
     assert!(matches!(world.draw(1), Err(Denied::NoCredits)));
+    world.is_asking();
     world.kept.borrow_mut().insert(1, 4);
     world.now.ticks = Ticks::from_nanos((1 << 60) + 11_000_000_000);
     assert!(matches!(world.draw(1), Err(Denied::NoCredits)));
@@ -276,4 +278,46 @@ fn without_a_ledger_what_was_taken_is_spent_and_then_nothing() {
     let spent = std::iter::from_fn(|| world.try_draw(1, false).ok()).count();
     assert!((8..=32).contains(&spent), "{spent}");
     assert!(matches!(world.try_draw(1, false), Err(Denied::CutOff)));
+}
+
+#[test]
+fn what_many_gave_back_is_found_in_turn() {
+    let all = vec![(1, None); 150];
+    let mut world = World::new(&all);
+    let used: Vec<(u32, u64)> = (1..=150).map(|number| (number, 1)).collect();
+    world.kept.borrow_mut().extend(used.iter().copied());
+    world.credits.restore(used);
+    world.kept.borrow_mut().insert(149, 0);
+    for look in 1..=3 {
+        world.now.ticks = Ticks::from_nanos((1 << 60) + look * 11_000_000_000);
+        assert!(matches!(world.draw(1), Err(Denied::NoCredits)), "look {look}");
+        world.take();
+    }
+    assert_eq!(world.passed(5), 1);
+}
+
+#[test]
+fn a_call_that_is_refused_takes_nothing_ahead_for_itself() {
+    let mut world = World::new(&[(900_000, None)]);
+    assert_eq!(world.passed(1), 1);
+    world.now.ticks = Ticks::from_nanos((1 << 60) + 11_000_000_000);
+    assert!(matches!(world.draw(1_000_000), Err(Denied::NoCredits)));
+    world.take();
+    assert!(world.kept.borrow()[&1] < 900_000 / 10, "a crash would lose it");
+}
+
+#[test]
+fn grants_that_ended_long_ago_are_forgotten() {
+    let mut world = World::new(&[(5, Some(10)), (5, None)]);
+    assert_eq!(world.passed(3), 3);
+    world.now.wall = NOON.plus_secs(20);
+    assert_eq!(world.passed(9), 5);
+    world.take();
+    assert_eq!(world.credits.used(&[1]), HashMap::from([(1, 3)]));
+    world.now.wall = NOON.plus_secs(90_000);
+    world.credits.learn(&grant(3, 5, None));
+    assert_eq!(world.passed(9), 5);
+    world.credits.forget_ended();
+    assert_eq!(world.credits.used(&[1]), HashMap::new());
+    assert_eq!(world.credits.used(&[2]), HashMap::from([(2, 5)]));
 }

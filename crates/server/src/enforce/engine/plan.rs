@@ -53,7 +53,7 @@ impl PlanSaid {
 
 /// How often a call waits for what has to be taken for it, of quotas and of credits: others may have used it before its turn
 /// comes.
-pub const MAX_SUPPLIES: u32 = 4;
+pub const MAX_SUPPLIES: u32 = 12;
 
 /// What a project has of an API by its plan, and by its own people's word.
 pub(super) struct OfPlan<'a> {

@@ -5,6 +5,7 @@ use data_encoding::BASE64URL_NOPAD;
 use keystile_core::credit::{CreditHolder, EntryState};
 use keystile_core::id::{OrganizationId, ProjectId};
 use keystile_core::time::Timestamp;
+use keystile_store::CreditEntriesOf;
 use keystile_store::records::CreditEntry;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -25,10 +26,10 @@ pub(super) struct Asked {
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
-    /// Those of this project's credits.
+    /// Those for which this project was charged.
     #[param(value_type = Option<String>)]
     project_id: Option<ProjectId>,
-    /// Those of the credits that all projects of this organization share.
+    /// Those that were paid by what all projects of this organization share.
     #[param(value_type = Option<String>)]
     organization_id: Option<OrganizationId>,
     /// At whose APIs: one's own, unless said otherwise. Whoever holds credits says who granted them.
@@ -39,13 +40,13 @@ pub(super) struct Asked {
 /// A charge, or credits that are or were reserved. What calls spend is not among these: it is counted as usage.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CreditEntry)]
-pub(super) struct EntryView {
+pub(in crate::manage) struct EntryView {
     /// Its id, which whoever asked for it chose.
     id: String,
-    /// The project whose credits; `null` if all projects of the organization share them.
-    #[schema(value_type = Option<String>)]
-    project_id: Option<ProjectId>,
-    /// The organization whose projects share them; `null` if they are a project's.
+    /// The project that was charged.
+    #[schema(value_type = String)]
+    project_id: ProjectId,
+    /// The organization whose projects share what paid for it; `null` if the project paid itself.
     #[schema(value_type = Option<String>)]
     organization_id: Option<OrganizationId>,
     /// How many were asked for.
@@ -68,13 +69,13 @@ pub(super) struct EntryView {
 
 impl From<CreditEntry> for EntryView {
     fn from(entry: CreditEntry) -> Self {
-        let (project_id, organization_id) = match entry.holder {
-            CreditHolder::Project(id) => (Some(id), None),
-            CreditHolder::Organization(id) => (None, Some(id)),
+        let organization_id = match entry.holder {
+            CreditHolder::Project(_) => None,
+            CreditHolder::Organization(id) => Some(id),
         };
         Self {
             id: entry.id,
-            project_id,
+            project_id: entry.project,
             organization_id,
             amount: entry.amount,
             spent: entry.posted,
@@ -98,24 +99,22 @@ pub(super) async fn entries(
     let limit = limit(asked.limit)?;
     let before = asked.cursor.as_deref().map(read_cursor).transpose()?;
     let owner = asked.granted_by.unwrap_or(caller.organization);
-    let holder = match (asked.project_id, asked.organization_id) {
+    let of = match (asked.project_id, asked.organization_id) {
         (Some(id), None) => {
-            // Of somebody else's project one sees what one granted oneself.
+            // Of somebody else's project one sees what one charged oneself.
             if owner != caller.organization {
                 app.project(&caller, id).await?;
             }
-            Some(CreditHolder::Project(id))
+            CreditEntriesOf::Project(id)
         }
-        (None, Some(id)) if owner == caller.organization || id == caller.organization => {
-            Some(CreditHolder::Organization(id))
-        }
+        (None, Some(id)) if owner == caller.organization || id == caller.organization => CreditEntriesOf::Shared(id),
         (None, Some(_)) => return Err(not_found("organization")),
-        (None, None) if owner == caller.organization => None,
+        (None, None) if owner == caller.organization => CreditEntriesOf::All,
         (Some(_), Some(_)) | (None, None) => {
             return Err(invalid("Say whose: a project_id, or an organization_id for what its projects share."));
         }
     };
-    let rows = app.ledger.credit_entries(owner, holder, before, limit + 1).await;
+    let rows = app.ledger.credit_entries(owner, of, before, limit + 1).await;
     let mut rows = rows.map_err(|error| internal(&error))?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);

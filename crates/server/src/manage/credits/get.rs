@@ -7,6 +7,7 @@ use super::view::{CreditGrantView, view};
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadCredits};
 use crate::manage::extract::Id;
+use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// Credits that the organization granted or holds, and what is left of them.
@@ -17,6 +18,8 @@ pub(super) async fn get(
     State(app): State<App>,
     Id(id): Id<CreditGrantId>,
 ) -> Result<axum::Json<CreditGrantView>, Problem> {
-    let grant = app.credit_grant(&caller, id).await?;
+    // It is not noted for a condition: what is left of it changes with every call.
+    let grant = app.catalog.credit_grant(caller.organization, id).await.map_err(|error| internal(&error))?;
+    let grant = grant.ok_or_else(|| not_found("credit grant"))?;
     Ok(axum::Json(view(&app, grant).await?))
 }

@@ -1,11 +1,11 @@
 //! `/v1/credits`: what is granted to those who call an organization's APIs, what is left of it, and what was charged.
 
 mod create;
-mod entries;
+pub(super) mod entries;
 mod get;
 mod list;
 mod revoke;
-mod view;
+pub(super) mod view;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -17,7 +17,7 @@ use crate::problem::Problem;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = CreditGrantState)]
-pub(super) enum StateView {
+pub(in crate::manage) enum StateView {
     /// It can be spent later.
     Scheduled,
     /// It can be spent.
@@ -81,7 +81,8 @@ pub(in crate::manage) struct CreditGrantView {
 }
 
 impl CreditGrantView {
-    fn new(grant: CreditGrant, used: u64, now: Timestamp) -> Self {
+    /// A grant of which so much is used.
+    pub(in crate::manage) fn new(grant: CreditGrant, used: u64, now: Timestamp) -> Self {
         let span = grant.span();
         let left = grant.amount.saturating_sub(used);
         let state = match grant.revoked_at {

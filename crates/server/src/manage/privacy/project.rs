@@ -1,11 +1,13 @@
 //! `GET` and `DELETE /v1/privacy/projects/{id}`
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use keystile_core::id::{KeyId, OrganizationId, ProjectId};
 use keystile_core::time::Timestamp;
-use keystile_store::records::{ActivationFilter, AuditQuery, Key, KeyFilter, Page, Project};
+use keystile_store::records::{ActivationFilter, AuditQuery, CreditFilter, Key, KeyFilter, Page, Project};
 use keystile_store::{AddressUse, Catalog, Change, Ledger, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,6 +17,8 @@ use crate::manage::activations::view::ActivationView;
 use crate::manage::app::App;
 use crate::manage::audit::EntryView;
 use crate::manage::caller::{Caller, ReadPrivacy, WritePrivacy};
+use crate::manage::credits::entries::EntryView as CreditEntryView;
+use crate::manage::credits::view::CreditGrantView;
 use crate::manage::extract::Id;
 use crate::manage::keys::view::KeyView;
 use crate::manage::ndjson::{self, Pages};
@@ -33,7 +37,7 @@ const ADDRESSES: u32 = 10_000;
 #[derive(Default, Serialize, ToSchema)]
 #[schema(as = ProjectExport)]
 pub(super) struct Kept {
-    /// What it is: `project`, `activation`, `key`, `address` or `audit_entry`.
+    /// What it is: `project`, `activation`, `credit_grant`, `credit_entry`, `key`, `address` or `audit_entry`.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The project.
@@ -42,6 +46,12 @@ pub(super) struct Kept {
     /// An API that it may call.
     #[serde(skip_serializing_if = "Option::is_none")]
     activation: Option<ActivationView>,
+    /// Credits that were granted to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credit_grant: Option<Box<CreditGrantView>>,
+    /// What was charged or reserved for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credit_entry: Option<CreditEntryView>,
     /// A key, without its text and without anything that it could be found out from.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<Box<KeyView>>,
@@ -88,8 +98,10 @@ pub(super) async fn export(
     let project = found.ok_or_else(|| not_found("project"))?;
     let change = Change::NoteExport { action: "project.export", subject: id.to_string() };
     app.apply(&caller, change).await?;
-    let (catalog, ledger, organization) = (app.catalog, app.ledger, caller.organization);
-    ndjson::all(Rest { catalog, ledger, organization, id, project: Some(project), before: None, deleted: false }).await
+    let (now, organization) = (app.now(), caller.organization);
+    let (catalog, ledger) = (app.catalog, app.ledger);
+    ndjson::all(Rest { catalog, ledger, organization, id, project: Some(project), before: None, now, deleted: false })
+        .await
 }
 
 /// What is still to be sent.
@@ -101,6 +113,8 @@ struct Rest {
     /// Until it was sent.
     project: Option<Project>,
     before: Option<u32>,
+    /// When it was asked.
+    now: Timestamp,
     /// Whether those that were deleted are sent by now.
     deleted: bool,
 }
@@ -113,6 +127,7 @@ impl Pages for Rest {
             let mut rows = vec![Kept { kind: "project", project: Some(project.into()), ..Kept::default() }];
             self.add_entries(&mut rows, self.id.to_string()).await?;
             self.add_activations(&mut rows).await?;
+            self.add_credits(&mut rows).await?;
             return Ok(rows);
         }
         let mut keys = self.keys().await?;
@@ -160,6 +175,32 @@ impl Rest {
         }
     }
 
+    async fn add_credits(&self, rows: &mut Vec<Kept>) -> Result<(), StoreError> {
+        let mut before = None;
+        loop {
+            let filter = CreditFilter { project: Some(self.id), ..CreditFilter::default() };
+            let page = Page { before, limit: ACTIVATIONS };
+            let some = self.catalog.credit_grants(self.organization, filter, page).await?;
+            let Some(last) = some.last() else { break };
+            before = Some(last.number);
+            let numbers: Vec<u32> = some.iter().map(|grant| grant.number).collect();
+            let used: HashMap<u32, u64> = self.ledger.credits_taken_of(&numbers).await?.into_iter().collect();
+            for grant in some {
+                let (id, used) = (grant.id.to_string(), used.get(&grant.number).copied().unwrap_or(0));
+                let credit_grant = Some(Box::new(CreditGrantView::new(grant, used, self.now)));
+                rows.push(Kept { kind: "credit_grant", credit_grant, ..Kept::default() });
+                self.add_entries(rows, id).await?;
+            }
+        }
+        let entries = self.ledger.credit_entries_for(self.id).await?;
+        rows.extend(entries.into_iter().map(|entry| Kept {
+            kind: "credit_entry",
+            credit_entry: Some(entry.into()),
+            ..Kept::default()
+        }));
+        Ok(())
+    }
+
     async fn add_entries(&self, rows: &mut Vec<Kept>, subject: String) -> Result<(), StoreError> {
         let asked = AuditQuery { subject: Some(subject), ..AuditQuery::default() };
         let all = entries(&self.catalog, self.organization, &asked).await?;
@@ -189,6 +230,7 @@ pub(super) async fn erase(
     let keys = app.catalog.key_numbers_of(caller.organization, id).await.map_err(|error| internal(&error))?;
     app.writer.flush().await.map_err(|error| internal(&error))?;
     app.ledger.forget_addresses_of(&keys).await.map_err(|error| internal(&error))?;
+    app.ledger.forget_credit_entries_of(id, app.now()).await.map_err(|error| internal(&error))?;
     wiped(&app).await?;
     Ok(StatusCode::NO_CONTENT)
 }

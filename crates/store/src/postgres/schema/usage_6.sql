@@ -9,6 +9,7 @@ CREATE TABLE credit_entries (
     owner      BYTEA NOT NULL,                               -- the organization of the API
     id         TEXT COLLATE "C" NOT NULL,
     holder     BYTEA NOT NULL,                               -- whose credits
+    project    BYTEA NOT NULL,                                -- that was charged
     held_by    TEXT COLLATE "C" NOT NULL CHECK (held_by IN ('project', 'organization')),
     amount     BIGINT NOT NULL,
     posted     BIGINT,                                       -- what was spent of it; NULL while it is reserved
@@ -21,7 +22,8 @@ CREATE TABLE credit_entries (
 
 CREATE INDEX credit_entries_open ON credit_entries (ends_at) WHERE state = 'reserved';
 CREATE INDEX credit_entries_made ON credit_entries (owner, made_at, id);
-CREATE INDEX credit_entries_held ON credit_entries (owner, holder, made_at);
+CREATE INDEX credit_entries_held ON credit_entries (owner, holder, made_at, id);
+CREATE INDEX credit_entries_of_project ON credit_entries (project, made_at, id);
 CREATE INDEX credit_entries_settled ON credit_entries (settled_at) WHERE settled_at IS NOT NULL;
 
 -- Of which grants; what was given back is not among it.
