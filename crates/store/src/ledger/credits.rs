@@ -432,7 +432,7 @@ async fn enter(
     }
     sql(
         "INSERT INTO credit_entries (owner, id, holder, held_by, project, amount, posted, state, made_at, ends_at, settled_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(name.owner.to_bytes())
     .bind(name.id.as_str())

@@ -163,6 +163,8 @@ impl Account {
             Drawing::Short => {
                 self.ask();
                 if self.line.is_cut_off.load(Ordering::Relaxed) {
+                    // It does not wait, and those after it neither: what one of them wants is enough to ask for.
+                    state.wanted = state.wanted.max(wanted);
                     return Err(Denied::CutOff);
                 }
                 state.wanted = state.wanted.saturating_add(wanted);
