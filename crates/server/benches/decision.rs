@@ -1,6 +1,6 @@
 //! What a decision costs, with everything it needs in memory: `cargo bench -p keystile-server --bench decision`.
 //!
-//! Allocations are counted too: a decision makes none.
+//! Allocations are counted too: a decision makes none, but for what a plan says, which is boxed.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
@@ -10,18 +10,19 @@ use http::HeaderValue;
 use keystile_core::api::ApiSettings;
 use keystile_core::decide::ActivationState;
 use keystile_core::facts::Facts;
-use keystile_core::id::{ApiId, KeyId, OrganizationId, ProjectId};
+use keystile_core::id::{ActivationId, ApiId, KeyId, OrganizationId, PlanId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, Pepper, PepperSecret, Standing};
 use keystile_core::limit::{Algorithm, LimitRule};
+use keystile_core::plan::{Exhausted, Period, PlanTerms, Quota};
 use keystile_core::policy::Policy;
 use keystile_core::time::{Moment, Ticks, Timestamp};
 use keystile_server::enforce::engine::{Door, Engine};
 use keystile_server::enforce::keys::KeyEntry;
 use keystile_server::enforce::operations::{ApiLabels, Operations};
-use keystile_server::enforce::plans::Link;
+use keystile_server::enforce::plans::{Link, Plans};
 use keystile_server::enforce::snapshot::{Alive, ApiView, PolicyView, ProjectView, Snapshot};
 use keystile_server::upstream::Upstream;
-use keystile_store::records::Api;
+use keystile_store::records::{Api, FeedActivation, Plan, PlanVersion};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -37,6 +38,8 @@ struct World {
     api: Arc<ApiView>,
     /// The same with limits by project, address and operation.
     limited: Arc<ApiView>,
+    /// One where the project has a plan with a limit and a quota beyond which calls go on.
+    planned: Arc<ApiView>,
     keys: u32,
 }
 
@@ -44,11 +47,13 @@ fn text(n: u32) -> String {
     format!("gk_live_{n:032}")
 }
 
-/// An engine with so many keys of one project; even ones have no limits, odd ones have three.
-fn world(keys: u32) -> World {
-    let snapshot = Snapshot::with_capacity(keys as usize);
-    let pepper = Pepper::new(1, &PepperSecret::new([7; 32]));
-    let project = ProjectView {
+fn rule(name: &str, limit: u32, window: u32, algorithm: Algorithm) -> LimitRule {
+    LimitRule::new(name, limit, window, algorithm, None).expect("a limit")
+}
+
+/// The project with these links.
+fn project(links: Vec<Link>) -> Option<Arc<ProjectView>> {
+    Some(Arc::new(ProjectView {
         number: 1,
         owner: 1,
         id: ProjectId::from_entropy([2; 16]),
@@ -58,10 +63,39 @@ fn world(keys: u32) -> World {
         name_header: HeaderValue::from_static("bench"),
         suspended: false,
         patterns: Box::default(),
-        links: vec![Link::of(1, ActivationState::Approved)],
+        links,
+    }))
+}
+
+/// A plan with a limit and a quota beyond which calls go on, so that nothing has to be taken for them.
+fn plan() -> Plan {
+    let quota = Quota::new("month", 1, Period::Month).expect("a quota");
+    let terms = PlanTerms {
+        rate_limits: vec![rule("minute", 1_000_000_000, 60, Algorithm::SlidingWindow)],
+        quotas: vec![Quota { on_exhausted: Exhausted::Allow, ..quota }],
+        ..PlanTerms::default()
     };
-    snapshot.projects.set(1, Some(Arc::new(project)));
-    let rule = |name, limit, window, algorithm| LimitRule::new(name, limit, window, algorithm, None).expect("a limit");
+    let at = Timestamp::from_secs(0);
+    Plan {
+        id: PlanId::from_entropy([4; 16]),
+        number: 1,
+        api: ApiId::from_entropy([3; 16]),
+        api_number: 2,
+        organization: OWNER,
+        name: "bench".parse().expect("a name"),
+        description: String::new(),
+        standard: false,
+        versions: vec![PlanVersion { version: 1, terms, from: at, created_at: at }],
+        created_at: at,
+        updated_at: at,
+        revision: 1,
+    }
+}
+
+/// An engine with so many keys of one project; even ones have no limits, odd ones have three.
+fn world(keys: u32) -> World {
+    let snapshot = Snapshot::with_capacity(keys as usize);
+    let pepper = Pepper::new(1, &PepperSecret::new([7; 32]));
     let limits = vec![
         rule("second", 1_000_000, 1, Algorithm::TokenBucket),
         rule("minute", 100_000_000, 60, Algorithm::SlidingWindow),
@@ -89,11 +123,11 @@ fn world(keys: u32) -> World {
     };
     let rate_limits = vec![by("a", "project"), by("b", "client_address"), by("c", "operation")];
     let limited = ApiSettings { rate_limits, ..plain.clone() };
-    let [api, limited] = [plain, limited].map(|settings| {
-        Arc::new(ApiView::new(
+    let [api, limited, mut planned] = [(1, plain.clone()), (1, limited), (2, plain)].map(|(number, settings)| {
+        ApiView::new(
             &Api {
                 id: ApiId::from_entropy([3; 16]),
-                number: 1,
+                number,
                 organization: OWNER,
                 organization_number: 1,
                 name: "bench".to_owned(),
@@ -104,13 +138,27 @@ fn world(keys: u32) -> World {
                 updated_at: Timestamp::from_secs(0),
                 revision: 1,
             },
-            Operations::Segments(Arc::new(ApiLabels::new(1, snapshot.labels.clone()))),
+            Operations::Segments(Arc::new(ApiLabels::new(number, snapshot.labels.clone()))),
             Alive::default(),
             Arc::new(Upstream::new(&settings, None)),
             Vec::new(),
-        ))
+        )
     });
-    World { engine: Engine::new(snapshot, vec![pepper]), api, limited, keys }
+    planned.plans = Plans::new(&[plan()]);
+    let engine = Engine::new(snapshot, vec![pepper]);
+    let with_plan = FeedActivation {
+        number: 1,
+        id: ActivationId::from_entropy([5; 16]),
+        api: 2,
+        state: ActivationState::Approved,
+        granted: None,
+        plan: Some((1, Timestamp::from_secs(0))),
+        ceilings: Vec::new(),
+    };
+    let links = vec![Link::of(1, ActivationState::Approved), Link::new(&with_plan, 1, &engine.quotas)];
+    engine.snapshot.put_project(1, project(links));
+    let [api, limited, planned] = [api, limited, planned].map(Arc::new);
+    World { engine, api, limited, planned, keys }
 }
 
 fn million() -> &'static World {
@@ -155,6 +203,11 @@ fn key_and_three_limits_of_ten_thousand(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn key_and_three_limits_of_each_of_key_and_api(bencher: Bencher<'_, '_>) {
     decide(bencher, ten_thousand(), &ten_thousand().limited, 1);
+}
+
+#[divan::bench]
+fn key_with_a_plan_of_ten_thousand(bencher: Bencher<'_, '_>) {
+    decide(bencher, ten_thousand(), &ten_thousand().planned, 0);
 }
 
 #[divan::bench]

@@ -21,7 +21,7 @@ use keystile_core::plan::{Left, Quota, QuotaOf};
 use keystile_core::restrict::{Rule, Rules, Said};
 
 pub use plan::{MAX_SUPPLIES, PlanSaid, Standing};
-use plan::{OfPlan, of_plan, order, refused_by, wanted};
+use plan::{OfPlan, of_plan, order};
 
 use super::counters::{Charge, Counters, Held};
 use super::credits::Credits;
@@ -244,7 +244,8 @@ impl Engine {
             Err(Code::KeyUnknown) => self.unknown(facts),
             Err(code) => Verdict { key: Some(key), ..Verdict::without_key(code) },
             Ok(shadow) => {
-                let mut verdict = self.charged(&key, door, facts, shadow);
+                let mut verdict = Verdict::without_key(Code::Allowed);
+                self.charged(&mut verdict, &key, door, facts, shadow);
                 verdict.key = Some(key);
                 verdict
             }
@@ -265,62 +266,22 @@ impl Engine {
         verdict
     }
 
-    /// Charges a call that is admitted: its quotas, its credits and its limits, all of them or none.
-    fn charged(&self, key: &Recognised, door: Door<'_>, facts: &Facts<'_>, shadow: Rules) -> Verdict {
+    /// Charges a call that is admitted: its quotas, its credits and its limits, all of them or none. What comes of that is
+    /// written into the verdict where it is: moved about, it is one of the larger things of a decision.
+    fn charged(&self, verdict: &mut Verdict, key: &Recognised, door: Door<'_>, facts: &Facts<'_>, shadow: Rules) {
         let of_plan = match of_plan(key, door, facts, &self.credits) {
             Ok(of_plan) => of_plan,
-            Err(code) => return Verdict::without_key(code),
+            Err(code) => return verdict.code = code,
         };
         let charge = charge(key, door, facts, of_plan.as_ref());
         let mut weights = Weights::new();
-        let mut by_limits = || {
-            let held = self.counters.charge(&charge, &mut weights);
-            (settle(&weights).code.is_allowed(), held)
-        };
-        let (link, plan, account, wallet) = match &of_plan {
-            Some(OfPlan { link, plan, account, wallet }) if account.is_some() || wallet.is_some() => {
-                (link, *plan, *account, *wallet)
-            }
-            _ => {
-                let (_, held) = by_limits();
-                let mut verdict = self.settled(&weights, held, shadow);
-                verdict.of_plan = of_plan.and_then(|of_plan| of_plan.plan).map(|plan| PlanSaid::new(Some(plan)));
-                return verdict;
-            }
-        };
-        let mut said = PlanSaid::new(plan);
-        let credits = &mut said.credits;
-        // Whether everything lets it through, and what came of that.
-        let mut by_credits = || match wallet {
+        match of_plan {
+            Some(of_plan) => self.charged_by_plan(verdict, (key, door, facts), &of_plan, &charge, &mut weights, shadow),
             None => {
-                let (is_let_through, held) = by_limits();
-                (is_let_through, Ok((held, None)))
+                let held = self.counters.charge(&charge, &mut weights);
+                self.settled(verdict, &weights, held, shadow);
             }
-            Some(wallet) => {
-                let paid = wallet.draw(wanted(facts), credits.insert(0), || {
-                    let (is_let_through, held) = by_limits();
-                    (is_let_through, (is_let_through, held))
-                });
-                (matches!(paid, Ok(((true, _), _))), paid.map(|((_, held), spent)| (held, spent)))
-            }
-        };
-        let drawn = match account {
-            None => by_credits().1.map(|(held, spent)| (held, Drawn::of(None, spent))),
-            Some(account) => {
-                let order = order(key, door, facts, link, plan);
-                let drawn = account.draw(&order, &mut said.lefts, by_credits);
-                drawn.and_then(|(paid, of_quotas)| paid.map(|(held, spent)| (held, Drawn::of(of_quotas, spent))))
-            }
-        };
-        let mut verdict = match drawn {
-            Ok((held, drawn)) => {
-                said.drawn = drawn;
-                self.settled(&weights, held, shadow)
-            }
-            Err(denied) => refused_by(denied, &mut said, facts),
-        };
-        verdict.of_plan = Some(said);
-        verdict
+        }
     }
 
     /// Decides a call of an API that needs no key, as far as limits are against it, and charges them.
@@ -332,16 +293,19 @@ impl Engine {
         let subject = Subject { key: None, facts };
         let charge = Charge { lists, key: 0, subject, cost: facts.cost, reports: facts.reports, now: facts.at };
         let held = self.counters.charge(&charge, &mut weights);
-        self.settled(&weights, held, Rules::NONE)
+        let mut verdict = Verdict::without_key(Code::Allowed);
+        self.settled(&mut verdict, &weights, held, Rules::NONE);
+        verdict
     }
 
-    fn settled(&self, weights: &Weights, held: Option<Held>, shadow: Rules) -> Verdict {
+    fn settled(&self, verdict: &mut Verdict, weights: &Weights, held: Option<Held>, shadow: Rules) {
         let decision = settle(weights);
         let shadow = if decision.shadow { shadow.and(Rule::RateLimits) } else { shadow };
         let shadow = if decision.code.is_allowed() { shadow } else { Rules::NONE };
         self.shadow.add(shadow);
-        let readings = weights.iter().map(reading).collect();
-        Verdict { readings, held, retry_nanos: decision.retry_nanos, shadow, ..Verdict::without_key(decision.code) }
+        verdict.code = decision.code;
+        verdict.readings.extend(weights.iter().map(reading));
+        (verdict.held, verdict.retry_nanos, verdict.shadow) = (held, decision.retry_nanos, shadow);
     }
 
     /// The answer to a key that is not known. Where the store can't be asked, it may have been made meanwhile.

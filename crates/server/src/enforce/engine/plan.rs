@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use keystile_core::Code;
+use keystile_core::decide::{Weights, settle};
 use keystile_core::facts::Facts;
 use keystile_core::plan::{Left, Quota, QuotaOf};
+use keystile_core::restrict::Rules;
 use keystile_core::time::Moment;
 
 use super::{Door, Engine, Recognised, Verdict};
+use crate::enforce::counters::Charge;
 use crate::enforce::credits::{self, Credits, Wanted};
 use crate::enforce::draws::{Denied, Drawn, Supply};
 use crate::enforce::plans::{Link, PlanView};
@@ -110,31 +113,80 @@ pub(super) fn order<'a>(
 }
 
 /// What a call wants of credits.
-pub(super) const fn wanted(facts: &Facts<'_>) -> Wanted {
+const fn wanted(facts: &Facts<'_>) -> Wanted {
     Wanted { cost: facts.cost, reports: facts.reports, now: facts.at }
 }
 
-/// The answer to a call that quotas are against, or for which there are too few credits.
-pub(super) fn refused_by(denied: Denied, said: &mut PlanSaid, facts: &Facts<'_>) -> Verdict {
+/// The answer to a call that quotas are against, or for which there are too few credits; of a quota, nanoseconds until the next
+/// period.
+fn refused_by(denied: Denied, said: &mut PlanSaid, facts: &Facts<'_>) -> (Code, Option<u64>) {
     match denied {
         Denied::Exhausted(until) => {
             let micros = until.as_micros().saturating_sub(facts.at.wall.as_micros());
-            let nanos = u64::try_from(micros).unwrap_or(0).saturating_mul(1_000);
-            Verdict { retry_nanos: Some(nanos), ..Verdict::without_key(Code::QuotaExhausted) }
+            (Code::QuotaExhausted, Some(u64::try_from(micros).unwrap_or(0).saturating_mul(1_000)))
         }
-        Denied::NoCredits => Verdict::without_key(Code::CreditsExhausted),
+        Denied::NoCredits => (Code::CreditsExhausted, None),
         Denied::Short(supply) => {
             (said.awaits, said.is_cut_off) = (Some(supply), true);
-            Verdict::without_key(Code::Stale)
+            (Code::Stale, None)
         }
         Denied::CutOff => {
             said.is_cut_off = true;
-            Verdict::without_key(Code::Stale)
+            (Code::Stale, None)
         }
     }
 }
 
 impl Engine {
+    /// Charges a call of a project that has a plan or ceilings.
+    pub(super) fn charged_by_plan(
+        &self,
+        verdict: &mut Verdict,
+        (key, door, facts): (&Recognised, Door<'_>, &Facts<'_>),
+        of_plan: &OfPlan<'_>,
+        charge: &Charge<'_>,
+        weights: &mut Weights,
+        shadow: Rules,
+    ) {
+        let OfPlan { link, plan, account, wallet } = of_plan;
+        let mut said = PlanSaid::new(*plan);
+        let credits = &mut said.credits;
+        let mut by_limits = || {
+            let held = self.counters.charge(charge, weights);
+            (settle(weights).code.is_allowed(), held)
+        };
+        // Whether everything lets it through, and what came of that.
+        let mut by_credits = || match wallet {
+            None => {
+                let (is_let_through, held) = by_limits();
+                (is_let_through, Ok((held, None)))
+            }
+            Some(wallet) => {
+                let paid = wallet.draw(wanted(facts), credits.insert(0), || {
+                    let (is_let_through, held) = by_limits();
+                    (is_let_through, (is_let_through, held))
+                });
+                (matches!(paid, Ok(((true, _), _))), paid.map(|((_, held), spent)| (held, spent)))
+            }
+        };
+        let drawn = match account {
+            None => by_credits().1.map(|(held, spent)| (held, Drawn::of(None, spent))),
+            Some(account) => {
+                let order = order(key, door, facts, link, *plan);
+                let drawn = account.draw(&order, &mut said.lefts, by_credits);
+                drawn.and_then(|(paid, of_quotas)| paid.map(|(held, spent)| (held, Drawn::of(of_quotas, spent))))
+            }
+        };
+        match drawn {
+            Ok((held, drawn)) => {
+                said.drawn = drawn;
+                self.settled(verdict, weights, held, shadow);
+            }
+            Err(denied) => (verdict.code, verdict.retry_nanos) = refused_by(denied, &mut said, facts),
+        }
+        verdict.of_plan = Some(said);
+    }
+
     /// What a project has at an API, by their numbers, and how much of it is used.
     pub fn standing(&self, (project, api): (u32, u32), now: Moment) -> Standing {
         let (project, api) = (self.snapshot.projects.get(project), self.snapshot.apis.get(api));
