@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::Request;
 use hyper::body::Incoming;
 use keystile_core::Code;
-use keystile_core::credit::{CreditHolder, EntryState, MAX_ENTRY_ID_LEN, MAX_RESERVED_SECS};
+use keystile_core::credit::{EntryState, MAX_ENTRY_ID_LEN, MAX_RESERVED_SECS};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{OrganizationId, ProjectId, RequestId};
 use keystile_core::plan::MAX_CREDITS;
@@ -193,71 +193,42 @@ pub(super) async fn answer(
 ) -> Result<Vec<u8>, Problem> {
     let (owner, body) = hear(worker, (asked_by, SPEND_CREDITS), address, request).await?;
     let now = worker.recorder.clock.now();
-    let (id, api, entering, order) = match asked {
-        Asked::Charge => {
-            let Charge { id, api, project_id, amount } = read(&body)?;
-            (id, api, Some((project_id, amount, None)), None)
-        }
-        Asked::Reserve => {
-            let Reserve { id, api, project_id, amount, expires_in_seconds } = read(&body)?;
-            let secs = expires_in_seconds.unwrap_or(RESERVED_SECS);
-            if !(1..=MAX_RESERVED_SECS).contains(&secs) {
-                return Err(invalid(format!("expires_in_seconds is 1 to {MAX_RESERVED_SECS}.")));
-            }
-            (id, api, Some((project_id, amount, Some(now.wall.plus_secs(secs.into())))), None)
-        }
-        Asked::Post => {
-            let Post { id, api, amount } = read(&body)?;
-            if amount.is_some_and(|amount| amount > MAX_CREDITS) {
-                return Err(invalid(format!("amount is 0 to {MAX_CREDITS}.")));
-            }
-            (id, api, None, Some(Order::Post(amount)))
-        }
-        Asked::Void => {
-            let Void { id, api } = read(&body)?;
-            (id, api, None, Some(Order::Void))
-        }
-    };
-    if id.is_empty() || id.len() > MAX_ENTRY_ID_LEN || id.chars().any(char::is_control) {
-        return Err(invalid(format!(
-            "id is 1 to {MAX_ENTRY_ID_LEN} bytes without control characters, and another one for everything that is charged."
-        )));
-    }
+    let (id, api, what) = understood(asked, &body, now.wall)?;
     let api = own_api(worker, &api, owner)?;
     let refused = |code, amount, remaining| {
         let answer = Answer { allowed: false, code, remaining, ..Answer::new(&id, amount, request_id) };
         Ok(serde_json::to_vec(&answer).unwrap_or_default())
     };
     let credits = &worker.engine.credits;
+    let left = |holder| Some(credits.account(api.organization, holder).left(now.wall));
     let name = EntryName { owner: api.organization, id: id.clone().into_owned() };
-    let (order, payer) = match (entering, order) {
-        (Some((_, amount, _)), _) if !(1..=MAX_CREDITS).contains(&amount) => {
-            return Err(invalid(format!("amount is 1 to {MAX_CREDITS}.")));
-        }
-        (Some((project, amount, until)), _) => match payer(worker, &api, project, now)? {
+    let order = async |order| credits.order(name, order).await.map_err(not_ordered);
+    let said = match what {
+        What::Settle(settling) => order(settling).await?,
+        What::Enter { project, amount, until } => match payer(worker, &api, project, now)? {
             Payer::Pays(account) => {
                 let holder = account.holder();
-                (Order::Enter { account, project, amount, until }, Ok((amount, holder)))
+                match order(Order::Enter { account, project, amount, until }).await? {
+                    EntrySaid::TooFew(_) => return refused(Code::CreditsExhausted, amount, left(holder)),
+                    said => said,
+                }
             }
-            // Who may not call is not charged either; what was charged before is.
-            not => (Order::Find, Err((project, amount, not))),
+            // Who may not call is not charged either; but what was charged before is.
+            payer => match order(Order::Find).await? {
+                EntrySaid::Before(entry) if is_asked_again(&entry, project, amount) => EntrySaid::Before(entry),
+                EntrySaid::Before(entry) => EntrySaid::Conflict(entry),
+                _ => match payer {
+                    Payer::Refused(code) => return refused(code, amount, None),
+                    Payer::Pays(_) | Payer::Unpaid => return Err(unpaid()),
+                },
+            },
         },
-        (None, Some(order)) => (order, Ok((0, CreditHolder::Organization(api.organization)))),
-        (None, None) => return Err(invalid("Nothing is asked.")),
     };
-    let left = |holder| Some(credits.account(api.organization, holder).left(now.wall));
-    let said = credits.order(name, order).await.map_err(not_ordered)?;
-    let (entry, repeated) = match (said, payer) {
-        (EntrySaid::Before(entry), Err((project, amount, _))) if entry.project != project || entry.amount != amount => {
-            return Err(conflict(asked, &entry));
-        }
-        (EntrySaid::Done(entry), _) => (entry, false),
-        (EntrySaid::Before(entry), _) => (entry, true),
-        (EntrySaid::Conflict(entry), _) => return Err(conflict(asked, &entry)),
-        (_, Err((_, amount, Payer::Refused(code)))) => return refused(code, amount, None),
-        (_, Err(_)) => return Err(unpaid()),
-        (EntrySaid::TooFew(_), Ok((amount, holder))) => return refused(Code::CreditsExhausted, amount, left(holder)),
-        (EntrySaid::NoSuch, Ok(_)) => return Err(no_such()),
+    let (entry, repeated) = match said {
+        EntrySaid::Done(entry) => (entry, false),
+        EntrySaid::Before(entry) => (entry, true),
+        EntrySaid::Conflict(entry) => return Err(conflict(asked, &entry)),
+        EntrySaid::NoSuch | EntrySaid::TooFew(_) => return Err(no_such()),
     };
     let answer = Answer {
         state: Some(entry.state),
@@ -268,6 +239,60 @@ pub(super) async fn answer(
         ..Answer::new(&id, entry.amount, request_id)
     };
     Ok(serde_json::to_vec(&answer).unwrap_or_default())
+}
+
+/// What is to be done.
+enum What {
+    /// Credits are charged, or reserved until a moment.
+    Enter { project: ProjectId, amount: u64, until: Option<Timestamp> },
+    /// What is reserved is settled.
+    Settle(Order),
+}
+
+/// A question: its id, its API, and what is to be done.
+fn understood(asked: Asked, body: &[u8], now: Timestamp) -> Result<(Cow<'_, str>, Cow<'_, str>, What), Problem> {
+    let (id, api, what) = match asked {
+        Asked::Charge => {
+            let Charge { id, api, project_id, amount } = read(body)?;
+            (id, api, What::Enter { project: project_id, amount, until: None })
+        }
+        Asked::Reserve => {
+            let Reserve { id, api, project_id, amount, expires_in_seconds } = read(body)?;
+            let secs = expires_in_seconds.unwrap_or(RESERVED_SECS);
+            if !(1..=MAX_RESERVED_SECS).contains(&secs) {
+                return Err(invalid(format!("expires_in_seconds is 1 to {MAX_RESERVED_SECS}.")));
+            }
+            (id, api, What::Enter { project: project_id, amount, until: Some(now.plus_secs(secs.into())) })
+        }
+        Asked::Post => {
+            let Post { id, api, amount } = read(body)?;
+            (id, api, What::Settle(Order::Post(amount)))
+        }
+        Asked::Void => {
+            let Void { id, api } = read(body)?;
+            (id, api, What::Settle(Order::Void))
+        }
+    };
+    if id.is_empty() || id.len() > MAX_ENTRY_ID_LEN || id.chars().any(char::is_control) {
+        return Err(invalid(format!(
+            "id is 1 to {MAX_ENTRY_ID_LEN} bytes without control characters, and another one for everything that is charged."
+        )));
+    }
+    match what {
+        What::Enter { amount, .. } if !(1..=MAX_CREDITS).contains(&amount) => {
+            Err(invalid(format!("amount is 1 to {MAX_CREDITS}.")))
+        }
+        What::Settle(Order::Post(Some(amount))) if amount > MAX_CREDITS => {
+            Err(invalid(format!("amount is 0 to {MAX_CREDITS}.")))
+        }
+        what => Ok((id, api, what)),
+    }
+}
+
+/// Whether an entry is what is asked for, and its credits are not back.
+fn is_asked_again(entry: &CreditEntry, project: ProjectId, amount: u64) -> bool {
+    let is_there = matches!(entry.state, EntryState::Reserved | EntryState::Posted);
+    is_there && entry.project == project && entry.amount == amount
 }
 
 impl<'a> Answer<'a> {
