@@ -155,11 +155,7 @@ impl Ledger {
         let rows = sql("SELECT credit_grant, taken FROM credit_takings ORDER BY credit_grant")
             .fetch_all(&mut self.0.base.read().await?)
             .await?;
-        let each = rows.iter().map(|row| {
-            let mut row = Columns::of(row);
-            Ok((row.number()?, row.number()?))
-        });
-        each.collect()
+        rows.iter().map(read_taking).collect()
     }
 
     /// What was taken of these grants.
@@ -173,11 +169,7 @@ impl Ledger {
         let mut query = sql("SELECT credit_grant, taken FROM credit_takings WHERE credit_grant IN ");
         query.push_list(grants.iter().copied());
         let rows = query.seldom().fetch_all(&mut self.0.base.read().await?).await?;
-        let each = rows.iter().map(|row| {
-            let mut row = Columns::of(row);
-            Ok((row.number()?, row.number()?))
-        });
-        each.collect()
+        rows.iter().map(read_taking).collect()
     }
 
     /// Moves credits, all in one transaction; durable when this returns. What is said of each is in their order.
@@ -202,7 +194,7 @@ impl Ledger {
     /// If the store fails.
     pub async fn has_expired_credits(&self, now: Timestamp) -> Result<bool, StoreError> {
         let found = sql(EXPIRED).bind(now.as_micros()).bind(1_u32);
-        Ok(!found.fetch_all(&mut self.0.base.read().await?).await?.is_empty())
+        Ok(found.fetch_optional(&mut self.0.base.read().await?).await?.is_some())
     }
 
     /// Forgets entries that were settled so long ago that nobody asks for them again; says how many.
@@ -305,6 +297,11 @@ fn read(row: &Row) -> Result<CreditEntry, StoreError> {
         ends_at: row.moment_if_any()?,
         settled_at: row.moment_if_any()?,
     })
+}
+
+fn read_taking(row: &Row) -> Result<(u32, u64), StoreError> {
+    let mut row = Columns::of(row);
+    Ok((row.number()?, row.number()?))
 }
 
 fn read_name(row: &Row) -> Result<EntryName, StoreError> {

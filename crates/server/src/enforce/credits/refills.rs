@@ -108,7 +108,9 @@ fn due(engine: &Engine, now: Timestamp) -> BTreeMap<OrganizationId, Vec<Due>> {
                 (lacks_trial || lacks_refill).then_some(Due { id: link.id, at, term })
             };
             let soon = now.plus_secs(AHEAD_SECS);
-            due.entry(api.organization).or_default().extend(lacks(now).or_else(|| lacks(soon)));
+            if let Some(one) = lacks(now).or_else(|| lacks(soon)) {
+                due.entry(api.organization).or_default().push(one);
+            }
         }
     });
     due
