@@ -119,7 +119,7 @@ const CONSUMER: &[&str] = &[
     "keys.*",
     "roles.*",
     "patterns.*",
-    "usage.*",
+    "usage.read",
     "webhooks.*",
     "events.*",
     "audit.*",

@@ -148,6 +148,6 @@ fn append_a_batch_of_events(bencher: Bencher<'_, '_>, events: usize) {
     let mut sequence = 0;
     bencher.counter(ItemsCount::new(events.len())).bench_local(|| {
         sequence += 1;
-        installation.runtime.block_on(installation.store.ledger.append(1, sequence, &[], &events)).unwrap();
+        installation.runtime.block_on(installation.store.ledger.append(1, sequence, NOW, &[], &events)).unwrap();
     });
 }

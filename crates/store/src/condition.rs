@@ -253,7 +253,7 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::RemovePassword { .. }
         | Change::FailLogin { .. }
         | Change::NoteRefusedKey { .. }
-        | Change::NoteExport { .. }
+        | Change::Note { .. }
         | Change::EraseProject { .. }
         | Change::RefillCredits { .. }
         | Change::EraseMember { .. }

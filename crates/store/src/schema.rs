@@ -61,6 +61,7 @@ pub(crate) const USAGE: Steps = Steps {
         include_str!("sqlite/schema/usage_4.sql"),
         include_str!("sqlite/schema/usage_5.sql"),
         include_str!("sqlite/schema/usage_6.sql"),
+        include_str!("sqlite/schema/usage_7.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/usage_1.sql"),
@@ -69,6 +70,7 @@ pub(crate) const USAGE: Steps = Steps {
         include_str!("postgres/schema/usage_4.sql"),
         include_str!("postgres/schema/usage_5.sql"),
         include_str!("postgres/schema/usage_6.sql"),
+        include_str!("postgres/schema/usage_7.sql"),
     ],
 };
 

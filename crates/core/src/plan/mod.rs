@@ -30,7 +30,9 @@ pub use notice::{QuotaNotice, QuotaOf};
 pub use period::{Period, Span};
 pub use price::{Amount, Currency, Item, Line, Price, PriceError};
 pub use quota::{Exhausted, MAX_QUOTA, MAX_QUOTAS, MAX_WARNINGS, Outage, Quota, QuotaError};
-pub use statement::Part;
+/// An amount of money that may be negative, in decimal arithmetic.
+pub use rust_decimal::Decimal as Money;
+pub use statement::{Part, may_be_late};
 
 /// Longest name of a plan, in bytes.
 pub const MAX_PLAN_NAME_LEN: usize = 64;

@@ -196,12 +196,21 @@ pub enum Item {
     BaseFee,
     /// What was used beyond.
     Overage,
+    /// What a closed statement would cost more, or less, by what was recorded after it had closed.
+    Adjustment,
 }
 
 impl Price {
     /// Whether it says anything of units: what they cost, or how many the fee includes.
     pub fn is_of_units(&self) -> bool {
         !self.unit_price.0.is_zero() || self.included > 0
+    }
+
+    /// What a statement of so many units would cost more, or less, with so many: what a later statement adds for it. Units below
+    /// 0 cost what none cost. `None` if that is more than there is money.
+    pub fn more(&self, (before, after): (i64, i64), part: (u64, u64)) -> Option<Decimal> {
+        let total = |units: i64| Some(self.of(u64::try_from(units).unwrap_or(0), part)?.1);
+        total(after)?.checked_sub(total(before)?)
     }
 
     fn checked(self) -> Result<Self, PriceError> {

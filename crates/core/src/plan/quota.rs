@@ -55,6 +55,11 @@ pub struct Quota {
     pub warn_at: Vec<u8>,
 }
 
+/// Of which shares one is told unless others are said.
+fn usual_warnings() -> Vec<u8> {
+    vec![80, 100]
+}
+
 /// The values are no quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuotaError {
@@ -102,7 +107,7 @@ impl Quota {
             counts: Counted::Cost,
             on_exhausted: Exhausted::Refuse,
             on_outage: Outage::Refuse,
-            warn_at: vec![80, 100],
+            warn_at: usual_warnings(),
         })
     }
 
@@ -162,15 +167,12 @@ impl<'de> Deserialize<'de> for Quota {
             on_exhausted: Exhausted,
             #[serde(default)]
             on_outage: Outage,
-            #[serde(default)]
-            warn_at: Option<Vec<u8>>,
+            #[serde(default = "usual_warnings")]
+            warn_at: Vec<u8>,
         }
         use serde::de::Error;
         let wire = Wire::deserialize(deserializer)?;
-        let quota = Self::new(&wire.name, wire.limit, wire.period).and_then(|quota| match wire.warn_at {
-            Some(shares) => quota.warning_at(shares),
-            None => Ok(quota),
-        });
+        let quota = Self::new(&wire.name, wire.limit, wire.period).and_then(|quota| quota.warning_at(wire.warn_at));
         let quota = quota.map_err(D::Error::custom)?;
         Ok(Self { counts: wire.counts, on_exhausted: wire.on_exhausted, on_outage: wire.on_outage, ..quota })
     }

@@ -7,6 +7,15 @@ use crate::time::Timestamp;
 use crate::zone::Zone;
 
 const MINUTE_SECS: i64 = 60;
+/// For so long after its end a statement waits for what was used in its time: calls that take long, nodes that were cut off.
+const OPEN_SECS: i64 = 3_600;
+
+/// Whether what was used at a moment and recorded at another may come too late for the statement of its time. That statement stays
+/// as it is; a later one adds what it lacks ([`Price::more`](super::Price::more)).
+pub fn may_be_late(at: Timestamp, recorded_at: Timestamp) -> bool {
+    let waited = recorded_at.floor_secs(MINUTE_SECS).as_secs().saturating_sub(at.floor_secs(MINUTE_SECS).as_secs());
+    waited > OPEN_SECS
+}
 
 /// A part of a period in which one thing was in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +40,11 @@ impl Part {
         let end = until.map_or(period.end, |until| until.min(period.end));
         let span = Span { start: from.max(period.start), end };
         span.holds(at).then_some(Self { span, period })
+    }
+
+    /// When its statement closes: what is recorded from then on is an adjustment of a later one.
+    pub fn closes_at(&self) -> Timestamp {
+        self.span.end.plus_secs(OPEN_SECS)
     }
 
     /// Its minutes, and those of the period.

@@ -208,7 +208,7 @@ pub enum Command {
     /// Which project may call which API, since when, granted by whom, last used.
     Access(access::Ask),
     /// What was called, by whom, and how it ended.
-    Usage(usage::Ask),
+    Usage(Box<usage::Usage>),
     /// Webhooks: where others are told of changes.
     Webhook {
         /// What to do.
@@ -288,7 +288,7 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Statement(ask) => statement::run(ask, &mut session),
                 Command::Route { verb } => route::run(verb, &mut session),
                 Command::Access(ask) => access::run(ask, &mut session),
-                Command::Usage(ask) => usage::run(ask, &mut session),
+                Command::Usage(usage) => usage::run(*usage, &mut session),
                 Command::Webhook { verb } => webhook::run(verb, &mut session),
                 Command::Audit { verb } => audit::run(&verb, &mut session),
                 Command::Encryption { verb } => encryption::run(&verb, &mut session),

@@ -318,6 +318,8 @@ impl Process {
             retention: Retention {
                 audit_days: config.retention.audit_days,
                 address_days: config.retention.address_days,
+                event_days: config.retention.event_days,
+                event_bytes: config.retention.event_megabytes.map(|mebibytes| u64::from(mebibytes) << 20),
             },
         };
         tokio::spawn(lifecycle.run(config.keys.round));

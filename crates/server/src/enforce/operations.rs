@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use keystile_core::method::Method;
 use keystile_core::operation::{OperationTable, segments_label, undocumented_label};
 use keystile_core::permission::PermissionQuery;
-use keystile_store::LabelRow;
+use keystile_store::{LabelRow, RecordedUsage};
 use parking_lot::Mutex;
 
 use super::arena::Arena;
@@ -47,7 +47,8 @@ impl Label {
 }
 
 /// The fixed labels, by their numbers.
-const FIXED: [&str; 5] = ["(unrouted)", "(invalid)", "(other)", "(undocumented)", "(unnamed)"];
+const FIXED: [&str; 6] = ["(unrouted)", "(invalid)", "(other)", "(undocumented)", "(unnamed)", RecordedUsage::LABEL.1];
+const _: () = assert!(FIXED.len() == RecordedUsage::LABEL.0 as usize + 1);
 /// Where the numbers of other labels begin; the room between is for fixed ones of later versions.
 const FIRST_OWN: u32 = 16;
 

@@ -1,4 +1,4 @@
-//! What is kept for a while: details of the audit, and from where keys were used (K43).
+//! What is kept for a while: details of the audit, from where keys were used (K43), and each call as it was counted.
 
 use keystile_core::time::Timestamp;
 use keystile_store::{Catalog, Ledger, StoreError};
@@ -17,6 +17,10 @@ pub struct Retention {
     pub audit_days: Option<u32>,
     /// From where keys were used.
     pub address_days: Option<u32>,
+    /// Of events that were counted.
+    pub event_days: Option<u32>,
+    /// Of how many bytes of those there are at most.
+    pub event_bytes: Option<u64>,
 }
 
 impl Retention {
@@ -26,6 +30,7 @@ impl Retention {
         if let Some(days) = self.address_days {
             ledger.forget_addresses_before(before(days)).await?;
         }
+        ledger.forget_events(self.event_days.map(before), self.event_bytes).await?;
         if let Some(days) = self.audit_days {
             for _ in 0..TURNS {
                 if catalog.erase_audit_before(before(days), ENTRIES).await? < ENTRIES {

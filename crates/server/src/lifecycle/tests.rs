@@ -246,7 +246,7 @@ async fn used(world: &World, key: KeyId, sequence: u64) {
     };
     let counts = Counts { calls: 1, ..Counts::default() };
     let event = UsageEvent { at: world.clock.now().wall, dimensions, client: None, counts };
-    world.store.ledger.append(1, sequence, &[], &[event]).await.unwrap();
+    world.store.ledger.append(1, sequence, event.at, &[], &[event]).await.unwrap();
 }
 
 async fn state(world: &World, key: KeyId) -> Option<KeyState> {
@@ -307,7 +307,7 @@ async fn k09_unused_keys_are_disabled_and_deleted_where_the_owner_wants_that() {
 #[tokio::test]
 async fn k43_details_of_the_audit_go_after_their_days_and_not_before() {
     let mut world = World::new(settings()).await;
-    world.lifecycle.retention = Retention { audit_days: Some(30), address_days: None };
+    world.lifecycle.retention = Retention { audit_days: Some(30), ..Retention::default() };
     let newest = async |world: &World| world.store.catalog.audit(OWNER, None, 100).await.unwrap();
     world.told_after(29).await;
     assert!(newest(&world).await.iter().all(|entry| !entry.is_erased));

@@ -85,6 +85,9 @@ fn in_json(message: &str) -> String {
         format!("an object{rest}")
     } else if let Some(rest) = wanted.strip_prefix("a sequence") {
         format!("a list{rest}")
+    } else if wanted.strip_prefix(['u', 'i']).is_some_and(|bits| bits.parse::<u8>().is_ok()) {
+        let least = if wanted.starts_with('u') { " that is not below 0" } else { "" };
+        format!("a whole number{least}")
     } else {
         wanted.to_owned()
     };
@@ -268,6 +271,14 @@ mod tests {
             (
                 "invalid type: string \"a sequence, struct Foo\", expected a map",
                 "invalid type: string \"a sequence, struct Foo\", expected an object",
+            ),
+            (
+                "invalid type: floating point `1.5`, expected i64",
+                "invalid type: floating point `1.5`, expected a whole number",
+            ),
+            (
+                "invalid value: integer `-1`, expected u32",
+                "invalid value: integer `-1`, expected a whole number that is not below 0",
             ),
             ("unknown field `structure`, expected `name`", "unknown field `structure`, expected `name`"),
         ] {

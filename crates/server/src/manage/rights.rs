@@ -71,6 +71,8 @@ rights! {
     WritePatterns = "patterns.write";
     /// See usage.
     ReadUsage = "usage.read";
+    /// Record usage and correct it: whoever may decides what is billed.
+    WriteUsage = "usage.write";
     /// See webhooks and their deliveries.
     ReadWebhooks = "webhooks.read";
     /// Make, change, try and delete webhooks: whoever may learns, at an address of their own, of every event.

@@ -109,7 +109,8 @@ impl Writer {
         let tally = &self.tally;
         tally.writing.store(state.batch.len() as u64, Ordering::Relaxed);
         let (labels, next_label) = self.labels.rows_from(state.next_label);
-        if let Err(error) = self.ledger.append(self.node, state.sequence + 1, &labels, &state.batch).await {
+        let now = self.clock.now().wall;
+        if let Err(error) = self.ledger.append(self.node, state.sequence + 1, now, &labels, &state.batch).await {
             tally.failures.fetch_add(1, Ordering::Relaxed);
             tally.failing.fetch_add(1, Ordering::Relaxed);
             return Err(error);

@@ -287,7 +287,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::RemovePassword { account, except, ways } => {
             account::remove_password(work, account, except, &ways).await
         }
-        Change::NoteExport { action, subject } => {
+        Change::Note { action, subject } => {
             Ok(Done::new(action, subject, String::new(), String::new(), vec![Subject::Organization]))
         }
         Change::NoteRefusedKey { id, code } => Ok(account::fail_key(id, code)),

@@ -1,5 +1,6 @@
 //! Taking in batches: one transaction each, one row for all its events.
 
+use keystile_core::time::Timestamp;
 use keystile_core::usage::UsageEvent;
 
 use super::{Ledger, codec};
@@ -10,8 +11,8 @@ use crate::{LabelRow, StoreError};
 const LABELS: usize = 500;
 
 impl Ledger {
-    /// Keeps a batch of events, durable when this returns. A batch that this node sent before is left out: `sequence`
-    /// rises by one from batch to batch of a node.
+    /// Keeps a batch of events that are recorded at this moment, durable when this returns. A batch that this node sent before is
+    /// left out: `sequence` rises by one from batch to batch of a node.
     ///
     /// # Errors
     /// If the file can't be written; then nothing of the batch was kept, and it can be sent again.
@@ -19,6 +20,7 @@ impl Ledger {
         &self,
         node: u64,
         sequence: u64,
+        recorded_at: Timestamp,
         labels: &[LabelRow],
         events: &[UsageEvent],
     ) -> Result<(), StoreError> {
@@ -39,9 +41,10 @@ impl Ledger {
             query.push(" ON CONFLICT DO NOTHING");
             query.execute(&mut *db).await?;
         }
-        sql("INSERT INTO batches (node, sequence, events) VALUES (?, ?, ?)")
+        sql("INSERT INTO batches (node, sequence, recorded_at, events) VALUES (?, ?, ?, ?)")
             .bind(signed(node))
             .bind(signed(sequence))
+            .bind(recorded_at.as_micros())
             .bind(batch)
             .execute(&mut *db)
             .await?;

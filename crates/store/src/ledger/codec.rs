@@ -1,4 +1,4 @@
-//! The form of a batch of events in its row: a version, the events, a CRC-32 over all of it.
+//! The form of events in their row, of a batch or kept: a version, the events, a CRC-32 over all of it.
 //!
 //! Numbers have as many bytes as they need (seven bits a byte, lowest first, as in LEB128), and a moment is its
 //! distance from the one before: some 20 bytes an event instead of 63, which is what the disk and SQLite's own
@@ -40,42 +40,60 @@ pub(super) enum BrokenBatch {
 
 /// Writes events.
 pub(super) fn encode(events: &[UsageEvent]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(1 + events.len() * USUAL_EVENT_LEN + CHECKSUM_LEN);
-    bytes.push(VERSION);
-    let mut before = 0_i64;
-    for UsageEvent { at, dimensions: of, client, counts } in events {
-        let distance = at.as_micros().wrapping_sub(before);
-        before = at.as_micros();
-        put_signed(&mut bytes, distance);
-        for number in [of.organization, of.api, of.project, of.key, of.label] {
-            put(&mut bytes, number.into());
-        }
-        bytes.push(of.code as u8);
-        put(&mut bytes, of.status.into());
-        for count in [counts.calls, counts.latency_us, counts.bytes_in, counts.bytes_out] {
-            put(&mut bytes, count);
-        }
-        put_signed(&mut bytes, counts.cost);
-        put(&mut bytes, of.version.into());
-        match client {
-            None => bytes.push(0),
-            Some(IpAddr::V4(address)) => {
-                bytes.push(4);
-                bytes.extend_from_slice(&address.octets());
-            }
-            Some(IpAddr::V6(address)) => {
-                bytes.push(16);
-                bytes.extend_from_slice(&address.octets());
-            }
-        }
+    let mut bytes = begin(events.len());
+    let mut before = 0;
+    for event in events {
+        put_event(&mut bytes, &mut before, event);
     }
+    end(bytes)
+}
+
+/// Writes events that are kept, each with the moment at which it was recorded, and without the address of its client.
+pub(super) fn encode_kept<'a>(events: impl ExactSizeIterator<Item = (Timestamp, &'a UsageEvent)>) -> Vec<u8> {
+    let mut bytes = begin(events.len());
+    let (mut before, mut recorded_before) = (0, 0);
+    for (recorded_at, event) in events {
+        put_distance(&mut bytes, &mut recorded_before, recorded_at);
+        put_event(&mut bytes, &mut before, &UsageEvent { client: None, ..*event });
+    }
+    end(bytes)
+}
+
+/// Reads events.
+pub(super) fn decode(bytes: &[u8]) -> Result<Vec<UsageEvent>, BrokenBatch> {
+    let (version, mut rest) = opened(bytes)?;
+    let (mut before, mut read) = (0, Vec::new());
+    while !rest.is_empty() {
+        read.push(event(version, &mut rest, &mut before)?);
+    }
+    Ok(read)
+}
+
+/// Reads events that were kept.
+pub(super) fn decode_kept(bytes: &[u8]) -> Result<Vec<(Timestamp, UsageEvent)>, BrokenBatch> {
+    let (version, mut rest) = opened(bytes)?;
+    let (mut before, mut recorded_before, mut read) = (0, 0, Vec::new());
+    while !rest.is_empty() {
+        let recorded_at = take_distance(&mut rest, &mut recorded_before)?;
+        read.push((recorded_at, event(version, &mut rest, &mut before)?));
+    }
+    Ok(read)
+}
+
+fn begin(events: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(1 + events * USUAL_EVENT_LEN + CHECKSUM_LEN);
+    bytes.push(VERSION);
+    bytes
+}
+
+fn end(mut bytes: Vec<u8>) -> Vec<u8> {
     let checksum = crc32fast::hash(&bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
     bytes
 }
 
-/// Reads events.
-pub(super) fn decode(bytes: &[u8]) -> Result<Vec<UsageEvent>, BrokenBatch> {
+/// The version and the events of a batch that is whole.
+fn opened(bytes: &[u8]) -> Result<(u8, &[u8]), BrokenBatch> {
     let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_LEN>().ok_or(BrokenBatch::Form)?;
     if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
         return Err(BrokenBatch::Checksum);
@@ -84,17 +102,48 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<UsageEvent>, BrokenBatch> {
     if !(FIRST_VERSION..=VERSION).contains(version) {
         return Err(BrokenBatch::Version(*version));
     }
-    let (mut rest, mut before, mut read) = (events, 0, Vec::new());
-    while !rest.is_empty() {
-        let event = event(*version, &mut rest, before)?;
-        before = event.at.as_micros();
-        read.push(event);
-    }
-    Ok(read)
+    Ok((*version, events))
 }
 
-fn event(form: u8, rest: &mut &[u8], before: i64) -> Result<UsageEvent, BrokenBatch> {
-    let at = Timestamp::from_micros(before.wrapping_add(take_signed(rest)?));
+fn put_event(bytes: &mut Vec<u8>, before: &mut i64, event: &UsageEvent) {
+    let UsageEvent { at, dimensions: of, client, counts } = event;
+    put_distance(bytes, before, *at);
+    for number in [of.organization, of.api, of.project, of.key, of.label] {
+        put(bytes, number.into());
+    }
+    bytes.push(of.code as u8);
+    put(bytes, of.status.into());
+    for count in [counts.calls, counts.latency_us, counts.bytes_in, counts.bytes_out] {
+        put(bytes, count);
+    }
+    put_signed(bytes, counts.cost);
+    put(bytes, of.version.into());
+    match client {
+        None => bytes.push(0),
+        Some(IpAddr::V4(address)) => {
+            bytes.push(4);
+            bytes.extend_from_slice(&address.octets());
+        }
+        Some(IpAddr::V6(address)) => {
+            bytes.push(16);
+            bytes.extend_from_slice(&address.octets());
+        }
+    }
+}
+
+/// A moment by its distance from the one before.
+fn put_distance(bytes: &mut Vec<u8>, before: &mut i64, moment: Timestamp) {
+    put_signed(bytes, moment.as_micros().wrapping_sub(*before));
+    *before = moment.as_micros();
+}
+
+fn take_distance(rest: &mut &[u8], before: &mut i64) -> Result<Timestamp, BrokenBatch> {
+    *before = before.wrapping_add(take_signed(rest)?);
+    Ok(Timestamp::from_micros(*before))
+}
+
+fn event(form: u8, rest: &mut &[u8], before: &mut i64) -> Result<UsageEvent, BrokenBatch> {
+    let at = take_distance(rest, before)?;
     let mut numbers = [0; 5];
     for number in &mut numbers {
         *number = u32::try_from(take(rest)?).map_err(|_| BrokenBatch::Form)?;
@@ -233,6 +282,15 @@ mod tests {
         }
 
         #[test]
+        fn what_is_kept_survives_its_form_but_for_addresses(events in events(), moments: Vec<i64>) {
+            let moments = moments.iter().copied().chain(std::iter::repeat(7)).map(Timestamp::from_micros);
+            let kept: Vec<_> = moments.zip(&events).collect();
+            let read = decode_kept(&encode_kept(kept.iter().copied()));
+            let expected = kept.iter().map(|(at, event)| (*at, UsageEvent { client: None, ..**event })).collect();
+            prop_assert_eq!(read, Ok(expected));
+        }
+
+        #[test]
         fn a_flipped_bit_is_found(events in events(), at: prop::sample::Index, bit in 0..8_u8) {
             let mut bytes = encode(&events);
             let place = at.index(bytes.len());
@@ -242,7 +300,7 @@ mod tests {
 
         #[test]
         fn no_bytes_bring_it_down(bytes: Vec<u8>) {
-            let _ = decode(&bytes);
+            let _ = (decode(&bytes), decode_kept(&bytes));
         }
     }
 

@@ -1,6 +1,7 @@
 //! What was counted. Batches of events come in as they are (`append`, form in `codec`) and are durable at once; adding
 //! them up by minute, hour and day is done later, many batches at a time (`roll_up`), and before anybody asks (`query`,
-//! `operations`, `last_use`, `uses`).
+//! `operations`, `last_use`, `uses`). The events stay for a while (`kept`), and what is recorded by hand beside them
+//! (`recorded`), so that all of it can be counted anew (`recount`); what comes late for a statement is noted (`late`).
 //!
 //! A batch is known by its node and sequence, so that one that is sent again is not counted again.
 
@@ -8,9 +9,13 @@ mod append;
 mod balances;
 mod codec;
 mod credits;
+mod kept;
 mod last_use;
+mod late;
 mod operations;
 mod query;
+mod recorded;
+mod recount;
 mod roll_up;
 mod uses;
 
@@ -18,9 +23,13 @@ use std::sync::Arc;
 
 pub use balances::{Amount, Taken, Taking};
 pub use credits::{CreditEntriesOf, CreditMove, CreditMoved, EntryName, EntrySaid, GrantTaken, NotMoved, Room};
+pub use kept::{EventName, EventsAt, KeptEvent};
 pub use last_use::Use;
+pub use late::LateUsage;
+pub use recorded::{NewUsage, NotRecorded, RecordedUsage};
+pub use recount::{Difference, Recount};
 
-use crate::db::{Base, Columns, sql};
+use crate::db::{Base, Columns, Connection, sql};
 use crate::hold::Hold;
 use crate::sqlite::Newest;
 use crate::{LabelRow, StoreError};
@@ -28,6 +37,15 @@ use crate::{LabelRow, StoreError};
 /// What is wrong with a batch, if anything is.
 pub(crate) fn unsound(events: &[u8]) -> Option<String> {
     codec::decode(events).err().map(|error| error.to_string())
+}
+
+/// Has what is deleted be overwritten in a file, from now on or not any more: what is deleted by the thousand need not be.
+async fn overwrite(db: &mut Connection, is_wanted: bool) -> Result<(), StoreError> {
+    if let Connection::Sqlite(_) = db {
+        let text = if is_wanted { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = OFF" };
+        sql(text).fetch_optional(db).await?;
+    }
+    Ok(())
 }
 
 /// What was counted. Cheap to clone; all clones share one pool.

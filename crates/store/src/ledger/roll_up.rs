@@ -1,9 +1,12 @@
-//! Adding batches up by minute, hour and day, in transactions that take the batches away as they add their counts: a
-//! crash neither loses nor doubles any.
+//! Adding batches up by minute, hour and day, in transactions that take the batches away as they add their counts, and keep their
+//! events (`kept`): a crash neither loses nor doubles any.
 
+use std::ops::Range;
+
+use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Dimensions, Rows, UsageEvent, fold};
 
-use super::{Ledger, codec, last_use, uses};
+use super::{Ledger, codec, kept, last_use, late, uses};
 use crate::StoreError;
 use crate::db::{Columns, Connection, sql};
 
@@ -16,9 +19,25 @@ const ROWS: usize = 500;
 
 /// Which batch.
 #[derive(Clone, Copy)]
-struct Place {
-    node: i64,
-    sequence: i64,
+pub(super) struct Place {
+    pub(super) node: i64,
+    pub(super) sequence: i64,
+}
+
+/// A batch that was read, as a part of all events that were.
+pub(super) struct Read {
+    pub(super) place: Place,
+    /// When it was recorded; `None`: in time.
+    pub(super) recorded_at: Option<Timestamp>,
+    pub(super) events: Range<usize>,
+}
+
+impl Read {
+    /// Its events, each with the moment at which it was recorded.
+    pub(super) fn of<'a>(&self, all: &'a [UsageEvent]) -> impl Iterator<Item = (Timestamp, &'a UsageEvent)> + use<'a> {
+        let recorded_at = self.recorded_at;
+        all[self.events.clone()].iter().map(move |event| (recorded_at.unwrap_or(event.at), event))
+    }
 }
 
 impl Ledger {
@@ -44,19 +63,23 @@ impl Ledger {
     async fn roll_up_some(&self) -> Result<u64, StoreError> {
         let mut transaction = self.0.base.write().await?;
         let db = &mut *transaction;
-        let mut events = Vec::new();
+        let (mut events, mut batches) = (Vec::new(), Vec::new());
         let mut bytes = 0;
         for place in places(db).await? {
-            let row = sql("SELECT events FROM batches WHERE node = ? AND sequence = ?")
+            let row = sql("SELECT recorded_at, events FROM batches WHERE node = ? AND sequence = ?")
                 .bind(place.node)
                 .bind(place.sequence)
                 .fetch_one(&mut *db)
                 .await?;
             let mut row = Columns::of(&row);
-            let batch = row.blob()?;
+            let (recorded_at, batch) = (row.moment_if_any()?, row.blob()?);
             bytes += batch.len();
             match codec::decode(batch) {
-                Ok(more) => events.extend(more),
+                Ok(more) => {
+                    let begin = events.len();
+                    events.extend(more);
+                    batches.push(Read { place, recorded_at, events: begin..events.len() });
+                }
                 Err(cause) => set_aside(db, place, &cause.to_string()).await?,
             }
             sql("DELETE FROM batches WHERE node = ? AND sequence = ?")
@@ -68,6 +91,8 @@ impl Ledger {
                 break;
             }
         }
+        kept::keep(db, &batches, &events).await?;
+        late::add(db, batches.iter().flat_map(|batch| batch.of(&events))).await?;
         uses::add_versions(db, &events).await?;
         uses::add_addresses(db, &events).await?;
         // Usage is the key's, whichever version of it was presented.
@@ -76,11 +101,7 @@ impl Ledger {
         }
         let minutes = fold(Bucket::Minute, &events);
         last_use::add(db, &minutes).await?;
-        let hours = coarser(Bucket::Hour, &minutes);
-        let days = coarser(Bucket::Day, &hours);
-        for (bucket, rows) in [(Bucket::Minute, minutes), (Bucket::Hour, hours), (Bucket::Day, days)] {
-            add(db, bucket, rows).await?;
-        }
+        add_up(db, minutes).await?;
         transaction.commit().await?;
         Ok(events.len() as u64)
     }
@@ -111,8 +132,18 @@ async fn set_aside(db: &mut Connection, place: Place, cause: &str) -> Result<(),
     Ok(())
 }
 
+/// Adds rows of minutes to the tables of minutes, hours and days.
+pub(super) async fn add_up(db: &mut Connection, minutes: Rows) -> Result<(), StoreError> {
+    let hours = coarser(Bucket::Hour, &minutes);
+    let days = coarser(Bucket::Day, &hours);
+    for (bucket, rows) in [(Bucket::Minute, minutes), (Bucket::Hour, hours), (Bucket::Day, days)] {
+        add(db, bucket, rows).await?;
+    }
+    Ok(())
+}
+
 /// Rows of a longer time, added up from rows of a shorter one: there are far fewer of these than of events.
-fn coarser(bucket: Bucket, rows: &Rows) -> Rows {
+pub(super) fn coarser(bucket: Bucket, rows: &Rows) -> Rows {
     let rows: Vec<UsageEvent> = rows
         .iter()
         .map(|((at, dimensions), counts)| UsageEvent {

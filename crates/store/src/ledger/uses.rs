@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, UsageEvent};
 
-use super::Ledger;
+use super::{Ledger, overwrite};
 use crate::db::{Columns, Connection, Row, damaged, sql};
 use crate::{AddressUse, StoreError, VersionUse};
 
@@ -172,18 +172,13 @@ impl Ledger {
     pub async fn forget_addresses_of(&self, keys: &[u32]) -> Result<(), StoreError> {
         self.roll_up().await?;
         let mut transaction = self.0.base.write().await?;
-        if let Connection::Sqlite(_) = &*transaction {
-            sql("PRAGMA secure_delete = ON").fetch_optional(&mut transaction).await?;
-        }
+        overwrite(&mut transaction, true).await?;
         for some in keys.chunks(ROWS) {
             let mut query = sql("DELETE FROM address_use WHERE key IN ").seldom();
             query.push_list(some.iter().copied());
             query.execute(&mut transaction).await?;
         }
-        if let Connection::Sqlite(_) = &*transaction {
-            // What is deleted later, by the thousand, need not be overwritten.
-            sql("PRAGMA secure_delete = OFF").fetch_optional(&mut transaction).await?;
-        }
+        overwrite(&mut transaction, false).await?;
         transaction.commit().await?;
         Ok(self.0.base.wipe().await?)
     }

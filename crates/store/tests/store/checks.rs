@@ -46,7 +46,7 @@ async fn filled(engine: Engine) -> World {
         status: 200,
     };
     let event = UsageEvent { at: NOW, dimensions, client: None, counts: Counts { calls: 1, ..Counts::default() } };
-    world.ledger.append(1, 1, &[], &[event]).await.unwrap();
+    world.ledger.append(1, 1, NOW, &[], &[event]).await.unwrap();
     world
 }
 

@@ -224,7 +224,7 @@ async fn count(ledger: &Ledger, cycle: u64) {
     };
     let event = UsageEvent { at: NOW, dimensions, client: None, counts: Counts { calls: 1, ..Counts::default() } };
     for sequence in 1.. {
-        ledger.append(cycle, sequence, &[], &[event; BATCH as usize]).await.unwrap();
+        ledger.append(cycle, sequence, NOW, &[], &[event; BATCH as usize]).await.unwrap();
         println!("counted {sequence}");
         if sequence % 5 == 0 {
             ledger.roll_up().await.unwrap();

@@ -62,7 +62,7 @@ async fn k43_nothing_of_an_erased_project_is_in_any_file_and_the_chain_is_whole(
         };
         let client = Some("203.0.113.77".parse().unwrap());
         let event = UsageEvent { at: NOW, dimensions, client, counts: Counts { calls: 1, ..Counts::default() } };
-        world.ledger.append(7, 1, &[], &[event]).await.unwrap();
+        world.ledger.append(7, 1, NOW, &[], &[event]).await.unwrap();
         assert_eq!(world.ledger.address_use(number, NOW, 9).await.unwrap().len(), 1);
         let theirs = world.catalog.audit(world.theirs.id, None, 100).await.unwrap();
 
@@ -123,7 +123,7 @@ async fn k43_nothing_of_an_erased_person_is_in_any_file() {
         let mut elsewhere = by(&zaphod);
         (elsewhere.actor.organization, elsewhere.actor.address) =
             (world.theirs.id, Some("192.0.2.55".parse().unwrap()));
-        let noted = Change::NoteExport { action: "account.export", subject: account.to_string() };
+        let noted = Change::Note { action: "account.export", subject: account.to_string() };
         world.catalog.apply(&elsewhere, noted).await.unwrap();
         let theirs = world.catalog.audit(world.theirs.id, None, 100).await.unwrap();
         let mut failed = world.mine.author();

@@ -34,7 +34,7 @@ async fn the_last_use_of_a_pair_and_of_a_key_is_what_its_events_say() {
                 })
                 .collect();
             sequence += 1;
-            world.ledger.append(7, sequence, &[], &events).await.unwrap();
+            world.ledger.append(7, sequence, NOW, &[], &events).await.unwrap();
             all.extend(events);
             if dice.below(2) == 0 {
                 world.ledger.roll_up().await.unwrap();

@@ -53,7 +53,7 @@ fn labels() -> Vec<LabelRow> {
 }
 
 async fn append(world: &World, sequence: u64, events: &[UsageEvent]) {
-    world.ledger.append(7, sequence, &labels(), events).await.unwrap();
+    world.ledger.append(7, sequence, NOW, &labels(), events).await.unwrap();
 }
 
 async fn calls(world: &World, query: &UsageQuery) -> u64 {
@@ -73,7 +73,7 @@ async fn a_batch_that_is_sent_again_is_not_counted_again() {
         append(world, 2, &[one, one]).await;
         assert_eq!(calls(world, &EVERYTHING).await, 3);
         // Another node counts for itself.
-        world.ledger.append(u64::MAX, 1, &[], &[one]).await.unwrap();
+        world.ledger.append(u64::MAX, 1, NOW, &[], &[one]).await.unwrap();
         assert_eq!(calls(world, &EVERYTHING).await, 4);
         assert_eq!(world.ledger.last_sequence(7).await.unwrap(), 2);
         assert_eq!(world.ledger.last_sequence(8).await.unwrap(), 0);

@@ -28,6 +28,7 @@ mod flips;
 mod idempotency;
 mod identities;
 mod import;
+mod kept;
 mod last_use;
 mod ledger;
 mod moving;

@@ -13,7 +13,7 @@ use keystile_store::copy::{Copied, CopyError};
 use keystile_store::hand_over::{Token, lookup_of};
 use keystile_store::records::{ImportKey, KeyFilter, NewDeviceLogin, NewKey, Rehashed};
 use keystile_store::upkeep::{self, Kept};
-use keystile_store::{Change, GroupBy, LabelRow, OpenError, Store, UsageQuery};
+use keystile_store::{Change, GroupBy, LabelRow, NewUsage, OpenError, Store, UsageQuery};
 use tempfile::TempDir;
 
 use crate::slow::slow_key;
@@ -103,9 +103,12 @@ async fn full(engine: Engine) -> World {
         client: Some([192, 0, 2, 1].into()),
         counts: Counts { calls: 1, ..Counts::default() },
     };
-    world.ledger.append(1, 1, &[label], &[event; 7]).await.unwrap();
+    world.ledger.append(1, 1, NOW, &[label], &[event; 7]).await.unwrap();
     world.ledger.roll_up().await.unwrap();
-    world.ledger.append(1, 2, &[], &[event; 3]).await.unwrap();
+    world.ledger.append(1, 2, NOW, &[], &[event; 3]).await.unwrap();
+    let (at, note) = (Some(NOW.plus_secs(-7_200)), "moves too".to_owned());
+    let recorded = NewUsage { id: "a".to_owned(), api: 1, project: 1, at, calls: 0, cost: 4, corrects: None, note };
+    world.ledger.record((1, "me"), NOW, &[recorded]).await.unwrap();
     world
 }
 
@@ -164,6 +167,8 @@ async fn an_installation_moves_between_engines_and_goes_on_there() {
         };
         let usage = ledger.usage(&query).await.unwrap();
         assert_eq!((usage[0].label.as_deref(), usage[0].counts.calls), (Some("GET /pets/{id}"), 10));
+        let recount = ledger.recount((NOW.plus_secs(-7_200), NOW.plus_secs(60)), &[]).await.unwrap();
+        assert_eq!((recount.events, recount.differing), (11, 0), "{recount:?}");
 
         // And on it goes: new rows get numbers of their own.
         let author = crate::world::author(organization);

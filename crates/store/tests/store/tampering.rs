@@ -19,14 +19,20 @@ async fn run(db: &mut SqliteConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(db).await.unwrap();
 }
 
-/// The same in whichever engine.
+/// The same in whichever engine, in the catalogue.
 pub async fn run_in(world: &World, engine: Engine, text: &str) {
+    run_in_file(world, engine, "catalog.db", text).await;
+}
+
+/// The same in whichever engine, which may have a file for it.
+pub async fn run_in_file(world: &World, engine: Engine, file: &str, text: &str) {
     match engine {
-        Engine::Sqlite => run(&mut raw(world, "catalog.db").await, text).await,
+        Engine::Sqlite => run(&mut raw(world, file).await, text).await,
         Engine::Postgres => {
             let url = std::fs::read_to_string(world.folder.path().join("url")).unwrap();
             let mut db = PgConnection::connect(&url).await.unwrap();
-            sqlx::raw_sql("SET search_path = keystile").execute(&mut db).await.unwrap();
+            let schema = if file == "usage.db" { "keystile_usage" } else { "keystile" };
+            sqlx::raw_sql(AssertSqlSafe(format!("SET search_path = {schema}"))).execute(&mut db).await.unwrap();
             sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut db).await.unwrap();
         }
     }
@@ -214,7 +220,7 @@ async fn a_broken_batch_is_set_aside_and_does_not_stop_the_others() {
     };
     let event = UsageEvent { at: NOW, dimensions, client: None, counts: Counts { calls: 1, ..Counts::default() } };
     for sequence in 1..=3 {
-        world.ledger.append(1, sequence, &[], &[event]).await.unwrap();
+        world.ledger.append(1, sequence, NOW, &[], &[event]).await.unwrap();
     }
     let mut db = raw(&world, "usage.db").await;
     run(&mut db, "UPDATE batches SET events = zeroblob(length(events)) WHERE sequence = 2").await;

@@ -14,7 +14,7 @@ fn event(version: u16, client: Option<&str>, code: Code, at: i64) -> UsageEvent 
 }
 
 async fn append(ledger: &Ledger, sequence: u64, events: &[UsageEvent]) {
-    ledger.append(1, sequence, &[], events).await.unwrap();
+    ledger.append(1, sequence, NOW, &[], events).await.unwrap();
 }
 
 fn at(secs: i64) -> Timestamp {

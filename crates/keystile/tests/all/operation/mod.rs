@@ -39,6 +39,7 @@ mod limits;
 mod login;
 mod manage;
 mod members;
+mod metering;
 mod passkeys;
 mod patterns;
 mod people;

@@ -13,7 +13,8 @@ use crate::describe::{headers_of, id_pattern, merge, problem_content, refine};
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// Requests that do something elsewhere or nothing at all: they can't be tried, and leave their thing as it is.
-const NO_CHANGE: [&str; 40] = [
+const NO_CHANGE: [&str; 41] = [
+    "recordUsage",
     "eraseProject",
     "eraseMember",
     "beginProviderLogin",

@@ -96,7 +96,7 @@ pub(super) async fn export(
     // It is not noted for a condition: what is sent as it comes has no state.
     let found = app.catalog.project(caller.organization, id).await.map_err(|error| internal(&error))?;
     let project = found.ok_or_else(|| not_found("project"))?;
-    let change = Change::NoteExport { action: "project.export", subject: id.to_string() };
+    let change = Change::Note { action: "project.export", subject: id.to_string() };
     app.apply(&caller, change).await?;
     let (now, organization) = (app.now(), caller.organization);
     let (catalog, ledger) = (app.catalog, app.ledger);
@@ -231,6 +231,10 @@ pub(super) async fn erase(
     app.writer.flush().await.map_err(|error| internal(&error))?;
     app.ledger.forget_addresses_of(&keys).await.map_err(|error| internal(&error))?;
     app.ledger.forget_credit_entries_of(id, app.now()).await.map_err(|error| internal(&error))?;
+    let number = app.catalog.project_number(caller.organization, id).await.map_err(|error| internal(&error))?;
+    if let Some(number) = number {
+        app.ledger.forget_notes_of(number).await.map_err(|error| internal(&error))?;
+    }
     wiped(&app).await?;
     Ok(StatusCode::NO_CONTENT)
 }

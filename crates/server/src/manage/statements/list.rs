@@ -8,7 +8,7 @@ use keystile_store::records::ActivationFilter;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::made::{StatementView, statement};
+use super::made::{Books, StatementView, statement};
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadUsage};
 use crate::manage::extract::Query;
@@ -66,8 +66,9 @@ pub(super) async fn list(
     links.truncate(shown);
     let next = links.last().filter(|_| more).map(|link| BASE64URL_NOPAD.encode(&link.number.to_be_bytes()));
     let mut items = Vec::new();
+    let books = Books { catalog: app.catalog, ledger: app.ledger };
     for link in &links {
-        items.extend(statement(&app, link, at, now).await?);
+        items.extend(statement(&books, link, at, now).await?);
     }
     Ok(axum::Json(List { items, next_cursor: next }))
 }

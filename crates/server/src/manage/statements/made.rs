@@ -1,32 +1,44 @@
-//! A statement as it is made: what was used, by the ledger, and what that costs, by the plan that was in force.
+//! A statement as it is made: what was used, by the ledger, and what that costs, by the plan that was in force. Once it is closed it
+//! stays as it is: what is recorded of its time afterwards is an adjustment of the statement of the time in which it is recorded.
+
+use std::collections::BTreeMap;
 
 use keystile_core::Code;
 use keystile_core::id::{ActivationId, ApiId, PlanId, ProjectId};
-use keystile_core::plan::{Currency, Item, Part, PlanName, Price};
+use keystile_core::plan::{Currency, Item, Line, Money, Part, PlanName, Price};
 use keystile_core::time::Timestamp;
 use keystile_store::records::{Activation, PlanVersion};
-use keystile_store::{GroupBy, UsageQuery};
+use keystile_store::{Catalog, GroupBy, LateUsage, Ledger, UsageQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::manage::app::App;
 use crate::manage::problem::internal;
 use crate::problem::Problem;
-
-/// For so long after its end a call may be told of that was begun in it.
-const OPEN_SECS: i64 = 3_600;
 
 /// A line of a statement.
 #[derive(Serialize, ToSchema)]
 #[schema(as = StatementLine)]
 struct LineView {
-    /// `base_fee`, with the units that it includes, or `overage`.
+    /// `base_fee`, with the units that it includes, `overage`, or `adjustment` of an earlier statement that was closed.
     #[schema(value_type = String)]
     item: Item,
-    /// How many units.
-    units: u64,
-    /// What it costs: a decimal number, rounded half to even to the currency's smallest unit.
+    /// How many units; of an adjustment, how many more than that statement has, or fewer.
+    units: i64,
+    /// What it costs: a decimal number, rounded half to even to the currency's smallest unit. Of an adjustment: what the earlier
+    /// statement would cost more, or less.
     amount: String,
+    /// Of an adjustment: which time the earlier statement is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    starts_at: Option<Timestamp>,
+    /// Until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ends_at: Option<Timestamp>,
+    /// In which money, if that is not the statement's; then it is no part of the total.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "EUR")]
+    currency: Option<Currency>,
 }
 
 /// What a project used at an API in a period, and what that costs.
@@ -62,7 +74,8 @@ pub(super) struct StatementView {
     /// When that ends.
     #[schema(value_type = String, format = DateTime)]
     period_ends_at: Timestamp,
-    /// Whether it is over: an hour after its end. A call that takes longer is counted where it began.
+    /// Whether it is closed, an hour after its end: from then on it stays as it is. What is recorded of its time later is an adjustment
+    /// of a later one.
     closed: bool,
     /// Calls that were let through.
     calls: u64,
@@ -80,48 +93,136 @@ pub(super) struct StatementView {
     per_units: u64,
     /// The lines.
     lines: Vec<LineView>,
-    /// Their sum.
+    /// Their sum; below 0 if adjustments take back more than it costs.
     #[schema(example = "9.90")]
     total: String,
 }
 
-/// What was in force at a moment.
-struct InForce {
+/// What was in force for a while.
+struct Piece {
     plan: (PlanId, PlanName),
     version: PlanVersion,
     price: Price,
-    part: Part,
+    /// When its billing periods are counted from.
+    anchor: Timestamp,
+    from: Timestamp,
+    until: Option<Timestamp>,
 }
 
-async fn in_force(app: &App, link: &Activation, at: Timestamp) -> Result<Option<InForce>, Problem> {
-    let had = app.catalog.plans_had(link.number).await.map_err(|error| internal(&error))?;
+impl Piece {
+    /// The part that holds a moment, if it was in force then.
+    fn part(&self, at: Timestamp) -> Option<Part> {
+        let period = (self.price.period, &self.version.terms.time_zone, self.anchor);
+        Part::of(at, (self.from, self.until), period)
+    }
+}
+
+/// What statements are made of.
+pub(super) struct Books {
+    /// Plans, and who had which.
+    pub(super) catalog: Catalog,
+    /// What was counted.
+    pub(super) ledger: Ledger,
+}
+
+/// All that was ever in force and has a price, in order.
+async fn pieces(books: &Books, link: &Activation) -> Result<Vec<Piece>, Problem> {
+    let had = books.catalog.plans_had(link.number).await.map_err(|error| internal(&error))?;
+    let mut pieces = Vec::new();
     for (place, one) in had.iter().enumerate() {
         let Some((number, anchor)) = one.plan else { continue };
         let until = had.get(place + 1).map(|next| next.since);
-        let plan = app.catalog.plan_of_number(number).await.map_err(|error| internal(&error))?;
+        let plan = books.catalog.plan_of_number(number).await.map_err(|error| internal(&error))?;
         let Some(plan) = plan else { continue };
         for (place, version) in plan.versions.iter().enumerate() {
             let Some(price) = version.terms.price.clone() else { continue };
             let next = plan.versions.get(place + 1).map(|next| next.from);
             let from = version.from.max(one.since);
             let until = next.into_iter().chain(until).min();
-            let part = Part::of(at, (from, until), (price.period, &version.terms.time_zone, anchor));
-            if let Some(part) = part {
-                return Ok(Some(InForce { plan: (plan.id, plan.name.clone()), version: version.clone(), price, part }));
-            }
+            let (plan, version) = ((plan.id, plan.name.clone()), version.clone());
+            pieces.push(Piece { plan, version, price, anchor, from, until });
         }
     }
-    Ok(None)
+    Ok(pieces)
+}
+
+/// The part that holds a moment, and what was in force in it.
+fn part_at(pieces: &[Piece], at: Timestamp) -> Option<(&Piece, Part)> {
+    pieces.iter().find_map(|piece| Some((piece, piece.part(at)?)))
 }
 
 /// The statement of a link of the time that holds a moment; `None` if nothing had a price then.
 pub(super) async fn statement(
-    app: &App,
+    books: &Books,
     link: &Activation,
     at: Timestamp,
     now: Timestamp,
 ) -> Result<Option<StatementView>, Problem> {
-    let Some(InForce { plan, version, price, part }) = in_force(app, link, at).await? else { return Ok(None) };
+    let pieces = pieces(books, link).await?;
+    let Some((piece, part)) = part_at(&pieces, at) else { return Ok(None) };
+    let price = &piece.price;
+    let used = used(books, link, &part).await?;
+    let units = u64::try_from(used.units).unwrap_or(0);
+    let (lines, mut total) = price.of(units, part.minutes()).ok_or_else(too_much)?;
+    let line = |line: &Line| LineView {
+        item: line.item,
+        units: line.units.cast_signed(),
+        amount: line.amount.to_string(),
+        starts_at: None,
+        ends_at: None,
+        currency: None,
+    };
+    let mut lines: Vec<LineView> = lines.iter().map(line).collect();
+    for adjustment in adjustments(books, link, &pieces, &part).await? {
+        let is_own = adjustment.currency == price.currency;
+        if is_own {
+            total = total.checked_add(adjustment.amount).ok_or_else(too_much)?;
+        }
+        lines.push(LineView {
+            item: Item::Adjustment,
+            units: adjustment.units,
+            amount: adjustment.amount.to_string(),
+            starts_at: Some(adjustment.of.span.start),
+            ends_at: Some(adjustment.of.span.end),
+            currency: (!is_own).then_some(adjustment.currency),
+        });
+    }
+    let (plan_id, plan) = piece.plan.clone();
+    Ok(Some(StatementView {
+        activation_id: link.id,
+        project_id: link.project,
+        api_id: link.api,
+        plan_id,
+        plan,
+        version: piece.version.version,
+        starts_at: part.span.start,
+        ends_at: part.span.end,
+        period_starts_at: part.period.start,
+        period_ends_at: part.period.end,
+        closed: part.closes_at() <= now,
+        calls: used.calls,
+        units,
+        included: price.included_in(part.minutes()),
+        currency: price.currency,
+        unit_price: price.unit_price.to_string(),
+        per_units: price.per_units,
+        lines,
+        total: total.to_string(),
+    }))
+}
+
+fn too_much() -> Problem {
+    internal(&std::io::Error::other("a statement of more money than there is"))
+}
+
+/// What was used in a part.
+struct Used {
+    calls: u64,
+    units: i64,
+}
+
+/// What was used in a part, as it was known when its statement closed.
+async fn used(books: &Books, link: &Activation, part: &Part) -> Result<Used, Problem> {
     let query = UsageQuery {
         from: part.span.start,
         until: part.span.end,
@@ -136,35 +237,76 @@ pub(super) async fn statement(
         after: 0,
         limit: u32::from(u8::MAX),
     };
-    let rows = app.ledger.usage(&query).await.map_err(|error| internal(&error))?;
-    let units: i64 = rows.iter().map(|row| row.counts.cost).sum();
-    let units = u64::try_from(units).unwrap_or(0);
-    let calls = rows.iter().filter(|row| row.code == Some(Code::Allowed)).map(|row| row.counts.calls).sum();
-    let too_much = || internal(&std::io::Error::other("a statement of more money than there is"));
-    let (lines, total) = price.of(units, part.minutes()).ok_or_else(too_much)?;
-    let (plan_id, plan) = plan;
-    Ok(Some(StatementView {
-        activation_id: link.id,
-        project_id: link.project,
-        api_id: link.api,
-        plan_id,
-        plan,
-        version: version.version,
-        starts_at: part.span.start,
-        ends_at: part.span.end,
-        period_starts_at: part.period.start,
-        period_ends_at: part.period.end,
-        closed: part.span.end.plus_secs(OPEN_SECS) <= now,
-        calls,
-        units,
-        included: price.included_in(part.minutes()),
-        currency: price.currency,
-        unit_price: price.unit_price.to_string(),
-        per_units: price.per_units,
-        lines: lines
-            .iter()
-            .map(|line| LineView { item: line.item, units: line.units, amount: line.amount.to_string() })
-            .collect(),
-        total: total.to_string(),
-    }))
+    let rows = books.ledger.usage(&query).await.map_err(|error| internal(&error))?;
+    let mut used = Used {
+        calls: rows.iter().filter(|row| row.code == Some(Code::Allowed)).map(|row| row.counts.calls).sum(),
+        units: rows.iter().map(|row| row.counts.cost).sum(),
+    };
+    for late in late(books, link, part.closes_at(), part.span.end).await? {
+        if part.span.holds(late.start) {
+            used.calls = used.calls.saturating_sub(late.calls);
+            used.units = used.units.saturating_sub(late.cost);
+        }
+    }
+    Ok(used)
+}
+
+async fn late(books: &Books, link: &Activation, since: Timestamp, until: Timestamp) -> Result<Vec<LateUsage>, Problem> {
+    let late = books.ledger.late_usage((link.project_number, link.api_number), since, until).await;
+    late.map_err(|error| internal(&error))
+}
+
+/// What a closed statement would have more, or less.
+struct Adjustment {
+    of: Part,
+    units: i64,
+    amount: Money,
+    currency: Currency,
+}
+
+/// From when on what is recorded late is an adjustment of this part's statement: when the one before it closed, however long ago
+/// that was.
+fn adjusts_from(pieces: &[Piece], part: &Part) -> Timestamp {
+    let start = part.span.start;
+    let last = |piece: &Piece| piece.part(piece.until.map_or(start, |until| until.min(start)).plus_secs(-60));
+    let closed = pieces.iter().filter(|piece| piece.from < start).filter_map(last).map(|before| before.closes_at());
+    closed.max().unwrap_or(start)
+}
+
+/// What the statement of a part has to add for earlier ones: what was recorded of their times from when the one before it closed
+/// until it closes itself. Of times at which nothing had a price there is nothing to add.
+async fn adjustments(
+    books: &Books,
+    link: &Activation,
+    pieces: &[Piece],
+    part: &Part,
+) -> Result<Vec<Adjustment>, Problem> {
+    let mut units: BTreeMap<Timestamp, i64> = BTreeMap::new();
+    let mut of: BTreeMap<Timestamp, (&Piece, Part)> = BTreeMap::new();
+    let since = adjusts_from(pieces, part);
+    for late in late(books, link, since, part.span.start).await? {
+        if late.recorded_at >= part.closes_at() {
+            continue;
+        }
+        let Some((piece, earlier)) = part_at(pieces, late.start) else { continue };
+        let start = earlier.span.start;
+        of.insert(start, (piece, earlier));
+        let units = units.entry(start).or_default();
+        *units = units.saturating_add(late.cost);
+    }
+    let mut adjustments = Vec::new();
+    for (start, (piece, earlier)) in of {
+        let units = units[&start];
+        // As the statements before this one left it.
+        let mut before = used(books, link, &earlier).await?.units;
+        for late in self::late(books, link, earlier.closes_at(), earlier.span.end).await? {
+            if late.recorded_at < since && earlier.span.holds(late.start) {
+                before = before.saturating_add(late.cost);
+            }
+        }
+        let after = before.saturating_add(units);
+        let amount = piece.price.more((before, after), earlier.minutes()).ok_or_else(too_much)?;
+        adjustments.push(Adjustment { of: earlier, units, amount, currency: piece.price.currency });
+    }
+    Ok(adjustments)
 }

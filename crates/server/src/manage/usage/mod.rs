@@ -1,6 +1,10 @@
-//! `/v1/usage`: what was counted.
+//! `/v1/usage`: what was counted; the events that it is made of, what is recorded beside them, and whether it adds up (PRODUCT.md K28).
 
+mod export;
+mod names;
 mod read;
+mod record;
+mod verify;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -8,5 +12,9 @@ use utoipa_axum::routes;
 use super::app::App;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(read::read))
+    OpenApiRouter::new()
+        .routes(routes!(read::read))
+        .routes(routes!(record::record))
+        .routes(routes!(export::export))
+        .routes(routes!(verify::verify))
 }

@@ -1,17 +1,16 @@
 //! `GET /v1/usage`
 
-use std::collections::HashMap;
-
 use axum::extract::State;
 use data_encoding::BASE64URL_NOPAD;
 use keystile_core::code::Code;
 use keystile_core::id::{ApiId, KeyId, ProjectId};
 use keystile_core::time::Timestamp;
-use keystile_core::usage::Bucket;
+use keystile_core::usage::{Bucket, Dimensions};
 use keystile_store::{GroupBy, StoreError, UsageQuery, UsageRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::names::{Names, counted_for};
 use crate::manage::app::{App, found};
 use crate::manage::caller::{Asker, Caller, ReadUsage};
 use crate::manage::extract::Query;
@@ -128,6 +127,44 @@ pub(super) async fn read(
     Ok(axum::Json(Usage { items, next_cursor }))
 }
 
+/// Of which API, project and key, by their numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Filters {
+    api: Option<u32>,
+    project: Option<u32>,
+    key: Option<u32>,
+}
+
+impl Filters {
+    /// Whether something is asked for that is counted under these.
+    pub(super) fn let_through(&self, of: &Dimensions) -> bool {
+        let is = |asked: Option<u32>, number: u32| asked.is_none_or(|asked| asked == number);
+        is(self.api, of.api) && is(self.project, of.project) && is(self.key, of.key)
+    }
+}
+
+/// The numbers of what is asked about, all of it the asker's.
+pub(super) async fn filters(
+    app: &App,
+    asker: &Asker,
+    (api, project, key): (Option<ApiId>, Option<ProjectId>, Option<KeyId>),
+) -> Result<Filters, Problem> {
+    let (organization, catalog) = (asker.organization, &app.catalog);
+    let api = match api {
+        None => None,
+        Some(id) => Some(found(catalog.api_number(organization, id).await, "API")?),
+    };
+    let project = match project {
+        None => None,
+        Some(id) => Some(found(catalog.project_number(organization, id).await, "project")?),
+    };
+    let key = match key {
+        None => None,
+        Some(id) => Some(found(catalog.key_number(organization, id).await, "key")?),
+    };
+    Ok(Filters { api, project, key })
+}
+
 async fn query(app: &App, asker: &Asker, asked: &Asked) -> Result<UsageQuery, Problem> {
     // The minute that is running belongs to the answer.
     let until = asked.until.unwrap_or_else(|| app.now().plus_secs(1));
@@ -148,35 +185,18 @@ async fn query(app: &App, asker: &Asker, asked: &Asked) -> Result<UsageQuery, Pr
             .map(u64::from_be_bytes)
             .ok_or_else(|| invalid("cursor is no next_cursor of this answer; leave it out to begin anew."))?,
     };
-    let (organization, catalog) = (asker.organization, &app.catalog);
-    let api = match asked.api_id {
-        None => None,
-        Some(id) => Some(found(catalog.api_number(organization, id).await, "API")?),
-    };
-    let project = match asked.project_id {
-        None => None,
-        Some(id) => Some(found(catalog.project_number(organization, id).await, "project")?),
-    };
-    let key = match asked.key_id {
-        None => None,
-        Some(id) => Some(found(catalog.key_number(organization, id).await, "key")?),
-    };
+    let only = filters(app, asker, (asked.api_id, asked.project_id, asked.key_id)).await?;
     // What was found to be the caller's own is shown whole; without such a filter, what is counted for the caller.
-    // Calls that found neither an API nor a key are the concern of whoever owns the installation.
-    let organizations = match (api, project, key, asker.owner) {
-        (None, None, None, 1) => vec![0, 1],
-        (None, None, None, owner) => vec![owner],
-        _ => Vec::new(),
-    };
+    let organizations = if only == Filters::default() { counted_for(asker) } else { Vec::new() };
     let by = group_by(asked.group_by.as_deref())?;
     Ok(UsageQuery {
         from,
         until,
         bucket: asked.bucket,
         by,
-        api,
-        project,
-        key,
+        api: only.api,
+        project: only.project,
+        key: only.key,
         code: asked.code,
         organizations,
         after,
@@ -206,23 +226,12 @@ fn group_by(text: Option<&str>) -> Result<GroupBy, Problem> {
 
 /// Puts ids where the ledger has numbers.
 async fn name(app: &App, rows: Vec<UsageRow>) -> Result<Vec<UsageItem>, StoreError> {
-    let numbers = |of: fn(&UsageRow) -> Option<u32>| {
-        let mut numbers: Vec<u32> = rows.iter().filter_map(of).filter(|number| *number != 0).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        numbers
-    };
-    let apis = app.catalog.api_ids(&numbers(|row| row.api)).await?;
-    let projects = app.catalog.project_ids(&numbers(|row| row.project)).await?;
-    let keys = app.catalog.key_ids(&numbers(|row| row.key)).await?;
-    fn id<T: Copy>(ids: &HashMap<u32, T>, number: Option<u32>) -> Option<Option<T>> {
-        number.map(|number| ids.get(&number).copied())
-    }
+    let names = Names::of(&app.catalog, rows.iter().map(|row| [row.api, row.project, row.key])).await?;
     let item = |row: UsageRow| UsageItem {
         start: row.start,
-        api_id: id(&apis, row.api),
-        project_id: id(&projects, row.project),
-        key_id: id(&keys, row.key),
+        api_id: row.api.map(|number| names.api(number)),
+        project_id: row.project.map(|number| names.project(number)),
+        key_id: row.key.map(|number| names.key(number)),
         operation: row.label,
         code: row.code,
         status: row.status,

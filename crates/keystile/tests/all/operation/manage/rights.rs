@@ -28,7 +28,7 @@ const OPEN: [&str; 17] = [
     "/openapi.json",
 ];
 /// Every right there is.
-const RIGHTS: [&str; 31] = [
+const RIGHTS: [&str; 32] = [
     "apis.read",
     "apis.write",
     "projects.read",
@@ -48,6 +48,7 @@ const RIGHTS: [&str; 31] = [
     "patterns.read",
     "patterns.write",
     "usage.read",
+    "usage.write",
     "webhooks.read",
     "webhooks.write",
     "events.read",

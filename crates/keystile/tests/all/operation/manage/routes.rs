@@ -269,6 +269,9 @@ impl Route {
             }
             ("POST", "/v1/patterns") => reading(),
             ("POST", "/v1/plans") => json!({ "api_id": things.api, "name": name("sound") }),
+            ("POST", "/v1/usage/record") => {
+                json!({ "usage": [{ "id": name("sound"), "activation_id": things.activation, "units": 5 }] })
+            }
             ("POST", "/v1/credits") => json!({ "project_id": things.project, "amount": 5 }),
             ("POST", "/v1/activations/{id}/plan") => json!({ "plan_id": null }),
             ("PUT", "/v1/activations/{id}/ceilings") => json!({ "ceilings": [] }),

@@ -1,16 +1,16 @@
-//! `keystile usage`: what was called, by whom, and how it ended.
+//! `keystile usage` alone: what was called, by whom, and how it ended.
 
 use std::collections::HashMap;
 
 use clap::{Args, ValueEnum};
-use keystile_core::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::fault::{Exit, Fault};
-use super::server::PAGE;
-use super::session::{API, Noun, PROJECT, Session};
-use super::table::{Table, field};
-use super::values::{When, bytes, signed, thousands, when};
+use super::between;
+use crate::cli::fault::{Exit, Fault};
+use crate::cli::server::PAGE;
+use crate::cli::session::{API, Noun, PROJECT, Session};
+use crate::cli::table::{Table, field};
+use crate::cli::values::{When, bytes, signed, thousands, when};
 
 /// Rows a page: the most that the server gives.
 const ROWS: usize = 10_000;
@@ -19,7 +19,7 @@ const MAX_NAMES: usize = 1_000;
 
 /// What to count, and by what.
 #[derive(Debug, Args)]
-pub struct Ask {
+pub(super) struct Ask {
     /// What to count apart, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "api,code")]
     by: Vec<By>,
@@ -107,23 +107,6 @@ pub(super) fn run(ask: Ask, session: &mut Session<'_>) -> Result<Exit, Fault> {
         print(&ask.by, ask.bucket.is_some(), &rows, session);
     }
     Ok(Exit::Ok)
-}
-
-/// The ends of a time, as they are asked about.
-pub(super) fn between(
-    since: Option<When>,
-    until: Option<When>,
-    now: Timestamp,
-) -> Result<(Option<String>, Option<String>), Fault> {
-    let (since, until) = (since.map(|since| since.seen_from(now)), until.map(|until| until.seen_from(now)));
-    if since.zip(until).is_some_and(|(since, until)| since >= until) {
-        return Err(Fault::usage(
-            "no time is between --since and --until",
-            "the one is not before the other",
-            "swap them",
-        ));
-    }
-    Ok((since.map(|since| since.to_string()), until.map(|until| until.to_string())))
 }
 
 fn print(by: &[By], with_start: bool, rows: &[Value], session: &mut Session<'_>) {

@@ -1,0 +1,261 @@
+//! `GET /v1/usage/export`: the events that usage and statements are made of.
+
+use std::collections::HashMap;
+
+use axum::extract::State;
+use axum::response::Response;
+use keystile_core::code::Code;
+use keystile_core::id::{ApiId, KeyId, ProjectId};
+use keystile_core::time::Timestamp;
+use keystile_core::usage::UsageEvent;
+use keystile_store::{Catalog, EventName, EventsAt, Ledger, RecordedUsage, StoreError};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::names::{Names, counted_for};
+use super::read::{Filters, filters};
+use crate::manage::app::App;
+use crate::manage::caller::{Caller, ReadUsage};
+use crate::manage::extract::Query;
+use crate::manage::ndjson::{self, PAGE, Pages};
+use crate::manage::problem::{internal, invalid};
+use crate::problem::Problem;
+
+/// The span that is asked about if nothing is said.
+const DEFAULT_SPAN_SECS: i64 = 86_400;
+
+/// Which events.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Asked {
+    /// Those that happened from this moment on; 24 hours before `until` unless said otherwise.
+    #[param(value_type = Option<String>)]
+    from: Option<Timestamp>,
+    /// Until this moment; now unless said otherwise.
+    #[param(value_type = Option<String>)]
+    until: Option<Timestamp>,
+    /// Only those that were recorded from this moment on: what has come since they were last exported.
+    #[param(value_type = Option<String>)]
+    recorded_from: Option<Timestamp>,
+    /// Only this API's.
+    #[param(value_type = Option<String>)]
+    api_id: Option<ApiId>,
+    /// Only this project's.
+    #[param(value_type = Option<String>)]
+    project_id: Option<ProjectId>,
+    /// Only this key's.
+    #[param(value_type = Option<String>)]
+    key_id: Option<KeyId>,
+}
+
+/// An event as it was counted. Its `id` is never another one's, so whoever has it need not count it again.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UsageEvent)]
+pub(super) struct EventView {
+    /// Its id.
+    id: String,
+    /// `call`, which may be several of one minute and kind that were folded while the store was away, or `recorded`.
+    kind: &'static str,
+    /// When it happened.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// When it was recorded.
+    #[schema(value_type = String, format = DateTime)]
+    recorded_at: Timestamp,
+    /// The API; `null` if none was found.
+    #[schema(value_type = Option<String>)]
+    api_id: Option<ApiId>,
+    /// The project; `null` if no key was recognised.
+    #[schema(value_type = Option<String>)]
+    project_id: Option<ProjectId>,
+    /// The key; `null` if none was recognised.
+    #[schema(value_type = Option<String>)]
+    key_id: Option<KeyId>,
+    /// The operation.
+    operation: Option<String>,
+    /// The decision.
+    #[schema(value_type = String)]
+    code: Code,
+    /// The status that the client got.
+    status: u16,
+    /// Calls.
+    calls: u64,
+    /// Microseconds from the head of the request to the end of the answer, summed.
+    latency_us: u64,
+    /// Bytes of request bodies.
+    bytes_in: u64,
+    /// Bytes of response bodies.
+    bytes_out: u64,
+    /// What it cost.
+    units: i64,
+    /// Of what was recorded: the id of the record that it corrects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corrects: Option<String>,
+    /// Of what was recorded: what people read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    /// Of what was recorded: who recorded it, a management key or an account; told to the API's own people alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded_by: Option<String>,
+}
+
+/// Every event of a time as it was counted, for billing elsewhere and for counting anew: NDJSON, an event a line, calls first, hour by
+/// hour, then what was recorded. Calls that were answered until now are among them. Events are kept as long as `[retention]` says; an
+/// answer that breaks off is not all of them.
+#[utoipa::path(get, operation_id = "exportUsage", path = "/v1/usage/export", tag = "Usage", params(Asked), security(("management_key" = [])),
+    responses((status = 200, body = EventView, content_type = "application/x-ndjson"), (status = 400), (status = 401), (status = 403), (status = 404)))]
+pub(super) async fn export(
+    caller: Caller<ReadUsage>,
+    State(app): State<App>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Problem> {
+    let until = asked.until.unwrap_or_else(|| app.now().plus_secs(1));
+    let from = asked.from.unwrap_or_else(|| until.plus_secs(-DEFAULT_SPAN_SECS));
+    if from >= until {
+        return Err(invalid("from lies after until."));
+    }
+    let only = filters(&app, &caller, (asked.api_id, asked.project_id, asked.key_id)).await?;
+    app.writer.flush().await.map_err(|error| internal(&error))?;
+    app.ledger.roll_up().await.map_err(|error| internal(&error))?;
+    let labels = app.ledger.labels().await.map_err(|error| internal(&error))?;
+    let events = Events {
+        organizations: if only == Filters::default() { counted_for(&caller) } else { Vec::new() },
+        owner: caller.owner,
+        catalog: app.catalog,
+        ledger: app.ledger,
+        labels: labels.into_iter().map(|label| (label.number, label.text)).collect(),
+        span: (from, until),
+        recorded_from: asked.recorded_from,
+        only,
+        place: Place::Kept(None),
+    };
+    ndjson::all(events).await
+}
+
+/// What is still to be sent.
+struct Events {
+    catalog: Catalog,
+    ledger: Ledger,
+    labels: HashMap<u32, String>,
+    span: (Timestamp, Timestamp),
+    recorded_from: Option<Timestamp>,
+    only: Filters,
+    organizations: Vec<u32>,
+    owner: u32,
+    place: Place,
+}
+
+/// How far it has come.
+enum Place {
+    Kept(Option<EventsAt>),
+    Recorded(Option<RecordedUsage>),
+    Done,
+}
+
+/// An event, by numbers.
+struct Found {
+    name: String,
+    recorded_at: Timestamp,
+    event: UsageEvent,
+    recorded: Option<RecordedUsage>,
+}
+
+impl Pages for Events {
+    type Row = EventView;
+
+    async fn next(&mut self) -> Result<Vec<EventView>, StoreError> {
+        loop {
+            let found = match &self.place {
+                Place::Kept(after) => match self.ledger.kept_events(self.span, *after).await? {
+                    None => {
+                        self.place = Place::Recorded(None);
+                        continue;
+                    }
+                    Some((at, events)) => {
+                        self.place = Place::Kept(Some(at));
+                        let each = events.into_iter().map(|kept| Found {
+                            name: text(kept.name),
+                            recorded_at: kept.recorded_at,
+                            event: kept.event,
+                            recorded: None,
+                        });
+                        each.collect()
+                    }
+                },
+                Place::Recorded(after) => {
+                    let rows = self.ledger.recorded_usage(self.span, after.as_ref(), PAGE).await?;
+                    self.place = rows.last().map_or(Place::Done, |last| Place::Recorded(Some(last.clone())));
+                    let each = rows.into_iter().map(|row| Found {
+                        name: row.id.clone(),
+                        recorded_at: row.recorded_at,
+                        event: row.event(),
+                        recorded: Some(row),
+                    });
+                    each.collect()
+                }
+                Place::Done => return Ok(Vec::new()),
+            };
+            let found: Vec<Found> = found;
+            let asked: Vec<Found> = found.into_iter().filter(|one| self.is_asked(one)).collect();
+            if !asked.is_empty() {
+                return self.views(asked).await;
+            }
+        }
+    }
+}
+
+impl Events {
+    fn is_asked(&self, found: &Found) -> bool {
+        let (of, (from, until)) = (found.event.dimensions, self.span);
+        (from..until).contains(&found.event.at)
+            && self.recorded_from.is_none_or(|from| found.recorded_at >= from)
+            && (self.organizations.is_empty() || self.organizations.contains(&of.organization))
+            && self.only.let_through(&of)
+    }
+
+    async fn views(&self, found: Vec<Found>) -> Result<Vec<EventView>, StoreError> {
+        let numbers = found.iter().map(|one| {
+            let of = one.event.dimensions;
+            [Some(of.api), Some(of.project), Some(of.key)]
+        });
+        let names = Names::of(&self.catalog, numbers).await?;
+        Ok(found.into_iter().map(|one| self.view(one, &names)).collect())
+    }
+
+    fn view(&self, found: Found, names: &Names) -> EventView {
+        let Found { name, recorded_at, event, recorded } = found;
+        let (of, counts) = (event.dimensions, event.counts);
+        let (kind, corrects, note, recorded_by) = match recorded {
+            None => ("call", None, None, None),
+            Some(RecordedUsage { corrects, note, recorded_by, organization, .. }) => {
+                ("recorded", corrects, Some(note), Some(recorded_by).filter(|_| organization == self.owner))
+            }
+        };
+        EventView {
+            id: name,
+            kind,
+            at: event.at,
+            recorded_at,
+            api_id: names.api(of.api),
+            project_id: names.project(of.project),
+            key_id: names.key(of.key),
+            operation: self.labels.get(&of.label).cloned(),
+            code: of.code,
+            status: of.status,
+            calls: counts.calls,
+            latency_us: counts.latency_us,
+            bytes_in: counts.bytes_in,
+            bytes_out: counts.bytes_out,
+            units: counts.cost,
+            corrects,
+            note,
+            recorded_by,
+        }
+    }
+}
+
+/// An event's name as text.
+fn text(name: EventName) -> String {
+    format!("{:016x}-{}-{}", name.node, name.sequence, name.place)
+}

@@ -1,0 +1,205 @@
+//! Events that are kept after they were added up, for recounting and for whoever bills. They are without the addresses of their
+//! clients: those are kept apart, and for another time.
+//!
+//! An event is known by the node that counted it, by the first batch of those that were added up with it, and by its place among
+//! them: no other one ever gets the same name, not even by a process that goes on from a backup.
+
+use std::collections::BTreeMap;
+
+use keystile_core::time::Timestamp;
+use keystile_core::usage::{Bucket, UsageEvent};
+
+use super::Ledger;
+use super::codec;
+use super::roll_up::Read;
+use crate::StoreError;
+use crate::db::{Columns, Connection, damaged, signed, sql};
+
+/// Events in one row: what is read and told of them at a time.
+const EVENTS: usize = 5_000;
+/// From when on events are kept, in `meta`.
+const KEPT_FROM: &str = "events_from";
+
+/// An event that was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptEvent {
+    /// By what it is known.
+    pub name: EventName,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// What was counted.
+    pub event: UsageEvent,
+}
+
+/// By what an event is known, for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EventName {
+    /// The process that counted it.
+    pub node: u64,
+    /// The first batch of those that it was added up with.
+    pub sequence: u64,
+    /// Its place among their events.
+    pub place: u64,
+}
+
+/// A row of kept events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EventsAt {
+    hour: i64,
+    node: i64,
+    sequence: i64,
+    place: i64,
+}
+
+/// Keeps the events of batches, those of each hour apart.
+pub(super) async fn keep(db: &mut Connection, batches: &[Read], events: &[UsageEvent]) -> Result<(), StoreError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    begin(db).await?;
+    for of_node in batches.chunk_by(|one, other| one.place.node == other.place.node) {
+        let first = of_node[0].place;
+        let mut hours: BTreeMap<Timestamp, Vec<(Timestamp, &UsageEvent)>> = BTreeMap::new();
+        for (recorded_at, event) in of_node.iter().flat_map(|batch| batch.of(events)) {
+            hours.entry(event.at.floor_secs(Bucket::Hour.secs())).or_default().push((recorded_at, event));
+        }
+        let mut place = 0_u64;
+        for (hour, events) in hours {
+            for some in events.chunks(EVENTS) {
+                let bytes = codec::encode_kept(some.iter().copied());
+                sql("INSERT INTO kept_events (hour, node, sequence, place, bytes, events) VALUES (?, ?, ?, ?, ?, ?)")
+                    .bind(hour.as_micros())
+                    .bind(first.node)
+                    .bind(first.sequence)
+                    .bind(signed(place))
+                    .bind(signed(bytes.len() as u64))
+                    .bind(bytes)
+                    .execute(&mut *db)
+                    .await?;
+                place += some.len() as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Notes that events are kept from now on, unless they were before: from ever, if nothing was counted yet.
+pub(super) async fn begin(db: &mut Connection) -> Result<(), StoreError> {
+    if kept_from(db).await?.is_some() {
+        return Ok(());
+    }
+    let row = sql("SELECT max(start) FROM usage_hour").fetch_one(&mut *db).await?;
+    let last = Columns::of(&row).moment_if_any()?;
+    let from = last.map_or(Timestamp::from_secs(0), |last| last.plus_secs(Bucket::Hour.secs()));
+    note(db, from).await
+}
+
+async fn note(db: &mut Connection, from: Timestamp) -> Result<(), StoreError> {
+    sql("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
+        .bind(KEPT_FROM)
+        .bind(from.as_micros().to_be_bytes().to_vec())
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// From when on events are kept; `None` before there were any.
+pub(super) async fn kept_from(db: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
+    let row = sql("SELECT value FROM meta WHERE name = ?").bind(KEPT_FROM).fetch_optional(db).await?;
+    row.map(|row| Ok(Timestamp::from_micros(i64::from_be_bytes(Columns::of(&row).bytes()?)))).transpose()
+}
+
+/// The events of the first row after this one, of hours from `from` until before `until`; `None` after the last one.
+pub(super) async fn next(
+    db: &mut Connection,
+    (from, until): (Timestamp, Timestamp),
+    after: Option<EventsAt>,
+) -> Result<Option<(EventsAt, Vec<KeptEvent>)>, StoreError> {
+    let mut query = sql("SELECT hour, node, sequence, place, events FROM kept_events WHERE hour >= ");
+    query.push_bind(from.as_micros()).push(" AND hour < ").push_bind(until.as_micros());
+    if let Some(after) = after {
+        query.push(" AND (hour, node, sequence, place) > (").push_bind(after.hour).push(", ").push_bind(after.node);
+        query.push(", ").push_bind(after.sequence).push(", ").push_bind(after.place).push(")");
+    }
+    query.push(" ORDER BY hour, node, sequence, place LIMIT 1");
+    let Some(row) = query.fetch_optional(db).await? else { return Ok(None) };
+    let mut row = Columns::of(&row);
+    let at = EventsAt { hour: row.integer()?, node: row.integer()?, sequence: row.integer()?, place: row.integer()? };
+    let read = codec::decode_kept(row.blob()?)
+        .map_err(|error| damaged(format_args!("kept events of node {}, batch {}: {error}", at.node, at.sequence)))?;
+    let name = |place: usize| EventName {
+        node: at.node.cast_unsigned(),
+        sequence: at.sequence.cast_unsigned(),
+        place: at.place.cast_unsigned() + place as u64,
+    };
+    let events = read.into_iter().enumerate();
+    let events = events.map(|(place, (recorded_at, event))| KeptEvent { name: name(place), recorded_at, event });
+    Ok(Some((at, events.collect())))
+}
+
+impl Ledger {
+    /// Kept events that happened in the hours from that of `from` until before `until`, some thousands at a time: those after what
+    /// was read before, which comes with them; `None` after the last ones. Hour by hour, in no order within. What was not added up
+    /// yet is not among them: [`Ledger::roll_up`] does that.
+    ///
+    /// # Errors
+    /// If the store fails, or a row of events is damaged.
+    pub async fn kept_events(
+        &self,
+        (from, until): (Timestamp, Timestamp),
+        after: Option<EventsAt>,
+    ) -> Result<Option<(EventsAt, Vec<KeptEvent>)>, StoreError> {
+        let from = from.floor_secs(Bucket::Hour.secs());
+        next(&mut self.0.base.read().await?, (from, until), after).await
+    }
+
+    /// From when on events are kept, by the moment at which they happened; `None` if there was none yet.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn events_kept_from(&self) -> Result<Option<Timestamp>, StoreError> {
+        kept_from(&mut self.0.base.read().await?).await
+    }
+
+    /// Forgets events of hours before that of `before`, and of further ones, the oldest first, until those that stay have at most so
+    /// many bytes; says of how many hours. What was recorded by hand is forgotten by age alone, and its ids with it. Counts stay.
+    ///
+    /// # Errors
+    /// If the store fails; what was forgotten until then is.
+    pub async fn forget_events(&self, before: Option<Timestamp>, bytes: Option<u64>) -> Result<u64, StoreError> {
+        let rows = sql("SELECT hour, CAST(sum(bytes) AS BIGINT) FROM kept_events GROUP BY hour ORDER BY hour DESC")
+            .fetch_all(&mut self.0.base.read().await?)
+            .await?;
+        let before = before.map(|before| before.floor_secs(Bucket::Hour.secs()));
+        let (mut room, mut forgotten) = (bytes.unwrap_or(u64::MAX), Vec::new());
+        for row in &rows {
+            let mut row = Columns::of(row);
+            let (hour, size) = (row.moment()?, row.number::<u64>()?);
+            // Once there was no room for an hour, there is none for those before it.
+            room = room.saturating_sub(size);
+            if room == 0 || before.is_some_and(|before| hour < before) {
+                forgotten.push(hour);
+            }
+        }
+        // The oldest first, each by itself: whoever counts does not wait for long.
+        for hour in forgotten.iter().rev() {
+            let mut transaction = self.0.base.write().await?;
+            let kept_from = kept_from(&mut transaction).await?;
+            let next = hour.plus_secs(Bucket::Hour.secs());
+            note(&mut transaction, kept_from.map_or(next, |kept| kept.max(next))).await?;
+            let gone = sql("DELETE FROM kept_events WHERE hour = ?").bind(hour.as_micros());
+            gone.execute(&mut transaction).await?;
+            transaction.commit().await?;
+        }
+        if let Some(before) = before {
+            let mut transaction = self.0.base.write().await?;
+            let gone = sql("DELETE FROM recorded_usage WHERE at < ?").bind(before.as_micros());
+            if gone.execute(&mut transaction).await? > 0 {
+                let kept_from = kept_from(&mut transaction).await?;
+                note(&mut transaction, kept_from.map_or(before, |kept| kept.max(before))).await?;
+            }
+            transaction.commit().await?;
+        }
+        Ok(forgotten.len() as u64)
+    }
+}

@@ -1,0 +1,48 @@
+-- When a batch was recorded; unknown of those from before this step. What is recorded more than an hour after it happened may
+-- be about a time whose statement is closed.
+ALTER TABLE batches ADD COLUMN recorded_at INTEGER;
+
+-- Events as they were counted, by the hour in which they happened, for recounting and for whoever bills: rows of some thousands,
+-- known by their node, its first batch among them, and a place. The form of `events` is in ledger/codec.rs. There are none of
+-- what was added up before this step.
+CREATE TABLE kept_events (
+    hour     INTEGER NOT NULL,
+    node     INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    place    INTEGER NOT NULL,
+    bytes    INTEGER NOT NULL,
+    events   BLOB NOT NULL,
+    PRIMARY KEY (hour, node, sequence, place)
+) STRICT;
+
+CREATE INDEX kept_events_bytes ON kept_events (hour, bytes);
+
+-- What was used and is no call that was answered here, and corrections: each under the id of whoever records it. Never altered.
+CREATE TABLE recorded_usage (
+    organization INTEGER NOT NULL,                           -- of the API
+    id           TEXT NOT NULL,
+    api          INTEGER NOT NULL,
+    project      INTEGER NOT NULL,
+    at           INTEGER NOT NULL,
+    recorded_at  INTEGER NOT NULL,
+    calls        INTEGER NOT NULL,
+    cost         INTEGER NOT NULL,
+    corrects     TEXT,                                       -- the id of another one
+    note         TEXT NOT NULL,
+    recorded_by  TEXT NOT NULL,
+    PRIMARY KEY (organization, id)
+) STRICT;
+
+CREATE INDEX recorded_usage_at ON recorded_usage (at, organization, id);
+CREATE INDEX recorded_usage_of_project ON recorded_usage (project);
+
+-- What was recorded more than an hour after it happened, by the minutes of both: what statements add as adjustments.
+CREATE TABLE late_usage (
+    project     INTEGER NOT NULL,
+    api         INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    start       INTEGER NOT NULL,
+    calls       INTEGER NOT NULL,
+    cost        INTEGER NOT NULL,
+    PRIMARY KEY (project, api, recorded_at, start)
+) STRICT, WITHOUT ROWID;
