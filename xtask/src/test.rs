@@ -14,7 +14,7 @@ use crate::pages;
 use crate::say;
 
 /// A program that tests start, or the file of a library, and Debian's package of it.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("nginx", "nginx"),
     ("slowhttptest", "slowhttptest"),
     ("curl", "curl"),
@@ -24,6 +24,8 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("initdb", "postgresql"),
     // Prometheus' own reader of metrics: 45 KB, where the server with its checker would be 19 MB.
     ("/usr/lib/python3/dist-packages/prometheus_client/parser.py", "python3-prometheus-client"),
+    // The calendar by which a month is billed a second time.
+    ("/usr/share/zoneinfo/Europe/Vienna", "tzdata"),
 ];
 
 /// Logs that lie beside a checkout of those who have them; the smallest is replayed too.

@@ -66,9 +66,9 @@ pub(super) async fn list(
     links.truncate(shown);
     let next = links.last().filter(|_| more).map(|link| BASE64URL_NOPAD.encode(&link.number.to_be_bytes()));
     let mut items = Vec::new();
-    let books = Books { catalog: app.catalog, ledger: app.ledger };
+    let mut books = Books::new(app.catalog, app.ledger);
     for link in &links {
-        items.extend(statement(&books, link, at, now).await?);
+        items.extend(statement(&mut books, link, at, now).await?);
     }
     Ok(axum::Json(List { items, next_cursor: next }))
 }

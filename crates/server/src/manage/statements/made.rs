@@ -1,13 +1,14 @@
 //! A statement as it is made: what was used, by the ledger, and what that costs, by the plan that was in force. Once it is closed it
 //! stays as it is: what is recorded of its time afterwards is an adjustment of the statement of the time in which it is recorded.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use keystile_core::Code;
 use keystile_core::id::{ActivationId, ApiId, PlanId, ProjectId};
 use keystile_core::plan::{Currency, Item, Line, Money, Part, PlanName, Price};
 use keystile_core::time::Timestamp;
-use keystile_store::records::{Activation, PlanVersion};
+use keystile_store::records::{Activation, Plan, PlanVersion};
 use keystile_store::{Catalog, GroupBy, LateUsage, Ledger, UsageQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -120,20 +121,39 @@ impl Piece {
 /// What statements are made of.
 pub(super) struct Books {
     /// Plans, and who had which.
-    pub(super) catalog: Catalog,
+    catalog: Catalog,
     /// What was counted.
-    pub(super) ledger: Ledger,
+    ledger: Ledger,
+    /// Plans that were read: many statements are of the same few.
+    plans: HashMap<u32, Option<Plan>>,
+}
+
+impl Books {
+    /// Those of an installation, as its plans are now.
+    pub(super) fn new(catalog: Catalog, ledger: Ledger) -> Self {
+        Self { catalog, ledger, plans: HashMap::new() }
+    }
+
+    async fn plan(&mut self, number: u32) -> Result<Option<&Plan>, Problem> {
+        let plan = match self.plans.entry(number) {
+            Entry::Occupied(read) => read.into_mut(),
+            Entry::Vacant(unread) => {
+                let plan = self.catalog.plan_of_number(number).await.map_err(|error| internal(&error))?;
+                unread.insert(plan)
+            }
+        };
+        Ok(plan.as_ref())
+    }
 }
 
 /// All that was ever in force and has a price, in order.
-async fn pieces(books: &Books, link: &Activation) -> Result<Vec<Piece>, Problem> {
+async fn pieces(books: &mut Books, link: &Activation) -> Result<Vec<Piece>, Problem> {
     let had = books.catalog.plans_had(link.number).await.map_err(|error| internal(&error))?;
     let mut pieces = Vec::new();
     for (place, one) in had.iter().enumerate() {
         let Some((number, anchor)) = one.plan else { continue };
         let until = had.get(place + 1).map(|next| next.since);
-        let plan = books.catalog.plan_of_number(number).await.map_err(|error| internal(&error))?;
-        let Some(plan) = plan else { continue };
+        let Some(plan) = books.plan(number).await? else { continue };
         for (place, version) in plan.versions.iter().enumerate() {
             let Some(price) = version.terms.price.clone() else { continue };
             let next = plan.versions.get(place + 1).map(|next| next.from);
@@ -153,7 +173,7 @@ fn part_at(pieces: &[Piece], at: Timestamp) -> Option<(&Piece, Part)> {
 
 /// The statement of a link of the time that holds a moment; `None` if nothing had a price then.
 pub(super) async fn statement(
-    books: &Books,
+    books: &mut Books,
     link: &Activation,
     at: Timestamp,
     now: Timestamp,
@@ -297,6 +317,10 @@ async fn adjustments(
     let mut adjustments = Vec::new();
     for (start, (piece, earlier)) in of {
         let units = units[&start];
+        if units == 0 {
+            // Calls that cost nothing, or what was taken back at once.
+            continue;
+        }
         // As the statements before this one left it.
         let mut before = used(books, link, &earlier).await?.units;
         for late in self::late(books, link, earlier.closes_at(), earlier.span.end).await? {

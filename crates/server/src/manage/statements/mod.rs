@@ -2,6 +2,8 @@
 
 mod list;
 mod made;
+#[cfg(test)]
+mod month;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

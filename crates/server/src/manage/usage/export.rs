@@ -52,7 +52,7 @@ pub(super) struct Asked {
 /// An event as it was counted. Its `id` is never another one's, so whoever has it need not count it again.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UsageEvent)]
-pub(super) struct EventView {
+pub(in crate::manage) struct EventView {
     /// Its id.
     id: String,
     /// `call`, which may be several of one minute and kind that were folded while the store was away, or `recorded`.
@@ -118,23 +118,14 @@ pub(super) async fn export(
     let only = filters(&app, &caller, (asked.api_id, asked.project_id, asked.key_id)).await?;
     app.writer.flush().await.map_err(|error| internal(&error))?;
     app.ledger.roll_up().await.map_err(|error| internal(&error))?;
-    let labels = app.ledger.labels().await.map_err(|error| internal(&error))?;
-    let events = Events {
-        organizations: if only == Filters::default() { counted_for(&caller) } else { Vec::new() },
-        owner: caller.owner,
-        catalog: app.catalog,
-        ledger: app.ledger,
-        labels: labels.into_iter().map(|label| (label.number, label.text)).collect(),
-        span: (from, until),
-        recorded_from: asked.recorded_from,
-        only,
-        place: Place::Kept(None),
-    };
-    ndjson::all(events).await
+    let all = Events::all_of(caller.owner, (&app.catalog, &app.ledger), (from, until)).await;
+    let all = all.map_err(|error| internal(&error))?;
+    let organizations = if only == Filters::default() { counted_for(&caller) } else { Vec::new() };
+    ndjson::all(Events { organizations, recorded_from: asked.recorded_from, only, ..all }).await
 }
 
 /// What is still to be sent.
-struct Events {
+pub(in crate::manage) struct Events {
     catalog: Catalog,
     ledger: Ledger,
     labels: HashMap<u32, String>,
@@ -206,6 +197,26 @@ impl Pages for Events {
 }
 
 impl Events {
+    /// All that happened in a time, as the organization of this number sees it.
+    pub(in crate::manage) async fn all_of(
+        owner: u32,
+        (catalog, ledger): (&Catalog, &Ledger),
+        span: (Timestamp, Timestamp),
+    ) -> Result<Self, StoreError> {
+        let labels = ledger.labels().await?;
+        Ok(Self {
+            catalog: catalog.clone(),
+            ledger: ledger.clone(),
+            labels: labels.into_iter().map(|label| (label.number, label.text)).collect(),
+            span,
+            recorded_from: None,
+            only: Filters::default(),
+            organizations: Vec::new(),
+            owner,
+            place: Place::Kept(None),
+        })
+    }
+
     fn is_asked(&self, found: &Found) -> bool {
         let (of, (from, until)) = (found.event.dimensions, self.span);
         (from..until).contains(&found.event.at)
