@@ -10,6 +10,7 @@ mod notice;
 mod period;
 mod price;
 mod quota;
+mod simulate;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,10 @@ pub use price::{Amount, Currency, Item, Line, Price, PriceError};
 pub use quota::{Exhausted, MAX_QUOTA, MAX_QUOTAS, MAX_WARNINGS, Outage, Quota, QuotaError};
 /// An amount of money that may be negative, in decimal arithmetic.
 pub use rust_decimal::Decimal as Money;
+pub use simulate::{
+    Call, Known, LeftOut, OfLimit, OfQuota, OfSubject, Outcome, PaidByCredits, Simulated, Simulation, Statement, Sums,
+    TooMuch,
+};
 pub use statement::{Part, may_be_late};
 
 /// Longest name of a plan, in bytes.
