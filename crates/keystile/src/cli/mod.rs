@@ -23,6 +23,7 @@ mod import;
 mod invitation;
 mod kept;
 mod key;
+mod lines;
 mod login;
 mod member;
 mod member_role;

@@ -101,6 +101,13 @@ struct About {
     /// What it is for.
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
+    #[command(flatten)]
+    terms: TermsArgs,
+}
+
+/// What a plan says.
+#[derive(Debug, Args)]
+pub(super) struct TermsArgs {
     /// A limit of all calls of a project, such as 60/min or bucket:burst=10/s,burst=50; repeat for several.
     #[arg(long = "rate-limit", value_name = "LIMIT", value_parser = rate_limit)]
     rate_limits: Vec<LimitRule>,
@@ -121,8 +128,13 @@ struct About {
 
 impl About {
     fn fields(self) -> Fields {
+        self.terms.fields().with("description", self.description)
+    }
+}
+
+impl TermsArgs {
+    fn fields(self) -> Fields {
         Fields::default()
-            .with("description", self.description)
             .with("rate_limits", (!self.rate_limits.is_empty()).then(|| json!(self.rate_limits)))
             .with("quotas", (!self.quotas.is_empty()).then(|| json!(self.quotas)))
             .with("price", self.price.map(|price| json!(price)))

@@ -5,8 +5,9 @@ use std::io::{self, Read};
 use zeroize::Zeroizing;
 
 use super::super::fault::Fault;
+use super::super::lines::{Lines, Next};
 use super::Format;
-use super::lines::{Columns, Held, Lines, MAX_LINE_BYTES, Next, Record, text};
+use super::lines::{Columns, Held, MAX_LINE_BYTES, Record, text};
 use keystile_core::key::TextHash;
 
 /// Most keys of one request, by the contract of the API.
@@ -126,7 +127,7 @@ impl Preparer {
     /// # Errors
     /// If it is not written in the format that was named, or in none that can be told.
     pub(super) fn open(input: Box<dyn Read + Send>, format: Format, sha256: bool, size: Size) -> Result<Self, Fault> {
-        let mut lines = Lines::new(input);
+        let mut lines = Lines::new(input, MAX_LINE_BYTES);
         let first = loop {
             let next = lines
                 .advance()
