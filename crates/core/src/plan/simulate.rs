@@ -234,6 +234,8 @@ pub struct Simulated {
     pub quotas: Vec<OfQuota>,
     /// What it costs.
     pub price: Option<Price>,
+    /// The sum of all statements.
+    pub total: Decimal,
 }
 
 /// What the plan would have done to one who calls.
@@ -357,8 +359,9 @@ impl Simulation {
             }
             Ok(OfSubject { who, sums: standing.sums, statements, total })
         };
-        let subjects = standings.into_iter().map(subject).collect::<Result<_, TooMuch>>()?;
-        Ok(Simulated { subjects, limits, left_out, quotas, price })
+        let subjects = standings.into_iter().map(subject).collect::<Result<Vec<_>, TooMuch>>()?;
+        let total = subjects.iter().try_fold(Decimal::ZERO, |sum, subject| sum.checked_add(subject.total));
+        Ok(Simulated { subjects, limits, left_out, quotas, price, total: total.ok_or(TooMuch)? })
     }
 }
 

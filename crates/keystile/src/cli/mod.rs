@@ -41,6 +41,7 @@ mod screen;
 mod secret;
 mod server;
 mod session;
+mod simulate;
 mod statement;
 mod table;
 mod tags;
@@ -264,6 +265,10 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
     let done = match command {
         // The one command that needs no management key.
         Command::Key { verb: key::Verb::Verify(ask) } => verify::run(*ask, &global, env, input, &mut screen),
+        // Nor does a plan that is only thought of.
+        Command::Plan { verb: plan::Verb::Simulate(ask) } if !ask.is_of_server() => {
+            simulate::alone(*ask, &global, input, &mut screen)
+        }
         // Nor do those by which a person comes and goes.
         Command::Login(ask) => Door { global: &global, env, input, screen: &mut screen }.login(ask),
         Command::Join(ask) => Door { global: &global, env, input, screen: &mut screen }.join(ask),

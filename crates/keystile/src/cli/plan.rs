@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use keystile_core::limit::LimitRule;
-use keystile_core::plan::{CreditTerms, PlanName, Price, Quota};
+use keystile_core::plan::{CreditTerms, PlanName, PlanTerms, Price, Quota};
 use keystile_core::time::Timestamp;
 use keystile_core::zone::Zone;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use super::fault::{Exit, Fault};
 use super::price::{self, price};
 use super::quotas::{self, quota};
 use super::session::{Fields, PLAN, Session};
+use super::simulate;
 use super::table::{Column, field, limits};
 use super::values::{moment, rate_limit};
 
@@ -38,6 +39,8 @@ pub enum Verb {
         #[command(flatten)]
         which: Which,
     },
+    /// What a plan would have done to the calls of an access log, and what they would have cost.
+    Simulate(Box<simulate::Ask>),
 }
 
 /// Which plan is meant.
@@ -133,6 +136,24 @@ impl About {
 }
 
 impl TermsArgs {
+    /// Whether they say nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { rate_limits, quotas, price, credits, time_zone } = self;
+        rate_limits.is_empty() && quotas.is_empty() && price.is_none() && credits.is_none() && time_zone.is_none()
+    }
+
+    /// Terms in which they replace what they speak of.
+    pub(super) fn over(self, terms: PlanTerms) -> PlanTerms {
+        let Self { rate_limits, quotas, price, credits, time_zone } = self;
+        PlanTerms {
+            rate_limits: if rate_limits.is_empty() { terms.rate_limits } else { rate_limits },
+            quotas: if quotas.is_empty() { terms.quotas } else { quotas },
+            time_zone: time_zone.unwrap_or(terms.time_zone),
+            price: price.or(terms.price),
+            credits: credits.or(terms.credits),
+        }
+    }
+
     fn fields(self) -> Fields {
         Fields::default()
             .with("rate_limits", (!self.rate_limits.is_empty()).then(|| json!(self.rate_limits)))
@@ -174,6 +195,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             let id = session.plan(&which.plan, which.api.as_deref())?;
             session.delete(PLAN, &id, "")
         }
+        Verb::Simulate(ask) => simulate::of_server(*ask, session),
     }
 }
 

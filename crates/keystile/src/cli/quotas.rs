@@ -39,7 +39,7 @@ pub(super) fn quota(text: &str) -> Result<Quota, String> {
 }
 
 /// A quota as it is typed.
-fn written(quota: &Quota) -> String {
+pub(super) fn written(quota: &Quota) -> String {
     let period = quota.period.as_str().replace('_', "-");
     let mut text = format!("{}={}/{period}", quota.name.as_str(), quota.limit);
     if quota.counts == Counted::Calls {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use stub::{Closed, MANAGEMENT_KEY, Main};
 
-pub(super) use stub::{Run, Seen, Stub};
+pub(super) use stub::{Ran, Run, Seen, Stub};
 
 const KEY_TEXT: &str = "ks_live_TextOfTheKeyThatWasMadeKSTL111111";
 

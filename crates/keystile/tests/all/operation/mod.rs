@@ -54,6 +54,7 @@ mod roles;
 mod rotation;
 mod schema;
 mod serve;
+mod simulate;
 mod store_away;
 mod takeover;
 mod upgrade;

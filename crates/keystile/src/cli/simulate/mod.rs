@@ -1,0 +1,185 @@
+//! `keystile plan simulate`: what a plan would have done to the calls of an access log. Files are read (`log`, `calls`), line by
+//! line as they are written (`combined`, `journal`, `columns`); the core tries the plan out on them; `report` tells.
+//!
+//! It needs no server, unless the plan is one that a server has. Nothing that was called is shown, only who called.
+
+mod calls;
+mod columns;
+mod combined;
+mod journal;
+mod log;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use keystile_core::plan::{Known, PaidByCredits, PlanTerms, Simulation};
+use keystile_core::time::Timestamp;
+use serde_json::{Map, Value};
+
+use super::Global;
+use super::fault::{Exit, Fault};
+use super::plan::TermsArgs;
+use super::screen::{Screen, harmless};
+use super::session::{PLAN, Session};
+use super::values::moment;
+
+use calls::Calls;
+
+/// Which plan is tried out, and on what.
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// An access log, or `-` for standard input; it may be compressed with gzip. Repeat for several.
+    #[arg(long = "log", value_name = "FILE", required = true)]
+    logs: Vec<PathBuf>,
+    /// How they are written.
+    #[arg(long, value_enum, default_value_t = Format::Auto)]
+    format: Format,
+    /// Whom the plan is for; project where the log has it, else client.
+    #[arg(long, value_enum)]
+    by: Option<By>,
+    /// When a log begins that says of its calls only how much later they were, such as 2027-01-31.
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    start: Option<Timestamp>,
+    /// A plan of the server, by id or name; what other options say replaces that part of it.
+    #[arg(long)]
+    plan: Option<String>,
+    /// The API whose plan it is, by id or name; needed where plans of several have the name.
+    #[arg(long, requires = "plan")]
+    api: Option<String>,
+    #[command(flatten)]
+    terms: TermsArgs,
+}
+
+/// How an access log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Look at the first line.
+    Auto,
+    /// The Common or Combined Log Format, as Apache and nginx write it.
+    Combined,
+    /// Keystile's own access log: a JSON object a line.
+    Keystile,
+    /// A header line that names the columns (t_ms or time; client or project; method, path; perhaps cost), then a call a line,
+    /// with tabs between.
+    Columns,
+}
+
+/// Whom a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum By {
+    /// Each client of the log.
+    Client,
+    /// Each project of the log.
+    Project,
+}
+
+impl By {
+    /// The word in titles and JSON.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Project => "project",
+        }
+    }
+}
+
+impl Ask {
+    /// Whether the plan is one of a server.
+    pub(super) const fn is_of_server(&self) -> bool {
+        self.plan.is_some()
+    }
+}
+
+/// Tries out a plan that is said by options alone.
+pub(super) fn alone(
+    ask: Ask,
+    global: &Global,
+    input: Box<dyn Read + Send>,
+    screen: &mut Screen,
+) -> Result<Exit, Fault> {
+    if ask.terms.is_empty() {
+        return Err(Fault::usage(
+            "there is no plan to try out",
+            "no option says what it would be",
+            "say it as for `keystile plan create` (--rate-limit, --quota, --price), or name one of the server with --plan",
+        ));
+    }
+    run(ask, PlanTerms::default(), global, input, screen)
+}
+
+/// Tries out a plan of the server.
+pub(super) fn of_server(ask: Ask, session: &mut Session<'_>) -> Result<Exit, Fault> {
+    let id = session.plan(ask.plan.as_deref().unwrap_or_default(), ask.api.as_deref())?;
+    let plan = session.server.get(&format!("read the plan {id}"), &format!("{}/{id}", PLAN.path), &[])?;
+    let terms = in_force(&plan).ok_or_else(|| {
+        Fault::new(
+            Exit::Failure,
+            format!("could not try out the plan {id}"),
+            "nothing of it is in force, or what it says is not understood",
+            "look at `keystile plan show`; use a client of the server's version",
+        )
+    })?;
+    let input = std::mem::replace(&mut session.input, Box::new(std::io::empty()));
+    run(ask, terms, &session.global, input, session.screen)
+}
+
+/// What the version of a plan says that is in force.
+fn in_force(plan: &Value) -> Option<PlanTerms> {
+    const PARTS: [&str; 5] = ["rate_limits", "quotas", "time_zone", "price", "credits"];
+    let versions = plan.get("versions")?.as_array()?;
+    let version = versions.iter().find(|version| version.get("version") == plan.get("version"))?;
+    let said = |name: &&str| version.get(*name).is_some_and(|value| !value.is_null());
+    let parts: Map<String, Value> =
+        PARTS.iter().filter(|name| said(name)).map(|name| ((*name).to_owned(), version[*name].clone())).collect();
+    serde_json::from_value(Value::Object(parts)).ok()
+}
+
+fn run(
+    ask: Ask,
+    terms: PlanTerms,
+    global: &Global,
+    mut input: Box<dyn Read + Send>,
+    screen: &mut Screen,
+) -> Result<Exit, Fault> {
+    let Ask { logs, format, by, start, terms: said, .. } = ask;
+    let terms = said.over(terms).checked().map_err(|error| {
+        Fault::usage("these are no terms of a plan", error.to_string(), "correct the options and try again")
+    })?;
+    let refused = |error: PaidByCredits| {
+        Fault::usage(
+            "this plan can't be simulated",
+            error.to_string(),
+            "try out its limits and a price instead, without credits",
+        )
+    };
+    // Said before a long log is read.
+    Simulation::new(terms.clone(), Known::default()).map_err(refused)?;
+    let mut calls = Calls::new((format, by, start), terms.rate_limits.iter().any(calls::asks_operation));
+    for log in &logs {
+        let name = harmless(&log.display().to_string());
+        calls.read(&name, log::open(log, &mut input)?)?;
+    }
+    calls.put_in_order();
+    let mut simulation = Simulation::new(terms.clone(), calls.known()).map_err(refused)?;
+    if calls.count() == 0 {
+        report::skipped(&calls, screen);
+        return Err(Fault::new(
+            Exit::Failure,
+            "there is nothing to try the plan out on",
+            "no line of the log is a call",
+            "name a log of calls, and say how it is written with --format",
+        ));
+    }
+    for call in calls.iter() {
+        simulation.call(&call);
+    }
+    let found = simulation
+        .finish()
+        .map_err(|error| Fault::usage("this plan can't be simulated", error.to_string(), "try out a lower price"))?;
+    report::tell(&terms, &calls, found, global, screen);
+    Ok(Exit::Ok)
+}
