@@ -175,13 +175,17 @@ fn everything(times: &[u64]) -> Vec<char> {
     vec!['.'; times.len()]
 }
 
-/// At most 30 in each minute of the clock.
+/// At most 30 in each minute of the clock and 200 in each hour; what one of both refuses the other does not count.
 fn by_the_clock(times: &[u64]) -> Vec<char> {
-    let mut counts = BTreeMap::<u64, u64>::new();
+    let (mut minutes, mut hours) = (BTreeMap::<u64, u64>::new(), BTreeMap::<u64, u64>::new());
     let mut pass = |at: &u64| {
-        let count = counts.entry(at / 60_000).or_default();
-        *count += u64::from(*count < 31);
-        if *count > 30 { 'l' } else { '.' }
+        let minute = minutes.entry(at / 60_000).or_default();
+        let hour = hours.entry(at / 3_600_000).or_default();
+        if *minute == 30 || *hour == 200 {
+            return 'l';
+        }
+        (*minute, *hour) = (*minute + 1, *hour + 1);
+        '.'
     };
     times.iter().map(|at| pass(at)).collect()
 }
@@ -227,8 +231,8 @@ fn k28_a_plan_of_fixed_windows_and_overage_on_real_logs_does_what_the_file_says(
     // Half a yen a call: every second amount is a tie.
     let price = Price { fee: 100, included: 0, unit: 5, per: 10, digits: 0 };
     for log in LOGS {
-        let args =
-            ["--rate-limit", "fixed:30/min", "--quota", "200/month,overage", "--price", "100 JPY/month,unit=0.5"];
+        let args = ["--rate-limit", "fixed:30/min", "--rate-limit", "fixed:200/hour", "--quota", "200/month,overage"];
+        let args = [&args[..], &["--price", "100 JPY/month,unit=0.5"]].concat();
         let Some(found) = check(log, &args, by_the_clock, Some(&price)) else { return };
         let beyond = |item: &Value| -> u64 {
             let statements = item["statements"].as_array().unwrap().iter();
