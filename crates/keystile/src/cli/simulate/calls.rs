@@ -78,9 +78,7 @@ impl Skipped {
         match self {
             Self::NoRequest => "no request that is understood",
             Self::TooLong => "longer than any sensible line",
-            Self::OtherReason => {
-                "of calls that were refused for another reason than a limit, or came to nothing behind the gateway"
-            }
+            Self::OtherReason => "refused for another reason than a limit, or come to nothing behind the gateway",
             Self::NoProject => "of no project",
         }
     }

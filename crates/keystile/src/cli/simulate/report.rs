@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use keystile_core::limit::Counted;
 use keystile_core::plan::{
     Currency, Exhausted, Item, OfLimit, OfQuota, OfSubject, PlanTerms, Simulated, Statement, Sums,
 };
@@ -56,7 +57,7 @@ pub(super) fn tell(terms: &PlanTerms, calls: &Calls, mut found: Simulated, globa
     warn(&found, screen);
     skipped(calls, screen);
     if calls.late > 0 {
-        screen.note(&format!("put in order of time: {} calls stood behind later ones", thousands(calls.late)));
+        screen.note(&format!("put in order of time: {} stood behind later ones", several(calls.late, "call")));
     }
     if calls.is_without_date {
         screen.note("the log has no date, so it is taken to begin with 1970; --start says when it did");
@@ -66,8 +67,8 @@ pub(super) fn tell(terms: &PlanTerms, calls: &Calls, mut found: Simulated, globa
 /// Says which lines are no part of it.
 pub(super) fn skipped(calls: &Calls, screen: &mut Screen) {
     for (why, left) in calls.left() {
-        let (lines, first) = (thousands(left.lines), named(left, calls));
-        screen.note(&format!("left out: {lines} lines that are {} ({first})", why.why()));
+        let (lines, first) = (several(left.lines, "line"), named(left, calls));
+        screen.note(&format!("left out: {lines}: {} ({first})", why.why()));
     }
 }
 
@@ -93,15 +94,14 @@ fn warn(found: &Simulated, screen: &mut Screen) {
 
 fn totals(calls: &Calls, (who, count): (&str, usize), sum: &Sum, found: &Simulated, screen: &mut Screen) {
     let Sum { sums, overage, amount } = sum;
-    let plural = if count == 1 { "" } else { "s" };
     let mut text = format!(
-        "{} calls of {} {who}{plural}: {} let through, {} limited, {} exhausted; {} units",
-        thousands(sums.calls()),
-        thousands(count as u64),
+        "{} of {}: {} let through, {} limited, {} exhausted; {}",
+        several(sums.calls(), "call"),
+        several(count as u64, who),
         thousands(sums.let_through),
         thousands(sums.limited),
         thousands(sums.exhausted),
-        thousands(sums.units),
+        several(sums.units, "unit"),
     );
     if let (Some(amount), Some(price)) = (amount, &found.price) {
         let overage = thousands(*overage);
@@ -113,16 +113,24 @@ fn totals(calls: &Calls, (who, count): (&str, usize), sum: &Sum, found: &Simulat
     }
 }
 
+/// So many of something.
+fn several(number: u64, what: &str) -> String {
+    format!("{} {what}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
 fn limit_said(of: &OfLimit) -> String {
     let verb = if of.rule.shadow { "would have refused" } else { "refused" };
-    format!("limit {}: {verb} {} calls", harmless(&written(&of.rule)), thousands(of.refused))
+    format!("limit {}: {verb} {}", harmless(&written(&of.rule)), several(of.refused, "call"))
 }
 
 fn quota_said(of: &OfQuota) -> String {
     let quota = quotas::written(&of.quota);
     match of.quota.on_exhausted {
-        Exhausted::Refuse => format!("quota {quota}: refused {} calls", thousands(of.refused)),
-        Exhausted::Allow => format!("quota {quota}: let {} through beyond it", thousands(of.beyond)),
+        Exhausted::Refuse => format!("quota {quota}: refused {}", several(of.refused, "call")),
+        Exhausted::Allow => {
+            let what = if of.quota.counts == Counted::Calls { "call" } else { "unit" };
+            format!("quota {quota}: let {} through beyond it", several(of.beyond, what))
+        }
     }
 }
 

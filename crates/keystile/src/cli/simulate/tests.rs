@@ -55,9 +55,9 @@ fn a_plan_is_tried_out_without_a_server_and_nothing_is_left_out_silently() {
             "7 calls of 2 clients: 4 let through, 2 limited, 1 exhausted; 4 units, 1 of them beyond what fees include; 19.80 EUR",
             "from 2026-11-27T10:00:00Z until 2026-11-27T10:06:00Z",
             "limit fixed:minute=2/60s: refused 2 calls",
-            "quota day=3/day: refused 1 calls",
-            "left out: 2 lines that are no request that is understood (line 4; line 9)",
-            "put in order of time: 1 calls stood behind later ones",
+            "quota day=3/day: refused 1 call",
+            "left out: 2 lines: no request that is understood (line 4; line 9)",
+            "put in order of time: 1 call stood behind later ones",
         ]
     );
     let ran = run(COMBINED.as_bytes(), &[&PLAN[..], &["--limit", "1", "-q"]].concat());
@@ -156,7 +156,7 @@ fn names_of_others_cannot_write_on_the_terminal_nor_stop_a_run() {
     }
     let long = format!("t_ms\tclient\n0\t{}\n1\t{}\n2\tc\n", "x".repeat(257), "x".repeat(100_000));
     let ran = run(long.as_bytes(), &["--quota", "1/day"]);
-    assert!(ran.err.contains("2 lines that are longer than any sensible line (line 2; line 3)"), "{}", ran.err);
+    assert!(ran.err.contains("2 lines: longer than any sensible line (line 2; line 3)"), "{}", ran.err);
 }
 
 #[test]

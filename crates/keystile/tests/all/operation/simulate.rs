@@ -178,7 +178,7 @@ fn everything(times: &[u64]) -> Vec<char> {
 /// At most 30 in each minute of the clock and 200 in each hour; what one of both refuses the other does not count.
 fn by_the_clock(times: &[u64]) -> Vec<char> {
     let (mut minutes, mut hours) = (BTreeMap::<u64, u64>::new(), BTreeMap::<u64, u64>::new());
-    let mut pass = |at: &u64| {
+    let pass = |at: &u64| {
         let minute = minutes.entry(at / 60_000).or_default();
         let hour = hours.entry(at / 3_600_000).or_default();
         if *minute == 30 || *hour == 200 {
@@ -187,7 +187,7 @@ fn by_the_clock(times: &[u64]) -> Vec<char> {
         (*minute, *hour) = (*minute + 1, *hour + 1);
         '.'
     };
-    times.iter().map(|at| pass(at)).collect()
+    times.iter().map(pass).collect()
 }
 
 #[test]
