@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use keystile_core::id::KeyId;
-use keystile_core::limit::{Dimension, LimitRule};
 use keystile_core::operation::segments_label;
 use keystile_core::plan::{Call, Known};
 use keystile_core::target::CanonicalTarget;
@@ -33,6 +32,8 @@ pub(super) struct Entry<'a> {
     pub(super) cost: u32,
     pub(super) key: Option<KeyId>,
     pub(super) address: Option<IpAddr>,
+    /// The id of the API that it called, if that is known.
+    pub(super) api: Option<Cow<'a, str>>,
     pub(super) what: What<'a>,
 }
 
@@ -58,10 +59,13 @@ pub(super) enum Skipped {
     OtherReason,
     /// It is of no project.
     NoProject,
+    /// It is of another API than the one that is meant.
+    OtherApi,
 }
 
 impl Skipped {
-    pub(super) const ALL: [Self; 4] = [Self::NoRequest, Self::TooLong, Self::OtherReason, Self::NoProject];
+    pub(super) const ALL: [Self; 5] =
+        [Self::NoRequest, Self::TooLong, Self::OtherReason, Self::NoProject, Self::OtherApi];
 
     /// The word in JSON.
     pub(super) const fn as_str(self) -> &'static str {
@@ -70,6 +74,7 @@ impl Skipped {
             Self::TooLong => "too_long",
             Self::OtherReason => "other_reason",
             Self::NoProject => "no_project",
+            Self::OtherApi => "other_api",
         }
     }
 
@@ -80,6 +85,7 @@ impl Skipped {
             Self::TooLong => "longer than any sensible line",
             Self::OtherReason => "refused for another reason than a limit, or come to nothing behind the gateway",
             Self::NoProject => "of no project",
+            Self::OtherApi => "of another API",
         }
     }
 }
@@ -163,22 +169,35 @@ impl Written {
         }
     }
 
-    fn read(self, line: &[u8], by: By, start: Timestamp) -> Result<Entry<'_>, Skipped> {
+    fn read<'a>(self, line: &'a [u8], by: By, ask: &How) -> Result<Entry<'a>, Skipped> {
         match self {
             Self::Combined => combined::read(line),
-            Self::Keystile => journal::read(line, by),
-            Self::Columns(columns) => columns.read(line, by, start),
+            Self::Keystile => journal::read(line, by, ask.api.as_deref()),
+            Self::Columns(columns) => columns.read(line, by, ask.start.unwrap_or(NO_DATE)),
         }
     }
+}
+
+/// How logs are to be read.
+#[derive(Debug)]
+pub(super) struct How {
+    pub(super) format: Format,
+    /// Whom they are taken apart by; what the first log has, unless somebody says.
+    pub(super) by: Option<By>,
+    /// When one begins that has no date.
+    pub(super) start: Option<Timestamp>,
+    /// The API that is meant, by id or name, where a log says which was called.
+    pub(super) api: Option<String>,
+    /// Whether each log has to say so.
+    pub(super) must_name_api: bool,
+    /// Whether operations must be known.
+    pub(super) asks_operation: bool,
 }
 
 /// Everything that was read.
 #[derive(Debug)]
 pub(super) struct Calls {
-    format: Format,
-    by: Option<By>,
-    start: Option<Timestamp>,
-    asks_operation: bool,
+    how: How,
     /// The names of the logs.
     pub(super) logs: Vec<String>,
     pub(super) lines: u64,
@@ -187,28 +206,26 @@ pub(super) struct Calls {
     pub(super) late: u64,
     /// Whether a log had no date, and none was said.
     pub(super) is_without_date: bool,
+    /// The API of the first call, if it is known.
+    api: Option<String>,
+    /// Whether others called another one.
+    pub(super) is_of_several_apis: bool,
     who: Names,
     operations: Names,
     calls: Vec<Kept>,
 }
 
-/// Whether operations must be known for a limit.
-pub(super) fn asks_operation(rule: &LimitRule) -> bool {
-    rule.by.contains(&Dimension::Operation)
-}
-
 impl Calls {
-    pub(super) fn new((format, by, start): (Format, Option<By>, Option<Timestamp>), asks_operation: bool) -> Self {
+    pub(super) fn new(how: How) -> Self {
         Self {
-            format,
-            by,
-            start,
-            asks_operation,
+            how,
             logs: Vec::new(),
             lines: 0,
             left: Default::default(),
             late: 0,
             is_without_date: false,
+            api: None,
+            is_of_several_apis: false,
             who: Names::default(),
             operations: Names::default(),
             calls: Vec::new(),
@@ -242,7 +259,7 @@ impl Calls {
                         }
                     };
                     self.lines += 1;
-                    let read = form.read(lines.line(), by, self.start.unwrap_or(NO_DATE));
+                    let read = form.read(lines.line(), by, &self.how);
                     match read.and_then(|entry| self.keep(&entry)) {
                         Ok(at) => {
                             self.late += u64::from(latest.is_some_and(|latest| at < latest));
@@ -265,7 +282,7 @@ impl Calls {
 
     /// How a log is written, by its first line, and whom it is taken apart by. All logs are taken apart by the same.
     fn understand(&mut self, name: &str, line: &[u8]) -> Result<(Written, By), Fault> {
-        let written = Written::of(self.format, line).ok_or_else(|| match self.format {
+        let written = Written::of(self.how.format, line).ok_or_else(|| match self.how.format {
             Format::Columns => Fault::usage(
                 format!("the columns of {name} are not understood"),
                 "its first line must name them, with tabs between: t_ms or time, and client or project",
@@ -277,7 +294,7 @@ impl Calls {
                 "say how with --format",
             ),
         })?;
-        let by = *self.by.get_or_insert(written.usual());
+        let by = *self.how.by.get_or_insert(written.usual());
         if !written.has(by) {
             return Err(Fault::usage(
                 format!("{name} does not say which {} called", by.as_str()),
@@ -285,8 +302,15 @@ impl Calls {
                 "say --by client or --by project, whichever it has",
             ));
         }
+        if self.how.must_name_api && !matches!(written, Written::Keystile) {
+            return Err(Fault::usage(
+                format!("{name} does not say which API was called"),
+                "only Keystile's own access log does",
+                "leave --api out",
+            ));
+        }
         self.is_without_date |=
-            self.start.is_none() && matches!(written, Written::Columns(columns) if columns.is_without_date());
+            self.how.start.is_none() && matches!(written, Written::Columns(columns) if columns.is_without_date());
         Ok((written, by))
     }
 
@@ -294,7 +318,12 @@ impl Calls {
         if entry.who.len() > MAX_WHO_BYTES {
             return Err(Skipped::TooLong);
         }
-        let operation = if self.asks_operation { label(&entry.what) } else { None };
+        match (&self.api, entry.api.as_deref()) {
+            (None, Some(api)) => self.api = Some(api.to_owned()),
+            (Some(first), Some(api)) => self.is_of_several_apis |= first != api,
+            (_, None) => {}
+        }
+        let operation = if self.how.asks_operation { label(&entry.what) } else { None };
         self.calls.push(Kept {
             at: entry.at,
             who: self.who.number(&entry.who),
@@ -321,7 +350,7 @@ impl Calls {
 
     /// Whom they are taken apart by.
     pub(super) fn by(&self) -> By {
-        self.by.unwrap_or(By::Client)
+        self.how.by.unwrap_or(By::Client)
     }
 
     /// What is known of all of them.

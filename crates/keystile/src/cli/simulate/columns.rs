@@ -79,7 +79,15 @@ impl Columns {
             (Some(method), Some(target)) => What::Request { method: method.into(), target: target.into() },
             _ => What::Unknown,
         };
-        Ok(Entry { at, who: who.into(), cost, key: None, address: field(self.client).and_then(address), what })
+        Ok(Entry {
+            at,
+            who: who.into(),
+            cost,
+            key: None,
+            address: field(self.client).and_then(address),
+            api: None,
+            what,
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use keystile_core::limit::Dimension;
 use keystile_core::plan::{Known, PaidByCredits, PlanTerms, Simulation};
 use keystile_core::time::Timestamp;
 use serde_json::{Map, Value};
@@ -27,7 +28,7 @@ use super::screen::{Screen, harmless};
 use super::session::{PLAN, Session};
 use super::values::moment;
 
-use calls::Calls;
+use calls::{Calls, How};
 
 /// Which plan is tried out, and on what.
 #[derive(Debug, Args)]
@@ -47,8 +48,8 @@ pub struct Ask {
     /// A plan of the server, by id or name; what other options say replaces that part of it.
     #[arg(long)]
     plan: Option<String>,
-    /// The API whose plan it is, by id or name; needed where plans of several have the name.
-    #[arg(long, requires = "plan")]
+    /// The API whose plan it is, by id or name; of Keystile's own access log only its calls count.
+    #[arg(long)]
     api: Option<String>,
     #[command(flatten)]
     terms: TermsArgs,
@@ -124,6 +125,7 @@ pub(super) fn of_server(ask: Ask, session: &mut Session<'_>) -> Result<Exit, Fau
         )
     })?;
     let input = std::mem::replace(&mut session.input, Box::new(std::io::empty()));
+    let ask = Ask { api: plan.get("api_id").and_then(Value::as_str).map(str::to_owned), ..ask };
     run(ask, terms, &session.global, input, session.screen)
 }
 
@@ -145,7 +147,8 @@ fn run(
     mut input: Box<dyn Read + Send>,
     screen: &mut Screen,
 ) -> Result<Exit, Fault> {
-    let Ask { logs, format, by, start, terms: said, .. } = ask;
+    let must_name_api = ask.api.is_some() && !ask.is_of_server();
+    let Ask { logs, format, by, start, api, terms: said, .. } = ask;
     let terms = said.over(terms).checked().map_err(|error| {
         Fault::usage("these are no terms of a plan", error.to_string(), "correct the options and try again")
     })?;
@@ -158,7 +161,8 @@ fn run(
     };
     // Said before a long log is read.
     Simulation::new(terms.clone(), Known::default()).map_err(refused)?;
-    let mut calls = Calls::new((format, by, start), terms.rate_limits.iter().any(calls::asks_operation));
+    let asks_operation = terms.rate_limits.iter().any(|rule| rule.by.contains(&Dimension::Operation));
+    let mut calls = Calls::new(How { format, by, start, api, must_name_api, asks_operation });
     for log in &logs {
         let name = harmless(&log.display().to_string());
         calls.read(&name, log::open(log, &mut input)?)?;

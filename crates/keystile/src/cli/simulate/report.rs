@@ -33,7 +33,7 @@ pub(super) fn tell(terms: &PlanTerms, calls: &Calls, mut found: Simulated, globa
     if global.json {
         let shown = global.limit.map_or(count, |limit| limit as usize);
         screen.out(&format!("{}\n", all(terms, calls, &found, &sum, shown)));
-        warn(&found, screen);
+        warn(calls, &found, screen);
         return;
     }
     let shown = global.limit.map_or(ROWS, |limit| limit as usize);
@@ -54,7 +54,7 @@ pub(super) fn tell(terms: &PlanTerms, calls: &Calls, mut found: Simulated, globa
     for of in &found.quotas {
         screen.note(&quota_said(of));
     }
-    warn(&found, screen);
+    warn(calls, &found, screen);
     skipped(calls, screen);
     if calls.late > 0 {
         screen.note(&format!("put in order of time: {} stood behind later ones", several(calls.late, "call")));
@@ -85,8 +85,12 @@ fn named(left: &Left, calls: &Calls) -> String {
     text
 }
 
-/// What must be known: not all of the plan was tried out.
-fn warn(found: &Simulated, screen: &mut Screen) {
+/// What must be known: not all of the plan was tried out, or on too much.
+fn warn(calls: &Calls, found: &Simulated, screen: &mut Screen) {
+    if calls.is_of_several_apis {
+        screen
+            .complain("warning: calls of several APIs count together here, and a plan is of one; --api says of which");
+    }
     for (rule, why) in &found.left_out {
         screen.complain(&format!("warning: the limit {} is left out: {why}", harmless(&written(rule))));
     }

@@ -130,6 +130,29 @@ fn however_a_log_is_written_its_calls_are_the_same() {
 }
 
 #[test]
+fn of_several_apis_the_one_is_meant_whose_plan_it_is() {
+    let line = |api: &str, name: &str, key: u8| {
+        let key = keystile_core::id::KeyId::from_entropy([key; 16]).to_string();
+        let line = json!({"time": "2026-11-27T10:00:00Z", "client": "192.0.2.1", "method": "GET", "path": "/a", "code": "allowed",
+            "project_id": "prj_x", "key_id": key, "api_id": api, "api": name});
+        format!("{line}\n")
+    };
+    let log =
+        line("api_1", "Pets", 1) + &line("api_1", "Pets", 1) + &line("api_1", "Pets", 2) + &line("api_2", "Shop", 1);
+    let args = ["--rate-limit", "fixed:1/min,by=key"];
+    let ran = run(log.as_bytes(), &[&args[..], &["-q"]].concat());
+    assert_eq!(
+        ran.err,
+        "warning: calls of several APIs count together here, and a plan is of one; --api says of which\n"
+    );
+    for api in ["api_1", "Pets"] {
+        let found = found(log.as_bytes(), &[&args[..], &["--api", api]].concat());
+        assert_eq!((&found["totals"]["calls"], &found["totals"]["limited"]), (&json!(3), &json!(1)));
+        assert_eq!((&found["skipped"][0]["reason"], &found["skipped"][0]["lines"]), (&json!("other_api"), &json!(1)));
+    }
+}
+
+#[test]
 fn several_logs_are_one() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
@@ -207,6 +230,7 @@ fn what_can_not_be_tried_out_is_refused_before_anything_is_read() {
         (&["--quota", "1/day", "--quota", "2/day"], Exit::Usage, "each with a name of its own"),
         (&["--quota", "1/day", "--log", "/no/such/file"], Exit::Usage, "/no/such/file"),
         (&["--quota", "1/day", "--by", "project"], Exit::Usage, "which project called"),
+        (&["--quota", "1/day", "--api", "Pets"], Exit::Usage, "which API was called"),
         (&["--quota", "1/day", "--format", "columns"], Exit::Usage, "columns of - are not understood"),
         (&["--quota", "1/day", "--format", "keystile"], Exit::Failure, "no line of the log is a call"),
     ] {
