@@ -3,7 +3,7 @@
 //!
 //! Redirects are not followed: the key belongs to the server that was named, not to where it points.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -126,11 +126,7 @@ impl Server {
         query: &[(&str, &str)],
         each: &mut dyn FnMut(&str) -> Result<bool, Fault>,
     ) -> Result<(), Fault> {
-        let answer = self.ask(what, Method::GET, path, query, &Payload::Nothing, None)?;
-        if answer.status().as_u16() != 200 {
-            return self.understand(what, answer).and(Err(not_ours(what)));
-        }
-        for line in BufReader::new(answer.into_body().into_reader()).lines() {
+        for line in BufReader::new(self.body(what, path, query)?).lines() {
             let broken = |error: std::io::Error| {
                 Fault::new(
                     Exit::Network,
@@ -144,6 +140,15 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    /// An answer of any length, to be read as it comes.
+    pub(super) fn body(&self, what: &str, path: &str, query: &[(&str, &str)]) -> Result<Box<dyn Read + Send>, Fault> {
+        let answer = self.ask(what, Method::GET, path, query, &Payload::Nothing, None)?;
+        if answer.status().as_u16() != 200 {
+            return self.understand(what, answer).and(Err(not_ours(what)));
+        }
+        Ok(Box::new(answer.into_body().into_reader()))
     }
 
     fn ask(

@@ -162,7 +162,8 @@ impl Ledger {
     }
 
     /// Forgets events of hours before that of `before`, and of further ones, the oldest first, until those that stay have at most so
-    /// many bytes; says of how many hours. What was recorded by hand is forgotten by age alone, and its ids with it. Counts stay.
+    /// many bytes; says of how many hours. What was recorded by hand is forgotten by age alone, once it happened and was recorded before,
+    /// and its ids with it. Counts stay.
     ///
     /// # Errors
     /// If the store fails; what was forgotten until then is.
@@ -193,7 +194,10 @@ impl Ledger {
         }
         if let Some(before) = before {
             let mut transaction = self.0.base.write().await?;
-            let gone = sql("DELETE FROM recorded_usage WHERE at < ?").bind(before.as_micros());
+            // By both moments: what was recorded lately of long ago is still to be known when it is sent again.
+            let gone = sql("DELETE FROM recorded_usage WHERE at < ? AND recorded_at < ?")
+                .bind(before.as_micros())
+                .bind(before.as_micros());
             if gone.execute(&mut transaction).await? > 0 {
                 let kept_from = kept_from(&mut transaction).await?;
                 note(&mut transaction, kept_from.map_or(before, |kept| kept.max(before))).await?;

@@ -174,10 +174,13 @@ async fn events_are_forgotten_by_age_and_by_size_and_counts_stay() {
         let old = NewUsage { at: Some(NOW), ..new("old", 1) };
         ledger.record((1, "me"), NOW, &[old]).await.unwrap();
         assert_eq!(ledger.forget_events(None, None).await.unwrap(), 0);
+        let of_long_ago = NewUsage { at: Some(NOW), ..new("recorded lately", 1) };
+        ledger.record((1, "me"), NOW.plus_secs(2 * DAY_SECS), &[of_long_ago]).await.unwrap();
         assert_eq!(ledger.forget_events(Some(NOW.plus_secs(DAY_SECS)), None).await.unwrap(), 1);
         assert_eq!(kept(world).await.len(), 300);
         // Its id can be used anew.
-        assert!(ledger.recorded_usage(EVER, None, 10).await.unwrap().is_empty());
+        let left = ledger.recorded_usage(EVER, None, 10).await.unwrap();
+        assert_eq!(left.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["recorded lately"]);
         // Of what is left some is altered: that is found, and nothing else is.
         assert_eq!(recount(world, 0, 5 * DAY_SECS).await.differing, 0, "what was forgotten is not missed");
         assert_eq!(ledger.forget_events(None, Some(4_500)).await.unwrap(), 1);

@@ -13,7 +13,7 @@ use keystile_core::time::Timestamp;
 use super::super::fault::{Exit, Fault};
 use super::super::lines::{Lines, Next};
 use super::columns::Columns;
-use super::{By, Format, combined, journal, log};
+use super::{By, Format, combined, journal, log, usage};
 
 /// Most calls of one simulation: they are put in order in memory, and each takes some 80 bytes.
 const MAX_CALLS: usize = 10_000_000;
@@ -35,6 +35,8 @@ pub(super) struct Entry<'a> {
     /// The id of the API that it called, if that is known.
     pub(super) api: Option<Cow<'a, str>>,
     pub(super) what: What<'a>,
+    /// How many such calls there were at that moment.
+    pub(super) times: u32,
 }
 
 /// What was called.
@@ -61,11 +63,13 @@ pub(super) enum Skipped {
     NoProject,
     /// It is of another API than the one that is meant.
     OtherApi,
+    /// It was recorded by hand.
+    Recorded,
 }
 
 impl Skipped {
-    pub(super) const ALL: [Self; 5] =
-        [Self::NoRequest, Self::TooLong, Self::OtherReason, Self::NoProject, Self::OtherApi];
+    pub(super) const ALL: [Self; 6] =
+        [Self::NoRequest, Self::TooLong, Self::OtherReason, Self::NoProject, Self::OtherApi, Self::Recorded];
 
     /// The word in JSON.
     pub(super) const fn as_str(self) -> &'static str {
@@ -75,6 +79,7 @@ impl Skipped {
             Self::OtherReason => "other_reason",
             Self::NoProject => "no_project",
             Self::OtherApi => "other_api",
+            Self::Recorded => "recorded",
         }
     }
 
@@ -86,6 +91,7 @@ impl Skipped {
             Self::OtherReason => "refused for another reason than a limit, or come to nothing behind the gateway",
             Self::NoProject => "of no project",
             Self::OtherApi => "of another API",
+            Self::Recorded => "recorded by hand, which is no call",
         }
     }
 }
@@ -135,6 +141,7 @@ impl Names {
 enum Written {
     Combined,
     Keystile,
+    Usage,
     Columns(Columns),
 }
 
@@ -145,7 +152,9 @@ impl Written {
         match format {
             Format::Combined => Some(Self::Combined),
             Format::Keystile => Some(Self::Keystile),
+            Format::Usage => Some(Self::Usage),
             Format::Columns => columns,
+            Format::Auto if usage::is_one(line) => Some(Self::Usage),
             Format::Auto if line.starts_with(b"{") => Some(Self::Keystile),
             Format::Auto => columns.or_else(|| combined::read(line).ok().map(|_| Self::Combined)),
         }
@@ -155,7 +164,7 @@ impl Written {
     const fn usual(self) -> By {
         match self {
             Self::Combined => By::Client,
-            Self::Keystile => By::Project,
+            Self::Keystile | Self::Usage => By::Project,
             Self::Columns(columns) if columns.has(By::Project) => By::Project,
             Self::Columns(_) => By::Client,
         }
@@ -164,6 +173,7 @@ impl Written {
     const fn has(self, by: By) -> bool {
         match self {
             Self::Combined => matches!(by, By::Client),
+            Self::Usage => matches!(by, By::Project),
             Self::Keystile => true,
             Self::Columns(columns) => columns.has(by),
         }
@@ -173,6 +183,7 @@ impl Written {
         match self {
             Self::Combined => combined::read(line),
             Self::Keystile => journal::read(line, by, ask.api.as_deref()),
+            Self::Usage => usage::read(line, ask.api.as_deref()),
             Self::Columns(columns) => columns.read(line, by, ask.start.unwrap_or(NO_DATE)),
         }
     }
@@ -288,7 +299,7 @@ impl Calls {
                 "its first line must name them, with tabs between: t_ms or time, and client or project",
                 "put such a line in front",
             ),
-            Format::Auto | Format::Combined | Format::Keystile => Fault::usage(
+            Format::Auto | Format::Combined | Format::Keystile | Format::Usage => Fault::usage(
                 format!("it is not understood how {name} is written"),
                 "its first line is neither of the Common or Combined Log Format, nor JSON, nor names of columns",
                 "say how with --format",
@@ -302,10 +313,10 @@ impl Calls {
                 "say --by client or --by project, whichever it has",
             ));
         }
-        if self.how.must_name_api && !matches!(written, Written::Keystile) {
+        if self.how.must_name_api && !matches!(written, Written::Keystile | Written::Usage) {
             return Err(Fault::usage(
                 format!("{name} does not say which API was called"),
-                "only Keystile's own access log does",
+                "only Keystile's own access log and exports of usage do",
                 "leave --api out",
             ));
         }
@@ -324,14 +335,17 @@ impl Calls {
             (_, None) => {}
         }
         let operation = if self.how.asks_operation { label(&entry.what) } else { None };
-        self.calls.push(Kept {
+        let kept = Kept {
             at: entry.at,
             who: self.who.number(&entry.who),
             cost: entry.cost,
             operation: operation.map(|label| self.operations.number(label.as_bytes())),
             key: entry.key,
             address: entry.address,
-        });
+        };
+        // No more than would be too many.
+        let times = (entry.times as usize).min(MAX_CALLS + 1);
+        self.calls.extend(std::iter::repeat_n(kept, times));
         Ok(entry.at)
     }
 

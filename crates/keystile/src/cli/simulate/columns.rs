@@ -87,6 +87,7 @@ impl Columns {
             address: field(self.client).and_then(address),
             api: None,
             what,
+            times: 1,
         })
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn read(line: &[u8]) -> Result<Entry<'_>, Skipped> {
         return Err(Skipped::NoRequest);
     }
     let what = What::Request { method: method.into(), target: target.into() };
-    Ok(Entry { at, who: host.into(), cost: 1, key: None, address: address(host), api: None, what })
+    Ok(Entry { at, who: host.into(), cost: 1, key: None, address: address(host), api: None, what, times: 1 })
 }
 
 /// The first moment in brackets, and what stands behind it: a user's name may have spaces and brackets too.

@@ -38,7 +38,7 @@ struct Line<'a> {
 }
 
 /// Codes of calls that a plan decides about.
-const OF_PLANS: [Code; 5] =
+pub(super) const OF_PLANS: [Code; 5] =
     [Code::Allowed, Code::ClientGone, Code::RateLimited, Code::QuotaExhausted, Code::CreditsExhausted];
 
 /// The call of a line, if it is one of the API that is meant by id or name.
@@ -60,10 +60,11 @@ pub(super) fn read<'a>(line: &'a [u8], by: By, api: Option<&str>) -> Result<Entr
         (None, _, _) => What::Unknown,
     };
     let api = line.api_id;
-    Ok(Entry { at: line.time, who, cost: 1, key: line.key_id, address: Some(line.client), api, what })
+    Ok(Entry { at: line.time, who, cost: 1, key: line.key_id, address: Some(line.client), api, what, times: 1 })
 }
 
-fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+/// A text's bytes.
+pub(super) fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),

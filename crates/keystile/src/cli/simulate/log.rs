@@ -37,6 +37,11 @@ pub(super) fn open(log: &Path, input: &mut Box<dyn Read + Send>) -> Result<Lines
     Ok(Lines::new(reader, MAX_LINE_BYTES))
 }
 
+/// The lines of what comes from elsewhere.
+pub(super) fn of(reader: Box<dyn Read + Send>) -> Lines {
+    Lines::new(reader, MAX_LINE_BYTES)
+}
+
 /// Reading stopped within a log.
 pub(super) fn broken(name: &str, line: u64, error: &std::io::Error) -> Fault {
     Fault::new(

@@ -296,6 +296,26 @@ fn k28_a_simulation_of_its_own_plan_says_what_a_server_did() {
     for name in ["calls", "units"] {
         assert_eq!(item["statements"][0][name], statement[name], "{name}: {statement}");
     }
+    // The same on what the server kept of these calls, and on an export of it; what was recorded by hand is no call.
+    let record = json!({ "usage": [{ "id": "by hand", "activation_id": link, "units": 5 }] });
+    assert_eq!(manage.post("/v1/usage/record", &record).0, 200);
+    let export = folder.path().join("usage.ndjson");
+    std::fs::write(&export, told(&server, &["usage", "export"]).out).unwrap();
+    for source in [&["--since", "1h"][..], &["--log", export.to_str().unwrap()]] {
+        let ended = told(&server, &[&["plan", "simulate", "--json", "--plan", "Small"], source].concat());
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        let of_usage: Value = serde_json::from_str(&ended.out).unwrap();
+        assert_eq!(of_usage["items"][0]["statements"], item["statements"], "{of_usage}");
+        for name in ["who", "calls", "let_through", "limited", "exhausted"] {
+            assert_eq!(of_usage["items"][0][name], item[name], "{of_usage}");
+        }
+        assert!(of_usage["skipped"].as_array().unwrap().iter().any(|one| one["reason"] == "recorded"), "{of_usage}");
+    }
+    // Another plan on the same calls.
+    let ended = told(&server, &["plan", "simulate", "--json", "--since", "1h", "--api", "Pets", "--quota", "2/month"]);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let other: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!((&other["items"][0]["let_through"], &other["items"][0]["exhausted"]), (&json!(2), &json!(9)));
     let lines = |statement: &Value| statement["lines"][1].clone();
     assert_eq!(lines(&item["statements"][0]), lines(statement));
     // Another quota would have let more through.

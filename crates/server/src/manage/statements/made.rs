@@ -16,6 +16,9 @@ use utoipa::ToSchema;
 use crate::manage::problem::internal;
 use crate::problem::Problem;
 
+/// For so long what was recorded before a statement closed may be under way to the store.
+const UNDER_WAY_SECS: i64 = 300;
+
 /// A line of a statement.
 #[derive(Serialize, ToSchema)]
 #[schema(as = StatementLine)]
@@ -75,8 +78,8 @@ pub(super) struct StatementView {
     /// When that ends.
     #[schema(value_type = String, format = DateTime)]
     period_ends_at: Timestamp,
-    /// Whether it is closed, an hour after its end: from then on it stays as it is. What is recorded of its time later is an adjustment
-    /// of a later one.
+    /// Whether it is closed and stays as it is: an hour after its end, and five minutes for what is under way. What is recorded of its
+    /// time after that hour is an adjustment of a later one.
     closed: bool,
     /// Calls that were let through.
     calls: u64,
@@ -219,7 +222,7 @@ pub(super) async fn statement(
         ends_at: part.span.end,
         period_starts_at: part.period.start,
         period_ends_at: part.period.end,
-        closed: part.closes_at() <= now,
+        closed: part.closes_at().plus_secs(UNDER_WAY_SECS) <= now,
         calls: used.calls,
         units,
         included: price.included_in(part.minutes()),
