@@ -192,7 +192,7 @@ impl Setup<'_> {
             }
         };
         let project = self.project(organization, "Trial", "Made by `keystile dev`.").await?;
-        let link = ActivationFilter { project: Some(project), api: Some(api), state: None };
+        let link = ActivationFilter { project: Some(project), api: Some(api), state: None, ever: false };
         if self.catalog.activations(organization, link, FIRST).await?.is_empty() {
             let id = ActivationId::from_entropy(self.id()?);
             let change = Change::CreateActivation { id, project, api, wish: Wish::default() };

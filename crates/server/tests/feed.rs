@@ -158,6 +158,7 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
                             project: Some(project),
                             api: Some(api),
                             state: None,
+                            ever: false,
                         },
                         Page { before: None, limit: 1 },
                     )

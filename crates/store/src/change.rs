@@ -162,6 +162,8 @@ pub enum Change {
     OfferReset { member: MemberId, was: u64, lookup: [u8; 32], ends_at: Timestamp },
     /// Notes that something was done that changes nothing of the catalogue: `project.export`, `usage.record` and so on.
     Note { action: &'static str, subject: String },
+    /// The same, with what it made, as JSON.
+    NoteWith { action: &'static str, subject: String, after: String },
     /// Notes that a key was refused at the management API.
     NoteRefusedKey { id: KeyId, code: Code },
     /// Notes that what somebody showed was wrong; of an address without an account as well.

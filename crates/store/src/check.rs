@@ -248,6 +248,24 @@ async fn batches(usage: &Base, checked: &mut Checked) -> Result<(), StoreError> 
             checked.add("batches", format!("batch {sequence} of node {node}: {error}"));
         }
     }
+    // One at a time: there may be gigabytes of them.
+    let mut after = (i64::MIN, i64::MIN, i64::MIN, i64::MIN);
+    loop {
+        let row = sql("SELECT hour, node, sequence, place, events FROM kept_events \
+             WHERE (hour, node, sequence, place) > (?, ?, ?, ?) ORDER BY hour, node, sequence, place LIMIT 1")
+        .bind(after.0)
+        .bind(after.1)
+        .bind(after.2)
+        .bind(after.3)
+        .fetch_optional(&mut view)
+        .await?;
+        let Some(row) = row else { break };
+        let mut row = Columns::of(&row);
+        after = (row.integer()?, row.integer()?, row.integer()?, row.integer()?);
+        if let Some(error) = ledger::unsound_kept(row.blob()?) {
+            checked.add("batches", format!("kept events of batch {} of node {}: {error}", after.2, after.1));
+        }
+    }
     let broken: u64 = sql("SELECT count(*) FROM broken_batches").fetch_number(&mut view).await?;
     if broken > 0 {
         checked.add("batches", format!("{broken} batches were set aside because they could not be read"));

@@ -48,8 +48,8 @@ pub use change::{Actor, Applied, ApplyError, Author, Change, Idempotency, Passwo
 pub use condition::{Conditions, Expected, Stated, Tag, Thing, ThingId};
 pub use keyring::NewEncryptionKey;
 pub use ledger::{
-    Amount, CreditEntriesOf, CreditMove, CreditMoved, Difference, EntryName, EntrySaid, EventName, EventsAt,
-    GrantTaken, KeptEvent, LateUsage, Ledger, NewUsage, NotMoved, NotRecorded, RecordedUsage, Recount, Room, Taken,
+    Amount, Billed, BilledUsage, CreditEntriesOf, CreditMove, CreditMoved, Difference, EntryName, EntrySaid, EventName,
+    EventsAt, GrantTaken, KeptEvent, Ledger, NewUsage, NotMoved, NotRecorded, RecordedUsage, Recount, Room, Taken,
     Taking, Use,
 };
 pub use records::History;

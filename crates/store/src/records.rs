@@ -578,6 +578,8 @@ pub struct ActivationFilter {
     pub api: Option<ApiId>,
     /// Only those that have come so far.
     pub state: Option<ActivationState>,
+    /// Those that were taken away, too.
+    pub ever: bool,
 }
 
 /// Permissions under a name.

@@ -63,6 +63,7 @@ pub(super) fn cells(object: &Value, columns: &[&str]) -> String {
         Some(Value::String(text)) => quoted(text),
         Some(Value::Array(items)) if items.is_empty() => String::new(),
         Some(Value::Object(fields)) if fields.is_empty() => String::new(),
+        Some(Value::Number(number)) => number.to_string(),
         Some(other) => quoted(&other.to_string()),
     });
     cells.collect::<Vec<_>>().join(",")
@@ -70,8 +71,19 @@ pub(super) fn cells(object: &Value, columns: &[&str]) -> String {
 
 /// A cell. What a spreadsheet would take for a formula gets an apostrophe before it: names are chosen by others.
 fn quoted(text: &str) -> String {
+    if is_amount(text) {
+        return text.to_owned();
+    }
     let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+/// Whether it is a decimal number, which no spreadsheet takes for anything else: what is taken back is below 0.
+fn is_amount(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let amount = text.strip_prefix('-').unwrap_or(text);
+    let (whole, part) = amount.split_once('.').unwrap_or((amount, "0"));
+    digits(whole) && digits(part)
 }
 
 #[cfg(test)]
@@ -86,5 +98,8 @@ mod tests {
         let row = row("export", line, &columns).unwrap();
         assert_eq!(row, "key_1,\"'=a, \"\"b\"\"\",,\"[\"\"a.b\"\",\"\"c\"\"]\",,,2");
         assert!(super::row("export", "no json", &columns).is_err());
+        let line = r#"{"units":-3,"amount":"-60.00","id":"-1+1","note":"--5","name":"-","other":"-5."}"#;
+        let row = super::row("export", line, &["units", "amount", "id", "note", "name", "other"]).unwrap();
+        assert_eq!(row, "-3,-60.00,'-1+1,'--5,'-,'-5.", "what is taken back is a number");
     }
 }

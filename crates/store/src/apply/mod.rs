@@ -290,6 +290,9 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::Note { action, subject } => {
             Ok(Done::new(action, subject, String::new(), String::new(), vec![Subject::Organization]))
         }
+        Change::NoteWith { action, subject, after } => {
+            Ok(Done::new(action, subject, String::new(), after, vec![Subject::Organization]))
+        }
         Change::NoteRefusedKey { id, code } => Ok(account::fail_key(id, code)),
         Change::FailLogin { account, failure } => Ok(account::fail(account, failure)),
         Change::CreateApi { id, name, settings, document } => {

@@ -7,13 +7,24 @@ use crate::db::{Columns, Connection, Row, Sql, sql};
 use crate::records::{Activation, ActivationFilter, Judgement, Page, Subscription, Wish};
 use crate::{Catalog, StoreError};
 
+macro_rules! select {
+    ($condition:literal) => {
+        concat!(
+            "SELECT v.id, v.number, p.id, po.id, a.id, ao.id, v.state, v.reason, v.wanted, v.note, v.granted, \
+             v.judged_by, v.judged_at, v.created_at, v.updated_at, v.revision, pl.id, pl.name, v.plan_since, wl.id, v.ceilings, \
+             v.project, v.api \
+             FROM activations v LEFT JOIN plans pl ON pl.number = v.plan LEFT JOIN plans wl ON wl.number = v.wanted_plan \
+             JOIN projects p ON p.number = v.project JOIN organizations po ON po.number = p.organization \
+             JOIN apis a ON a.number = v.api JOIN organizations ao ON ao.number = a.organization WHERE ",
+            $condition
+        )
+    };
+}
+
 /// The columns that [`read`] takes.
-pub(crate) const SELECT: &str = "SELECT v.id, v.number, p.id, po.id, a.id, ao.id, v.state, v.reason, v.wanted, v.note, v.granted, \
-     v.judged_by, v.judged_at, v.created_at, v.updated_at, v.revision, pl.id, pl.name, v.plan_since, wl.id, v.ceilings, v.project, v.api \
-     FROM activations v LEFT JOIN plans pl ON pl.number = v.plan LEFT JOIN plans wl ON wl.number = v.wanted_plan \
-     JOIN projects p ON p.number = v.project JOIN organizations po ON po.number = p.organization \
-     JOIN apis a ON a.number = v.api JOIN organizations ao ON ao.number = a.organization \
-     WHERE v.deleted_at IS NULL";
+pub(crate) const SELECT: &str = select!("v.deleted_at IS NULL");
+/// The same of those that were taken away, too.
+const SELECT_EVER: &str = select!("v.number > 0");
 
 pub(crate) fn read(row: &Row) -> Result<Activation, StoreError> {
     let mut row = Columns::of(row);
@@ -77,7 +88,7 @@ impl Catalog {
         filter: ActivationFilter,
         page: Page,
     ) -> Result<Vec<Activation>, StoreError> {
-        let mut query = sql(SELECT);
+        let mut query = sql(if filter.ever { SELECT_EVER } else { SELECT });
         push_sides(&mut query, organization);
         if let Some(project) = filter.project {
             query.push(" AND p.id = ").push_bind(project.to_bytes());
@@ -99,5 +110,17 @@ impl Catalog {
         id: ActivationId,
     ) -> Result<Option<Activation>, StoreError> {
         find(&mut self.0.base.read().await?, organization, id).await
+    }
+
+    /// One activation that an organization may see, or could until it was taken away.
+    pub async fn activation_ever(
+        &self,
+        organization: OrganizationId,
+        id: ActivationId,
+    ) -> Result<Option<Activation>, StoreError> {
+        let mut query = sql(SELECT_EVER);
+        query.push(" AND v.id = ").push_bind(id.to_bytes());
+        push_sides(&mut query, organization);
+        query.fetch_optional(&mut self.0.base.read().await?).await?.as_ref().map(read).transpose()
     }
 }

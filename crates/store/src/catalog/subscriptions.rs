@@ -27,6 +27,23 @@ impl Catalog {
         had.collect()
     }
 
+    /// The numbers of all activations that a project ever had at an API, in order, and when each was taken away.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn activations_had(&self, project: u32, api: u32) -> Result<Vec<(u32, Option<Timestamp>)>, StoreError> {
+        let rows = sql("SELECT number, deleted_at FROM activations WHERE project = ? AND api = ? ORDER BY number")
+            .bind(project)
+            .bind(api)
+            .fetch_all(&mut self.0.base.read().await?)
+            .await?;
+        let each = rows.iter().map(|row| {
+            let mut row = Columns::of(row);
+            Ok((row.number()?, row.moment_if_any()?))
+        });
+        each.collect()
+    }
+
     /// The plan of a number, whatever became of it.
     ///
     /// # Errors

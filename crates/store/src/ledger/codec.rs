@@ -48,13 +48,27 @@ pub(super) fn encode(events: &[UsageEvent]) -> Vec<u8> {
     end(bytes)
 }
 
-/// Writes events that are kept, each with the moment at which it was recorded, and without the address of its client.
-pub(super) fn encode_kept<'a>(events: impl ExactSizeIterator<Item = (Timestamp, &'a UsageEvent)>) -> Vec<u8> {
+/// An event that is kept: where it came from, when it was recorded, and what was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// The sequence of its batch.
+    pub(super) sequence: u64,
+    /// Its place in that batch.
+    pub(super) place: u64,
+    pub(super) recorded_at: Timestamp,
+    pub(super) event: UsageEvent,
+}
+
+/// Writes events that are kept, without the addresses of their clients.
+pub(super) fn encode_kept(events: &[Kept]) -> Vec<u8> {
     let mut bytes = begin(events.len());
-    let (mut before, mut recorded_before) = (0, 0);
-    for (recorded_at, event) in events {
-        put_distance(&mut bytes, &mut recorded_before, recorded_at);
-        put_event(&mut bytes, &mut before, &UsageEvent { client: None, ..*event });
+    let (mut before, mut recorded_before, mut sequence_before) = (0, 0, 0_u64);
+    for kept in events {
+        put_signed(&mut bytes, kept.sequence.wrapping_sub(sequence_before).cast_signed());
+        sequence_before = kept.sequence;
+        put(&mut bytes, kept.place);
+        put_distance(&mut bytes, &mut recorded_before, kept.recorded_at);
+        put_event(&mut bytes, &mut before, &UsageEvent { client: None, ..kept.event });
     }
     end(bytes)
 }
@@ -70,12 +84,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<UsageEvent>, BrokenBatch> {
 }
 
 /// Reads events that were kept.
-pub(super) fn decode_kept(bytes: &[u8]) -> Result<Vec<(Timestamp, UsageEvent)>, BrokenBatch> {
+pub(super) fn decode_kept(bytes: &[u8]) -> Result<Vec<Kept>, BrokenBatch> {
     let (version, mut rest) = opened(bytes)?;
-    let (mut before, mut recorded_before, mut read) = (0, 0, Vec::new());
+    let (mut before, mut recorded_before, mut sequence, mut read) = (0, 0, 0_u64, Vec::new());
     while !rest.is_empty() {
+        sequence = sequence.wrapping_add(take_signed(&mut rest)?.cast_unsigned());
+        let place = take(&mut rest)?;
         let recorded_at = take_distance(&mut rest, &mut recorded_before)?;
-        read.push((recorded_at, event(version, &mut rest, &mut before)?));
+        read.push(Kept { sequence, place, recorded_at, event: event(version, &mut rest, &mut before)? });
     }
     Ok(read)
 }
@@ -282,12 +298,21 @@ mod tests {
         }
 
         #[test]
-        fn what_is_kept_survives_its_form_but_for_addresses(events in events(), moments: Vec<i64>) {
-            let moments = moments.iter().copied().chain(std::iter::repeat(7)).map(Timestamp::from_micros);
-            let kept: Vec<_> = moments.zip(&events).collect();
-            let read = decode_kept(&encode_kept(kept.iter().copied()));
-            let expected = kept.iter().map(|(at, event)| (*at, UsageEvent { client: None, ..**event })).collect();
-            prop_assert_eq!(read, Ok(expected));
+        fn what_is_kept_survives_its_form_but_for_addresses(events in events(), of: Vec<(i64, u64, u64)>) {
+            let of = of.into_iter().chain(std::iter::repeat((7, 1, 2)));
+            let kept: Vec<_> = of
+                .zip(events)
+                .map(|((at, sequence, place), event)| {
+                    let recorded_at = Timestamp::from_micros(at);
+                    Kept { sequence, place, recorded_at, event: UsageEvent { client: None, ..event } }
+                })
+                .collect();
+            let with_client = |kept: &Kept| {
+                let client = Some(IpAddr::from([192, 0, 2, 1]));
+                Kept { event: UsageEvent { client, ..kept.event }, ..*kept }
+            };
+            let told: Vec<_> = kept.iter().map(with_client).collect();
+            prop_assert_eq!(decode_kept(&encode_kept(&told)), Ok(kept));
         }
 
         #[test]

@@ -1,8 +1,8 @@
 //! Events that are kept after they were added up, for recounting and for whoever bills. They are without the addresses of their
 //! clients: those are kept apart, and for another time.
 //!
-//! An event is known by the node that counted it, by the first batch of those that were added up with it, and by its place among
-//! them: no other one ever gets the same name, not even by a process that goes on from a backup.
+//! An event is known by the node that counted it, by its batch, and by its place in that: no other one ever gets the same name, and
+//! it gets no other one, not even by a process that goes on from a backup.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,17 @@ use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, UsageEvent};
 
 use super::Ledger;
-use super::codec;
+use super::codec::{self, BrokenBatch, Kept};
 use super::roll_up::Read;
 use crate::StoreError;
 use crate::db::{Columns, Connection, damaged, signed, sql};
 
 /// Events in one row: what is read and told of them at a time.
 const EVENTS: usize = 5_000;
+/// Bytes that a row takes besides its events, with its indexes.
+const ROW_BYTES: usize = 100;
+/// Rows that are forgotten in one transaction: some megabytes.
+const FORGOTTEN: u32 = 200;
 /// From when on events are kept, in `meta`.
 const KEPT_FROM: &str = "events_from";
 
@@ -36,9 +40,9 @@ pub struct KeptEvent {
 pub struct EventName {
     /// The process that counted it.
     pub node: u64,
-    /// The first batch of those that it was added up with.
+    /// Its batch.
     pub sequence: u64,
-    /// Its place among their events.
+    /// Its place in that.
     pub place: u64,
 }
 
@@ -51,31 +55,46 @@ pub struct EventsAt {
     place: i64,
 }
 
+impl EventsAt {
+    /// The hour in which they happened.
+    pub(super) const fn hour(&self) -> Timestamp {
+        Timestamp::from_micros(self.hour)
+    }
+}
+
 /// Keeps the events of batches, those of each hour apart.
 pub(super) async fn keep(db: &mut Connection, batches: &[Read], events: &[UsageEvent]) -> Result<(), StoreError> {
     if events.is_empty() {
         return Ok(());
     }
-    begin(db).await?;
+    let recorded_at = batches.iter().filter_map(|batch| batch.recorded_at).max();
+    begin(db, recorded_at).await?;
     for of_node in batches.chunk_by(|one, other| one.place.node == other.place.node) {
         let first = of_node[0].place;
-        let mut hours: BTreeMap<Timestamp, Vec<(Timestamp, &UsageEvent)>> = BTreeMap::new();
-        for (recorded_at, event) in of_node.iter().flat_map(|batch| batch.of(events)) {
-            hours.entry(event.at.floor_secs(Bucket::Hour.secs())).or_default().push((recorded_at, event));
+        let mut hours: BTreeMap<Timestamp, Vec<Kept>> = BTreeMap::new();
+        for batch in of_node {
+            for (place, (recorded_at, event)) in (0..).zip(batch.of(events)) {
+                let sequence = batch.place.sequence.cast_unsigned();
+                let kept = Kept { sequence, place, recorded_at, event: *event };
+                hours.entry(event.at.floor_secs(Bucket::Hour.secs())).or_default().push(kept);
+            }
         }
         let mut place = 0_u64;
         for (hour, events) in hours {
             for some in events.chunks(EVENTS) {
-                let bytes = codec::encode_kept(some.iter().copied());
-                sql("INSERT INTO kept_events (hour, node, sequence, place, bytes, events) VALUES (?, ?, ?, ?, ?, ?)")
-                    .bind(hour.as_micros())
-                    .bind(first.node)
-                    .bind(first.sequence)
-                    .bind(signed(place))
-                    .bind(signed(bytes.len() as u64))
-                    .bind(bytes)
-                    .execute(&mut *db)
-                    .await?;
+                let bytes = codec::encode_kept(some);
+                let recorded_at = some.iter().map(|kept| kept.recorded_at).max().unwrap_or(hour);
+                sql("INSERT INTO kept_events (hour, node, sequence, place, recorded_at, bytes, events) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?)")
+                .bind(hour.as_micros())
+                .bind(first.node)
+                .bind(first.sequence)
+                .bind(signed(place))
+                .bind(recorded_at.as_micros())
+                .bind(signed((ROW_BYTES + bytes.len()) as u64))
+                .bind(bytes)
+                .execute(&mut *db)
+                .await?;
                 place += some.len() as u64;
             }
         }
@@ -83,13 +102,15 @@ pub(super) async fn keep(db: &mut Connection, batches: &[Read], events: &[UsageE
     Ok(())
 }
 
-/// Notes that events are kept from now on, unless they were before: from ever, if nothing was counted yet.
-pub(super) async fn begin(db: &mut Connection) -> Result<(), StoreError> {
+/// Notes that events are kept from now on, unless they were before: from ever, if nothing was counted yet. What was counted in a
+/// time to come, by a clock that was wrong, is not waited for.
+pub(super) async fn begin(db: &mut Connection, now: Option<Timestamp>) -> Result<(), StoreError> {
     if kept_from(db).await?.is_some() {
         return Ok(());
     }
     let row = sql("SELECT max(start) FROM usage_hour").fetch_one(&mut *db).await?;
     let last = Columns::of(&row).moment_if_any()?;
+    let last = last.map(|last| now.map_or(last, |now| last.min(now.floor_secs(Bucket::Hour.secs()))));
     let from = last.map_or(Timestamp::from_secs(0), |last| last.plus_secs(Bucket::Hour.secs()));
     note(db, from).await
 }
@@ -109,37 +130,44 @@ pub(super) async fn kept_from(db: &mut Connection) -> Result<Option<Timestamp>, 
     row.map(|row| Ok(Timestamp::from_micros(i64::from_be_bytes(Columns::of(&row).bytes()?)))).transpose()
 }
 
-/// The events of the first row after this one, of hours from `from` until before `until`; `None` after the last one.
+/// The events of the first row after this one, of hours from `from` until before `until`, if one of them was recorded from
+/// `recorded_from` on; `None` after the last one.
 pub(super) async fn next(
     db: &mut Connection,
     (from, until): (Timestamp, Timestamp),
+    recorded_from: Option<Timestamp>,
     after: Option<EventsAt>,
-) -> Result<Option<(EventsAt, Vec<KeptEvent>)>, StoreError> {
-    let mut query = sql("SELECT hour, node, sequence, place, events FROM kept_events WHERE hour >= ");
-    query.push_bind(from.as_micros()).push(" AND hour < ").push_bind(until.as_micros());
-    if let Some(after) = after {
-        query.push(" AND (hour, node, sequence, place) > (").push_bind(after.hour).push(", ").push_bind(after.node);
-        query.push(", ").push_bind(after.sequence).push(", ").push_bind(after.place).push(")");
+) -> Result<Option<(EventsAt, Result<Vec<KeptEvent>, BrokenBatch>)>, StoreError> {
+    let mut query = sql("SELECT hour, node, sequence, place, events FROM kept_events WHERE hour < ");
+    query.push_bind(until.as_micros());
+    // One lower bound alone: with both, SQLite begins at the hour and walks over all that was read before.
+    match after {
+        None => query.push(" AND hour >= ").push_bind(from.as_micros()),
+        Some(after) => {
+            query.push(" AND (hour, node, sequence, place) > (").push_bind(after.hour).push(", ").push_bind(after.node);
+            query.push(", ").push_bind(after.sequence).push(", ").push_bind(after.place).push(")")
+        }
+    };
+    if let Some(recorded_from) = recorded_from {
+        query.push(" AND recorded_at >= ").push_bind(recorded_from.as_micros());
     }
     query.push(" ORDER BY hour, node, sequence, place LIMIT 1");
     let Some(row) = query.fetch_optional(db).await? else { return Ok(None) };
     let mut row = Columns::of(&row);
     let at = EventsAt { hour: row.integer()?, node: row.integer()?, sequence: row.integer()?, place: row.integer()? };
-    let read = codec::decode_kept(row.blob()?)
-        .map_err(|error| damaged(format_args!("kept events of node {}, batch {}: {error}", at.node, at.sequence)))?;
-    let name = |place: usize| EventName {
-        node: at.node.cast_unsigned(),
-        sequence: at.sequence.cast_unsigned(),
-        place: at.place.cast_unsigned() + place as u64,
+    let read = codec::decode_kept(row.blob()?);
+    let event = |kept: Kept| KeptEvent {
+        name: EventName { node: at.node.cast_unsigned(), sequence: kept.sequence, place: kept.place },
+        recorded_at: kept.recorded_at,
+        event: kept.event,
     };
-    let events = read.into_iter().enumerate();
-    let events = events.map(|(place, (recorded_at, event))| KeptEvent { name: name(place), recorded_at, event });
-    Ok(Some((at, events.collect())))
+    Ok(Some((at, read.map(|read| read.into_iter().map(event).collect()))))
 }
 
 impl Ledger {
     /// Kept events that happened in the hours from that of `from` until before `until`, some thousands at a time: those after what
-    /// was read before, which comes with them; `None` after the last ones. Hour by hour, in no order within. What was not added up
+    /// was read before, which comes with them; `None` after the last ones. Rows of which none was recorded from `recorded_from` on are
+    /// left out. Hour by hour, in no order within. What was not added up
     /// yet is not among them: [`Ledger::roll_up`] does that.
     ///
     /// # Errors
@@ -147,10 +175,14 @@ impl Ledger {
     pub async fn kept_events(
         &self,
         (from, until): (Timestamp, Timestamp),
+        recorded_from: Option<Timestamp>,
         after: Option<EventsAt>,
     ) -> Result<Option<(EventsAt, Vec<KeptEvent>)>, StoreError> {
         let from = from.floor_secs(Bucket::Hour.secs());
-        next(&mut self.0.base.read().await?, (from, until), after).await
+        let next = next(&mut self.0.base.read().await?, (from, until), recorded_from, after).await?;
+        let Some((at, events)) = next else { return Ok(None) };
+        let events = events.map_err(|error| damaged(format_args!("kept events of {}: {error}", at.hour())))?;
+        Ok(Some((at, events)))
     }
 
     /// From when on events are kept, by the moment at which they happened; `None` if there was none yet.
@@ -173,24 +205,25 @@ impl Ledger {
             .await?;
         let before = before.map(|before| before.floor_secs(Bucket::Hour.secs()));
         let (mut room, mut forgotten) = (bytes.unwrap_or(u64::MAX), Vec::new());
-        for row in &rows {
+        for (place, row) in rows.iter().enumerate() {
             let mut row = Columns::of(row);
             let (hour, size) = (row.moment()?, row.number::<u64>()?);
             // Once there was no room for an hour, there is none for those before it.
-            room = room.saturating_sub(size);
-            if room == 0 || before.is_some_and(|before| hour < before) {
+            let fits = size <= room;
+            room = if fits { room - size } else { 0 };
+            // The newest one stays: there is nothing yet to put in its place.
+            if (!fits && place > 0) || before.is_some_and(|before| hour < before) {
                 forgotten.push(hour);
             }
         }
-        // The oldest first, each by itself: whoever counts does not wait for long.
+        // The oldest first, some rows at a time: whoever counts does not wait for long.
         for hour in forgotten.iter().rev() {
             let mut transaction = self.0.base.write().await?;
             let kept_from = kept_from(&mut transaction).await?;
             let next = hour.plus_secs(Bucket::Hour.secs());
             note(&mut transaction, kept_from.map_or(next, |kept| kept.max(next))).await?;
-            let gone = sql("DELETE FROM kept_events WHERE hour = ?").bind(hour.as_micros());
-            gone.execute(&mut transaction).await?;
             transaction.commit().await?;
+            while self.forget_some_of(*hour).await? == u64::from(FORGOTTEN) {}
         }
         if let Some(before) = before {
             let mut transaction = self.0.base.write().await?;
@@ -205,5 +238,17 @@ impl Ledger {
             transaction.commit().await?;
         }
         Ok(forgotten.len() as u64)
+    }
+
+    async fn forget_some_of(&self, hour: Timestamp) -> Result<u64, StoreError> {
+        let mut transaction = self.0.base.write().await?;
+        let gone = sql("DELETE FROM kept_events WHERE (hour, node, sequence, place) IN \
+             (SELECT hour, node, sequence, place FROM kept_events WHERE hour = ? LIMIT ?)")
+        .bind(hour.as_micros())
+        .bind(FORGOTTEN)
+        .execute(&mut transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(gone)
     }
 }

@@ -2,94 +2,88 @@
 
 use std::collections::BTreeMap;
 
+use keystile_core::code::Code;
 use keystile_core::plan::may_be_late;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts, UsageEvent};
 
-use super::Ledger;
 use crate::StoreError;
 use crate::db::{Columns, Connection, sql};
 
 /// Rows in one statement.
 const ROWS: usize = 500;
 
-/// What was used in a minute and recorded in a later one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LateUsage {
-    /// The minute in which it was used.
-    pub start: Timestamp,
-    /// The minute in which it was recorded.
-    pub recorded_at: Timestamp,
-    /// Calls.
-    pub calls: u64,
-    /// What they cost; what is corrected may be negative.
-    pub cost: i64,
-}
+/// By project, API, the minute in which it was recorded, and the minute in which it happened: whose API it is, and what it comes to.
+pub(super) type LateRows = BTreeMap<(u32, u32, Timestamp, Timestamp), (u32, Counts)>;
 
-/// Notes those of these events, each with the moment at which it was recorded, that a closed statement may lack.
-pub(super) async fn add<'a>(
-    db: &mut Connection,
-    events: impl Iterator<Item = (Timestamp, &'a UsageEvent)>,
-) -> Result<(), StoreError> {
-    let mut late: BTreeMap<_, Counts> = BTreeMap::new();
+/// Adds those of these events, each with the moment at which it was recorded, that a closed statement may lack.
+pub(super) fn gather<'a>(rows: &mut LateRows, events: impl Iterator<Item = (Timestamp, &'a UsageEvent)>) {
     for (recorded_at, event) in events {
         let of = event.dimensions;
         if of.project == 0 || of.api == 0 || !may_be_late(event.at, recorded_at) {
             continue;
         }
+        // What was not let through, or came to nothing, is no call that a statement tells of.
+        let calls = if of.code == Code::Allowed { event.counts.calls } else { 0 };
+        let counts = Counts { calls, cost: event.counts.cost, ..Counts::default() };
+        if counts == Counts::default() {
+            continue;
+        }
         let minute = |moment: Timestamp| moment.floor_secs(Bucket::Minute.secs());
         let row = (of.project, of.api, minute(recorded_at), minute(event.at));
-        // A refused call is none that a statement tells of.
-        let calls = if of.code.is_refusal() { 0 } else { event.counts.calls };
-        late.entry(row).or_default().add(&Counts { calls, cost: event.counts.cost, ..Counts::default() });
+        rows.entry(row).or_insert((of.organization, Counts::default())).1.add(&counts);
     }
-    let late: Vec<_> = late.into_iter().filter(|(_, counts)| counts.calls > 0 || counts.cost != 0).collect();
+}
+
+/// Notes those of these events that a closed statement may lack.
+pub(super) async fn add<'a>(
+    db: &mut Connection,
+    events: impl Iterator<Item = (Timestamp, &'a UsageEvent)>,
+) -> Result<(), StoreError> {
+    let mut late = LateRows::new();
+    gather(&mut late, events);
+    let late: Vec<_> = late.into_iter().collect();
+    // Sums that can't be held stay at the greatest and the least, as those that they are taken from.
+    let (most, least) = (i64::MAX, i64::MIN + 1);
     for chunk in late.chunks(ROWS) {
-        let values = vec!["(?, ?, ?, ?, ?, ?)"; chunk.len()].join(", ");
+        let values = vec!["(?, ?, ?, ?, ?, ?, ?)"; chunk.len()].join(", ");
         let mut query = sql(format!(
-            "INSERT INTO late_usage (project, api, recorded_at, start, calls, cost) VALUES {values} \
-             ON CONFLICT (project, api, recorded_at, start) DO UPDATE SET calls = late_usage.calls + excluded.calls, \
-             cost = late_usage.cost + excluded.cost"
+            "INSERT INTO late_usage (project, api, recorded_at, start, organization, calls, cost) VALUES {values} \
+             ON CONFLICT (project, api, recorded_at, start) DO UPDATE SET \
+             calls = CASE WHEN late_usage.calls > {most} - excluded.calls THEN {most} \
+             ELSE late_usage.calls + excluded.calls END, \
+             cost = CASE WHEN excluded.cost > 0 AND late_usage.cost > {most} - excluded.cost THEN {most} \
+             WHEN excluded.cost < 0 AND late_usage.cost < {least} - excluded.cost THEN {least} \
+             ELSE late_usage.cost + excluded.cost END"
         ))
         .seldom();
-        for ((project, api, recorded_at, start), counts) in chunk {
+        for ((project, api, recorded_at, start), (organization, counts)) in chunk {
             query = query.bind(*project).bind(*api).bind(recorded_at.as_micros()).bind(start.as_micros());
-            query = query.bind(i64::try_from(counts.calls).unwrap_or(i64::MAX)).bind(counts.cost);
+            query = query.bind(*organization).bind(i64::try_from(counts.calls).unwrap_or(i64::MAX)).bind(counts.cost);
         }
         query.execute(&mut *db).await?;
     }
     Ok(())
 }
 
-impl Ledger {
-    /// What a project used at an API before `until` and was recorded from `since` on, more than an hour later: by the moment at
-    /// which it was recorded. What was not added up yet is not among it: [`Ledger::roll_up`] does that.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn late_usage(
-        &self,
-        (project, api): (u32, u32),
-        since: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<LateUsage>, StoreError> {
-        let rows = sql("SELECT start, recorded_at, calls, cost FROM late_usage WHERE project = ? AND api = ? \
-             AND recorded_at >= ? AND start < ? ORDER BY recorded_at, start")
-        .bind(project)
-        .bind(api)
-        .bind(since.as_micros())
-        .bind(until.as_micros())
-        .fetch_all(&mut self.0.base.read().await?)
-        .await?;
-        let each = rows.iter().map(|row| {
-            let mut row = Columns::of(row);
-            Ok(LateUsage {
-                start: row.moment()?,
-                recorded_at: row.moment()?,
-                calls: row.number()?,
-                cost: row.integer()?,
-            })
-        });
-        each.collect()
+/// Those that happened in a time, of APIs of these organizations; of all if there is none.
+pub(super) async fn happened(
+    db: &mut Connection,
+    (from, until): (Timestamp, Timestamp),
+    organizations: &[u32],
+) -> Result<LateRows, StoreError> {
+    let mut query =
+        sql("SELECT project, api, recorded_at, start, organization, calls, cost FROM late_usage WHERE start >= ");
+    query.push_bind(from.as_micros()).push(" AND start < ").push_bind(until.as_micros());
+    if !organizations.is_empty() {
+        query.push(" AND organization IN ").push_list(organizations.iter().copied());
     }
+    let rows = query.fetch_all(db).await?;
+    let each = rows.iter().map(|row| {
+        let mut row = Columns::of(row);
+        let late = (row.number()?, row.number()?, row.moment()?, row.moment()?);
+        let (organization, calls, cost) = (row.number()?, row.number()?, row.integer()?);
+        Ok((late, (organization, Counts { calls, cost, ..Counts::default() })))
+    });
+    each.collect()
 }

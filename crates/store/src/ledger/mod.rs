@@ -1,12 +1,14 @@
 //! What was counted. Batches of events come in as they are (`append`, form in `codec`) and are durable at once; adding
 //! them up by minute, hour and day is done later, many batches at a time (`roll_up`), and before anybody asks (`query`,
 //! `operations`, `last_use`, `uses`). The events stay for a while (`kept`), and what is recorded by hand beside them
-//! (`recorded`), so that all of it can be counted anew (`recount`); what comes late for a statement is noted (`late`).
+//! (`recorded`), so that all of it can be counted anew (`recount`); what comes late for a statement is noted (`late`), and statements are made of
+//! one view of it all (`billed`).
 //!
 //! A batch is known by its node and sequence, so that one that is sent again is not counted again.
 
 mod append;
 mod balances;
+mod billed;
 mod codec;
 mod credits;
 mod kept;
@@ -22,10 +24,10 @@ mod uses;
 use std::sync::Arc;
 
 pub use balances::{Amount, Taken, Taking};
+pub use billed::{Billed, BilledUsage};
 pub use credits::{CreditEntriesOf, CreditMove, CreditMoved, EntryName, EntrySaid, GrantTaken, NotMoved, Room};
 pub use kept::{EventName, EventsAt, KeptEvent};
 pub use last_use::Use;
-pub use late::LateUsage;
 pub use recorded::{NewUsage, NotRecorded, RecordedUsage};
 pub use recount::{Difference, Recount};
 
@@ -33,6 +35,11 @@ use crate::db::{Base, Columns, Connection, sql};
 use crate::hold::Hold;
 use crate::sqlite::Newest;
 use crate::{LabelRow, StoreError};
+
+/// What is wrong with kept events, if anything is.
+pub(crate) fn unsound_kept(events: &[u8]) -> Option<String> {
+    codec::decode_kept(events).err().map(|error| error.to_string())
+}
 
 /// What is wrong with a batch, if anything is.
 pub(crate) fn unsound(events: &[u8]) -> Option<String> {

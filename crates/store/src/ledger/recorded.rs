@@ -55,8 +55,8 @@ pub struct RecordedUsage {
     pub cost: i64,
     /// The id of what it corrects.
     pub corrects: Option<String>,
-    /// What people read.
-    pub note: String,
+    /// What people read; `None` if it was erased.
+    pub note: Option<String>,
     /// Who recorded it.
     pub recorded_by: String,
 }
@@ -85,8 +85,9 @@ impl RecordedUsage {
     }
 
     fn is(&self, other: &NewUsage) -> bool {
-        let own = (self.api, self.project, self.calls, self.cost, &self.corrects, &self.note);
-        own == (other.api, other.project, other.calls, other.cost, &other.corrects, &other.note)
+        let own = (self.api, self.project, self.calls, self.cost, &self.corrects);
+        own == (other.api, other.project, other.calls, other.cost, &other.corrects)
+            && self.note.as_ref().is_none_or(|note| *note == other.note)
             && other.at.is_none_or(|at| at == self.at)
     }
 }
@@ -119,13 +120,36 @@ impl Ledger {
     /// [`NotRecorded`] says what does not fit; then nothing was recorded.
     pub async fn record(
         &self,
-        (organization, recorded_by): (u32, &str),
+        by: (u32, &str),
         now: Timestamp,
         all: &[NewUsage],
     ) -> Result<Vec<(RecordedUsage, bool)>, NotRecorded> {
+        self.record_or_try(by, now, all, false).await
+    }
+
+    /// What [`Ledger::record`] would say. Nothing is recorded.
+    ///
+    /// # Errors
+    /// As [`Ledger::record`].
+    pub async fn try_recording(
+        &self,
+        by: (u32, &str),
+        now: Timestamp,
+        all: &[NewUsage],
+    ) -> Result<Vec<(RecordedUsage, bool)>, NotRecorded> {
+        self.record_or_try(by, now, all, true).await
+    }
+
+    async fn record_or_try(
+        &self,
+        (organization, recorded_by): (u32, &str),
+        now: Timestamp,
+        all: &[NewUsage],
+        is_trial: bool,
+    ) -> Result<Vec<(RecordedUsage, bool)>, NotRecorded> {
         let mut transaction = self.0.base.write().await?;
         let db = &mut *transaction;
-        kept::begin(db).await?;
+        kept::begin(db, Some(now)).await?;
         let mut recorded = Vec::with_capacity(all.len());
         for (place, new) in all.iter().enumerate() {
             if let Some(before) = find(db, organization, &new.id).await? {
@@ -151,11 +175,14 @@ impl Ledger {
                 calls: new.calls,
                 cost: new.cost,
                 corrects: new.corrects.clone(),
-                note: new.note.clone(),
+                note: Some(new.note.clone()),
                 recorded_by: recorded_by.to_owned(),
             };
             insert(db, &new).await?;
             recorded.push((new, true));
+        }
+        if is_trial {
+            return Ok(recorded);
         }
         sql("INSERT INTO labels (number, api, text) VALUES (?, 0, ?) ON CONFLICT DO NOTHING")
             .bind(RecordedUsage::LABEL.0)
@@ -185,6 +212,26 @@ impl Ledger {
         page(&mut self.0.base.read().await?, (from, until), after, limit).await
     }
 
+    /// Usage that was recorded of this project, the oldest first, after what was read before; at most so many.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn recorded_usage_of(
+        &self,
+        project: u32,
+        after: Option<&RecordedUsage>,
+        limit: u32,
+    ) -> Result<Vec<RecordedUsage>, StoreError> {
+        let mut query = sql(SELECT);
+        query.push("project = ").push_bind(project);
+        if let Some(after) = after {
+            query.push(" AND (at, organization, id) > (").push_bind(after.at.as_micros());
+            query.push(", ").push_bind(after.organization).push(", ").push_bind(&after.id).push(")");
+        }
+        query.push(" ORDER BY at, organization, id LIMIT ").push_bind(limit);
+        query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read).collect()
+    }
+
     /// Takes out what people wrote on usage that was recorded of this project, and sees to it that it is nowhere in the file.
     ///
     /// # Errors
@@ -192,7 +239,7 @@ impl Ledger {
     pub async fn forget_notes_of(&self, project: u32) -> Result<(), StoreError> {
         let mut transaction = self.0.base.write().await?;
         overwrite(&mut transaction, true).await?;
-        sql("UPDATE recorded_usage SET note = '' WHERE project = ?").bind(project).execute(&mut transaction).await?;
+        sql("UPDATE recorded_usage SET note = NULL WHERE project = ?").bind(project).execute(&mut transaction).await?;
         overwrite(&mut transaction, false).await?;
         transaction.commit().await?;
         Ok(self.0.base.wipe().await?)
@@ -215,11 +262,14 @@ pub(super) async fn page(
     limit: u32,
 ) -> Result<Vec<RecordedUsage>, StoreError> {
     let mut query = sql(SELECT);
-    query.push("at >= ").push_bind(from.as_micros()).push(" AND at < ").push_bind(until.as_micros());
-    if let Some(after) = after {
-        query.push(" AND (at, organization, id) > (").push_bind(after.at.as_micros());
-        query.push(", ").push_bind(after.organization).push(", ").push_bind(&after.id).push(")");
-    }
+    query.push("at < ").push_bind(until.as_micros());
+    match after {
+        None => query.push(" AND at >= ").push_bind(from.as_micros()),
+        Some(after) => {
+            query.push(" AND (at, organization, id) > (").push_bind(after.at.as_micros());
+            query.push(", ").push_bind(after.organization).push(", ").push_bind(&after.id).push(")")
+        }
+    };
     query.push(" ORDER BY at, organization, id LIMIT ").push_bind(limit);
     query.fetch_all(db).await?.iter().map(read).collect()
 }
@@ -236,7 +286,7 @@ async fn insert(db: &mut Connection, new: &RecordedUsage) -> Result<(), StoreErr
     .bind(i64::try_from(new.calls).unwrap_or(i64::MAX))
     .bind(new.cost)
     .bind(new.corrects.as_deref())
-    .bind(&new.note)
+    .bind(new.note.as_deref())
     .bind(&new.recorded_by)
     .execute(db)
     .await?;
@@ -255,7 +305,7 @@ fn read(row: &Row) -> Result<RecordedUsage, StoreError> {
         calls: row.number()?,
         cost: row.integer()?,
         corrects: row.text_if_any()?,
-        note: row.text()?,
+        note: row.text_if_any()?,
         recorded_by: row.text()?,
     })
 }

@@ -1,10 +1,13 @@
 //! Counting anew: the kept events of a time, and what was recorded by hand, added up by themselves and compared with the rows of
-//! minutes, hours and days that answers and statements are made of.
+//! minutes, hours and days that answers and statements are made of, and with what was noted as late for statements.
+
+use std::collections::BTreeSet;
 
 use keystile_core::code::Code;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts, Dimensions, Rows, UsageEvent, fold};
 
+use super::late::{self, LateRows};
 use super::roll_up::{coarser, table};
 use super::{Ledger, kept, recorded};
 use crate::StoreError;
@@ -24,6 +27,8 @@ pub struct Recount {
     pub events: u64,
     /// What they come to.
     pub counts: Counts,
+    /// Rows of events that can't be read: their bytes were altered.
+    pub damaged: u64,
     /// Rows that differ.
     pub differing: u64,
     /// The first of them.
@@ -33,8 +38,8 @@ pub struct Recount {
 /// A row that is not what its events come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Difference {
-    /// For which length of time the row is.
-    pub bucket: Bucket,
+    /// For which length of time the row is; `None`: it is of what was recorded late, in the minute in which it happened.
+    pub bucket: Option<Bucket>,
     /// When that begins.
     pub start: Timestamp,
     /// What it counts.
@@ -59,7 +64,7 @@ impl Ledger {
         let kept_from = self.events_kept_from().await?.unwrap_or(until);
         let mut day = from.max(kept_from).floor_secs(Bucket::Day.secs());
         let (counts, differences) = (Counts::default(), Vec::new());
-        let mut recount = Recount { kept_from, events: 0, counts, differing: 0, differences };
+        let mut recount = Recount { kept_from, events: 0, counts, damaged: 0, differing: 0, differences };
         while day < until {
             // A view a day: whoever writes does not wait for a month to be read.
             self.recount_day(day, organizations, &mut recount).await?;
@@ -75,17 +80,22 @@ impl Ledger {
         recount: &mut Recount,
     ) -> Result<(), StoreError> {
         let mut view = self.0.base.view().await?;
+        // Of this view: some may have been forgotten since the day before was counted.
+        recount.kept_from = kept::kept_from(&mut view).await?.unwrap_or(recount.kept_from).max(recount.kept_from);
+        let mut late = (LateRows::new(), LateRows::new());
         let (mut hour, end) = (day.max(recount.kept_from), day.plus_secs(Bucket::Day.secs()));
-        let mut hours = Rows::new();
+        let (mut hours, first) = (Rows::new(), hour);
         while hour < end {
             let next = hour.plus_secs(Bucket::Hour.secs());
-            let minutes = recounted(&mut view, (hour, next), organizations, recount).await?;
+            let minutes = recounted(&mut view, (hour, next), organizations, recount, &mut late.1).await?;
             recount.compare(&mut view, Bucket::Minute, (hour, next), organizations, &minutes).await?;
             let of_hour = coarser(Bucket::Hour, &minutes);
             recount.compare(&mut view, Bucket::Hour, (hour, next), organizations, &of_hour).await?;
             hours.extend(of_hour);
             hour = next;
         }
+        late.0 = late::happened(&mut view, (first, end), organizations).await?;
+        recount.compare_late(&late.0, &late.1);
         if day < recount.kept_from {
             return Ok(());
         }
@@ -100,36 +110,77 @@ async fn recounted(
     span: (Timestamp, Timestamp),
     organizations: &[u32],
     recount: &mut Recount,
+    late: &mut LateRows,
 ) -> Result<Rows, StoreError> {
     let is_asked =
         |event: &UsageEvent| organizations.is_empty() || organizations.contains(&event.dimensions.organization);
     let mut minutes = Rows::new();
-    let mut add = |events: Vec<UsageEvent>| {
-        recount.events += events.len() as u64;
+    let mut add = |number: &mut u64, all: &mut Counts, events: Vec<UsageEvent>| {
+        *number += events.len() as u64;
         for (row, counts) in fold(Bucket::Minute, &events) {
-            recount.counts.add(&counts);
+            all.add(&counts);
             minutes.entry(row).or_default().add(&counts);
         }
     };
     let mut after = None;
-    while let Some((at, events)) = kept::next(db, span, after).await? {
+    while let Some((at, events)) = kept::next(db, span, None, after).await? {
+        after = Some(at);
+        let Ok(mut events) = events else {
+            recount.damaged += 1;
+            continue;
+        };
+        events.retain(|kept| is_asked(&kept.event));
+        late::gather(late, events.iter().map(|kept| (kept.recorded_at, &kept.event)));
         let events = events.into_iter().map(|kept| {
             let dimensions = Dimensions { version: 0, ..kept.event.dimensions };
             UsageEvent { dimensions, ..kept.event }
         });
-        add(events.filter(is_asked).collect());
-        after = Some(at);
+        add(&mut recount.events, &mut recount.counts, events.collect());
     }
     let mut last = None;
     loop {
         let mut rows = recorded::page(db, span, last.as_ref(), PAGE).await?;
-        add(rows.iter().map(recorded::RecordedUsage::event).filter(is_asked).collect());
+        let events = rows.iter().map(|row| (row.recorded_at, row.event())).filter(|(_, event)| is_asked(event));
+        let events: Vec<_> = events.collect();
+        late::gather(late, events.iter().map(|(recorded_at, event)| (*recorded_at, event)));
+        let events = events.into_iter().map(|(_, event)| event).collect();
+        add(&mut recount.events, &mut recount.counts, events);
         let Some(of_page) = rows.pop() else { return Ok(minutes) };
         last = Some(of_page);
     }
 }
 
 impl Recount {
+    fn differs(&mut self, difference: Difference) {
+        self.differing += 1;
+        if self.differences.len() < TOLD {
+            self.differences.push(difference);
+        }
+    }
+
+    /// Compares what was noted as late with what the events say.
+    fn compare_late(&mut self, counted: &LateRows, recounted: &LateRows) {
+        let of_both: BTreeSet<_> = counted.keys().chain(recounted.keys()).copied().collect();
+        for row in of_both {
+            let (project, api, _, start) = row;
+            let said = |rows: &LateRows| rows.get(&row).copied().unwrap_or_default();
+            let ((organization, counted), (_, recounted)) = (said(counted), said(recounted));
+            if counted != recounted {
+                let dimensions = Dimensions {
+                    organization,
+                    api,
+                    project,
+                    key: 0,
+                    version: 0,
+                    label: 0,
+                    code: Code::Allowed,
+                    status: 0,
+                };
+                self.differs(Difference { bucket: None, start, dimensions, counted, recounted });
+            }
+        }
+    }
+
     /// Compares the rows of a table that begin in this time with what was counted anew.
     async fn compare(
         &mut self,
@@ -147,10 +198,7 @@ impl Recount {
             let said = |rows: &Rows| rows.get(&(start, dimensions)).copied().unwrap_or_default();
             let (counted, recounted) = (said(&counted), said(recounted));
             if counted != recounted {
-                self.differing += 1;
-                if self.differences.len() < TOLD {
-                    self.differences.push(Difference { bucket, start, dimensions, counted, recounted });
-                }
+                self.differs(Difference { bucket: Some(bucket), start, dimensions, counted, recounted });
             }
         }
         Ok(())

@@ -4,13 +4,14 @@
 use std::collections::HashSet;
 
 use keystile_core::code::Code;
+use keystile_core::plan::Span;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts, Dimensions, UsageEvent, fold};
-use keystile_store::{KeptEvent, NewUsage, NotRecorded, Recount};
+use keystile_store::{BilledUsage, KeptEvent, NewUsage, NotRecorded, Recount};
 
 use crate::ledger::EVERYTHING;
 use crate::tampering::run_in_file;
-use crate::world::{Dice, ENGINES, NOW, World, everywhere};
+use crate::world::{Dice, ENGINES, Engine, NOW, World, everywhere};
 
 const DAY_SECS: i64 = 86_400;
 const EVER: (Timestamp, Timestamp) = (Timestamp::from_secs(0), Timestamp::from_secs(4_000_000_000));
@@ -39,7 +40,7 @@ fn new(id: &str, cost: i64) -> NewUsage {
 
 async fn kept(world: &World) -> Vec<KeptEvent> {
     let (mut all, mut after) = (Vec::new(), None);
-    while let Some((at, some)) = world.ledger.kept_events(EVER, after).await.unwrap() {
+    while let Some((at, some)) = world.ledger.kept_events(EVER, None, after).await.unwrap() {
         all.extend(some);
         after = Some(at);
     }
@@ -134,7 +135,7 @@ async fn what_was_recorded_is_recorded_once_and_never_altered() {
         assert_eq!((usage[0].counts.calls, usage[0].counts.cost), (2, 5 + 1 - 2 + 1 - 5));
         assert_eq!(recount(world, 0, 1).await.differing, 0);
         ledger.forget_notes_of(2).await.unwrap();
-        assert!(ledger.recorded_usage(EVER, None, 10).await.unwrap().iter().all(|row| row.note.is_empty()));
+        assert!(ledger.recorded_usage(EVER, None, 10).await.unwrap().iter().all(|row| row.note.is_none()));
     })
     .await;
 }
@@ -148,16 +149,32 @@ async fn what_is_recorded_more_than_an_hour_later_is_late() {
             UsageEvent { dimensions: Dimensions { code: Code::RateLimited, ..event(0, 0).dimensions }, ..event(0, 0) };
         // Within the hour none is, not even where minutes are only begun.
         ledger.append(1, 1, late(3_600 + 59), &[], &[event(0, 5)]).await.unwrap();
-        ledger.append(1, 2, late(3_660), &[], &[event(0, 3), event(1, 4), refused, event(120, 9)]).await.unwrap();
+        let gone =
+            UsageEvent { dimensions: Dimensions { code: Code::ClientGone, ..event(0, 0).dimensions }, ..event(0, 0) };
+        let events = [event(0, 3), event(1, 4), refused, gone, event(120, 9)];
+        ledger.append(1, 2, late(3_660), &[], &events).await.unwrap();
         ledger.roll_up().await.unwrap();
         let back = NewUsage { at: Some(NOW), ..new("back", -2) };
         ledger.record((1, "me"), late(7_200), &[back]).await.unwrap();
-        let told = ledger.late_usage((2, 1), NOW, NOW.plus_secs(DAY_SECS)).await.unwrap();
-        let told: Vec<_> = told.iter().map(|it| (it.recorded_at, it.calls, it.cost)).collect();
-        assert_eq!(told, [(late(3_660), 2, 7), (late(7_200), 0, -2)]);
-        assert_eq!(ledger.late_usage((2, 1), late(3_661), NOW.plus_secs(60)).await.unwrap().len(), 1);
-        assert_eq!(ledger.late_usage((2, 2), NOW, NOW.plus_secs(60)).await.unwrap(), []);
-        assert_eq!(ledger.late_usage((2, 1), NOW, NOW.floor_secs(60)).await.unwrap(), []);
+        let span = |from: i64, until: i64| Span {
+            start: NOW.floor_secs(60).plus_secs(from),
+            end: NOW.floor_secs(60).plus_secs(until),
+        };
+        let told = |calls, cost| BilledUsage { calls, cost };
+        let mut billed = ledger.billed(2, 1).await.unwrap();
+        assert_eq!(billed.used(span(0, 3_600)).await.unwrap(), told(4, 5 + 3 + 4 + 9 - 2));
+        assert_eq!(billed.late(span(0, 3_600), (late(0), None)).await.unwrap(), told(2, 7 - 2));
+        assert_eq!(billed.late(span(0, 3_600), (late(0), Some(late(7_200)))).await.unwrap(), told(2, 7));
+        assert_eq!(billed.late(span(0, 60), (late(3_720), None)).await.unwrap(), told(0, -2));
+        assert_eq!(billed.late(span(60, 3_600), (late(0), None)).await.unwrap(), told(0, 0));
+        let minutes = billed.late_minutes(late(3_600), (late(0), late(7_200))).await.unwrap();
+        assert_eq!(minutes, [late(0)]);
+        // A view stays as it is.
+        let more = NewUsage { at: Some(NOW), ..new("more", 50) };
+        ledger.record((1, "me"), late(9_000), &[more]).await.unwrap();
+        assert_eq!(billed.late(span(0, 60), (late(7_300), None)).await.unwrap(), told(0, 0));
+        assert_eq!(ledger.billed(2, 2).await.unwrap().used(span(0, 3_600)).await.unwrap(), told(0, 0));
+        assert_eq!(recount(world, 0, 1).await.differing, 0);
     })
     .await;
 }
@@ -187,7 +204,9 @@ async fn events_are_forgotten_by_age_and_by_size_and_counts_stay() {
         let recounted = recount(world, 0, 5 * DAY_SECS).await;
         assert_eq!((kept(world).await.len(), recounted.events, recounted.differing), (200, 200, 0));
         assert!(recounted.kept_from > NOW.plus_secs(DAY_SECS));
-        assert_eq!(ledger.forget_events(None, Some(0)).await.unwrap(), 2);
+        assert_eq!(ledger.forget_events(None, Some(0)).await.unwrap(), 1);
+        assert_eq!(kept(world).await.len(), 100, "the newest hour stays");
+        assert_eq!(ledger.forget_events(Some(NOW.plus_secs(9 * DAY_SECS)), None).await.unwrap(), 1);
         assert_eq!(kept(world).await, []);
         assert_eq!(ledger.usage(&EVERYTHING).await.unwrap()[0].counts.calls, 400, "counts stay");
     })
@@ -209,5 +228,17 @@ async fn a_count_that_was_altered_is_found() {
             let first = &recounted.differences[0];
             assert_eq!((first.counted.cost, first.recounted.cost), (6, 5));
         }
+        let late = NewUsage { at: Some(NOW.plus_secs(-DAY_SECS)), ..new("late", 3) };
+        ledger.record((1, "me"), NOW, &[late]).await.unwrap();
+        assert_eq!(recount(&world, -DAY_SECS, -DAY_SECS + 1).await.differing, 0);
+        run_in_file(&world, *engine, "usage.db", "DELETE FROM late_usage").await;
+        let recounted = recount(&world, -DAY_SECS, -DAY_SECS + 1).await;
+        assert_eq!((recounted.differing, recounted.differences[0].bucket), (1, None), "statements are made of it");
+        // What can't be read is said, and the rest is counted.
+        let no_bytes = if *engine == Engine::Sqlite { "x'00'" } else { "'\\x00'" };
+        run_in_file(&world, *engine, "usage.db", &format!("UPDATE kept_events SET events = {no_bytes}")).await;
+        let recounted = recount(&world, -DAY_SECS, 1).await;
+        assert_eq!((recounted.damaged, recounted.events), (1, 1), "{engine:?}");
+        assert!(world.ledger.kept_events(EVER, None, None).await.is_err(), "an export breaks off");
     }
 }

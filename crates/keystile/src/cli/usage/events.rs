@@ -54,7 +54,7 @@ pub(super) fn run(ask: Export, session: &mut Session<'_>) -> Result<Exit, Fault>
 }
 
 /// The columns of CSV, by the names that they have in JSON.
-const CSV: [&str; 18] = [
+const CSV: [&str; 19] = [
     "id",
     "kind",
     "at",
@@ -70,6 +70,7 @@ const CSV: [&str; 18] = [
     "bytes_in",
     "bytes_out",
     "units",
+    "record_id",
     "corrects",
     "note",
     "recorded_by",

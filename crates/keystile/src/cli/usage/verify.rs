@@ -15,7 +15,7 @@ pub(super) struct Verify {
     /// From the day (UTC) of then on: 7d, 24h, 2027-01-31 or 2027-01-31T12:00:00Z; 24 hours ago unless given.
     #[arg(long, value_name = "WHEN", value_parser = when)]
     since: Option<When>,
-    /// Until the day of then; now unless given. At most 35 days.
+    /// Until the end of the day of then, or that ends then; now unless given. At most 35 days.
     #[arg(long, value_name = "WHEN", value_parser = when)]
     until: Option<When>,
 }
@@ -37,21 +37,28 @@ pub(super) fn run(ask: &Verify, session: &mut Session<'_>) -> Result<Exit, Fault
             field(&verdict, "from"),
             field(&verdict, "until"),
         ));
+    } else if number(&verdict, "differing") == "0" && number(&verdict, "damaged") == "0" {
+        let until = field(&verdict, "until");
+        session.screen.out(&format!("nothing to count: no events are kept of the time until {until}\n"));
     } else {
         session
             .screen
             .out(&format!("wrong: {} rows are not what their events come to\n", number(&verdict, "differing")));
+        if number(&verdict, "damaged") != "0" {
+            session.screen.out(&format!("damaged: {} rows of events can't be read\n", number(&verdict, "damaged")));
+        }
         for row in verdict["differences"].as_array().into_iter().flatten() {
             let said = |of: &str| {
                 let totals = &row[of];
                 format!("{} calls, {} units", number(totals, "calls"), signed(totals["units"].as_i64().unwrap_or(0)))
             };
             session.screen.out(&format!(
-                "  {} of {} ({} {} {}): counted {}, by its events {}\n",
-                field(row, "bucket"),
+                "  {} of {} ({} {} {} {}): counted {}, by its events {}\n",
+                if row["bucket"].is_null() { "late usage".to_owned() } else { field(row, "bucket") },
                 field(row, "start"),
                 field(row, "project_id"),
                 field(row, "api_id"),
+                field(row, "operation"),
                 field(row, "code"),
                 said("counted"),
                 said("recounted"),

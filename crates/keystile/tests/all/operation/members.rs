@@ -301,7 +301,7 @@ fn z02_z05_another_tenant_sees_and_changes_nothing_at_any_route() {
             }
             let refers = matches!(
                 route.template.as_str(),
-                "/v1/keys" | "/v1/keys/import" | "/v1/activations" | "/v1/plans" | "/v1/credits"
+                "/v1/keys" | "/v1/keys/import" | "/v1/activations" | "/v1/plans" | "/v1/credits" | "/v1/usage/record"
             ) && route.method == "POST";
             if route.has_id() || refers {
                 assert_eq!(answer.status, 404, "{title}");

@@ -54,6 +54,11 @@ fn k28_every_call_is_exported_once_and_what_is_counted_is_what_events_come_to() 
     }
     // The same ones again, and none that are older than asked for.
     assert_eq!(export(world, &query), events);
+    // What was recorded lately of long ago is there without a word of when it happened.
+    let late = json!({ "id": name("late"), "activation_id": caller.activation, "units": 0, "calls": 1, "at": "2026-06-01T00:00:00Z" });
+    assert_eq!(record(&world.manage(), json!([late])).0, 200);
+    let lately = format!("{query}&recorded_from={}", events[0]["recorded_at"].as_str().unwrap());
+    assert_eq!(export(world, &lately).len(), 8);
     let later = format!("{query}&recorded_from=2099-01-01T00:00:00Z");
     assert_eq!(export(world, &later), [json!(null); 0]);
     assert_eq!(export(world, &format!("api_id={}", caller.api)).len(), 7);
@@ -94,6 +99,7 @@ fn k28_what_is_recorded_counts_once_and_is_corrected_by_counter_entries() {
     assert_eq!(events.len(), 2);
     assert_eq!((&events[0]["kind"], &events[0]["operation"]), (&json!("recorded"), &json!("(recorded)")), "{events:?}");
     assert_eq!((&events[1]["corrects"], &events[1]["units"]), (&json!(job), &json!(-50)));
+    assert_eq!((&events[0]["record_id"], &events[0]["id"]), (&json!(job), &json!(format!("{}/{job}", caller.api))));
     assert_eq!(events[0]["recorded_by"], world.manage().get("/v1/whoami").1["key_id"]);
 
     // Nothing that was recorded is altered, and of what does not fit nothing is recorded.
@@ -140,7 +146,39 @@ fn k28_what_is_recorded_counts_once_and_is_corrected_by_counter_entries() {
     // It is in the audit, once for each request that recorded something.
     let audit = world.manage().get(&format!("/v1/audit?type=usage.record&subject_id={}", caller.activation)).1;
     assert_eq!(audit["items"].as_array().map(Vec::len), Some(3), "{audit}");
+    let noted = &audit["items"][2]["after"]["usage"][0];
+    assert_eq!((&noted["id"], &noted["units"]), (&json!(job), &json!(250)), "{audit}");
+    // Nothing is recorded on a condition, and nothing is only tried.
+    let body = json!({ "usage": [fresh()] }).to_string();
+    for (path, fields) in [("/v1/usage/record", &[("if-match", "\"x\"")][..]), ("/v1/usage/record?dry_run=true", &[])] {
+        let fields = [&[("content-type", "application/json")], fields].concat();
+        problem(&manage.request("POST", path, &fields, body.as_bytes()), 400, "invalid");
+    }
+    assert_eq!(usage(world, &caller), (2, 201));
     assert_eq!(world.manage().get("/v1/usage/verify").1["intact"], true);
+}
+
+#[test]
+fn k28_somebody_who_left_has_a_statement_and_gets_a_refund() {
+    let world = shared();
+    let caller = world.caller(&json!({}));
+    let price = json!({ "currency": "EUR", "unit_price": "0.50" });
+    let plan = json!({ "api_id": caller.api, "name": name("plan"), "price": price });
+    let plan = id(&world.manage().create("/v1/plans", &plan));
+    let link = format!("/v1/activations/{}", caller.activation);
+    assert_eq!(world.manage().post(&format!("{link}/plan"), &json!({ "plan_id": plan })).0, 200);
+    world.verify(&json!({ "key": caller.key, "api": caller.api, "cost": 7 }));
+    assert_eq!(world.manage().delete(&link).0, 204);
+    let refund = json!({ "id": name("refund"), "activation_id": caller.activation, "units": -3 });
+    assert_eq!(record(&world.manage(), json!([refund])).0, 200);
+    let list = world.manage().get(&format!("/v1/statements?activation_id={}&api_id={}", caller.activation, caller.api));
+    assert_eq!(list.0, 200, "{}", list.1);
+    let at = world.manage().get(&format!("/v1/usage?project_id={}&bucket=minute", caller.project)).1;
+    let at = at["items"][0]["start"].as_str().unwrap();
+    let list = world.manage().get(&format!("/v1/statements?api_id={}&at={at}", caller.api)).1;
+    // It is taken away within the minute in which it got its plan, or later: then it is on a statement.
+    let items = list["items"].as_array().unwrap();
+    assert!(items.is_empty() || items[0]["total"] == "2.00", "{list}");
 }
 
 #[test]

@@ -101,7 +101,7 @@ pub(super) async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<axum::Json<List<AccessView>>, Problem> {
     let page = page(asked.limit, asked.cursor.as_deref())?;
-    let filter = ActivationFilter { project: asked.project_id, api: asked.api_id, state: asked.state };
+    let filter = ActivationFilter { project: asked.project_id, api: asked.api_id, state: asked.state, ever: false };
     let now = app.now();
     let lines = app.catalog.access(caller.organization, filter, now, page).await.map_err(|error| internal(&error))?;
     app.writer.flush().await.map_err(|error| internal(&error))?;

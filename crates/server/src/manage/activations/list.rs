@@ -44,7 +44,7 @@ pub(super) async fn list(
     Query(asked): Query<Asked>,
 ) -> Result<axum::Json<List<ActivationView>>, Problem> {
     let page = page(asked.limit, asked.cursor.as_deref())?;
-    let filter = ActivationFilter { project: asked.project_id, api: asked.api_id, state: asked.state };
+    let filter = ActivationFilter { project: asked.project_id, api: asked.api_id, state: asked.state, ever: false };
     let rows = app.catalog.activations(caller.organization, filter, page).await.map_err(|error| internal(&error))?;
     Ok(axum::Json(shown(rows, page, |activation| activation.number, ActivationView::from)))
 }

@@ -18,7 +18,8 @@ const MAX_APIS: u32 = 1_000;
 
 /// What the APIs that a project may call say of its keys.
 pub(super) async fn rules_of(app: &App, organization: OrganizationId, project: ProjectId) -> Result<KeyRules, Problem> {
-    let filter = ActivationFilter { project: Some(project), api: None, state: Some(ActivationState::Approved) };
+    let filter =
+        ActivationFilter { project: Some(project), api: None, state: Some(ActivationState::Approved), ever: false };
     let page = Page { before: None, limit: MAX_APIS };
     let links = app.catalog.activations(organization, filter, page).await.map_err(|error| internal(&error))?;
     let mut apis: Vec<ApiSettings> = Vec::with_capacity(links.len());

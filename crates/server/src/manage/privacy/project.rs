@@ -8,7 +8,7 @@ use http::StatusCode;
 use keystile_core::id::{KeyId, OrganizationId, ProjectId};
 use keystile_core::time::Timestamp;
 use keystile_store::records::{ActivationFilter, AuditQuery, CreditFilter, Key, KeyFilter, Page, Project};
-use keystile_store::{AddressUse, Catalog, Change, Ledger, StoreError};
+use keystile_store::{AddressUse, Catalog, Change, Ledger, RecordedUsage, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -37,7 +37,7 @@ const ADDRESSES: u32 = 10_000;
 #[derive(Default, Serialize, ToSchema)]
 #[schema(as = ProjectExport)]
 pub(super) struct Kept {
-    /// What it is: `project`, `activation`, `credit_grant`, `credit_entry`, `key`, `address` or `audit_entry`.
+    /// What it is: `project`, `activation`, `credit_grant`, `credit_entry`, `usage_record`, `key`, `address` or `audit_entry`.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The project.
@@ -52,6 +52,9 @@ pub(super) struct Kept {
     /// What was charged or reserved for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     credit_entry: Option<CreditEntryView>,
+    /// Usage that was recorded by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_record: Option<RecordView>,
     /// A key, without its text and without anything that it could be found out from.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<Box<KeyView>>,
@@ -61,6 +64,28 @@ pub(super) struct Kept {
     /// What was done with one of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     audit_entry: Option<EntryView>,
+}
+
+/// Usage that was recorded by hand, by whoever owns the API.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProjectUsageRecord)]
+pub(super) struct RecordView {
+    /// The id under which it was recorded.
+    id: String,
+    /// When it happened.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// When it was recorded.
+    #[schema(value_type = String, format = DateTime)]
+    recorded_at: Timestamp,
+    /// Calls.
+    calls: u64,
+    /// What it costs.
+    units: i64,
+    /// The id of the record that it corrects.
+    corrects: Option<String>,
+    /// What was written on it.
+    note: Option<String>,
 }
 
 /// From where a key was used.
@@ -84,7 +109,7 @@ pub(super) struct AddressView {
 }
 
 /// All that is kept about a project, its keys and its activations: NDJSON, a thing a line, each with its `type`. How often it called is
-/// at `/v1/usage`. An answer that breaks off is not all of it. Prove first who you are.
+/// at `/v1/usage`, each call at `/v1/usage/export`. An answer that breaks off is not all of it. Prove first who you are.
 #[utoipa::path(get, operation_id = "exportProject", path = "/v1/privacy/projects/{id}", tag = "Privacy",
     params(("id" = String, Path)), security(("management_key" = [])),
     responses((status = 200, body = Kept, content_type = "application/x-ndjson"), (status = 401), (status = 403), (status = 404)))]
@@ -128,6 +153,7 @@ impl Pages for Rest {
             self.add_entries(&mut rows, self.id.to_string()).await?;
             self.add_activations(&mut rows).await?;
             self.add_credits(&mut rows).await?;
+            self.add_usage(&mut rows).await?;
             return Ok(rows);
         }
         let mut keys = self.keys().await?;
@@ -172,6 +198,22 @@ impl Rest {
                 rows.push(Kept { kind: "activation", activation: Some(activation.into()), ..Kept::default() });
                 self.add_entries(rows, id).await?;
             }
+        }
+    }
+
+    async fn add_usage(&self, rows: &mut Vec<Kept>) -> Result<(), StoreError> {
+        let Some(number) = self.catalog.project_number(self.organization, self.id).await? else { return Ok(()) };
+        let mut last = None;
+        loop {
+            let mut some = self.ledger.recorded_usage_of(number, last.as_ref(), ACTIVATIONS).await?;
+            let next = some.last().cloned();
+            rows.extend(some.drain(..).map(|one| {
+                let RecordedUsage { id, at, recorded_at, calls, cost: units, corrects, note, .. } = one;
+                let usage_record = Some(RecordView { id, at, recorded_at, calls, units, corrects, note });
+                Kept { kind: "usage_record", usage_record, ..Kept::default() }
+            }));
+            let Some(next) = next else { return Ok(()) };
+            last = Some(next);
         }
     }
 

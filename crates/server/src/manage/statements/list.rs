@@ -13,7 +13,7 @@ use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadUsage};
 use crate::manage::extract::Query;
 use crate::manage::list::{List, page};
-use crate::manage::problem::internal;
+use crate::manage::problem::{internal, not_found};
 use crate::problem::Problem;
 
 /// Which statements.
@@ -40,7 +40,7 @@ pub(super) struct Asked {
 }
 
 /// What the projects of the organization, and those that call its APIs, used in a period and what that costs. Of those whose
-/// plan has no price there is none, so a page may have fewer than were looked at.
+/// plan has no price there is none, so a page may have fewer than were looked at. Activations that were taken away have theirs, too.
 #[utoipa::path(get, operation_id = "listStatements", path = "/v1/statements", tag = "Usage", params(Asked), security(("management_key" = [])),
     responses((status = 200, body = List<StatementView>), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn list(
@@ -54,9 +54,12 @@ pub(super) async fn list(
     // Calls that were answered until now are on it.
     app.writer.flush().await.map_err(|error| internal(&error))?;
     let mut links = match asked.activation_id {
-        Some(id) => vec![app.activation(&caller, id).await?],
+        Some(id) => {
+            let link = app.catalog.activation_ever(caller.organization, id).await.map_err(|error| internal(&error))?;
+            vec![link.ok_or_else(|| not_found("activation"))?]
+        }
         None => {
-            let filter = ActivationFilter { project: asked.project_id, api: asked.api_id, state: None };
+            let filter = ActivationFilter { project: asked.project_id, api: asked.api_id, state: None, ever: true };
             let links = app.catalog.activations(caller.organization, filter, page).await;
             links.map_err(|error| internal(&error))?
         }

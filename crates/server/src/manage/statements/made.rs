@@ -1,15 +1,14 @@
 //! A statement as it is made: what was used, by the ledger, and what that costs, by the plan that was in force. Once it is closed it
 //! stays as it is: what is recorded of its time afterwards is an adjustment of the statement of the time in which it is recorded.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
 
-use keystile_core::Code;
 use keystile_core::id::{ActivationId, ApiId, PlanId, ProjectId};
 use keystile_core::plan::{Currency, Item, Line, Money, Part, PlanName, Price};
 use keystile_core::time::Timestamp;
 use keystile_store::records::{Activation, Plan, PlanVersion};
-use keystile_store::{Catalog, GroupBy, LateUsage, Ledger, UsageQuery};
+use keystile_store::{Billed, BilledUsage, Catalog, Ledger};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -104,6 +103,8 @@ pub(super) struct StatementView {
 
 /// What was in force for a while.
 struct Piece {
+    /// The number of the activation.
+    link: u32,
     plan: (PlanId, PlanName),
     version: PlanVersion,
     price: Price,
@@ -149,13 +150,26 @@ impl Books {
     }
 }
 
-/// All that was ever in force and has a price, in order.
+/// All that was ever in force for the project at the API and has a price, in order: of activations that were taken away, too.
 async fn pieces(books: &mut Books, link: &Activation) -> Result<Vec<Piece>, Problem> {
-    let had = books.catalog.plans_had(link.number).await.map_err(|error| internal(&error))?;
+    let links = books.catalog.activations_had(link.project_number, link.api_number).await;
     let mut pieces = Vec::new();
+    for (number, gone_at) in links.map_err(|error| internal(&error))? {
+        add_pieces(books, (number, gone_at), &mut pieces).await?;
+    }
+    Ok(pieces)
+}
+
+/// Those of one activation, until it was taken away.
+async fn add_pieces(
+    books: &mut Books,
+    (link, gone_at): (u32, Option<Timestamp>),
+    pieces: &mut Vec<Piece>,
+) -> Result<(), Problem> {
+    let had = books.catalog.plans_had(link).await.map_err(|error| internal(&error))?;
     for (place, one) in had.iter().enumerate() {
         let Some((number, anchor)) = one.plan else { continue };
-        let until = had.get(place + 1).map(|next| next.since);
+        let until = had.get(place + 1).map(|next| next.since).into_iter().chain(gone_at).min();
         let Some(plan) = books.plan(number).await? else { continue };
         for (place, version) in plan.versions.iter().enumerate() {
             let Some(price) = version.terms.price.clone() else { continue };
@@ -163,10 +177,10 @@ async fn pieces(books: &mut Books, link: &Activation) -> Result<Vec<Piece>, Prob
             let from = version.from.max(one.since);
             let until = next.into_iter().chain(until).min();
             let (plan, version) = ((plan.id, plan.name.clone()), version.clone());
-            pieces.push(Piece { plan, version, price, anchor, from, until });
+            pieces.push(Piece { link, plan, version, price, anchor, from, until });
         }
     }
-    Ok(pieces)
+    Ok(())
 }
 
 /// The part that holds a moment, and what was in force in it.
@@ -182,10 +196,15 @@ pub(super) async fn statement(
     now: Timestamp,
 ) -> Result<Option<StatementView>, Problem> {
     let pieces = pieces(books, link).await?;
-    let Some((piece, part)) = part_at(&pieces, at) else { return Ok(None) };
+    let Some((piece, part)) = part_at(&pieces, at).filter(|(piece, _)| piece.link == link.number) else {
+        return Ok(None);
+    };
     let price = &piece.price;
-    let used = used(books, link, &part).await?;
-    let units = u64::try_from(used.units).unwrap_or(0);
+    // What comes meanwhile is in none of what follows.
+    let billed = books.ledger.billed(link.project_number, link.api_number).await;
+    let mut billed = billed.map_err(|error| internal(&error))?;
+    let used = used(&mut billed, &part).await?;
+    let units = u64::try_from(used.cost).unwrap_or(0);
     let (lines, mut total) = price.of(units, part.minutes()).ok_or_else(too_much)?;
     let line = |line: &Line| LineView {
         item: line.item,
@@ -196,7 +215,7 @@ pub(super) async fn statement(
         currency: None,
     };
     let mut lines: Vec<LineView> = lines.iter().map(line).collect();
-    for adjustment in adjustments(books, link, &pieces, &part).await? {
+    for adjustment in adjustments(&mut billed, &pieces, &part).await? {
         let is_own = adjustment.currency == price.currency;
         if is_own {
             total = total.checked_add(adjustment.amount).ok_or_else(too_much)?;
@@ -238,45 +257,11 @@ fn too_much() -> Problem {
     internal(&std::io::Error::other("a statement of more money than there is"))
 }
 
-/// What was used in a part.
-struct Used {
-    calls: u64,
-    units: i64,
-}
-
 /// What was used in a part, as it was known when its statement closed.
-async fn used(books: &Books, link: &Activation, part: &Part) -> Result<Used, Problem> {
-    let query = UsageQuery {
-        from: part.span.start,
-        until: part.span.end,
-        bucket: None,
-        by: GroupBy { code: true, ..GroupBy::default() },
-        api: Some(link.api_number),
-        project: Some(link.project_number),
-        key: None,
-        code: None,
-        // Both sides of the link may see it.
-        organizations: Vec::new(),
-        after: 0,
-        limit: u32::from(u8::MAX),
-    };
-    let rows = books.ledger.usage(&query).await.map_err(|error| internal(&error))?;
-    let mut used = Used {
-        calls: rows.iter().filter(|row| row.code == Some(Code::Allowed)).map(|row| row.counts.calls).sum(),
-        units: rows.iter().map(|row| row.counts.cost).sum(),
-    };
-    for late in late(books, link, part.closes_at(), part.span.end).await? {
-        if part.span.holds(late.start) {
-            used.calls = used.calls.saturating_sub(late.calls);
-            used.units = used.units.saturating_sub(late.cost);
-        }
-    }
-    Ok(used)
-}
-
-async fn late(books: &Books, link: &Activation, since: Timestamp, until: Timestamp) -> Result<Vec<LateUsage>, Problem> {
-    let late = books.ledger.late_usage((link.project_number, link.api_number), since, until).await;
-    late.map_err(|error| internal(&error))
+async fn used(billed: &mut Billed, part: &Part) -> Result<BilledUsage, Problem> {
+    let used = billed.used(part.span).await.map_err(|error| internal(&error))?;
+    let late = billed.late(part.span, (part.closes_at(), None)).await.map_err(|error| internal(&error))?;
+    Ok(BilledUsage { calls: used.calls.saturating_sub(late.calls), cost: used.cost.saturating_sub(late.cost) })
 }
 
 /// What a closed statement would have more, or less.
@@ -298,42 +283,26 @@ fn adjusts_from(pieces: &[Piece], part: &Part) -> Timestamp {
 
 /// What the statement of a part has to add for earlier ones: what was recorded of their times from when the one before it closed
 /// until it closes itself. Of times at which nothing had a price there is nothing to add.
-async fn adjustments(
-    books: &Books,
-    link: &Activation,
-    pieces: &[Piece],
-    part: &Part,
-) -> Result<Vec<Adjustment>, Problem> {
-    let mut units: BTreeMap<Timestamp, i64> = BTreeMap::new();
-    let mut of: BTreeMap<Timestamp, (&Piece, Part)> = BTreeMap::new();
-    let since = adjusts_from(pieces, part);
-    for late in late(books, link, since, part.span.start).await? {
-        if late.recorded_at >= part.closes_at() {
+async fn adjustments(billed: &mut Billed, pieces: &[Piece], part: &Part) -> Result<Vec<Adjustment>, Problem> {
+    let (since, until) = (adjusts_from(pieces, part), part.closes_at());
+    let late = billed.late_minutes(part.span.start, (since, until)).await.map_err(|error| internal(&error))?;
+    let mut adjustments: Vec<Adjustment> = Vec::new();
+    for minute in late {
+        // Minutes come in order, so those of one part are together.
+        if adjustments.last().is_some_and(|last| last.of.span.holds(minute)) {
             continue;
         }
-        let Some((piece, earlier)) = part_at(pieces, late.start) else { continue };
-        let start = earlier.span.start;
-        of.insert(start, (piece, earlier));
-        let units = units.entry(start).or_default();
-        *units = units.saturating_add(late.cost);
-    }
-    let mut adjustments = Vec::new();
-    for (start, (piece, earlier)) in of {
-        let units = units[&start];
-        if units == 0 {
-            // Calls that cost nothing, or what was taken back at once.
-            continue;
-        }
+        let Some((piece, of)) = part_at(pieces, minute) else { continue };
+        let recorded = billed.late(of.span, (since, Some(until))).await.map_err(|error| internal(&error))?;
         // As the statements before this one left it.
-        let mut before = used(books, link, &earlier).await?.units;
-        for late in self::late(books, link, earlier.closes_at(), earlier.span.end).await? {
-            if late.recorded_at < since && earlier.span.holds(late.start) {
-                before = before.saturating_add(late.cost);
-            }
-        }
+        let own = used(billed, &of).await?;
+        let earlier = billed.late(of.span, (of.closes_at(), Some(since))).await.map_err(|error| internal(&error))?;
+        let (before, units) = (own.cost.saturating_add(earlier.cost), recorded.cost);
         let after = before.saturating_add(units);
-        let amount = piece.price.more((before, after), earlier.minutes()).ok_or_else(too_much)?;
-        adjustments.push(Adjustment { of: earlier, units, amount, currency: piece.price.currency });
+        let amount = piece.price.more((before, after), of.minutes()).ok_or_else(too_much)?;
+        adjustments.push(Adjustment { of, units, amount, currency: piece.price.currency });
     }
+    // Calls that cost nothing, or what was taken back at once, are nothing to add.
+    adjustments.retain(|one| one.units != 0);
     Ok(adjustments)
 }

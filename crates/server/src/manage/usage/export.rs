@@ -29,13 +29,14 @@ const DEFAULT_SPAN_SECS: i64 = 86_400;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Asked {
-    /// Those that happened from this moment on; 24 hours before `until` unless said otherwise.
+    /// Those that happened from this moment on; 24 hours before `until` unless said otherwise, or ever if `recorded_from` is said.
     #[param(value_type = Option<String>)]
     from: Option<Timestamp>,
     /// Until this moment; now unless said otherwise.
     #[param(value_type = Option<String>)]
     until: Option<Timestamp>,
-    /// Only those that were recorded from this moment on: what has come since they were last exported.
+    /// Only those that were recorded from this moment on: what has come since they were last exported. Ask for some minutes more, for
+    /// what was under way then, and leave out the ids that you have.
     #[param(value_type = Option<String>)]
     recorded_from: Option<Timestamp>,
     /// Only this API's.
@@ -89,6 +90,9 @@ pub(in crate::manage) struct EventView {
     bytes_out: u64,
     /// What it cost.
     units: i64,
+    /// Of what was recorded: the id under which it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_id: Option<String>,
     /// Of what was recorded: the id of the record that it corrects.
     #[serde(skip_serializing_if = "Option::is_none")]
     corrects: Option<String>,
@@ -111,7 +115,12 @@ pub(super) async fn export(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
     let until = asked.until.unwrap_or_else(|| app.now().plus_secs(1));
-    let from = asked.from.unwrap_or_else(|| until.plus_secs(-DEFAULT_SPAN_SECS));
+    let usual = match asked.recorded_from {
+        // What was recorded lately may have happened at any time.
+        Some(_) => Timestamp::from_secs(0),
+        None => until.plus_secs(-DEFAULT_SPAN_SECS),
+    };
+    let from = asked.from.unwrap_or(usual);
     if from >= until {
         return Err(invalid("from lies after until."));
     }
@@ -146,7 +155,8 @@ enum Place {
 
 /// An event, by numbers.
 struct Found {
-    name: String,
+    /// Of a call.
+    name: Option<EventName>,
     recorded_at: Timestamp,
     event: UsageEvent,
     recorded: Option<RecordedUsage>,
@@ -158,7 +168,7 @@ impl Pages for Events {
     async fn next(&mut self) -> Result<Vec<EventView>, StoreError> {
         loop {
             let found = match &self.place {
-                Place::Kept(after) => match self.ledger.kept_events(self.span, *after).await? {
+                Place::Kept(after) => match self.ledger.kept_events(self.span, self.recorded_from, *after).await? {
                     None => {
                         self.place = Place::Recorded(None);
                         continue;
@@ -166,7 +176,7 @@ impl Pages for Events {
                     Some((at, events)) => {
                         self.place = Place::Kept(Some(at));
                         let each = events.into_iter().map(|kept| Found {
-                            name: text(kept.name),
+                            name: Some(kept.name),
                             recorded_at: kept.recorded_at,
                             event: kept.event,
                             recorded: None,
@@ -178,7 +188,7 @@ impl Pages for Events {
                     let rows = self.ledger.recorded_usage(self.span, after.as_ref(), PAGE).await?;
                     self.place = rows.last().map_or(Place::Done, |last| Place::Recorded(Some(last.clone())));
                     let each = rows.into_iter().map(|row| Found {
-                        name: row.id.clone(),
+                        name: None,
                         recorded_at: row.recorded_at,
                         event: row.event(),
                         recorded: Some(row),
@@ -237,18 +247,27 @@ impl Events {
     fn view(&self, found: Found, names: &Names) -> EventView {
         let Found { name, recorded_at, event, recorded } = found;
         let (of, counts) = (event.dimensions, event.counts);
-        let (kind, corrects, note, recorded_by) = match recorded {
-            None => ("call", None, None, None),
-            Some(RecordedUsage { corrects, note, recorded_by, organization, .. }) => {
-                ("recorded", corrects, Some(note), Some(recorded_by).filter(|_| organization == self.owner))
+        let api_id = names.api(of.api);
+        let (kind, record_id, corrects, note, recorded_by) = match recorded {
+            None => ("call", None, None, None, None),
+            Some(RecordedUsage { id, corrects, note, recorded_by, organization, .. }) => {
+                ("recorded", Some(id), corrects, note, Some(recorded_by).filter(|_| organization == self.owner))
             }
         };
+        // Ids of records are those of whoever owns the API, so they are no other one's beside its id.
+        let own = || {
+            format!(
+                "{}/{}",
+                api_id.map(|id| id.to_string()).unwrap_or_default(),
+                record_id.as_deref().unwrap_or_default()
+            )
+        };
         EventView {
-            id: name,
+            id: name.map_or_else(own, text),
             kind,
             at: event.at,
             recorded_at,
-            api_id: names.api(of.api),
+            api_id,
             project_id: names.project(of.project),
             key_id: names.key(of.key),
             operation: self.labels.get(&of.label).cloned(),
@@ -259,6 +278,7 @@ impl Events {
             bytes_in: counts.bytes_in,
             bytes_out: counts.bytes_out,
             units: counts.cost,
+            record_id,
             corrects,
             note,
             recorded_by,

@@ -9,6 +9,7 @@ use keystile_core::plan::may_be_late;
 use keystile_core::time::Timestamp;
 use keystile_store::{Change, NewUsage, NotRecorded, RecordedUsage, Who};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::manage::app::App;
@@ -22,6 +23,8 @@ use crate::problem::Problem;
 const MAX_RECORDS: usize = 1_000;
 /// Most calls and units of one record: sums of many stay far inside 64 bits.
 const MAX_UNITS: u64 = 1_000_000_000_000;
+/// By so much the clock of whoever records may be ahead.
+const AHEAD_SECS: i64 = 60;
 /// For how many days back something can be recorded.
 const MAX_AGE_DAYS: i64 = 400;
 
@@ -105,19 +108,21 @@ pub(super) async fn record(
     State(app): State<App>,
     body: Json<UsageRecords>,
 ) -> Result<axum::Json<UsageRecorded>, Problem> {
-    caller.refuse_dry_run()?;
+    caller.refuse_conditions()?;
     let (wanted, now) = (body.value.usage, app.now());
     if !(1..=MAX_RECORDS).contains(&wanted.len()) {
         return Err(invalid(format!("usage has 1 to {MAX_RECORDS} records.")));
     }
     let mut links = HashMap::new();
-    for one in &wanted {
+    for (place, one) in wanted.iter().enumerate() {
         if !links.contains_key(&one.activation_id) {
-            let link = app.activation(&caller, one.activation_id).await?;
+            // One that was taken away, too: somebody who left gets a refund all the same.
+            let link = app.catalog.activation_ever(caller.organization, one.activation_id).await;
+            let link = link.map_err(|error| internal(&error))?;
             // Whose the API is decides what was used of it.
-            if link.api_organization != caller.organization {
-                return Err(not_found("activation"));
-            }
+            let link = link.filter(|link| link.api_organization == caller.organization);
+            let nothing = "there is no such activation of one of your APIs. Nothing of the request was recorded.";
+            let link = link.ok_or_else(|| not_found("activation").because(format!("usage[{place}]: {nothing}")))?;
             links.insert(link.id, Link::of(&link));
         }
     }
@@ -129,18 +134,21 @@ pub(super) async fn record(
         new.push(checked(one, link, now).map_err(|problem| at(place, problem))?);
         of.push(activation);
     }
-    let by = who(&caller);
-    let recorded = app.ledger.record((caller.owner, &by), now, &new).await.map_err(|error| refused(error, &new))?;
-    if recorded.iter().any(|(_, is_new)| *is_new) {
-        let mut subjects: Vec<ActivationId> = of.clone();
-        subjects.sort_unstable();
-        subjects.dedup();
-        let subject = match &subjects[..] {
-            [one] => one.to_string(),
-            _ => caller.organization.to_string(),
-        };
-        app.apply(&caller, Change::Note { action: "usage.record", subject }).await?;
+    let by = (caller.owner, who(&caller));
+    let known = app.ledger.try_recording((by.0, &by.1), now, &new).await.map_err(|error| refused(error, &new))?;
+    if known.iter().any(|(_, is_new)| *is_new) {
+        // Noted before: nothing is recorded of which nobody can be asked.
+        let note =
+            Change::NoteWith { action: "usage.record", subject: subject(&of, &caller), after: told(&known, &of)? };
+        app.apply(&caller, note).await?;
     }
+    // To its end, even if the client leaves.
+    let ledger = app.ledger.clone();
+    let recording = tokio::spawn(async move {
+        let recorded = ledger.record((by.0, &by.1), now, &new).await;
+        recorded.map_err(|error| refused(error, &new))
+    });
+    let recorded = recording.await.map_err(|error| internal(&error))??;
     let view = |((record, is_new), activation_id): ((RecordedUsage, bool), ActivationId)| RecordView {
         late: may_be_late(record.at, record.recorded_at),
         id: record.id,
@@ -150,10 +158,29 @@ pub(super) async fn record(
         calls: record.calls,
         units: record.cost,
         corrects: record.corrects,
-        note: record.note,
+        note: record.note.unwrap_or_default(),
         repeated: !is_new,
     };
     Ok(axum::Json(UsageRecorded { usage: recorded.into_iter().zip(of).map(view).collect() }))
+}
+
+/// What a request is about: an activation, or several of the organization's.
+fn subject(of: &[ActivationId], asker: &Asker) -> String {
+    match of {
+        [first, rest @ ..] if rest.iter().all(|other| other == first) => first.to_string(),
+        _ => asker.organization.to_string(),
+    }
+}
+
+/// What the audit says of what is recorded.
+fn told(known: &[(RecordedUsage, bool)], of: &[ActivationId]) -> Result<String, Problem> {
+    let new = known.iter().zip(of).filter(|((_, is_new), _)| *is_new);
+    let usage = new.map(|((new, _), activation)| {
+        let (id, units, calls) = (&new.id, new.cost, new.calls);
+        json!({ "id": id, "activation_id": activation.to_string(), "units": units, "calls": calls, "at": new.at.to_string(), "corrects": new.corrects })
+    });
+    let usage: Vec<_> = usage.collect();
+    serde_json::to_string(&json!({ "usage": usage })).map_err(|error| internal(&error))
 }
 
 /// Numbers of an activation's two sides.
@@ -174,8 +201,10 @@ fn checked(one: UsageRecordCreate, link: &Link, now: Timestamp) -> Result<NewUsa
             return Err(invalid(format!("an id is 1 to {MAX_ENTRY_ID_LEN} bytes without control characters.")));
         }
     }
-    if one.at.is_some_and(|at| at > now || at < now.plus_secs(-MAX_AGE_DAYS * 86_400)) {
-        return Err(invalid(format!("at is a moment of the last {MAX_AGE_DAYS} days, not one to come.")));
+    if one.at.is_some_and(|at| at > now.plus_secs(AHEAD_SECS) || at < now.plus_secs(-MAX_AGE_DAYS * 86_400)) {
+        return Err(invalid(format!(
+            "at is a moment of the last {MAX_AGE_DAYS} days, not one to come; here it is {now}."
+        )));
     }
     if one.calls > MAX_UNITS || one.units.unsigned_abs() > MAX_UNITS {
         return Err(invalid(format!("calls are 0 to {MAX_UNITS}, and units no more than that either way.")));

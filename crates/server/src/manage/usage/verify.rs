@@ -1,5 +1,8 @@
 //! `GET /v1/usage/verify`: whether what was counted is what its events come to.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use axum::extract::State;
 use keystile_core::code::Code;
 use keystile_core::id::{ApiId, KeyId, ProjectId};
@@ -13,11 +16,13 @@ use super::names::{Names, counted_for};
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadUsage};
 use crate::manage::extract::Query;
-use crate::manage::problem::{internal, invalid};
+use crate::manage::problem::{internal, invalid, overloaded};
 use crate::problem::Problem;
 
 /// Who counts.
 static COUNT: Mutex<()> = Mutex::const_new(());
+/// How long anybody waits for that.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The span that is counted if nothing is said.
 const DEFAULT_SPAN_SECS: i64 = 86_400;
 /// Most days that are counted at once.
@@ -31,7 +36,7 @@ pub(super) struct Asked {
     /// From the day (UTC) of this moment on; 24 hours before `until` unless said otherwise.
     #[param(value_type = Option<String>)]
     from: Option<Timestamp>,
-    /// Until the day of this moment; now unless said otherwise. At most 35 days.
+    /// Until the end of the day that holds this moment, or ends with it; now unless said otherwise. At most 35 days.
     #[param(value_type = Option<String>)]
     until: Option<Timestamp>,
 }
@@ -40,9 +45,10 @@ pub(super) struct Asked {
 #[derive(Serialize, ToSchema)]
 #[schema(as = UsageVerdict)]
 pub(super) struct VerdictView {
-    /// Whether every row of usage is what its events come to.
+    /// Whether every row of usage is what its events come to, and there was a time to count.
     intact: bool,
-    /// From when it was counted anew: events from before are not kept any more, or never were.
+    /// From when it was counted anew: events from before are not kept any more, or never were. If that is `until`, nothing was
+    /// counted.
     #[schema(value_type = String, format = DateTime)]
     from: Timestamp,
     /// Until when.
@@ -53,6 +59,8 @@ pub(super) struct VerdictView {
     /// What they come to.
     #[serde(flatten)]
     recounted: Totals,
+    /// Rows of some thousands of events that can't be read, for their bytes were altered.
+    damaged: u64,
     /// Rows of minutes, hours and days that say something else.
     differing: u64,
     /// The first 100 of them.
@@ -84,9 +92,9 @@ impl From<Counts> for Totals {
 #[derive(Serialize, ToSchema)]
 #[schema(as = UsageDifference)]
 struct DifferenceView {
-    /// `minute`, `hour` or `day`.
-    #[schema(value_type = String)]
-    bucket: Bucket,
+    /// `minute`, `hour` or `day`; `null` for a row of what was recorded late, of which adjustments are made.
+    #[schema(value_type = Option<String>)]
+    bucket: Option<Bucket>,
     /// When it begins.
     #[schema(value_type = String, format = DateTime)]
     start: Timestamp,
@@ -99,6 +107,8 @@ struct DifferenceView {
     /// The key.
     #[schema(value_type = Option<String>)]
     key_id: Option<KeyId>,
+    /// The operation.
+    operation: Option<String>,
     /// The decision.
     #[schema(value_type = String)]
     code: Code,
@@ -125,12 +135,14 @@ pub(super) async fn verify(
     if from > until {
         return Err(invalid("from lies after until."));
     }
-    let (first, end) = (day(from), day(until).plus_secs(Bucket::Day.secs()));
+    let first = day(from);
+    let end = if day(until) == until && until > first { until } else { day(until).plus_secs(Bucket::Day.secs()) };
     if end.as_secs().saturating_sub(first.as_secs()) > MAX_DAYS * Bucket::Day.secs() {
         return Err(invalid(format!("At most {MAX_DAYS} days are counted at once; ask for them one after the other.")));
     }
     // One at a time: each of them reads all events of its time.
-    let _turn = COUNT.lock().await;
+    let turn = tokio::time::timeout(PATIENCE, COUNT.lock()).await;
+    let _turn = turn.map_err(|_| overloaded("Usage is being counted anew for somebody else; ask again later."))?;
     app.writer.flush().await.map_err(|error| internal(&error))?;
     app.ledger.roll_up().await.map_err(|error| internal(&error))?;
     let recount = app.ledger.recount((first, end), &counted_for(&caller)).await.map_err(|error| internal(&error))?;
@@ -139,24 +151,29 @@ pub(super) async fn verify(
         [Some(of.api), Some(of.project), Some(of.key)]
     });
     let names = Names::of(&app.catalog, numbers).await.map_err(|error| internal(&error))?;
+    let labels = app.ledger.labels().await.map_err(|error| internal(&error))?;
+    let labels: HashMap<u32, String> = labels.into_iter().map(|label| (label.number, label.text)).collect();
     let differences = recount.differences.iter().map(|row| DifferenceView {
         bucket: row.bucket,
         start: row.start,
         api_id: names.api(row.dimensions.api),
         project_id: names.project(row.dimensions.project),
         key_id: names.key(row.dimensions.key),
+        operation: labels.get(&row.dimensions.label).cloned(),
         code: row.dimensions.code,
         status: row.dimensions.status,
         counted: row.counted.into(),
         recounted: row.recounted.into(),
     });
+    let from = first.max(recount.kept_from).min(end);
     Ok(axum::Json(VerdictView {
-        intact: recount.differing == 0,
-        from: first.max(recount.kept_from).min(end),
+        intact: recount.differing == 0 && recount.damaged == 0 && from < end,
+        from,
         until: end,
         events: recount.events,
         differences: differences.collect(),
         recounted: recount.counts.into(),
+        damaged: recount.damaged,
         differing: recount.differing,
     }))
 }

@@ -3,15 +3,16 @@
 ALTER TABLE batches ADD COLUMN recorded_at BIGINT;
 
 -- Events as they were counted, by the hour in which they happened, for recounting and for whoever bills: rows of some thousands,
--- known by their node, its first batch among them, and a place. The form of `events` is in ledger/codec.rs. There are none of
+-- known by their node, its first batch among them, and a place among those that were added up together. The form of `events` is in ledger/codec.rs. There are none of
 -- what was added up before this step.
 CREATE TABLE kept_events (
-    hour     BIGINT NOT NULL,
-    node     BIGINT NOT NULL,
-    sequence BIGINT NOT NULL,
-    place    BIGINT NOT NULL,
-    bytes    BIGINT NOT NULL,
-    events   BYTEA NOT NULL,
+    hour        BIGINT NOT NULL,
+    node        BIGINT NOT NULL,
+    sequence    BIGINT NOT NULL,
+    place       BIGINT NOT NULL,
+    recorded_at BIGINT NOT NULL,                          -- of the last of them
+    bytes       BIGINT NOT NULL,
+    events      BYTEA NOT NULL,
     PRIMARY KEY (hour, node, sequence, place)
 );
 
@@ -28,7 +29,7 @@ CREATE TABLE recorded_usage (
     calls        BIGINT NOT NULL,
     cost         BIGINT NOT NULL,
     corrects     TEXT COLLATE "C",                                       -- the id of another one
-    note         TEXT COLLATE "C" NOT NULL,
+    note         TEXT COLLATE "C",                                       -- NULL: it was erased
     recorded_by  TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (organization, id)
 );
@@ -42,6 +43,7 @@ CREATE TABLE late_usage (
     api         BIGINT NOT NULL,
     recorded_at BIGINT NOT NULL,
     start       BIGINT NOT NULL,
+    organization BIGINT NOT NULL,
     calls       BIGINT NOT NULL,
     cost        BIGINT NOT NULL,
     PRIMARY KEY (project, api, recorded_at, start)

@@ -3,15 +3,16 @@
 ALTER TABLE batches ADD COLUMN recorded_at INTEGER;
 
 -- Events as they were counted, by the hour in which they happened, for recounting and for whoever bills: rows of some thousands,
--- known by their node, its first batch among them, and a place. The form of `events` is in ledger/codec.rs. There are none of
+-- known by their node, its first batch among them, and a place among those that were added up together. The form of `events` is in ledger/codec.rs. There are none of
 -- what was added up before this step.
 CREATE TABLE kept_events (
-    hour     INTEGER NOT NULL,
-    node     INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    place    INTEGER NOT NULL,
-    bytes    INTEGER NOT NULL,
-    events   BLOB NOT NULL,
+    hour        INTEGER NOT NULL,
+    node        INTEGER NOT NULL,
+    sequence    INTEGER NOT NULL,
+    place       INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,                          -- of the last of them
+    bytes       INTEGER NOT NULL,
+    events      BLOB NOT NULL,
     PRIMARY KEY (hour, node, sequence, place)
 ) STRICT;
 
@@ -28,7 +29,7 @@ CREATE TABLE recorded_usage (
     calls        INTEGER NOT NULL,
     cost         INTEGER NOT NULL,
     corrects     TEXT,                                       -- the id of another one
-    note         TEXT NOT NULL,
+    note         TEXT,                                       -- NULL: it was erased
     recorded_by  TEXT NOT NULL,
     PRIMARY KEY (organization, id)
 ) STRICT;
@@ -42,6 +43,7 @@ CREATE TABLE late_usage (
     api         INTEGER NOT NULL,
     recorded_at INTEGER NOT NULL,
     start       INTEGER NOT NULL,
+    organization INTEGER NOT NULL,
     calls       INTEGER NOT NULL,
     cost        INTEGER NOT NULL,
     PRIMARY KEY (project, api, recorded_at, start)

@@ -135,7 +135,7 @@ fn a_project_is_made_read_changed_and_removed_with_all_that_is_its_own() {
         (json!({ "metadata": null }), "expected an object"),
         (json!({ "name": null }), "null"),
         (json!({ "metadata": { "x": "y".repeat(4_096) } }), "at most 4096 bytes"),
-        (json!({ "max_keys": -1 }), "u32"),
+        (json!({ "max_keys": -1 }), "a whole number that is not below 0"),
         (json!({ "state": "suspended" }), "unknown field `state`"),
     ] {
         let (status, told) = manage.patch(&path, &wrong);

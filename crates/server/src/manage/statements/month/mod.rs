@@ -23,7 +23,7 @@ use crate::manage::ndjson::Pages as _;
 use crate::manage::usage::Events;
 
 const PROJECTS: usize = 10_000;
-const CALLS: usize = 150_000;
+const CALLS: usize = 120_000;
 const REFUNDS: usize = 600;
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -216,7 +216,11 @@ impl Month {
             let at =
                 Timestamp::from_micros(from.plus_secs(self.dice.below(span)).as_micros() + self.dice.below(1_000_000));
             let is_refused = self.dice.below(20) == 0;
-            let code = if is_refused { Code::RateLimited } else { Code::Allowed };
+            let code = match self.dice.below(20) {
+                _ if is_refused => Code::RateLimited,
+                0 => Code::ClientGone,
+                _ => Code::Allowed,
+            };
             let dimensions = Dimensions {
                 organization: 1,
                 api,
