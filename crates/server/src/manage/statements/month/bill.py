@@ -78,6 +78,8 @@ def parts_of(link, plans, until):
     parts = []
     had = link["had"] + [{"since": until, "plan": None}]
     for now, after in zip(had, had[1:]):
+        if now["plan"] is None:
+            continue
         versions = plans[now["plan"]]["versions"] + [{"from": 1 << 62}]
         for version, following in zip(versions, versions[1:]):
             start = max(version["from"], now["since"]) // MINUTE * MINUTE
@@ -85,7 +87,7 @@ def parts_of(link, plans, until):
             if start >= end:
                 continue
             price, zone = version["price"], ZoneInfo(version["time_zone"])
-            starts = periods(price, zone, now["since"], end)
+            starts = periods(price, zone, now["anchor"], end)
             for first, last in zip(starts, starts[1:]):
                 if first < end and last > start:
                     parts.append(Part(max(first, start), min(last, end), (first, last), price))
@@ -98,6 +100,7 @@ def main(folder):
     # What has not ended by then may still add what came late, and is compared by whoever bills it.
     links = {link["project_id"]: parts_of(link, scenario["plans"], until + 1440 * 60 * MINUTE) for link in scenario["links"]}
     starts = {project: [part.start for part in parts] for project, parts in links.items()}
+    closes = {project: [part.end + OPEN for part in parts] for project, parts in links.items()}
     seen = set()
     for line in (folder / "export.ndjson").open():
         event = json.loads(line)
@@ -106,15 +109,15 @@ def main(folder):
         at, recorded = micros(event["at"]), micros(event["recorded_at"])
         parts, begin = links[event["project_id"]], starts[event["project_id"]]
         place = bisect_right(begin, at // MINUTE * MINUTE) - 1
-        if place < 0:
+        if place < 0 or parts[place].end <= at:
             continue
         part = parts[place]
         if recorded < part.end + OPEN:
             part.on_time += event["units"]
             part.calls += event["calls"] if event["code"] == "allowed" else 0
         else:
-            # The statement that is open an hour before it was recorded adds it.
-            adding = bisect_right(begin, recorded - OPEN) - 1
+            # The one that closes next adds it.
+            adding = bisect_right(closes[event["project_id"]], recorded)
             if adding < len(parts):
                 part.late[adding] += event["units"]
 

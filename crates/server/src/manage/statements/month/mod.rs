@@ -93,10 +93,28 @@ fn numbered(kind: u8, number: usize) -> [u8; 16] {
     bytes
 }
 
-/// A project, and which plans it had since when.
+/// The id of a project's first, or second activation.
+fn link(customer: usize, turn: usize) -> ActivationId {
+    ActivationId::from_entropy(numbered(5 + turn as u8, customer))
+}
+
+/// A project, and which plans it had since when; none while it was away.
 struct Customer {
-    had: Vec<(Timestamp, usize)>,
+    had: Vec<(Timestamp, Option<usize>)>,
+    /// Since when billing periods are counted, of each of those.
+    anchors: Vec<Timestamp>,
+    /// When it got each of its activations.
+    links: Vec<Timestamp>,
     revision: u64,
+}
+
+impl Customer {
+    /// Since when billing periods are counted of a plan that it gets now: who had it when they left goes on with them.
+    fn anchor(&self, plan: usize, now: Timestamp) -> Timestamp {
+        let left = self.had.iter().rposition(|(_, plan)| plan.is_none());
+        let before = left.map(|left| (self.had[left - 1].1, self.anchors[left - 1]));
+        before.filter(|(had, _)| *had == Some(plan)).map_or(now, |(_, anchor)| anchor)
+    }
 }
 
 /// Something that happens to plans and those who have them.
@@ -104,6 +122,8 @@ enum Event {
     Begins(usize),
     /// To the plan that stands so many places after the one that it has.
     Changes(usize, usize),
+    Leaves(usize),
+    ComesBack(usize),
     SaysAnew(usize, Timestamp),
 }
 
@@ -155,7 +175,14 @@ impl Month {
                 let changes = begins.plus_secs(MINUTE + self.dice.below(45 * DAY));
                 happens.push((changes, Event::Changes(customer, 1 + self.dice.below(plans.len() as i64 - 1) as usize)));
             }
-            self.customers.push(Customer { had: Vec::new(), revision: 0 });
+            if self.dice.below(25) == 0 {
+                let leaves = begins.plus_secs(DAY + self.dice.below(30 * DAY));
+                happens.push((leaves, Event::Leaves(customer)));
+                if self.dice.below(2) == 0 {
+                    happens.push((leaves.plus_secs(1 + self.dice.below(9 * DAY)), Event::ComesBack(customer)));
+                }
+            }
+            self.customers.push(Customer { had: Vec::new(), anchors: Vec::new(), links: Vec::new(), revision: 0 });
         }
         for (number, (_, prices)) in plans.iter().enumerate() {
             for turn in 1..prices.len() {
@@ -171,19 +198,31 @@ impl Month {
                     let plan = self.dice.below(plans.len() as i64) as usize;
                     let about = ProjectAbout { name: format!("project {customer}"), ..ProjectAbout::default() };
                     let project = ProjectId::from_entropy(numbered(4, customer));
-                    let (id, environment) = (ActivationId::from_entropy(numbered(5, customer)), Environment::Live);
+                    let environment = Environment::Live;
                     self.apply(at, Change::CreateProject { id: project, about, environment }).await;
-                    let wish = Wish { plan: Some(PlanId::from_entropy(numbered(3, plan))), ..Wish::default() };
-                    let revision = self.apply(at, Change::CreateActivation { id, project, api: API, wish }).await;
-                    self.customers[customer] = Customer { had: vec![(at, plan)], revision };
+                    self.link(at, customer, plan).await;
+                }
+                Event::ComesBack(customer) => {
+                    let plan = self.dice.below(plans.len() as i64) as usize;
+                    self.link(at, customer, plan).await;
+                }
+                Event::Leaves(customer) => {
+                    let id = link(customer, self.customers[customer].links.len() - 1);
+                    self.apply(at, Change::DeleteActivation { id }).await;
+                    self.customers[customer].had.push((at, None));
+                    self.customers[customer].anchors.push(at);
                 }
                 Event::Changes(customer, further) => {
-                    let plan = (self.customers[customer].had.last().unwrap().1 + further) % plans.len();
-                    let (id, was) =
-                        (ActivationId::from_entropy(numbered(5, customer)), self.customers[customer].revision);
+                    // Who has left changes nothing.
+                    let Some(plan) = self.customers[customer].had.last().unwrap().1 else { continue };
+                    let plan = (plan + further) % plans.len();
+                    let id = link(customer, self.customers[customer].links.len() - 1);
+                    let was = self.customers[customer].revision;
                     let change = Change::SetPlan { id, was, plan: Some(PlanId::from_entropy(numbered(3, plan))) };
                     self.customers[customer].revision = self.apply(at, change).await;
-                    self.customers[customer].had.push((at, plan));
+                    let customer = &mut self.customers[customer];
+                    customer.anchors.push(customer.anchor(plan, at));
+                    customer.had.push((at, Some(plan)));
                 }
                 Event::SaysAnew(number, from) => {
                     let id = PlanId::from_entropy(numbered(3, number));
@@ -197,6 +236,19 @@ impl Month {
                 }
             }
         }
+    }
+
+    /// A project gets an activation with a plan.
+    async fn link(&mut self, at: Timestamp, customer: usize, plan: usize) {
+        let project = ProjectId::from_entropy(numbered(4, customer));
+        let id = link(customer, self.customers[customer].links.len());
+        let wish = Wish { plan: Some(PlanId::from_entropy(numbered(3, plan))), ..Wish::default() };
+        let revision = self.apply(at, Change::CreateActivation { id, project, api: API, wish }).await;
+        let customer = &mut self.customers[customer];
+        customer.anchors.push(customer.anchor(plan, at));
+        customer.had.push((at, Some(plan)));
+        customer.links.push(at);
+        customer.revision = revision;
     }
 
     /// Calls come, some are recorded much later, and some is taken back.
@@ -276,7 +328,10 @@ impl Month {
             json!({ "versions": each.collect::<Vec<_>>() })
         };
         let links = self.customers.iter().enumerate().map(|(number, customer)| {
-            let had = customer.had.iter().map(|(since, plan)| json!({ "since": since.as_micros(), "plan": plan }));
+            let had = customer.had.iter().zip(&customer.anchors);
+            let had = had.map(|((since, plan), anchor)| {
+                json!({ "since": since.as_micros(), "plan": plan, "anchor": anchor.as_micros() })
+            });
             let id = ProjectId::from_entropy(numbered(4, number));
             json!({ "project_id": id.to_string(), "had": had.collect::<Vec<_>>() })
         });
@@ -305,16 +360,17 @@ impl Month {
         let mut books = Books::new(self.store.catalog.clone(), self.store.ledger.clone());
         let mut statements = Vec::new();
         for number in 0..PROJECTS {
-            let id = ActivationId::from_entropy(numbered(5, number));
-            let link = self.store.catalog.activation(OWNER, id).await.unwrap().unwrap();
-            let mut at = self.customers[number].had[0].0;
-            while let Some(one) = statement(&mut books, &link, at, UNTIL.plus_secs(60 * DAY)).await.unwrap() {
-                let one = serde_json::to_value(one).unwrap();
-                at = one["ends_at"].as_str().unwrap().parse().unwrap();
-                if at > UNTIL {
-                    break;
+            for (turn, begins) in self.customers[number].links.iter().enumerate() {
+                let link = self.store.catalog.activation_ever(OWNER, link(number, turn)).await.unwrap().unwrap();
+                let mut at = *begins;
+                while let Some(one) = statement(&mut books, &link, at, UNTIL.plus_secs(60 * DAY)).await.unwrap() {
+                    let one = serde_json::to_value(one).unwrap();
+                    at = one["ends_at"].as_str().unwrap().parse().unwrap();
+                    if at > UNTIL {
+                        break;
+                    }
+                    statements.push(one);
                 }
-                statements.push(one);
             }
         }
         std::fs::write(folder.join("statements.json"), Value::from(statements).to_string()).unwrap();
