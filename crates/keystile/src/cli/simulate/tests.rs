@@ -232,7 +232,7 @@ fn what_can_not_be_tried_out_is_refused_before_anything_is_read() {
         (&["--quota", "1/day", "--by", "project"], Exit::Usage, "which project called"),
         (&["--quota", "1/day", "--api", "Pets"], Exit::Usage, "which API was called"),
         (&["--quota", "1/day", "--format", "columns"], Exit::Usage, "columns of - are not understood"),
-        (&["--quota", "1/day", "--format", "keystile"], Exit::Failure, "no line of the log is a call"),
+        (&["--quota", "1/day", "--format", "keystile"], Exit::Failure, "none of it is a call"),
     ] {
         let ran = run(COMBINED.as_bytes(), args);
         assert!(ran.exit == exit && ran.err.contains(why) && ran.out.is_empty(), "{args:?} {ran:?}");
@@ -240,7 +240,7 @@ fn what_can_not_be_tried_out_is_refused_before_anything_is_read() {
     let ran = run(b"<html>\n", &["--quota", "1/day"]);
     assert!(ran.exit == Exit::Usage && ran.err.contains("say how with --format"), "{}", ran.err);
     let ran = run(b"", &["--quota", "1/day"]);
-    assert!(ran.exit == Exit::Failure && ran.err.contains("no line of the log is a call"), "{}", ran.err);
+    assert!(ran.exit == Exit::Failure && ran.err.contains("none of it is a call"), "{}", ran.err);
 }
 
 #[test]
