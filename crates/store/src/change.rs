@@ -160,10 +160,9 @@ pub enum Change {
     /// Makes a link to a new password of this member, if it is still as it was, in the place of others for the account. It is good as
     /// long as the account is what it is now, in all its organizations.
     OfferReset { member: MemberId, was: u64, lookup: [u8; 32], ends_at: Timestamp },
-    /// Notes that something was done that changes nothing of the catalogue: `project.export`, `usage.record` and so on.
-    Note { action: &'static str, subject: String },
-    /// The same, with what it made, as JSON.
-    NoteWith { action: &'static str, subject: String, after: String },
+    /// Notes that something was done that changes nothing of the catalogue, `project.export`, `usage.record` and so on; with what it
+    /// made as JSON, if that is said.
+    Note { action: &'static str, subject: String, made: Option<String> },
     /// Notes that a key was refused at the management API.
     NoteRefusedKey { id: KeyId, code: Code },
     /// Notes that what somebody showed was wrong; of an address without an account as well.

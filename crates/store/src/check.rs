@@ -238,7 +238,7 @@ fn key_of(row: &Row) -> String {
     Columns::of(row).id(KeyId::from_slice).map_or_else(|_| "its id can't be read".to_owned(), |id| id.to_string())
 }
 
-/// Whether what waits to be added up is as it was counted.
+/// Whether what waits to be added up is as it was counted, and what was kept of it afterwards.
 async fn batches(usage: &Base, checked: &mut Checked) -> Result<(), StoreError> {
     let mut view = usage.view().await?;
     for row in &sql("SELECT node, sequence, events FROM batches").fetch_all(&mut view).await? {

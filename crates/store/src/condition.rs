@@ -254,7 +254,6 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::FailLogin { .. }
         | Change::NoteRefusedKey { .. }
         | Change::Note { .. }
-        | Change::NoteWith { .. }
         | Change::EraseProject { .. }
         | Change::RefillCredits { .. }
         | Change::EraseMember { .. }

@@ -287,11 +287,8 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::RemovePassword { account, except, ways } => {
             account::remove_password(work, account, except, &ways).await
         }
-        Change::Note { action, subject } => {
-            Ok(Done::new(action, subject, String::new(), String::new(), vec![Subject::Organization]))
-        }
-        Change::NoteWith { action, subject, after } => {
-            Ok(Done::new(action, subject, String::new(), after, vec![Subject::Organization]))
+        Change::Note { action, subject, made } => {
+            Ok(Done::new(action, subject, String::new(), made.unwrap_or_default(), vec![Subject::Organization]))
         }
         Change::NoteRefusedKey { id, code } => Ok(account::fail_key(id, code)),
         Change::FailLogin { account, failure } => Ok(account::fail(account, failure)),

@@ -167,8 +167,7 @@ pub(super) async fn next(
 impl Ledger {
     /// Kept events that happened in the hours from that of `from` until before `until`, some thousands at a time: those after what
     /// was read before, which comes with them; `None` after the last ones. Rows of which none was recorded from `recorded_from` on are
-    /// left out. Hour by hour, in no order within. What was not added up
-    /// yet is not among them: [`Ledger::roll_up`] does that.
+    /// left out. Hour by hour, in no order within. What was not added up yet is not among them: [`Ledger::roll_up`] does that.
     ///
     /// # Errors
     /// If the store fails, or a row of events is damaged.

@@ -7,6 +7,7 @@ use keystile_core::plan::may_be_late;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts, UsageEvent};
 
+use super::roll_up::{sum, sum_of_costs};
 use crate::StoreError;
 use crate::db::{Columns, Connection, sql};
 
@@ -43,18 +44,12 @@ pub(super) async fn add<'a>(
     let mut late = LateRows::new();
     gather(&mut late, events);
     let late: Vec<_> = late.into_iter().collect();
-    // Sums that can't be held stay at the greatest and the least, as those that they are taken from.
-    let (most, least) = (i64::MAX, i64::MIN + 1);
+    let sums = [sum("late_usage", "calls"), sum_of_costs("late_usage")].join(", ");
     for chunk in late.chunks(ROWS) {
         let values = vec!["(?, ?, ?, ?, ?, ?, ?)"; chunk.len()].join(", ");
         let mut query = sql(format!(
             "INSERT INTO late_usage (project, api, recorded_at, start, organization, calls, cost) VALUES {values} \
-             ON CONFLICT (project, api, recorded_at, start) DO UPDATE SET \
-             calls = CASE WHEN late_usage.calls > {most} - excluded.calls THEN {most} \
-             ELSE late_usage.calls + excluded.calls END, \
-             cost = CASE WHEN excluded.cost > 0 AND late_usage.cost > {most} - excluded.cost THEN {most} \
-             WHEN excluded.cost < 0 AND late_usage.cost < {least} - excluded.cost THEN {least} \
-             ELSE late_usage.cost + excluded.cost END"
+             ON CONFLICT (project, api, recorded_at, start) DO UPDATE SET {sums}"
         ))
         .seldom();
         for ((project, api, recorded_at, start), (organization, counts)) in chunk {

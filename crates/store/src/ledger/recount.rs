@@ -55,7 +55,7 @@ impl Ledger {
     /// these organizations; all if there is none. What was not added up yet is in neither: [`Ledger::roll_up`] does that.
     ///
     /// # Errors
-    /// If the store fails, or a row of events is damaged.
+    /// If the store fails.
     pub async fn recount(
         &self,
         (from, until): (Timestamp, Timestamp),
@@ -82,20 +82,19 @@ impl Ledger {
         let mut view = self.0.base.view().await?;
         // Of this view: some may have been forgotten since the day before was counted.
         recount.kept_from = kept::kept_from(&mut view).await?.unwrap_or(recount.kept_from).max(recount.kept_from);
-        let mut late = (LateRows::new(), LateRows::new());
+        let mut late = LateRows::new();
         let (mut hour, end) = (day.max(recount.kept_from), day.plus_secs(Bucket::Day.secs()));
         let (mut hours, first) = (Rows::new(), hour);
         while hour < end {
             let next = hour.plus_secs(Bucket::Hour.secs());
-            let minutes = recounted(&mut view, (hour, next), organizations, recount, &mut late.1).await?;
+            let minutes = recounted(&mut view, (hour, next), organizations, recount, &mut late).await?;
             recount.compare(&mut view, Bucket::Minute, (hour, next), organizations, &minutes).await?;
             let of_hour = coarser(Bucket::Hour, &minutes);
             recount.compare(&mut view, Bucket::Hour, (hour, next), organizations, &of_hour).await?;
             hours.extend(of_hour);
             hour = next;
         }
-        late.0 = late::happened(&mut view, (first, end), organizations).await?;
-        recount.compare_late(&late.0, &late.1);
+        recount.compare_late(&late::happened(&mut view, (first, end), organizations).await?, &late);
         if day < recount.kept_from {
             return Ok(());
         }
@@ -115,13 +114,6 @@ async fn recounted(
     let is_asked =
         |event: &UsageEvent| organizations.is_empty() || organizations.contains(&event.dimensions.organization);
     let mut minutes = Rows::new();
-    let mut add = |number: &mut u64, all: &mut Counts, events: Vec<UsageEvent>| {
-        *number += events.len() as u64;
-        for (row, counts) in fold(Bucket::Minute, &events) {
-            all.add(&counts);
-            minutes.entry(row).or_default().add(&counts);
-        }
-    };
     let mut after = None;
     while let Some((at, events)) = kept::next(db, span, None, after).await? {
         after = Some(at);
@@ -131,11 +123,7 @@ async fn recounted(
         };
         events.retain(|kept| is_asked(&kept.event));
         late::gather(late, events.iter().map(|kept| (kept.recorded_at, &kept.event)));
-        let events = events.into_iter().map(|kept| {
-            let dimensions = Dimensions { version: 0, ..kept.event.dimensions };
-            UsageEvent { dimensions, ..kept.event }
-        });
-        add(&mut recount.events, &mut recount.counts, events.collect());
+        recount.add(&mut minutes, events.iter().map(|kept| &kept.event));
     }
     let mut last = None;
     loop {
@@ -143,14 +131,25 @@ async fn recounted(
         let events = rows.iter().map(|row| (row.recorded_at, row.event())).filter(|(_, event)| is_asked(event));
         let events: Vec<_> = events.collect();
         late::gather(late, events.iter().map(|(recorded_at, event)| (*recorded_at, event)));
-        let events = events.into_iter().map(|(_, event)| event).collect();
-        add(&mut recount.events, &mut recount.counts, events);
+        recount.add(&mut minutes, events.iter().map(|(_, event)| event));
         let Some(of_page) = rows.pop() else { return Ok(minutes) };
         last = Some(of_page);
     }
 }
 
 impl Recount {
+    /// Adds events up by the minute, whichever version of a key was presented.
+    fn add<'a>(&mut self, minutes: &mut Rows, events: impl Iterator<Item = &'a UsageEvent>) {
+        let plain =
+            |event: &UsageEvent| UsageEvent { dimensions: Dimensions { version: 0, ..event.dimensions }, ..*event };
+        let events: Vec<_> = events.map(plain).collect();
+        self.events += events.len() as u64;
+        for (row, counts) in fold(Bucket::Minute, &events) {
+            self.counts.add(&counts);
+            minutes.entry(row).or_default().add(&counts);
+        }
+    }
+
     fn differs(&mut self, difference: Difference) {
         self.differing += 1;
         if self.differences.len() < TOLD {

@@ -189,23 +189,30 @@ pub(super) const fn table(bucket: Bucket) -> &'static str {
     }
 }
 
-fn upsert(bucket: Bucket, rows: usize) -> String {
-    // A sum that can't be held would fail, or become a floating-point number; it stays at the greatest instead.
-    let (table, most) = (table(bucket), i64::MAX);
-    let sums = ["calls", "latency_us", "bytes_in", "bytes_out"].map(|count| {
-        format!(
-            "{count} = CASE WHEN {table}.{count} > {most} - excluded.{count} THEN {most} \
-             ELSE {table}.{count} + excluded.{count} END"
-        )
-    });
-    let sums = sums.join(", ");
-    // Costs can be taken back, and a sum of them stays at the least as well.
-    let least = i64::MIN + 1;
-    let cost = format!(
+/// What becomes of a count that is added to: a sum that can't be held would fail, or become a floating-point number; it stays at the
+/// greatest instead.
+pub(super) fn sum(table: &str, count: &str) -> String {
+    let most = i64::MAX;
+    format!(
+        "{count} = CASE WHEN {table}.{count} > {most} - excluded.{count} THEN {most} \
+         ELSE {table}.{count} + excluded.{count} END"
+    )
+}
+
+/// The same of costs, which can be taken back: their sum stays at the least as well.
+pub(super) fn sum_of_costs(table: &str) -> String {
+    let (most, least) = (i64::MAX, i64::MIN + 1);
+    format!(
         "cost = CASE WHEN excluded.cost > 0 AND {table}.cost > {most} - excluded.cost THEN {most} \
          WHEN excluded.cost < 0 AND {table}.cost < {least} - excluded.cost THEN {least} \
          ELSE {table}.cost + excluded.cost END"
-    );
+    )
+}
+
+fn upsert(bucket: Bucket, rows: usize) -> String {
+    let table = table(bucket);
+    let sums = ["calls", "latency_us", "bytes_in", "bytes_out"].map(|count| sum(table, count)).join(", ");
+    let cost = sum_of_costs(table);
     let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
     format!(
         "INSERT INTO {table} (start, organization, project, key, api, label, code, status, calls, latency_us, bytes_in, \

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, UsageEvent};
 
+use super::roll_up::sum;
 use super::{Ledger, overwrite};
 use crate::db::{Columns, Connection, Row, damaged, sql};
 use crate::{AddressUse, StoreError, VersionUse};
@@ -151,17 +152,10 @@ fn whole(count: u64) -> i64 {
 
 /// What becomes of counts that are there: sums that stay at the greatest that can be held, and the later moment.
 fn sums(table: &str) -> String {
-    let most = i64::MAX;
-    let sum = |count: &str| {
-        format!(
-            "{count} = CASE WHEN {table}.{count} > {most} - excluded.{count} THEN {most} \
-             ELSE {table}.{count} + excluded.{count} END"
-        )
-    };
     let last = format!(
         "last_at = CASE WHEN excluded.last_at > {table}.last_at THEN excluded.last_at ELSE {table}.last_at END"
     );
-    [sum("calls"), sum("refused"), last].join(", ")
+    [sum(table, "calls"), sum(table, "refused"), last].join(", ")
 }
 
 impl Ledger {

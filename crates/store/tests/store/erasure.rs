@@ -123,7 +123,7 @@ async fn k43_nothing_of_an_erased_person_is_in_any_file() {
         let mut elsewhere = by(&zaphod);
         (elsewhere.actor.organization, elsewhere.actor.address) =
             (world.theirs.id, Some("192.0.2.55".parse().unwrap()));
-        let noted = Change::Note { action: "account.export", subject: account.to_string() };
+        let noted = Change::Note { action: "account.export", subject: account.to_string(), made: None };
         world.catalog.apply(&elsewhere, noted).await.unwrap();
         let theirs = world.catalog.audit(world.theirs.id, None, 100).await.unwrap();
         let mut failed = world.mine.author();

@@ -126,10 +126,8 @@ pub(super) fn alone(
     screen: &mut Screen,
 ) -> Result<Exit, Fault> {
     ask.must_say_a_plan()?;
-    let must_name_api = ask.api.is_some();
-    let logs = ask.logs.clone();
-    let sources = logs.iter().map(|log| Ok((harmless(&log.display().to_string()), log::open(log, &mut input)?)));
-    run(ask, (PlanTerms::default(), must_name_api), sources, global, screen)
+    let (must_name_api, logs) = (ask.api.is_some(), ask.logs.clone());
+    run(ask, (PlanTerms::default(), must_name_api), opened(&logs, &mut input), global, screen)
 }
 
 /// Tries out a plan of the server, or any on the calls that the server kept.
@@ -148,8 +146,7 @@ pub(super) fn of_server(ask: Ask, session: &mut Session<'_>) -> Result<Exit, Fau
     let Some(since) = ask.since else {
         let mut input = std::mem::replace(&mut session.input, Box::new(std::io::empty()));
         let logs = ask.logs.clone();
-        let sources = logs.iter().map(|log| Ok((harmless(&log.display().to_string()), log::open(log, &mut input)?)));
-        return run(ask, (terms, false), sources, &session.global, session.screen);
+        return run(ask, (terms, false), opened(&logs, &mut input), &session.global, session.screen);
     };
     let (from, until) = between(Some(since), ask.until, session.now())?;
     let query = [("from", from), ("until", until), ("api_id", ask.api.clone())];
@@ -158,6 +155,11 @@ pub(super) fn of_server(ask: Ask, session: &mut Session<'_>) -> Result<Exit, Fau
     let source = Ok(("the usage".to_owned(), log::of(kept)));
     let ask = Ask { format: Format::Usage, ..ask };
     run(ask, (terms, false), std::iter::once(source), &session.global, session.screen)
+}
+
+/// Logs with their names, each opened when it is its turn.
+fn opened(logs: &[PathBuf], input: &mut Box<dyn Read + Send>) -> impl Iterator<Item = Result<(String, Lines), Fault>> {
+    logs.iter().map(|log| Ok((harmless(&log.display().to_string()), log::open(log, input)?)))
 }
 
 /// What a plan of the server says, and the id of its API.

@@ -42,7 +42,7 @@ pub(super) async fn export(
     Id(id): Id<MemberId>,
 ) -> Result<axum::Json<MemberExportView>, Problem> {
     let member = app.member(&caller, id).await?;
-    app.apply(&caller, Change::Note { action: "member.export", subject: id.to_string() }).await?;
+    app.apply(&caller, Change::Note { action: "member.export", subject: id.to_string(), made: None }).await?;
     let (account, limits) = (member.account.id, &app.identity.limits);
     let sessions = app.catalog.sessions_of(account, (limits, app.now()), SESSIONS).await;
     let sessions = sessions.map_err(|error| internal(&error))?;

@@ -44,7 +44,7 @@ pub(super) async fn export(
     let person = caller.person()?;
     caller.proven()?;
     let (account, limits) = (person.account(), &app.identity.limits);
-    let change = Change::Note { action: "account.export", subject: account.to_string() };
+    let change = Change::Note { action: "account.export", subject: account.to_string(), made: None };
     app.apply(&caller, change).await?;
     let kept = async {
         let mut audit_entries = Vec::new();

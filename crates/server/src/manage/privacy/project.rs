@@ -121,7 +121,7 @@ pub(super) async fn export(
     // It is not noted for a condition: what is sent as it comes has no state.
     let found = app.catalog.project(caller.organization, id).await.map_err(|error| internal(&error))?;
     let project = found.ok_or_else(|| not_found("project"))?;
-    let change = Change::Note { action: "project.export", subject: id.to_string() };
+    let change = Change::Note { action: "project.export", subject: id.to_string(), made: None };
     app.apply(&caller, change).await?;
     let (now, organization) = (app.now(), caller.organization);
     let (catalog, ledger) = (app.catalog, app.ledger);

@@ -14,15 +14,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::names::{Names, counted_for};
 use super::read::{Filters, filters};
+use super::span::span;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadUsage};
 use crate::manage::extract::Query;
 use crate::manage::ndjson::{self, PAGE, Pages};
-use crate::manage::problem::{internal, invalid};
+use crate::manage::problem::internal;
 use crate::problem::Problem;
-
-/// The span that is asked about if nothing is said.
-const DEFAULT_SPAN_SECS: i64 = 86_400;
 
 /// Which events.
 #[derive(Deserialize, IntoParams)]
@@ -114,20 +112,13 @@ pub(super) async fn export(
     State(app): State<App>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
-    let until = asked.until.unwrap_or_else(|| app.now().plus_secs(1));
-    let usual = match asked.recorded_from {
-        // What was recorded lately may have happened at any time.
-        Some(_) => Timestamp::from_secs(0),
-        None => until.plus_secs(-DEFAULT_SPAN_SECS),
-    };
-    let from = asked.from.unwrap_or(usual);
-    if from >= until {
-        return Err(invalid("from lies after until."));
-    }
+    // What was recorded lately may have happened at any time.
+    let from = asked.from.or(asked.recorded_from.map(|_| Timestamp::from_secs(0)));
+    let span = span(app.now(), (from, asked.until))?;
     let only = filters(&app, &caller, (asked.api_id, asked.project_id, asked.key_id)).await?;
     app.writer.flush().await.map_err(|error| internal(&error))?;
     app.ledger.roll_up().await.map_err(|error| internal(&error))?;
-    let all = Events::all_of(caller.owner, (&app.catalog, &app.ledger), (from, until)).await;
+    let all = Events::all_of(caller.owner, (&app.catalog, &app.ledger), span).await;
     let all = all.map_err(|error| internal(&error))?;
     let organizations = if only == Filters::default() { counted_for(&caller) } else { Vec::new() };
     ndjson::all(Events { organizations, recorded_from: asked.recorded_from, only, ..all }).await

@@ -4,6 +4,7 @@ mod export;
 mod names;
 mod read;
 mod record;
+mod span;
 mod verify;
 
 use utoipa_axum::router::OpenApiRouter;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::names::{Names, counted_for};
+use super::span::span;
 use crate::manage::app::{App, found};
 use crate::manage::caller::{Asker, Caller, ReadUsage};
 use crate::manage::extract::Query;
@@ -19,8 +20,6 @@ use crate::problem::Problem;
 
 const DEFAULT_LIMIT: u32 = 1_000;
 const MAX_LIMIT: u32 = 10_000;
-/// The span that is asked about if nothing is said.
-const DEFAULT_SPAN_SECS: i64 = 86_400;
 
 /// Which usage.
 #[derive(Deserialize, IntoParams)]
@@ -166,12 +165,7 @@ pub(super) async fn filters(
 }
 
 async fn query(app: &App, asker: &Asker, asked: &Asked) -> Result<UsageQuery, Problem> {
-    // The minute that is running belongs to the answer.
-    let until = asked.until.unwrap_or_else(|| app.now().plus_secs(1));
-    let from = asked.from.unwrap_or_else(|| until.plus_secs(-DEFAULT_SPAN_SECS));
-    if from >= until {
-        return Err(invalid("from lies after until."));
-    }
+    let (from, until) = span(app.now(), (asked.from, asked.until))?;
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(invalid(format!("limit is 1 to {MAX_LIMIT}.")));

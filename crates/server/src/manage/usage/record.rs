@@ -138,8 +138,8 @@ pub(super) async fn record(
     let known = app.ledger.try_recording((by.0, &by.1), now, &new).await.map_err(|error| refused(error, &new))?;
     if known.iter().any(|(_, is_new)| *is_new) {
         // Noted before: nothing is recorded of which nobody can be asked.
-        let note =
-            Change::NoteWith { action: "usage.record", subject: subject(&of, &caller), after: told(&known, &of)? };
+        let (subject, made) = (subject(&of, &caller), Some(told(&known, &of)?));
+        let note = Change::Note { action: "usage.record", subject, made };
         app.apply(&caller, note).await?;
     }
     // To its end, even if the client leaves.

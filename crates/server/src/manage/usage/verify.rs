@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use utoipa::{IntoParams, ToSchema};
 
 use super::names::{Names, counted_for};
+use super::span::span;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadUsage};
 use crate::manage::extract::Query;
@@ -23,8 +24,6 @@ use crate::problem::Problem;
 static COUNT: Mutex<()> = Mutex::const_new(());
 /// How long anybody waits for that.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The span that is counted if nothing is said.
-const DEFAULT_SPAN_SECS: i64 = 86_400;
 /// Most days that are counted at once.
 const MAX_DAYS: i64 = 35;
 
@@ -120,7 +119,7 @@ struct DifferenceView {
     recounted: Totals,
 }
 
-/// Count the days of a time anew, from every event that was kept and everything that was recorded, and compare that with the rows of
+/// Count the days of a time anew, of what is counted for one's own APIs, from every event that was kept and everything that was recorded, and compare that with the rows of
 /// minutes, hours and days that `/v1/usage` and statements are made of. It reads all events of the time, of which there may be
 /// millions.
 #[utoipa::path(get, operation_id = "verifyUsage", path = "/v1/usage/verify", tag = "Usage", params(Asked), security(("management_key" = [])),
@@ -130,13 +129,9 @@ pub(super) async fn verify(
     State(app): State<App>,
     Query(asked): Query<Asked>,
 ) -> Result<axum::Json<VerdictView>, Problem> {
-    let until = asked.until.unwrap_or_else(|| app.now());
-    let from = asked.from.unwrap_or_else(|| until.plus_secs(-DEFAULT_SPAN_SECS));
-    if from > until {
-        return Err(invalid("from lies after until."));
-    }
+    let (from, until) = span(app.now(), (asked.from, asked.until))?;
     let first = day(from);
-    let end = if day(until) == until && until > first { until } else { day(until).plus_secs(Bucket::Day.secs()) };
+    let end = if day(until) == until { until } else { day(until).plus_secs(Bucket::Day.secs()) };
     if end.as_secs().saturating_sub(first.as_secs()) > MAX_DAYS * Bucket::Day.secs() {
         return Err(invalid(format!("At most {MAX_DAYS} days are counted at once; ask for them one after the other.")));
     }
