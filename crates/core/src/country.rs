@@ -59,6 +59,14 @@ impl Country {
     }
 }
 
+impl Country {
+    /// Its code.
+    pub fn code(&self) -> &str {
+        // It is one of ours, so it is ASCII.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 impl FromStr for Country {
     type Err = NotACountry;
 
@@ -69,7 +77,7 @@ impl FromStr for Country {
 
 impl fmt::Display for Country {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|letter| write!(f, "{}", char::from(*letter)))
+        f.write_str(self.code())
     }
 }
 

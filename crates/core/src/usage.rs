@@ -1,18 +1,26 @@
-//! Usage: what is kept of a decision, and how events add up to counts by minute, hour and day.
+//! Usage: what is kept of a decision, and how events add up to counts and latencies by minute, hour and day.
 //!
 //! Inside, an API, a project, a key and an operation's label are the small numbers that the catalogue gave them; 0
 //! stands for "none". Numbers are never used twice, so a count keeps its meaning when its key is gone.
 
+mod latencies;
+
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use latencies::{ERROR as LATENCY_ERROR, Latencies, NotAPercentile, NotLatencies, Percentile};
+
 use crate::code::Code;
+use crate::country::Country;
+use crate::limit::TagName;
 use crate::time::Timestamp;
 
 /// The lengths of time by which usage is added up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bucket {
     /// 60 seconds.
@@ -94,8 +102,77 @@ impl Counts {
     }
 }
 
-/// One decided call, or several of one minute and kind folded into one.
+/// What calls are counted by besides, in tables of their own: not every call has it, and there may be any number of values.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Facet {
+    /// The country that the call came from.
+    Country,
+    /// Whoever uses the program that called, as it was said to verification.
+    EndUser,
+    /// A tag of this name, as it was said to verification.
+    Tag(TagName),
+}
+
+/// The text names no facet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAFacet;
+
+impl fmt::Display for NotAFacet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is one of country, end_user and tag:NAME")
+    }
+}
+
+impl std::error::Error for NotAFacet {}
+
+impl fmt::Display for Facet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Country => f.write_str("country"),
+            Self::EndUser => f.write_str("end_user"),
+            Self::Tag(name) => write!(f, "tag:{}", name.as_str()),
+        }
+    }
+}
+
+impl FromStr for Facet {
+    type Err = NotAFacet;
+
+    fn from_str(text: &str) -> Result<Self, NotAFacet> {
+        match text {
+            "country" => Ok(Self::Country),
+            "end_user" => Ok(Self::EndUser),
+            _ => match text.strip_prefix("tag:") {
+                Some(name) => TagName::of(name).map(Self::Tag).ok_or(NotAFacet),
+                None => Err(NotAFacet),
+            },
+        }
+    }
+}
+
+/// Of a call: the values of its facets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facets {
+    /// The country that it came from, if that is known.
+    pub country: Option<Country>,
+    /// Whoever uses the program that called, if that was said.
+    pub end_user: Option<Box<str>>,
+    /// Tags that were said, by their names.
+    pub tags: Box<[(TagName, Box<str>)]>,
+}
+
+impl Facets {
+    /// Each with its value.
+    pub fn each(&self) -> impl Iterator<Item = (Facet, &str)> {
+        let country = self.country.as_ref().map(|country| (Facet::Country, country.code()));
+        let end_user = self.end_user.as_deref().map(|name| (Facet::EndUser, name));
+        let tags = self.tags.iter().map(|(name, value)| (Facet::Tag(name.clone()), &**value));
+        country.into_iter().chain(end_user).chain(tags)
+    }
+}
+
+/// One decided call, or several of one minute and kind folded into one.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageEvent {
     /// When it came.
     pub at: Timestamp,
@@ -103,6 +180,8 @@ pub struct UsageEvent {
     pub dimensions: Dimensions,
     /// The address that it came from, as far as it may be kept; several that are folded have none.
     pub client: Option<IpAddr>,
+    /// What else it is counted by; several that are folded have none.
+    pub facets: Option<Box<Facets>>,
     /// What it adds.
     pub counts: Counts,
 }
@@ -116,6 +195,21 @@ pub fn fold<'a>(bucket: Bucket, events: impl IntoIterator<Item = &'a UsageEvent>
     for event in events {
         let row = (event.at.floor_secs(bucket.secs()), event.dimensions);
         rows.entry(row).or_default().add(&event.counts);
+    }
+    rows
+}
+
+/// Latencies by the start of their minute, hour or day, and by what they are counted under.
+pub type LatencyRows = HashMap<(Timestamp, Dimensions), Latencies>;
+
+/// Adds the latencies of events up by the periods that they fall into. Of several that are folded into one, each is taken for their
+/// mean.
+pub fn fold_latencies<'a>(bucket: Bucket, events: impl IntoIterator<Item = &'a UsageEvent>) -> LatencyRows {
+    let mut rows = LatencyRows::new();
+    for UsageEvent { at, dimensions, counts, .. } in events {
+        if let Some(mean) = counts.latency_us.checked_div(counts.calls) {
+            rows.entry((at.floor_secs(bucket.secs()), *dimensions)).or_default().add(mean, counts.calls);
+        }
     }
     rows
 }
@@ -139,6 +233,7 @@ mod tests {
             at: Timestamp::from_secs(secs),
             dimensions,
             client: None,
+            facets: None,
             counts: Counts { calls: 1, latency_us: 5, bytes_in: 1, bytes_out: 2, cost: 1 },
         }
     }
@@ -161,6 +256,7 @@ mod tests {
                 at: *at,
                 dimensions: *dimensions,
                 client: None,
+                facets: None,
                 counts: *counts,
             })
             .collect();

@@ -41,7 +41,14 @@ async fn app_over(store: &Store, queue: &Arc<Queue>) -> App {
     let engine = feed.engine().clone();
     let calls = Arc::new(Calls::new(engine.clone()));
     let labels = engine.snapshot.labels.clone();
-    let writer = Arc::new(Writer::new(queue.clone(), store.ledger.clone(), labels, calls.clone(), clock.clone(), 1));
+    let writer = Arc::new(Writer::new(
+        queue.clone(),
+        store.ledger.clone(),
+        labels,
+        (calls.clone(), Arc::default()),
+        clock.clone(),
+        1,
+    ));
     let pulse = Arc::new(Pulse::new(store.catalog.clone(), feed.clone(), writer.clone(), clock.clone()));
     let metrics = Arc::new(Registry::default());
     calls.declare(&metrics);
@@ -140,7 +147,7 @@ async fn counts_that_the_disk_does_not_take_are_folded_and_none_is_lost() {
     let counts = Counts { calls: 1, latency_us: 300, bytes_in: 0, bytes_out: 7, cost: 1 };
     for _ in 0..TIMES {
         for _ in 0..CALLS {
-            let kept = UsageEvent { at: Timestamp::from_secs(0), dimensions, client: None, counts };
+            let kept = UsageEvent { at: Timestamp::from_secs(0), dimensions, client: None, facets: None, counts };
             buffer.push(Event { kept, upstream_us: None });
         }
         assert!(app.writer.flush().await.is_err());

@@ -143,7 +143,13 @@ fn append_a_batch_of_events(bencher: Bencher<'_, '_>, events: usize) {
     let code = keystile_core::code::Code::Allowed;
     let dimensions =
         Dimensions { organization: 1, api: 1, project: 1, key: 1, version: 0, label: 1, code, status: 200 };
-    let event = UsageEvent { at: NOW, dimensions, client: None, counts: Counts { calls: 1, ..Counts::default() } };
+    let event = UsageEvent {
+        at: NOW,
+        dimensions,
+        client: None,
+        facets: None,
+        counts: Counts { calls: 1, ..Counts::default() },
+    };
     let events = vec![event; events];
     let mut sequence = 0;
     bencher.counter(ItemsCount::new(events.len())).bench_local(|| {

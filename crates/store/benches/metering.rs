@@ -62,6 +62,7 @@ fn event(key: u32, at: Timestamp) -> UsageEvent {
         at,
         dimensions,
         client,
+        facets: None,
         counts: Counts { calls: 1, latency_us: 900, bytes_in: 10, bytes_out: 256, cost: 1 },
     }
 }
@@ -138,17 +139,12 @@ fn ask_about_a_year(bencher: Bencher<'_, '_>, what: &str) {
         _ => None,
     };
     let query = UsageQuery {
-        from: NOW,
-        until: NOW.plus_secs(DAYS * DAY),
         bucket,
         by: GroupBy { project: what == "by project", ..GroupBy::default() },
-        api: None,
         project: what.starts_with("a project").then_some(77),
-        key: None,
-        code: None,
         organizations: vec![1],
-        after: 0,
         limit: 10_000,
+        ..UsageQuery::of((NOW, NOW.plus_secs(DAYS * DAY)))
     };
     bencher.bench_local(|| installation.runtime.block_on(installation.ledger.usage(&query)).unwrap());
 }

@@ -54,7 +54,9 @@ pub use ledger::{
 };
 pub use records::History;
 pub use root::{RootKeyError, RootKeys, RootSource};
-pub use usage::{AddressUse, GroupBy, LabelRow, OperationRow, OperationsQuery, UsageQuery, UsageRow, VersionUse};
+pub use usage::{
+    AddressUse, FacetUse, GroupBy, LabelRow, OperationRow, OperationsQuery, Order, UsageQuery, UsageRow, VersionUse,
+};
 
 /// The two files of an installation, opened.
 pub struct Store {

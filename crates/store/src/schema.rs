@@ -62,6 +62,7 @@ pub(crate) const USAGE: Steps = Steps {
         include_str!("sqlite/schema/usage_5.sql"),
         include_str!("sqlite/schema/usage_6.sql"),
         include_str!("sqlite/schema/usage_7.sql"),
+        include_str!("sqlite/schema/usage_8.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/usage_1.sql"),
@@ -71,6 +72,7 @@ pub(crate) const USAGE: Steps = Steps {
         include_str!("postgres/schema/usage_5.sql"),
         include_str!("postgres/schema/usage_6.sql"),
         include_str!("postgres/schema/usage_7.sql"),
+        include_str!("postgres/schema/usage_8.sql"),
     ],
 };
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use keystile_core::code::Code;
 use keystile_core::time::Timestamp;
-use keystile_core::usage::{Bucket, Counts};
+use keystile_core::usage::{Bucket, Counts, Facet, Latencies};
 
 /// An operation's label as the ledger keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +18,12 @@ pub struct LabelRow {
 }
 
 /// What the rows of an answer are told apart by, besides their time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GroupBy {
     /// By API.
     pub api: bool,
+    /// By the organization of the project.
+    pub consumer: bool,
     /// By project.
     pub project: bool,
     /// By key.
@@ -30,16 +32,35 @@ pub struct GroupBy {
     pub label: bool,
     /// By decision.
     pub code: bool,
-    /// By the status that the client got.
+    /// By the first digit of the status that the client got.
+    pub class: bool,
+    /// By that status.
     pub status: bool,
+    /// By the value of this facet.
+    pub facet: Option<Facet>,
+}
+
+/// What rows come in order of, the greatest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Calls.
+    Calls,
+    /// Their latencies, added up.
+    Latency,
+    /// Bytes of request bodies.
+    BytesIn,
+    /// Bytes of response bodies.
+    BytesOut,
+    /// What they cost.
+    Cost,
 }
 
 /// Which usage is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageQuery {
-    /// From this moment, inclusive; rounded down to the bucket, or to the minute if there is none.
+    /// From this moment, inclusive; rounded down to the bucket, or to the minute if there is none; by facets to the hour at least.
     pub from: Timestamp,
-    /// Until this moment, exclusive; rounded up to the bucket, or to the minute if there is none.
+    /// Until this moment, exclusive; rounded up in the same way.
     pub until: Timestamp,
     /// By which length of time; `None` for the whole span in one row.
     pub bucket: Option<Bucket>,
@@ -53,6 +74,18 @@ pub struct UsageQuery {
     pub key: Option<u32>,
     /// Only calls with this decision.
     pub code: Option<Code>,
+    /// Only calls with a status from the first until before the second.
+    pub statuses: Option<(u16, u16)>,
+    /// Only calls of operations with this text.
+    pub label: Option<String>,
+    /// Only calls with this value of this facet.
+    pub only: Option<(Facet, String)>,
+    /// The organizations of projects, by their numbers, if rows are told apart by them.
+    pub consumers: Vec<(u32, u32)>,
+    /// Whether latencies are told.
+    pub latencies: bool,
+    /// In which order rows come; by time and what they are told apart by, if nothing is said.
+    pub order: Option<Order>,
     /// Only rows of these organizations' numbers; 0 is the number of calls that found neither an API nor a key. Empty:
     /// no such filter, for a query about one project, key or API that was found to be the caller's.
     pub organizations: Vec<u32>,
@@ -127,6 +160,8 @@ pub struct UsageRow {
     pub start: Option<Timestamp>,
     /// The API.
     pub api: Option<u32>,
+    /// The organization of the project.
+    pub consumer: Option<u32>,
     /// The project.
     pub project: Option<u32>,
     /// The key.
@@ -135,8 +170,69 @@ pub struct UsageRow {
     pub label: Option<String>,
     /// The decision.
     pub code: Option<Code>,
-    /// The status that the client got.
+    /// The first digit of the status that the client got.
+    pub class: Option<u16>,
+    /// That status.
     pub status: Option<u16>,
+    /// The value of the facet, if rows are told apart by one; `None` within for calls of which none is known.
+    pub value: Option<Option<String>>,
     /// What was counted.
     pub counts: Counts,
+    /// Their latencies, if they were asked for and are known.
+    pub latencies: Option<Latencies>,
+}
+
+/// Calls with a value of a facet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FacetUse {
+    /// The facet.
+    pub facet: Facet,
+    /// The value.
+    pub value: String,
+    /// Calls, refused ones too.
+    pub calls: u64,
+    /// The first day (UTC) on which there were any.
+    pub first_day: Timestamp,
+    /// The last one.
+    pub last_day: Timestamp,
+}
+
+impl UsageQuery {
+    /// All usage of a time in one row.
+    pub const fn of((from, until): (Timestamp, Timestamp)) -> Self {
+        Self {
+            from,
+            until,
+            bucket: None,
+            by: GroupBy {
+                api: false,
+                consumer: false,
+                project: false,
+                key: false,
+                label: false,
+                code: false,
+                class: false,
+                status: false,
+                facet: None,
+            },
+            api: None,
+            project: None,
+            key: None,
+            code: None,
+            statuses: None,
+            label: None,
+            only: None,
+            consumers: Vec::new(),
+            latencies: false,
+            order: None,
+            organizations: Vec::new(),
+            after: 0,
+            limit: 1,
+        }
+    }
+
+    /// Which facet it is about, if it is about one.
+    pub fn facet(&self) -> Option<&Facet> {
+        self.only.as_ref().map(|(facet, _)| facet).or(self.by.facet.as_ref())
+    }
 }

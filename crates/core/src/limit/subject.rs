@@ -50,6 +50,11 @@ impl TagName {
         &self.0
     }
 
+    /// The name that a text is, if it can be one.
+    pub fn of(text: &str) -> Option<Self> {
+        Self::is_sound(text).then(|| Self(text.to_owned()))
+    }
+
     /// Whether a text can be one.
     pub fn is_sound(text: &str) -> bool {
         (1..=MAX_TAG_NAME_LEN).contains(&text.len())

@@ -144,6 +144,7 @@ settings! {
     retention: Retention = "retention", "For how long details are kept." {
         audit_days: Option<u32> = "audit_days", whole_or_off(1..=36_500), None, "After how many days the details of an entry of the audit are taken out: the address, and how the thing was before and after. Who did what and when stays, and the chain stays whole.";
         address_days: Option<u32> = "address_days", whole_or_off(1..=36_500), Some(365), "For how many days it is kept from which addresses a key was used.";
+        facet_days: Option<u32> = "facet_days", whole_or_off(1..=36_500), Some(400), "For how many days calls are counted apart by country, end user and tag. How many there were in all is kept longer.";
         event_days: Option<u32> = "event_days", whole_or_off(1..=36_500), Some(90), "For how many days each call is kept as it was counted, for exports and for counting anew, and the ids of what was recorded beside calls. What they come to is kept longer.";
         event_megabytes: Option<u32> = "event_megabytes", whole_or_off(1..=100_000_000), Some(10_240), "How much of calls is kept so at most, in MiB, a call being some 20 bytes: beyond it the oldest hours are forgotten before their time, but never the newest one.";
     }

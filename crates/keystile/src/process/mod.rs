@@ -282,7 +282,8 @@ impl Process {
         let calls = Arc::new(Calls::new(engine.clone()));
         // SQLite keeps whole numbers of 63 bits.
         let ledger = store.ledger.clone();
-        let writer = Writer::new(queue.clone(), ledger, labels, calls.clone(), clock.clone(), node >> 1);
+        let counted = (calls.clone(), engine.countries.clone());
+        let writer = Writer::new(queue.clone(), ledger, labels, counted, clock.clone(), node >> 1);
         let writer = Arc::new(writer);
         let pulse = Arc::new(Pulse::new(store.catalog.clone(), feed.clone(), writer.clone(), clock.clone()));
         let (exposures, reports) = exposures();
@@ -318,6 +319,7 @@ impl Process {
             retention: Retention {
                 audit_days: config.retention.audit_days,
                 address_days: config.retention.address_days,
+                facet_days: config.retention.facet_days,
                 event_days: config.retention.event_days,
                 event_bytes: config.retention.event_megabytes.map(|mebibytes| u64::from(mebibytes) << 20),
             },

@@ -176,7 +176,7 @@ pub struct Engine {
     /// Whether what is known is current.
     pub news: News,
     /// In which country addresses are.
-    pub countries: Countries,
+    pub countries: Arc<Countries>,
     /// What restrictions would have refused if they were not in shadow.
     pub shadow: ShadowCounts,
     /// Keys that are known by slow hashes.
@@ -198,7 +198,7 @@ impl Engine {
             quotas: Quotas::default(),
             credits: Credits::default(),
             news: News::default(),
-            countries: Countries::default(),
+            countries: Arc::default(),
             shadow: ShadowCounts::default(),
             slow: SlowKeys::default(),
             peppers: ArcSwap::from_pointee(peppers),

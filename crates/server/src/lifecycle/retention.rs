@@ -17,6 +17,8 @@ pub struct Retention {
     pub audit_days: Option<u32>,
     /// From where keys were used.
     pub address_days: Option<u32>,
+    /// By which countries, end users and tags calls were counted.
+    pub facet_days: Option<u32>,
     /// Of events that were counted.
     pub event_days: Option<u32>,
     /// Of how many bytes of those there are at most.
@@ -29,6 +31,9 @@ impl Retention {
         let before = |days: u32| now.plus_secs(-i64::from(days) * DAY_SECS);
         if let Some(days) = self.address_days {
             ledger.forget_addresses_before(before(days)).await?;
+        }
+        if let Some(days) = self.facet_days {
+            ledger.forget_facets_before(before(days)).await?;
         }
         ledger.forget_events(self.event_days.map(before), self.event_bytes).await?;
         if let Some(days) = self.audit_days {

@@ -245,7 +245,7 @@ async fn used(world: &World, key: KeyId, sequence: u64) {
         status: 200,
     };
     let counts = Counts { calls: 1, ..Counts::default() };
-    let event = UsageEvent { at: world.clock.now().wall, dimensions, client: None, counts };
+    let event = UsageEvent { at: world.clock.now().wall, dimensions, client: None, facets: None, counts };
     world.store.ledger.append(1, sequence, event.at, &[], &[event]).await.unwrap();
 }
 

@@ -12,7 +12,7 @@ use keystile_core::api::ClientAddresses;
 use keystile_core::id::RequestId;
 use keystile_core::restrict::Rules;
 use keystile_core::time::{Moment, Ticks};
-use keystile_core::usage::{Counts, Dimensions, UsageEvent};
+use keystile_core::usage::{Counts, Dimensions, Facets, UsageEvent};
 
 use super::queue::{Buffer, Event};
 use crate::enforce::engine::Recognised;
@@ -42,6 +42,8 @@ pub struct Pending {
     /// What it costs if it is let through.
     cost: u32,
     client: Option<IpAddr>,
+    /// What else it is counted by, as far as it was said.
+    facets: Option<Box<Facets>>,
     /// What may be kept of it.
     addresses: ClientAddresses,
     counted: bool,
@@ -76,6 +78,7 @@ impl Pending {
             bytes_out: 0,
             cost: 1,
             client: None,
+            facets: None,
             addresses: ClientAddresses::None,
             counted: false,
             places: Places::new(),
@@ -127,6 +130,13 @@ impl Pending {
         self.client = Some(client);
         if self.dimensions.api == 0 {
             self.addresses = ClientAddresses::Whole;
+        }
+    }
+
+    /// It is counted by these, too.
+    pub fn facets(&mut self, facets: Facets) {
+        if facets != Facets::default() {
+            self.facets = Some(Box::new(facets));
         }
     }
 
@@ -285,20 +295,21 @@ impl Pending {
             bytes_out: self.bytes_out,
             cost: if is_to_be_paid { self.cost.into() } else { 0 },
         };
-        let kept = UsageEvent { at: self.began.wall, dimensions: self.dimensions, client, counts };
-        self.recorder.buffer.push(Event { kept, upstream_us: self.upstream_us });
+        let facets = self.facets.take();
+        let kept = UsageEvent { at: self.began.wall, dimensions: self.dimensions, client, facets, counts };
         if let Some(Observed { trace, record: Some(record) }) = self.observed.take().map(|observed| *observed)
             && let Some(observer) = &self.recorder.observer
         {
             let after = self.sent_on.map(|sent_on| sent_on.nanos_since(self.began.ticks) / 1_000);
             observer.sheet.push(Entry {
                 record,
-                counted: kept,
+                counted: kept.clone(),
                 sent_on_us: after.map(|micros| u32::try_from(micros).unwrap_or(u32::MAX)),
                 upstream_us: self.upstream_us,
                 trace: trace.filter(|trace| trace.sampled),
             });
         }
+        self.recorder.buffer.push(Event { kept, upstream_us: self.upstream_us });
         now
     }
 }

@@ -15,7 +15,7 @@ pub(super) const MAX_EVENTS: usize = 500_000;
 const USUAL_EVENTS: usize = 8_192;
 
 /// A decided call: what is kept of it, and what only the metrics look at.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Event {
     /// What the ledger keeps.
     pub kept: UsageEvent,
@@ -56,7 +56,9 @@ impl Buffer {
 /// Folds events of a minute and kind into one: the ledger's disk is away for long, and totals matter more than moments.
 pub(super) fn folded<'a>(events: impl IntoIterator<Item = &'a UsageEvent>) -> Vec<UsageEvent> {
     let rows = fold(Bucket::Minute, events);
-    rows.into_iter().map(|((at, dimensions), counts)| UsageEvent { at, dimensions, client: None, counts }).collect()
+    rows.into_iter()
+        .map(|((at, dimensions), counts)| UsageEvent { at, dimensions, client: None, facets: None, counts })
+        .collect()
 }
 
 /// All buffers.
@@ -116,7 +118,10 @@ mod tests {
             status: 200,
         };
         let counts = Counts { calls: 1, latency_us: n, bytes_in: 0, bytes_out: 1, cost: 1 };
-        Event { kept: UsageEvent { at: Timestamp::from_secs(5), dimensions, client: None, counts }, upstream_us: None }
+        Event {
+            kept: UsageEvent { at: Timestamp::from_secs(5), dimensions, client: None, facets: None, counts },
+            upstream_us: None,
+        }
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use keystile_core::usage::UsageEvent;
+use keystile_core::usage::{Facets, UsageEvent};
 use keystile_store::{Ledger, StoreError};
 use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
 use super::queue::{Event, MAX_EVENTS, Queue, folded};
+use crate::countries::Countries;
 use crate::enforce::operations::Labels;
 use crate::telemetry::metrics::{Calls, Registry};
 use crate::world::Clock;
@@ -23,6 +24,7 @@ pub struct Writer {
     ledger: Ledger,
     labels: Arc<Labels>,
     calls: Arc<Calls>,
+    countries: Arc<Countries>,
     clock: Arc<dyn Clock>,
     /// Which process wrote a batch; random, so that a restart never reuses it.
     node: u64,
@@ -68,12 +70,12 @@ impl Writer {
         queue: Arc<Queue>,
         ledger: Ledger,
         labels: Arc<Labels>,
-        calls: Arc<Calls>,
+        (calls, countries): (Arc<Calls>, Arc<Countries>),
         clock: Arc<dyn Clock>,
         node: u64,
     ) -> Self {
         let (tally, taken, state) = (Tally::default(), Mutex::default(), tokio::sync::Mutex::default());
-        Self { queue, ledger, labels, calls, clock, node, tally, taken, state }
+        Self { queue, ledger, labels, calls, countries, clock, node, tally, taken, state }
     }
 
     /// Takes what is queued and adds it to the metrics. It waits for no disk, so the metrics of calls are current even
@@ -82,12 +84,22 @@ impl Writer {
         let Taken { fresh, waiting } = &mut *self.taken.lock();
         self.queue.take(fresh);
         self.calls.add(fresh);
-        waiting.extend(fresh.drain(..).map(|event| event.kept));
+        waiting.extend(fresh.drain(..).map(|event| self.with_country(event.kept)));
         if waiting.len() >= MAX_EVENTS {
             let before = waiting.len();
             *waiting = folded(&*waiting);
             self.tally.folded.fetch_add((before - waiting.len()) as u64, Ordering::Relaxed);
         }
+    }
+
+    /// Says from which country a call came, unless that was said. It is looked up here and not while a call waits.
+    fn with_country(&self, mut event: UsageEvent) -> UsageEvent {
+        let is_said = event.facets.as_ref().is_some_and(|facets| facets.country.is_some());
+        if !is_said && let Some(country) = event.client.and_then(|client| self.countries.of(client)) {
+            let facets = event.facets.take().map_or_else(Facets::default, |facets| *facets);
+            event.facets = Some(Box::new(Facets { country: Some(country), ..facets }));
+        }
+        event
     }
 
     /// Writes what is queued; durable when this returns.

@@ -297,7 +297,7 @@ fn report(worker: &Worker, (lease, owner): (LeaseId, Option<OrganizationId>), co
     let more = i64::from(cost) - i64::from(held.cost());
     held.costs(cost, now);
     let counts = Counts { cost: more, ..Counts::default() };
-    let kept = UsageEvent { at: now.wall, dimensions, client: None, counts };
+    let kept = UsageEvent { at: now.wall, dimensions, client: None, facets: None, counts };
     worker.recorder.buffer.push(Event { kept, upstream_us: None });
     true
 }

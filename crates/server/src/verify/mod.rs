@@ -26,10 +26,10 @@ use hyper::body::{Bytes, Incoming};
 use keystile_core::Code;
 use keystile_core::facts::Facts;
 use keystile_core::id::{OrganizationId, RequestId};
-use keystile_core::limit::MAX_LIMIT;
+use keystile_core::limit::{MAX_LIMIT, TagName};
 use keystile_core::permission::PermissionQuery;
 use keystile_core::time::Moment;
-use keystile_core::usage::Dimensions;
+use keystile_core::usage::{Dimensions, Facets};
 use serde::Deserialize;
 
 use crate::enforce::counters::Held;
@@ -239,6 +239,11 @@ async fn judge(
         pending.key(key);
     }
     pending.would_refuse(verdict.shadow);
+    pending.facets(Facets {
+        country: question.client.as_ref().and_then(|client| client.country),
+        end_user: end_user.map(Into::into),
+        tags: tags.iter().filter_map(|(name, value)| Some((TagName::of(name)?, (**value).into()))).collect(),
+    });
     let explanation =
         question.explain.unwrap_or(false).then(|| worker.engine.explain(&question.key, door, &facts, &verdict));
     let metadata = verdict.key.as_ref().and_then(|key| worker.engine.snapshot.written.of(key.entry.number));

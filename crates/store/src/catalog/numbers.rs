@@ -29,6 +29,23 @@ impl Catalog {
         self.ids(select, numbers, KeyId::from_slice).await
     }
 
+    /// As [`Catalog::api_ids`], of organizations.
+    pub async fn organization_ids(&self, numbers: &[u32]) -> Result<HashMap<u32, OrganizationId>, StoreError> {
+        let select = "SELECT number, id FROM organizations WHERE number IN ";
+        self.ids(select, numbers, OrganizationId::from_slice).await
+    }
+
+    /// Every project's number with that of its organization, of deleted ones too.
+    pub async fn projects_organizations(&self) -> Result<Vec<(u32, u32)>, StoreError> {
+        let rows = sql("SELECT number, organization FROM projects").fetch_all(&mut self.0.base.read().await?).await?;
+        rows.iter()
+            .map(|row| {
+                let mut row = Columns::of(row);
+                Ok((row.number()?, row.number()?))
+            })
+            .collect()
+    }
+
     /// The number of an API of this organization by its id, of a deleted one too.
     pub async fn api_number(&self, organization: OrganizationId, id: ApiId) -> Result<Option<u32>, StoreError> {
         let select =

@@ -8,10 +8,12 @@ use std::net::IpAddr;
 
 use keystile_core::code::Code;
 use keystile_core::time::Timestamp;
-use keystile_core::usage::{Counts, Dimensions, UsageEvent};
+use keystile_core::usage::{Counts, Dimensions, Facet, Facets, UsageEvent};
 
 /// The first byte of a batch of this form.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
+/// Of one without facets.
+const WITHOUT_FACETS: u8 = 3;
 /// Of one without costs: each call that was let through cost 1.
 const WITHOUT_COSTS: u8 = 2;
 /// Of one without versions of keys and addresses of clients as well.
@@ -49,7 +51,7 @@ pub(super) fn encode(events: &[UsageEvent]) -> Vec<u8> {
 }
 
 /// An event that is kept: where it came from, when it was recorded, and what was counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Kept {
     /// The sequence of its batch.
     pub(super) sequence: u64,
@@ -59,7 +61,7 @@ pub(super) struct Kept {
     pub(super) event: UsageEvent,
 }
 
-/// Writes events that are kept, without the addresses of their clients.
+/// Writes events that are kept, without the addresses of their clients and without facets.
 pub(super) fn encode_kept(events: &[Kept]) -> Vec<u8> {
     let mut bytes = begin(events.len());
     let (mut before, mut recorded_before, mut sequence_before) = (0, 0, 0_u64);
@@ -68,7 +70,7 @@ pub(super) fn encode_kept(events: &[Kept]) -> Vec<u8> {
         sequence_before = kept.sequence;
         put(&mut bytes, kept.place);
         put_distance(&mut bytes, &mut recorded_before, kept.recorded_at);
-        put_event(&mut bytes, &mut before, &UsageEvent { client: None, ..kept.event });
+        put_event(&mut bytes, &mut before, &UsageEvent { client: None, facets: None, ..kept.event });
     }
     end(bytes)
 }
@@ -122,7 +124,7 @@ fn opened(bytes: &[u8]) -> Result<(u8, &[u8]), BrokenBatch> {
 }
 
 fn put_event(bytes: &mut Vec<u8>, before: &mut i64, event: &UsageEvent) {
-    let UsageEvent { at, dimensions: of, client, counts } = event;
+    let UsageEvent { at, dimensions: of, client, facets, counts } = event;
     put_distance(bytes, before, *at);
     for number in [of.organization, of.api, of.project, of.key, of.label] {
         put(bytes, number.into());
@@ -145,6 +147,41 @@ fn put_event(bytes: &mut Vec<u8>, before: &mut i64, event: &UsageEvent) {
             bytes.extend_from_slice(&address.octets());
         }
     }
+    put_facets(bytes, facets.as_deref());
+}
+
+/// How many texts there are, then each facet's name and value.
+fn put_facets(bytes: &mut Vec<u8>, facets: Option<&Facets>) {
+    let Some(facets) = facets else { return bytes.push(0) };
+    let each: Vec<_> = facets.each().collect();
+    put(bytes, each.len() as u64);
+    for (facet, value) in each {
+        for text in [&facet.to_string(), value] {
+            put(bytes, text.len() as u64);
+            bytes.extend_from_slice(text.as_bytes());
+        }
+    }
+}
+
+fn facets(rest: &mut &[u8]) -> Result<Option<Box<Facets>>, BrokenBatch> {
+    fn text<'a>(rest: &mut &'a [u8]) -> Result<&'a str, BrokenBatch> {
+        let length = usize::try_from(take(rest)?).map_err(|_| BrokenBatch::Form)?;
+        let (text, after) = rest.split_at_checked(length).ok_or(BrokenBatch::Form)?;
+        *rest = after;
+        str::from_utf8(text).map_err(|_| BrokenBatch::Form)
+    }
+    let (mut facets, mut tags) = (Facets::default(), Vec::new());
+    let count = take(rest)?;
+    for _ in 0..count {
+        let (name, value) = (text(rest)?, text(rest)?);
+        match name.parse().map_err(|_| BrokenBatch::Form)? {
+            Facet::Country => facets.country = Some(value.parse().map_err(|_| BrokenBatch::Form)?),
+            Facet::EndUser => facets.end_user = Some(value.into()),
+            Facet::Tag(name) => tags.push((name, value.into())),
+        }
+    }
+    facets.tags = tags.into();
+    Ok((count > 0).then(|| Box::new(facets)))
 }
 
 /// A moment by its distance from the one before.
@@ -184,10 +221,12 @@ fn event(form: u8, rest: &mut &[u8], before: &mut i64) -> Result<UsageEvent, Bro
     } else {
         (u16::try_from(take(rest)?).map_err(|_| BrokenBatch::Form)?, address(rest)?)
     };
+    let facets = if form <= WITHOUT_FACETS { None } else { facets(rest)? };
     Ok(UsageEvent {
         at,
         dimensions: Dimensions { organization, api, project, key, version, label, code, status },
         client,
+        facets,
         counts: Counts { calls, latency_us, bytes_in, bytes_out, cost },
     })
 }
@@ -246,19 +285,48 @@ fn take(rest: &mut &[u8]) -> Result<u64, BrokenBatch> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keystile_core::limit::TagName;
     use proptest::prelude::*;
 
     fn events() -> impl Strategy<Value = Vec<UsageEvent>> {
         let client = proptest::option::of(any::<IpAddr>());
+        let event = (
+            any::<i64>(),
+            any::<[u32; 5]>(),
+            0..Code::ALL.len(),
+            any::<[u16; 2]>(),
+            any::<([u64; 4], i64)>(),
+            (client, facets()),
+        );
         let event =
-            (any::<i64>(), any::<[u32; 5]>(), 0..Code::ALL.len(), any::<[u16; 2]>(), any::<([u64; 4], i64)>(), client);
-        let event = event.prop_map(|(at, numbers, code, [status, version], (counts, cost), client)| UsageEvent {
-            at: Timestamp::from_micros(at),
-            dimensions: dimensions(numbers, version, Code::ALL[code], status),
-            client,
-            counts: Counts { calls: counts[0], latency_us: counts[1], bytes_in: counts[2], bytes_out: counts[3], cost },
-        });
+            event.prop_map(|(at, numbers, code, [status, version], (counts, cost), (client, facets))| UsageEvent {
+                at: Timestamp::from_micros(at),
+                dimensions: dimensions(numbers, version, Code::ALL[code], status),
+                client,
+                facets,
+                counts: Counts {
+                    calls: counts[0],
+                    latency_us: counts[1],
+                    bytes_in: counts[2],
+                    bytes_out: counts[3],
+                    cost,
+                },
+            });
         proptest::collection::vec(event, 0..20)
+    }
+
+    fn facets() -> impl Strategy<Value = Option<Box<Facets>>> {
+        let tags = proptest::collection::vec((0..9_u32, any::<String>()), 0..3);
+        let some = (0..3_usize, any::<Option<String>>(), tags).prop_map(|(country, end_user, tags)| {
+            let tag = |(name, value): (u32, String)| (TagName::of(&format!("t-{name}")).unwrap(), value.into());
+            let facets = Facets {
+                country: [None, "DE".parse().ok(), "US".parse().ok()][country],
+                end_user: end_user.map(Into::into),
+                tags: tags.into_iter().map(tag).collect(),
+            };
+            (facets != Facets::default()).then(|| Box::new(facets))
+        });
+        some.boxed()
     }
 
     fn dimensions(numbers: [u32; 5], version: u16, code: Code, status: u16) -> Dimensions {
@@ -276,9 +344,10 @@ mod tests {
             at: Timestamp::from_micros(5),
             dimensions: dimensions([1, 2, 3, 4, 5], 0, Code::Allowed, 200),
             client: None,
+            facets: None,
             counts: Counts { calls: 1, latency_us: 7, bytes_in: 0, bytes_out: 0, cost: 1 },
         };
-        assert_eq!(decode(&bytes), Ok(vec![event]));
+        assert_eq!(decode(&bytes), Ok(vec![event.clone()]));
         // The second form has the version 6 of the key and no address behind that; a refused call cost nothing.
         let mut bytes = vec![2];
         bytes.extend_from_slice(&[10, 1, 2, 3, 4, 5, Code::KeyRevoked as u8, 0x91, 3, 1, 7, 0, 0, 6, 0]);
@@ -286,7 +355,7 @@ mod tests {
         let refused = UsageEvent {
             dimensions: dimensions([1, 2, 3, 4, 5], 6, Code::KeyRevoked, 401),
             counts: Counts { cost: 0, ..event.counts },
-            ..event
+            ..event.clone()
         };
         assert_eq!(decode(&bytes), Ok(vec![refused]));
     }
@@ -304,12 +373,12 @@ mod tests {
                 .zip(events)
                 .map(|((at, sequence, place), event)| {
                     let recorded_at = Timestamp::from_micros(at);
-                    Kept { sequence, place, recorded_at, event: UsageEvent { client: None, ..event } }
+                    Kept { sequence, place, recorded_at, event: UsageEvent { client: None, facets: None, ..event } }
                 })
                 .collect();
             let with_client = |kept: &Kept| {
                 let client = Some(IpAddr::from([192, 0, 2, 1]));
-                Kept { event: UsageEvent { client, ..kept.event }, ..*kept }
+                Kept { event: UsageEvent { client, ..kept.event.clone() }, ..*kept }
             };
             let told: Vec<_> = kept.iter().map(with_client).collect();
             prop_assert_eq!(decode_kept(&encode_kept(&told)), Ok(kept));
@@ -331,7 +400,7 @@ mod tests {
 
     #[test]
     fn a_batch_of_another_version_is_left_alone() {
-        for (first, expected) in [(4, BrokenBatch::Version(4)), (0, BrokenBatch::Version(0))] {
+        for (first, expected) in [(5, BrokenBatch::Version(5)), (0, BrokenBatch::Version(0))] {
             let mut bytes = vec![first];
             bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
             assert_eq!(decode(&bytes), Err(expected));

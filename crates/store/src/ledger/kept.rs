@@ -1,5 +1,5 @@
 //! Events that are kept after they were added up, for recounting and for whoever bills. They are without the addresses of their
-//! clients: those are kept apart, and for another time.
+//! clients and without their facets: those are kept apart, and for another time.
 //!
 //! An event is known by the node that counted it, by its batch, and by its place in that: no other one ever gets the same name, and
 //! it gets no other one, not even by a process that goes on from a backup.
@@ -25,7 +25,7 @@ const FORGOTTEN: u32 = 200;
 const KEPT_FROM: &str = "events_from";
 
 /// An event that was kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptEvent {
     /// By what it is known.
     pub name: EventName,
@@ -62,6 +62,11 @@ impl EventsAt {
     }
 }
 
+/// What is kept of an event: who called is kept apart, and for another time.
+fn without_people(event: &UsageEvent) -> UsageEvent {
+    UsageEvent { client: None, facets: None, ..*event }
+}
+
 /// Keeps the events of batches, those of each hour apart.
 pub(super) async fn keep(db: &mut Connection, batches: &[Read], events: &[UsageEvent]) -> Result<(), StoreError> {
     if events.is_empty() {
@@ -75,7 +80,7 @@ pub(super) async fn keep(db: &mut Connection, batches: &[Read], events: &[UsageE
         for batch in of_node {
             for (place, (recorded_at, event)) in (0..).zip(batch.of(events)) {
                 let sequence = batch.place.sequence.cast_unsigned();
-                let kept = Kept { sequence, place, recorded_at, event: *event };
+                let kept = Kept { sequence, place, recorded_at, event: without_people(event) };
                 hours.entry(event.at.floor_secs(Bucket::Hour.secs())).or_default().push(kept);
             }
         }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use keystile_core::time::Timestamp;
-use keystile_core::usage::{Bucket, Rows};
+use keystile_core::usage::{Bucket, UsageEvent};
 
 use super::Ledger;
 use crate::StoreError;
@@ -16,7 +16,7 @@ const ROWS: usize = 500;
 /// How a project used an API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Use {
-    /// When last: the start of that minute.
+    /// When last, to the second.
     pub last: Timestamp,
     /// Calls in the days that were asked about.
     pub calls: u64,
@@ -53,7 +53,7 @@ impl Ledger {
             .collect()
     }
 
-    /// When each of these keys, by their numbers, was last used at an API: the start of that minute. Refused calls are
+    /// When each of these keys, by their numbers, was last used at an API, to the second. Refused calls are
     /// uses. Those that never were are not in it. What was not added up yet is not told: [`Ledger::roll_up`] does that.
     ///
     /// # Errors
@@ -74,22 +74,26 @@ impl Ledger {
     }
 }
 
-/// Notes what rows of minutes tell. Calls that found no project, no key or no API are nobody's use.
-pub(super) async fn add(db: &mut Connection, minutes: &Rows) -> Result<(), StoreError> {
+/// Notes what events tell. Calls that found no project, no key or no API are nobody's use.
+pub(super) async fn add<'a>(
+    db: &mut Connection,
+    events: impl IntoIterator<Item = &'a UsageEvent>,
+) -> Result<(), StoreError> {
     let (mut days, mut keys) = (BTreeMap::new(), BTreeMap::new());
-    for ((start, of), counts) in minutes {
+    for UsageEvent { at, dimensions: of, counts, .. } in events {
+        let at = at.floor_secs(1);
         if of.api == 0 {
             continue;
         }
         if of.project != 0 {
-            let day = (of.project, of.api, start.floor_secs(Bucket::Day.secs()));
-            let (calls, last) = days.entry(day).or_insert((0_u64, *start));
+            let day = (of.project, of.api, at.floor_secs(Bucket::Day.secs()));
+            let (calls, last) = days.entry(day).or_insert((0_u64, at));
             *calls = calls.saturating_add(counts.calls);
-            *last = (*last).max(*start);
+            *last = (*last).max(at);
         }
         if of.key != 0 {
-            let last = keys.entry((of.key, of.api)).or_insert(*start);
-            *last = (*last).max(*start);
+            let last = keys.entry((of.key, of.api)).or_insert(at);
+            *last = (*last).max(at);
         }
     }
     let days: Vec<_> = days.into_iter().collect();

@@ -7,7 +7,7 @@ use keystile_core::plan::may_be_late;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts, UsageEvent};
 
-use super::roll_up::{sum, sum_of_costs};
+use super::counts::{sum, sum_of_costs};
 use crate::StoreError;
 use crate::db::{Columns, Connection, sql};
 

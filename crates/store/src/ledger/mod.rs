@@ -1,5 +1,5 @@
 //! What was counted. Batches of events come in as they are (`append`, form in `codec`) and are durable at once; adding
-//! them up by minute, hour and day is done later, many batches at a time (`roll_up`), and before anybody asks (`query`,
+//! them up by minute, hour and day (`counts`, `facets`) is done later, many batches at a time (`roll_up`), and before anybody asks (`query`,
 //! `operations`, `last_use`, `uses`). The events stay for a while (`kept`), and what is recorded by hand beside them
 //! (`recorded`), so that all of it can be counted anew (`recount`); what comes late for a statement is noted (`late`), and statements are made of
 //! one view of it all (`billed`).
@@ -10,7 +10,9 @@ mod append;
 mod balances;
 mod billed;
 mod codec;
+mod counts;
 mod credits;
+mod facets;
 mod kept;
 mod last_use;
 mod late;

@@ -5,6 +5,7 @@ use keystile_core::code::Code;
 use keystile_core::usage::Bucket;
 
 use super::Ledger;
+use super::counts::Kind;
 use super::query::{Span, minutes_within};
 use crate::db::{Columns, Row, Sql, sql};
 use crate::{OperationRow, OperationsQuery, StoreError};
@@ -33,7 +34,7 @@ fn statement<'q>(query: &'q OperationsQuery, spans: &[Span]) -> Sql<'q> {
         if place > 0 {
             sql.push(" UNION ALL ");
         }
-        span.push(&mut sql);
+        span.push(Kind::Totals, &mut sql);
         sql.push(" AND api = ").push_bind(query.api);
     }
     sql.push(") AS parts JOIN (SELECT number, text FROM labels WHERE substr(text, 1, length(").push_bind(query.prefix);

@@ -6,9 +6,9 @@ use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts};
 
 use super::Ledger;
-use super::roll_up::table;
+use super::counts::{COUNTS, Kind};
 use crate::db::{Columns, Row, Sql, damaged, sql};
-use crate::{GroupBy, StoreError, UsageQuery, UsageRow};
+use crate::{GroupBy, Order, StoreError, UsageQuery, UsageRow};
 
 /// The moments between which anything can have been counted: the years 1 to 9999, beyond which roundings overflow.
 const EARLIEST_SECS: i64 = -62_135_596_800;
@@ -30,6 +30,18 @@ impl Ledger {
     }
 }
 
+impl UsageQuery {
+    /// The time that is told of: the one that is asked about, rounded to whole minutes, hours or days.
+    pub fn whole(&self) -> (Timestamp, Timestamp) {
+        outwards(self.from, self.until, self.bucket.unwrap_or(Bucket::Minute).max(shortest(self)))
+    }
+}
+
+/// The shortest buckets that this is counted by.
+fn shortest(query: &UsageQuery) -> Bucket {
+    if query.facet().is_some() { Bucket::Hour } else { Bucket::Minute }
+}
+
 /// A part of the span and the table that it is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
@@ -39,28 +51,37 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// Adds the question for its rows, open for further conditions.
-    pub(super) fn push(&self, sql: &mut Sql<'_>) {
-        sql.push("SELECT * FROM ").push(table(self.bucket));
-        sql.push(" WHERE start >= ").push_bind(self.from.as_micros());
-        sql.push(" AND start < ").push_bind(self.until.as_micros());
+    /// Adds the question for its rows of a kind of tables, open for further conditions.
+    pub(super) fn push(&self, kind: Kind, sql: &mut Sql<'_>) {
+        sql.push("SELECT * FROM ").push(kind.table(self.bucket)).push(" WHERE ");
+        self.push_times(sql);
+    }
+
+    /// Adds which rows are its own.
+    fn push_times(&self, sql: &mut Sql<'_>) {
+        sql.push("start >= ").push_bind(self.from.as_micros()).push(" AND start < ").push_bind(self.until.as_micros());
     }
 }
 
 /// The parts that make up what was asked for: all of it, nothing twice.
 fn spans(query: &UsageQuery) -> Vec<Span> {
-    match query.bucket {
+    let shortest = shortest(query);
+    match query.bucket.map(|bucket| bucket.max(shortest)) {
         Some(bucket) => {
             let (from, until) = outwards(query.from, query.until, bucket);
             Vec::from_iter((from < until).then_some(Span { from, until, bucket }))
         }
-        None => minutes_within(query.from, query.until, Bucket::Day),
+        None => within((query.from, query.until), shortest, Bucket::Day),
     }
 }
 
 /// The same to the minute, with buckets of at most this length in the middle.
 pub(super) fn minutes_within(from: Timestamp, until: Timestamp, longest: Bucket) -> Vec<Span> {
-    let (from, until) = outwards(from, until, Bucket::Minute);
+    within((from, until), Bucket::Minute, longest)
+}
+
+fn within((from, until): (Timestamp, Timestamp), shortest: Bucket, longest: Bucket) -> Vec<Span> {
+    let (from, until) = outwards(from, until, shortest);
     let mut spans = Vec::new();
     cover(from, until, longest, &mut spans);
     spans.retain(|span| span.from < span.until);
@@ -97,55 +118,160 @@ fn ceil(moment: Timestamp, bucket: Bucket) -> Timestamp {
     if floor == moment { floor } else { floor.plus_secs(bucket.secs()) }
 }
 
-/// The columns that rows are told apart by, in the order in which they are selected and read.
-fn columns(query: &UsageQuery) -> Vec<&'static str> {
-    let GroupBy { api, project, key, label, code, status } = query.by;
+/// What rows of the answer are told apart by, in the order in which they are selected and read: the name of each, and how it is said
+/// of a row of a table.
+fn columns(query: &UsageQuery) -> Vec<(&'static str, &'static str)> {
+    let GroupBy { api, consumer, project, key, label, code, class, status, facet } = &query.by;
     [
-        (query.bucket.is_some(), "start"),
-        (api, "api"),
-        (project, "project"),
-        (key, "key"),
-        (label, "text"),
-        (code, "code"),
-        (status, "status"),
+        (query.bucket.is_some(), ("start", "start")),
+        (*api, ("api", "api")),
+        (*consumer, (CONSUMER, "project")),
+        (*project, ("project", "project")),
+        (*key, ("key", "key")),
+        (*label, ("text", "label")),
+        (*code, ("code", "code")),
+        (*class, ("class", "status / 100 AS class")),
+        (*status, ("status", "status")),
+        (facet.is_some(), ("value", "value")),
     ]
     .into_iter()
     .filter_map(|(asked, column)| asked.then_some(column))
     .collect()
 }
 
+/// A project's organization; 0 for calls without a project.
+const CONSUMER: &str = "CAST(coalesce(consumer, 0) AS BIGINT)";
+
 fn statement(query: &UsageQuery, spans: &[Span]) -> Sql<'static> {
     let columns = columns(query);
-    let mut sql = sql("SELECT ").seldom();
-    for column in &columns {
-        sql.push(column).push(", ");
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let mut sql = sql("").seldom();
+    if query.by.consumer {
+        // There may be any number of projects, so they are no arguments; they are numbers.
+        let pairs =
+            query.consumers.iter().chain([&(0, 0)]).map(|(project, consumer)| format!("({project}, {consumer})"));
+        sql.push("WITH consumers (of_project, consumer) AS (VALUES ");
+        sql.push(&pairs.collect::<Vec<_>>().join(", ")).push(") ");
     }
-    let sums =
-        ["calls", "latency_us", "bytes_in", "bytes_out", "cost"].map(|count| format!("CAST(sum({count}) AS BIGINT)"));
-    sql.push(&sums.join(", ")).push(" FROM (");
-    for (place, span) in spans.iter().enumerate() {
-        if place > 0 {
-            sql.push(" UNION ALL ");
-        }
-        span.push(&mut sql);
-        push_filters(&mut sql, query);
+    sql.push("SELECT ");
+    for name in &names {
+        sql.push(name).push(", ");
+    }
+    let sums = COUNTS.map(|count| format!("CAST(sum({count}) AS BIGINT)"));
+    sql.push(&sums.join(", "));
+    if query.latencies {
+        sql.push(", string_agg(latencies, '')");
+    }
+    sql.push(" FROM (");
+    let mut parts = spans.iter().flat_map(|span| sources(query).iter().map(move |source| (span, *source)));
+    if let Some((span, source)) = parts.next() {
+        push_part(&mut sql, query, (span, source));
+    }
+    for part in parts {
+        sql.push(" UNION ALL ");
+        push_part(&mut sql, query, part);
     }
     sql.push(") AS parts");
     if query.by.label {
         sql.push(" LEFT JOIN (SELECT number, text FROM labels) AS named ON number = label");
     }
-    if !columns.is_empty() {
-        let columns = columns.join(", ");
-        // Where they agree in nothing else, engines differ in where what has no label comes.
-        let order = columns.replace("text", "text NULLS FIRST");
-        sql.push(" GROUP BY ").push(&columns).push(" ORDER BY ").push(&order);
+    if query.by.consumer {
+        sql.push(" LEFT JOIN consumers ON of_project = project");
+    }
+    if !names.is_empty() {
+        sql.push(" GROUP BY ").push(&names.join(", "));
+    }
+    if query.facet().is_some() {
+        // What is left of all once those of which something is known are taken off: often nothing.
+        sql.push(" HAVING sum(calls) <> 0 OR sum(cost) <> 0");
+    }
+    let greatest = query.order.map(|order| format!("sum({}) DESC", count(order)));
+    // Where they agree in nothing else, engines differ in where what has no label comes.
+    let order = names
+        .iter()
+        .map(|name| if matches!(*name, "text" | "value") { format!("{name} NULLS FIRST") } else { (*name).to_owned() });
+    let order: Vec<String> = greatest.into_iter().chain(order).collect();
+    if !names.is_empty() {
+        sql.push(" ORDER BY ").push(&order.join(", "));
     }
     sql.push(" LIMIT ").push_bind(query.limit);
     sql.push(" OFFSET ").push_bind(i64::try_from(query.after).unwrap_or(i64::MAX));
     sql
 }
 
-fn push_filters(sql: &mut Sql<'_>, query: &UsageQuery) {
+const fn count(order: Order) -> &'static str {
+    match order {
+        Order::Calls => "calls",
+        Order::Latency => "latency_us",
+        Order::BytesIn => "bytes_in",
+        Order::BytesOut => "bytes_out",
+        Order::Cost => "cost",
+    }
+}
+
+/// Where a part of an answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// All calls.
+    All(Kind),
+    /// Those with a value of the facet.
+    Known,
+    /// Those taken off from all, so that what is left is those without a value.
+    TakenOff,
+}
+
+/// What an answer is put together from.
+fn sources(query: &UsageQuery) -> &'static [Source] {
+    let is_about_keys = query.by.project || query.by.key || query.by.consumer || query.project.or(query.key).is_some();
+    match (&query.only, &query.by.facet, is_about_keys) {
+        (Some(_), ..) => &[Source::Known],
+        (None, Some(_), true) => &[Source::Known, Source::All(Kind::Keys), Source::TakenOff],
+        (None, Some(_), false) => &[Source::Known, Source::All(Kind::Totals), Source::TakenOff],
+        (None, None, true) => &[Source::All(Kind::Keys)],
+        (None, None, false) => &[Source::All(Kind::Totals)],
+    }
+}
+
+/// Adds the question for a part of a span, added up within itself: what the parts are put together from is little.
+fn push_part(sql: &mut Sql<'static>, query: &UsageQuery, (span, source): (&Span, Source)) {
+    let (kind, sign) = match source {
+        Source::All(kind) => (kind, ""),
+        Source::Known => (Kind::Facets, ""),
+        Source::TakenOff => (Kind::Facets, "-"),
+    };
+    let mut columns: Vec<&str> = columns(query).iter().map(|(_, column)| *column).collect();
+    columns.dedup();
+    sql.push("SELECT ");
+    for column in &columns {
+        let column = if *column == "value" && source != Source::Known { "CAST(NULL AS TEXT) AS value" } else { column };
+        sql.push(column).push(", ");
+    }
+    let sums = COUNTS.map(|count| format!("{sign}sum({count}) AS {count}"));
+    sql.push(&sums.join(", "));
+    if query.latencies {
+        sql.push(if source == Source::TakenOff {
+            ", '' AS latencies"
+        } else {
+            ", string_agg(latencies, '') AS latencies"
+        });
+    }
+    sql.push(" FROM ").push(kind.table(span.bucket)).push(" WHERE ");
+    if let (Kind::Facets, Some(facet)) = (kind, query.facet()) {
+        sql.push("facet = ").push_bind(facet.to_string()).push(" AND ");
+    }
+    span.push_times(sql);
+    push_filters(sql, query);
+    let grouped: Vec<&str> = columns
+        .iter()
+        .filter(|column| **column != "value" || source == Source::Known)
+        .map(|column| column.split(" AS ").next().unwrap_or(column))
+        .collect();
+    if !grouped.is_empty() {
+        sql.push(" GROUP BY ").push(&grouped.join(", "));
+    }
+}
+
+fn push_filters(sql: &mut Sql<'static>, query: &UsageQuery) {
     for (column, wanted) in [
         ("api", query.api),
         ("project", query.project),
@@ -156,6 +282,15 @@ fn push_filters(sql: &mut Sql<'_>, query: &UsageQuery) {
             sql.push(" AND ").push(column).push(" = ").push_bind(number);
         }
     }
+    if let Some((first, end)) = query.statuses {
+        sql.push(" AND status >= ").push_bind(first).push(" AND status < ").push_bind(end);
+    }
+    if let Some(text) = &query.label {
+        sql.push(" AND label IN (SELECT number FROM labels WHERE text = ").push_bind(text.clone()).push(")");
+    }
+    if let Some((_, value)) = &query.only {
+        sql.push(" AND value = ").push_bind(value.clone());
+    }
     if !query.organizations.is_empty() {
         sql.push(" AND organization IN ").push_list(query.organizations.iter().copied());
     }
@@ -165,15 +300,18 @@ fn push_filters(sql: &mut Sql<'_>, query: &UsageQuery) {
 fn read(row: &Row, query: &UsageQuery) -> Result<Option<UsageRow>, StoreError> {
     let mut row = Columns::of(row);
     let start = query.bucket.is_some().then(|| row.moment()).transpose()?;
-    let by = query.by;
+    let by = &query.by;
     let api = by.api.then(|| row.number()).transpose()?;
+    let consumer = by.consumer.then(|| row.number()).transpose()?;
     let project = by.project.then(|| row.number()).transpose()?;
     let key = by.key.then(|| row.number()).transpose()?;
     let label = if by.label { row.text_if_any()? } else { None };
     let code = by.code.then(|| row.number()).transpose()?;
     let code = code.map(|number| Code::from_number(number).ok_or_else(|| damaged(format_args!("the code {number}"))));
     let code = code.transpose()?;
+    let class = by.class.then(|| row.number()).transpose()?;
     let status = by.status.then(|| row.number()).transpose()?;
+    let value = by.facet.is_some().then(|| row.text_if_any()).transpose()?;
     let mut counts = [0; 4];
     for count in &mut counts {
         *count = match row.number_if_any()? {
@@ -183,30 +321,18 @@ fn read(row: &Row, query: &UsageQuery) -> Result<Option<UsageRow>, StoreError> {
     }
     let [calls, latency_us, bytes_in, bytes_out] = counts;
     let counts = Counts { calls, latency_us, bytes_in, bytes_out, cost: row.integer()? };
-    Ok(Some(UsageRow { start, api, project, key, label, code, status, counts }))
+    let latencies = if query.latencies { row.text_if_any()?.filter(|text| !text.is_empty()) } else { None };
+    let latencies = latencies.map(|text| text.parse().map_err(damaged)).transpose()?;
+    Ok(Some(UsageRow { start, api, consumer, project, key, label, code, class, status, value, counts, latencies }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NOTHING: UsageQuery = UsageQuery {
-        from: Timestamp::from_secs(0),
-        until: Timestamp::from_secs(0),
-        bucket: None,
-        by: GroupBy { api: false, project: false, key: false, label: false, code: false, status: false },
-        api: None,
-        project: None,
-        key: None,
-        code: None,
-        organizations: Vec::new(),
-        after: 0,
-        limit: 10,
-    };
-
     fn parts(bucket: Option<Bucket>, from: &str, until: &str) -> Vec<String> {
         let (from, until) = (from.parse().unwrap(), until.parse().unwrap());
-        spans(&UsageQuery { from, until, bucket, ..NOTHING })
+        spans(&UsageQuery { bucket, ..UsageQuery::of((from, until)) })
             .iter()
             .map(|span| format!("{} {}..{}", span.bucket.as_str(), span.from, span.until))
             .collect()
@@ -244,7 +370,7 @@ mod tests {
     fn no_span_brings_it_down() {
         let (from, until) = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
         for bucket in [None, Some(Bucket::Minute), Some(Bucket::Day)] {
-            let parts = spans(&UsageQuery { from, until, bucket, ..NOTHING });
+            let parts = spans(&UsageQuery { bucket, ..UsageQuery::of((from, until)) });
             assert!(parts.windows(2).all(|pair| pair[0].until == pair[1].from), "{parts:?}");
         }
     }

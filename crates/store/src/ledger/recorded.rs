@@ -4,9 +4,9 @@
 
 use keystile_core::code::Code;
 use keystile_core::time::Timestamp;
-use keystile_core::usage::{Bucket, Counts, Dimensions, UsageEvent, fold};
+use keystile_core::usage::{Bucket, Counts, Dimensions, LatencyRows, UsageEvent, fold};
 
-use super::{Ledger, kept, last_use, late, overwrite, roll_up};
+use super::{Ledger, counts, kept, last_use, late, overwrite};
 use crate::StoreError;
 use crate::db::{Columns, Connection, Row, sql};
 
@@ -80,6 +80,7 @@ impl RecordedUsage {
                 status: STATUS,
             },
             client: None,
+            facets: None,
             counts: Counts { calls: self.calls, cost: self.cost, ..Counts::default() },
         }
     }
@@ -192,8 +193,8 @@ impl Ledger {
         let fresh: Vec<UsageEvent> = recorded.iter().filter(|(_, is_new)| *is_new).map(|(it, _)| it.event()).collect();
         late::add(db, fresh.iter().map(|event| (now, event))).await?;
         // A correction is no use.
-        last_use::add(db, &fold(Bucket::Minute, fresh.iter().filter(|event| event.counts.calls > 0))).await?;
-        roll_up::add_up(db, fold(Bucket::Minute, &fresh)).await?;
+        last_use::add(db, fresh.iter().filter(|event| event.counts.calls > 0)).await?;
+        counts::add_up(db, fold(Bucket::Minute, &fresh), LatencyRows::new()).await?;
         transaction.commit().await?;
         Ok(recorded)
     }

@@ -7,8 +7,8 @@ use keystile_core::code::Code;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts, Dimensions, Rows, UsageEvent, fold};
 
+use super::counts::{Kind, coarser, totals};
 use super::late::{self, LateRows};
-use super::roll_up::{coarser, table};
 use super::{Ledger, kept, recorded};
 use crate::StoreError;
 use crate::db::{Columns, Connection, damaged, sql};
@@ -44,6 +44,8 @@ pub struct Difference {
     pub start: Timestamp,
     /// What it counts.
     pub dimensions: Dimensions,
+    /// Whether it counts all projects and keys together, whichever they are.
+    pub is_total: bool,
     /// What it says.
     pub counted: Counts,
     /// What the events come to.
@@ -140,8 +142,10 @@ async fn recounted(
 impl Recount {
     /// Adds events up by the minute, whichever version of a key was presented.
     fn add<'a>(&mut self, minutes: &mut Rows, events: impl Iterator<Item = &'a UsageEvent>) {
-        let plain =
-            |event: &UsageEvent| UsageEvent { dimensions: Dimensions { version: 0, ..event.dimensions }, ..*event };
+        let plain = |event: &UsageEvent| UsageEvent {
+            dimensions: Dimensions { version: 0, ..event.dimensions },
+            ..event.clone()
+        };
         let events: Vec<_> = events.map(plain).collect();
         self.events += events.len() as u64;
         for (row, counts) in fold(Bucket::Minute, &events) {
@@ -175,12 +179,12 @@ impl Recount {
                     code: Code::Allowed,
                     status: 0,
                 };
-                self.differs(Difference { bucket: None, start, dimensions, counted, recounted });
+                self.differs(Difference { bucket: None, start, dimensions, is_total: false, counted, recounted });
             }
         }
     }
 
-    /// Compares the rows of a table that begin in this time with what was counted anew.
+    /// Compares the rows of a bucket that begin in this time with what was counted anew, by key and all keys together.
     async fn compare(
         &mut self,
         db: &mut Connection,
@@ -189,30 +193,39 @@ impl Recount {
         organizations: &[u32],
         recounted: &Rows,
     ) -> Result<(), StoreError> {
-        let counted = rows(db, bucket, span, organizations).await?;
+        for (kind, recounted) in [(Kind::Keys, recounted), (Kind::Totals, &totals(recounted))] {
+            let counted = rows(db, (kind, bucket), span, organizations).await?;
+            self.compare_with(&counted, (kind, bucket), recounted);
+        }
+        Ok(())
+    }
+
+    fn compare_with(&mut self, counted: &Rows, (kind, bucket): (Kind, Bucket), recounted: &Rows) {
         let mut of_both: Vec<_> = counted.keys().chain(recounted.keys()).copied().collect();
         of_both.sort_unstable();
         of_both.dedup();
         for (start, dimensions) in of_both {
             let said = |rows: &Rows| rows.get(&(start, dimensions)).copied().unwrap_or_default();
-            let (counted, recounted) = (said(&counted), said(recounted));
+            let (counted, recounted) = (said(counted), said(recounted));
             if counted != recounted {
-                self.differs(Difference { bucket: Some(bucket), start, dimensions, counted, recounted });
+                let is_total = kind == Kind::Totals;
+                self.differs(Difference { bucket: Some(bucket), start, dimensions, is_total, counted, recounted });
             }
         }
-        Ok(())
     }
 }
 
 async fn rows(
     db: &mut Connection,
-    bucket: Bucket,
+    (kind, bucket): (Kind, Bucket),
     (from, until): (Timestamp, Timestamp),
     organizations: &[u32],
 ) -> Result<Rows, StoreError> {
-    let mut query = sql("SELECT start, organization, project, key, api, label, code, status, calls, latency_us, \
-         bytes_in, bytes_out, cost FROM ");
-    query.push(table(bucket)).push(" WHERE start >= ").push_bind(from.as_micros());
+    let keys = if kind == Kind::Keys { "project, key" } else { "CAST(0 AS BIGINT), CAST(0 AS BIGINT)" };
+    let mut query = sql(format!(
+        "SELECT start, organization, {keys}, api, label, code, status, calls, latency_us, bytes_in, bytes_out, cost FROM "
+    ));
+    query.push(kind.table(bucket)).push(" WHERE start >= ").push_bind(from.as_micros());
     query.push(" AND start < ").push_bind(until.as_micros());
     if !organizations.is_empty() {
         query.push(" AND organization IN ").push_list(organizations.iter().copied());

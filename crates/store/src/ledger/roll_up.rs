@@ -1,12 +1,12 @@
-//! Adding batches up by minute, hour and day, in transactions that take the batches away as they add their counts, and keep their
+//! Adding batches up (`counts`, `facets` and others say how), in transactions that take the batches away as they add their counts, and keep their
 //! events (`kept`): a crash neither loses nor doubles any.
 
 use std::ops::Range;
 
 use keystile_core::time::Timestamp;
-use keystile_core::usage::{Bucket, Dimensions, Rows, UsageEvent, fold};
+use keystile_core::usage::{Bucket, UsageEvent, fold, fold_latencies};
 
-use super::{Ledger, codec, kept, last_use, late, uses};
+use super::{Ledger, codec, counts, facets, kept, last_use, late, overwrite, uses};
 use crate::StoreError;
 use crate::db::{Columns, Connection, sql};
 
@@ -14,8 +14,6 @@ use crate::db::{Columns, Connection, sql};
 const BATCHES: u32 = 600;
 /// Bytes of batches in one transaction: what is unpacked of them stays a small part of memory.
 const BATCH_BYTES: usize = 8 << 20;
-/// Rows in one statement: 13 arguments each of the 32,766 that SQLite takes.
-const ROWS: usize = 500;
 
 /// Which batch.
 #[derive(Clone, Copy)]
@@ -65,6 +63,8 @@ impl Ledger {
         let db = &mut *transaction;
         let (mut events, mut batches) = (Vec::new(), Vec::new());
         let mut bytes = 0;
+        // They say who called and from where: what is forgotten of that later must not be left in their place.
+        overwrite(db, true).await?;
         for place in places(db).await? {
             let row = sql("SELECT recorded_at, events FROM batches WHERE node = ? AND sequence = ?")
                 .bind(place.node)
@@ -91,6 +91,7 @@ impl Ledger {
                 break;
             }
         }
+        overwrite(db, false).await?;
         kept::keep(db, &batches, &events).await?;
         late::add(db, batches.iter().flat_map(|batch| batch.of(&events))).await?;
         uses::add_versions(db, &events).await?;
@@ -99,9 +100,9 @@ impl Ledger {
         for event in &mut events {
             event.dimensions.version = 0;
         }
-        let minutes = fold(Bucket::Minute, &events);
-        last_use::add(db, &minutes).await?;
-        add_up(db, minutes).await?;
+        last_use::add(db, &events).await?;
+        facets::add_facets(db, &events).await?;
+        counts::add_up(db, fold(Bucket::Minute, &events), fold_latencies(Bucket::Minute, &events)).await?;
         transaction.commit().await?;
         Ok(events.len() as u64)
     }
@@ -130,93 +131,4 @@ async fn set_aside(db: &mut Connection, place: Place, cause: &str) -> Result<(),
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// Adds rows of minutes to the tables of minutes, hours and days.
-pub(super) async fn add_up(db: &mut Connection, minutes: Rows) -> Result<(), StoreError> {
-    let hours = coarser(Bucket::Hour, &minutes);
-    let days = coarser(Bucket::Day, &hours);
-    for (bucket, rows) in [(Bucket::Minute, minutes), (Bucket::Hour, hours), (Bucket::Day, days)] {
-        add(db, bucket, rows).await?;
-    }
-    Ok(())
-}
-
-/// Rows of a longer time, added up from rows of a shorter one: there are far fewer of these than of events.
-pub(super) fn coarser(bucket: Bucket, rows: &Rows) -> Rows {
-    let rows: Vec<UsageEvent> = rows
-        .iter()
-        .map(|((at, dimensions), counts)| UsageEvent {
-            at: *at,
-            dimensions: *dimensions,
-            client: None,
-            counts: *counts,
-        })
-        .collect();
-    fold(bucket, &rows)
-}
-
-/// Adds rows to a table, in the order of its key.
-async fn add(db: &mut Connection, bucket: Bucket, rows: Rows) -> Result<(), StoreError> {
-    let mut rows: Vec<_> = rows.into_iter().collect();
-    let order = |of: &Dimensions| (of.organization, of.project, of.key, of.api, of.label, of.code, of.status);
-    rows.sort_unstable_by_key(|((start, of), _)| (*start, order(of)));
-    for chunk in rows.chunks(ROWS) {
-        let query = sql(upsert(bucket, chunk.len()));
-        let mut query = if chunk.len() == ROWS { query } else { query.seldom() };
-        for ((start, of), counts) in chunk {
-            query = query.bind(start.as_micros());
-            for number in [of.organization, of.project, of.key, of.api, of.label] {
-                query = query.bind(number);
-            }
-            query = query.bind(of.code as u8).bind(of.status);
-            for count in [counts.calls, counts.latency_us, counts.bytes_in, counts.bytes_out] {
-                query = query.bind(i64::try_from(count).unwrap_or(i64::MAX));
-            }
-            query = query.bind(counts.cost);
-        }
-        query.execute(&mut *db).await?;
-    }
-    Ok(())
-}
-
-/// The table of a bucket.
-pub(super) const fn table(bucket: Bucket) -> &'static str {
-    match bucket {
-        Bucket::Minute => "usage_minute",
-        Bucket::Hour => "usage_hour",
-        Bucket::Day => "usage_day",
-    }
-}
-
-/// What becomes of a count that is added to: a sum that can't be held would fail, or become a floating-point number; it stays at the
-/// greatest instead.
-pub(super) fn sum(table: &str, count: &str) -> String {
-    let most = i64::MAX;
-    format!(
-        "{count} = CASE WHEN {table}.{count} > {most} - excluded.{count} THEN {most} \
-         ELSE {table}.{count} + excluded.{count} END"
-    )
-}
-
-/// The same of costs, which can be taken back: their sum stays at the least as well.
-pub(super) fn sum_of_costs(table: &str) -> String {
-    let (most, least) = (i64::MAX, i64::MIN + 1);
-    format!(
-        "cost = CASE WHEN excluded.cost > 0 AND {table}.cost > {most} - excluded.cost THEN {most} \
-         WHEN excluded.cost < 0 AND {table}.cost < {least} - excluded.cost THEN {least} \
-         ELSE {table}.cost + excluded.cost END"
-    )
-}
-
-fn upsert(bucket: Bucket, rows: usize) -> String {
-    let table = table(bucket);
-    let sums = ["calls", "latency_us", "bytes_in", "bytes_out"].map(|count| sum(table, count)).join(", ");
-    let cost = sum_of_costs(table);
-    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
-    format!(
-        "INSERT INTO {table} (start, organization, project, key, api, label, code, status, calls, latency_us, bytes_in, \
-         bytes_out, cost) VALUES {values} \
-         ON CONFLICT (start, organization, project, key, api, label, code, status) DO UPDATE SET {sums}, {cost}"
-    )
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, UsageEvent};
 
-use super::roll_up::sum;
+use super::counts::sum;
 use super::{Ledger, overwrite};
 use crate::db::{Columns, Connection, Row, damaged, sql};
 use crate::{AddressUse, StoreError, VersionUse};

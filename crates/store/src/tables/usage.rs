@@ -128,6 +128,11 @@ pub(crate) const USAGE: &[Table] = &[
     counts("usage_minute"),
     counts("usage_hour"),
     counts("usage_day"),
+    totals("total_minute"),
+    totals("total_hour"),
+    totals("total_day"),
+    facets("facet_hour"),
+    facets("facet_day"),
     Table {
         name: "use_by_day",
         keys: 3,
@@ -161,6 +166,54 @@ const fn counts(name: &'static str) -> Table {
             ("bytes_in", Number),
             ("bytes_out", Number),
             ("cost", Number),
+            ("latencies", Text),
+        ],
+    }
+}
+
+const fn totals(name: &'static str) -> Table {
+    Table {
+        name,
+        keys: 6,
+        numbered: false,
+        columns: &[
+            ("start", Number),
+            ("organization", Number),
+            ("api", Number),
+            ("label", Number),
+            ("code", Number),
+            ("status", Number),
+            ("calls", Number),
+            ("latency_us", Number),
+            ("bytes_in", Number),
+            ("bytes_out", Number),
+            ("cost", Number),
+            ("latencies", Text),
+        ],
+    }
+}
+
+const fn facets(name: &'static str) -> Table {
+    Table {
+        name,
+        keys: 9,
+        numbered: false,
+        columns: &[
+            ("facet", Text),
+            ("start", Number),
+            ("organization", Number),
+            ("project", Number),
+            ("key", Number),
+            ("api", Number),
+            ("code", Number),
+            ("status", Number),
+            ("value", Text),
+            ("calls", Number),
+            ("latency_us", Number),
+            ("bytes_in", Number),
+            ("bytes_out", Number),
+            ("cost", Number),
+            ("latencies", Text),
         ],
     }
 }

@@ -45,7 +45,13 @@ async fn filled(engine: Engine) -> World {
         code: keystile_core::code::Code::Allowed,
         status: 200,
     };
-    let event = UsageEvent { at: NOW, dimensions, client: None, counts: Counts { calls: 1, ..Counts::default() } };
+    let event = UsageEvent {
+        at: NOW,
+        dimensions,
+        client: None,
+        facets: None,
+        counts: Counts { calls: 1, ..Counts::default() },
+    };
     world.ledger.append(1, 1, NOW, &[], &[event]).await.unwrap();
     world
 }

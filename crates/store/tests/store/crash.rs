@@ -15,7 +15,7 @@ use keystile_core::key::{KeyState, Standing};
 use keystile_core::policy::Policy;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_store::records::NewKey;
-use keystile_store::{Catalog, Change, GroupBy, Ledger, Store, UsageQuery};
+use keystile_store::{Catalog, Change, Ledger, Store, UsageQuery};
 use keystile_testkit::Postgres;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -150,19 +150,7 @@ async fn check_catalog(catalog: &Catalog, organization: OrganizationId, said: &S
 }
 
 async fn check_ledger(ledger: &Ledger, cycle: u64, batches: u64) {
-    let query = UsageQuery {
-        from: NOW,
-        until: NOW.plus_secs(60),
-        bucket: None,
-        by: GroupBy::default(),
-        api: None,
-        project: None,
-        key: Some(cycle as u32),
-        code: None,
-        organizations: Vec::new(),
-        after: 0,
-        limit: 1,
-    };
+    let query = UsageQuery { key: Some(cycle as u32), ..UsageQuery::of((NOW, NOW.plus_secs(60))) };
     let calls = ledger.usage(&query).await.unwrap().first().map_or(0, |row| row.counts.calls);
     // One more may have been kept that could not be acknowledged any more; never half of one.
     let expected = [batches * BATCH, (batches + 1) * BATCH];
@@ -222,9 +210,15 @@ async fn count(ledger: &Ledger, cycle: u64) {
         code: Code::Allowed,
         status: 200,
     };
-    let event = UsageEvent { at: NOW, dimensions, client: None, counts: Counts { calls: 1, ..Counts::default() } };
+    let event = UsageEvent {
+        at: NOW,
+        dimensions,
+        client: None,
+        facets: None,
+        counts: Counts { calls: 1, ..Counts::default() },
+    };
     for sequence in 1.. {
-        ledger.append(cycle, sequence, NOW, &[], &[event; BATCH as usize]).await.unwrap();
+        ledger.append(cycle, sequence, NOW, &[], &vec![event.clone(); BATCH as usize]).await.unwrap();
         println!("counted {sequence}");
         if sequence % 5 == 0 {
             ledger.roll_up().await.unwrap();

@@ -61,7 +61,8 @@ async fn k43_nothing_of_an_erased_project_is_in_any_file_and_the_chain_is_whole(
             status: 200,
         };
         let client = Some("203.0.113.77".parse().unwrap());
-        let event = UsageEvent { at: NOW, dimensions, client, counts: Counts { calls: 1, ..Counts::default() } };
+        let event =
+            UsageEvent { at: NOW, dimensions, client, facets: None, counts: Counts { calls: 1, ..Counts::default() } };
         world.ledger.append(7, 1, NOW, &[], &[event]).await.unwrap();
         assert_eq!(world.ledger.address_use(number, NOW, 9).await.unwrap().len(), 1);
         let theirs = world.catalog.audit(world.theirs.id, None, 100).await.unwrap();

@@ -30,7 +30,7 @@ fn event(secs: i64, cost: i64) -> UsageEvent {
     };
     let client = Some([192, 0, 2, 7].into());
     let counts = Counts { calls: 1, latency_us: 9, bytes_in: 1, bytes_out: 2, cost };
-    UsageEvent { at: NOW.plus_secs(secs), dimensions, client, counts }
+    UsageEvent { at: NOW.plus_secs(secs), dimensions, client, facets: None, counts }
 }
 
 fn new(id: &str, cost: i64) -> NewUsage {
@@ -200,7 +200,7 @@ async fn events_are_forgotten_by_age_and_by_size_and_counts_stay() {
         assert_eq!(left.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["recorded lately"]);
         // Of what is left some is altered: that is found, and nothing else is.
         assert_eq!(recount(world, 0, 5 * DAY_SECS).await.differing, 0, "what was forgotten is not missed");
-        assert_eq!(ledger.forget_events(None, Some(4_500)).await.unwrap(), 1);
+        assert_eq!(ledger.forget_events(None, Some(4_800)).await.unwrap(), 1);
         let recounted = recount(world, 0, 5 * DAY_SECS).await;
         assert_eq!((kept(world).await.len(), recounted.events, recounted.differing), (200, 200, 0));
         assert!(recounted.kept_from > NOW.plus_secs(DAY_SECS));
@@ -220,13 +220,15 @@ async fn a_count_that_was_altered_is_found() {
         let ledger = &world.ledger;
         ledger.append(1, 1, NOW, &[], &[event(0, 5), event(70, 2)]).await.unwrap();
         ledger.roll_up().await.unwrap();
-        for (table, rows) in [("usage_minute", 2), ("usage_hour", 3), ("usage_day", 4)] {
-            let text = format!("UPDATE {table} SET cost = cost + 1 WHERE project = 2");
+        let tables = ["usage_minute", "usage_hour", "usage_day", "total_minute", "total_hour", "total_day"];
+        for (table, rows) in tables.into_iter().zip([2, 3, 4, 6, 7, 8]) {
+            let text = format!("UPDATE {table} SET cost = cost + 1 WHERE api = 1");
             run_in_file(&world, *engine, "usage.db", &text).await;
             let recounted = recount(&world, 0, 1).await;
             assert_eq!(recounted.differing, rows, "{engine:?}, {table}");
             let first = &recounted.differences[0];
             assert_eq!((first.counted.cost, first.recounted.cost), (6, 5));
+            assert_eq!(recounted.differences.iter().filter(|row| row.is_total).count() as u64, rows.saturating_sub(4));
         }
         let late = NewUsage { at: Some(NOW.plus_secs(-DAY_SECS)), ..new("late", 3) };
         ledger.record((1, "me"), NOW, &[late]).await.unwrap();

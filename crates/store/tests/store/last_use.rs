@@ -30,6 +30,7 @@ async fn the_last_use_of_a_pair_and_of_a_key_is_what_its_events_say() {
                         status: 200,
                     },
                     client: None,
+                    facets: None,
                     counts: Counts { calls: 1 + dice.below(3), ..Counts::default() },
                 })
                 .collect();
@@ -44,15 +45,15 @@ async fn the_last_use_of_a_pair_and_of_a_key_is_what_its_events_say() {
         let first_day = since.floor_secs(Bucket::Day.secs());
         let (mut pairs, mut keys) = (HashMap::<_, Use>::new(), HashMap::<u32, Timestamp>::new());
         for event in all.iter().filter(|event| event.dimensions.api != 0) {
-            let (of, minute) = (event.dimensions, event.at.floor_secs(60));
+            let (of, second) = (event.dimensions, event.at.floor_secs(1));
             if of.project != 0 {
-                let one = pairs.entry((of.project, of.api)).or_insert(Use { last: minute, calls: 0 });
-                one.last = one.last.max(minute);
+                let one = pairs.entry((of.project, of.api)).or_insert(Use { last: second, calls: 0 });
+                one.last = one.last.max(second);
                 one.calls += if event.at >= first_day { event.counts.calls } else { 0 };
             }
             if of.key != 0 {
-                let last = keys.entry(of.key).or_insert(minute);
-                *last = (*last).max(minute);
+                let last = keys.entry(of.key).or_insert(second);
+                *last = (*last).max(second);
             }
         }
         assert_eq!(world.ledger.uses(&[1, 2, 77], &[1, 2, 77], since).await.unwrap(), pairs);

@@ -1,6 +1,8 @@
 //! What is counted once is counted once, however often it is sent and whenever it is added up.
 
 use std::collections::HashMap;
+use std::slice;
+use std::sync::LazyLock;
 
 use keystile_core::code::Code;
 use keystile_core::time::Timestamp;
@@ -9,19 +11,10 @@ use keystile_store::{GroupBy, LabelRow, OperationRow, OperationsQuery, UsageQuer
 
 use crate::world::{Dice, NOW, World, everywhere};
 
-pub const EVERYTHING: UsageQuery = UsageQuery {
-    from: Timestamp::from_secs(0),
-    until: Timestamp::from_secs(4_000_000_000),
-    bucket: None,
-    by: GroupBy { api: false, project: false, key: false, label: false, code: false, status: false },
-    api: None,
-    project: None,
-    key: None,
-    code: None,
-    organizations: Vec::new(),
-    after: 0,
+pub static EVERYTHING: LazyLock<UsageQuery> = LazyLock::new(|| UsageQuery {
     limit: 100_000,
-};
+    ..UsageQuery::of((Timestamp::from_secs(0), Timestamp::from_secs(4_000_000_000)))
+});
 
 fn event(dice: &mut Dice) -> UsageEvent {
     let dimensions = Dimensions {
@@ -43,7 +36,7 @@ fn event(dice: &mut Dice) -> UsageEvent {
         bytes_out: dice.below(10),
         cost: dice.below(20).cast_signed() - 5,
     };
-    UsageEvent { at, dimensions, client: None, counts }
+    UsageEvent { at, dimensions, client: None, facets: None, counts }
 }
 
 fn labels() -> Vec<LabelRow> {
@@ -65,12 +58,12 @@ async fn a_batch_that_is_sent_again_is_not_counted_again() {
     everywhere(async |world| {
         let mut dice = Dice(1);
         let one = UsageEvent { counts: Counts { calls: 1, ..Counts::default() }, ..event(&mut dice) };
-        append(world, 1, &[one]).await;
-        append(world, 1, &[one]).await;
+        append(world, 1, slice::from_ref(&one)).await;
+        append(world, 1, slice::from_ref(&one)).await;
         assert_eq!(world.ledger.roll_up().await.unwrap(), 1);
-        append(world, 1, &[one]).await;
+        append(world, 1, slice::from_ref(&one)).await;
         assert_eq!(world.ledger.roll_up().await.unwrap(), 0);
-        append(world, 2, &[one, one]).await;
+        append(world, 2, &[one.clone(), one.clone()]).await;
         assert_eq!(calls(world, &EVERYTHING).await, 3);
         // Another node counts for itself.
         world.ledger.append(u64::MAX, 1, NOW, &[], &[one]).await.unwrap();
@@ -109,10 +102,13 @@ async fn roll_ups_are_what_folding_the_events_gives() {
                 world.ledger.roll_up().await.unwrap();
             }
         }
-        let by = GroupBy { api: true, project: true, key: true, label: false, code: true, status: true };
+        let by = GroupBy { api: true, project: true, key: true, code: true, status: true, ..GroupBy::default() };
         for bucket in Bucket::ALL {
-            let rows =
-                world.ledger.usage(&UsageQuery { bucket: Some(bucket), by, ..EVERYTHING.clone() }).await.unwrap();
+            let rows = world
+                .ledger
+                .usage(&UsageQuery { bucket: Some(bucket), by: by.clone(), ..EVERYTHING.clone() })
+                .await
+                .unwrap();
             let told: HashMap<_, _> = rows.iter().map(|row| (key_of(row), row.counts)).collect();
             assert_eq!(told.len(), rows.len(), "no row twice");
             let mut expected: HashMap<_, Counts> = HashMap::new();
@@ -148,19 +144,19 @@ async fn answers_are_told_apart_by_what_was_asked_for() {
         let events: Vec<_> = (0..2_000).map(|_| event(&mut dice)).collect();
         append(world, 1, &events).await;
         let total: u64 = events.iter().map(|event| event.counts.calls).sum();
-        let none = GroupBy::default();
+        let none = GroupBy::default;
         for (by, rows) in [
-            (none, 1),
-            (GroupBy { api: true, ..none }, 3),
-            (GroupBy { project: true, ..none }, 3),
-            (GroupBy { key: true, ..none }, 4),
-            (GroupBy { code: true, ..none }, 3),
-            (GroupBy { status: true, ..none }, 3),
+            (none(), 1),
+            (GroupBy { api: true, ..none() }, 3),
+            (GroupBy { project: true, ..none() }, 3),
+            (GroupBy { key: true, ..none() }, 4),
+            (GroupBy { code: true, ..none() }, 3),
+            (GroupBy { status: true, ..none() }, 3),
             // Nothing, `GET /cats` and `GET /pets`, whichever API's.
-            (GroupBy { label: true, ..none }, 3),
-            (GroupBy { code: true, status: true, ..none }, 9),
+            (GroupBy { label: true, ..none() }, 3),
+            (GroupBy { code: true, status: true, ..none() }, 9),
         ] {
-            let query = UsageQuery { by, ..EVERYTHING.clone() };
+            let query = UsageQuery { by: by.clone(), ..EVERYTHING.clone() };
             let answer = world.ledger.usage(&query).await.unwrap();
             assert_eq!(answer.len(), rows, "{by:?}");
             assert_eq!(answer.iter().map(|row| row.counts.calls).sum::<u64>(), total, "{by:?}");
@@ -171,7 +167,7 @@ async fn answers_are_told_apart_by_what_was_asked_for() {
                 (by.api, by.project, by.key, by.code, by.status)
             );
         }
-        let by = GroupBy { label: true, ..none };
+        let by = GroupBy { label: true, ..none() };
         let answer = world.ledger.usage(&UsageQuery { by, ..EVERYTHING.clone() }).await.unwrap();
         let texts: Vec<_> = answer.iter().map(|row| row.label.as_deref()).collect();
         assert_eq!(texts, [None, Some("GET /cats"), Some("GET /pets")]);
@@ -232,15 +228,15 @@ async fn sums_that_are_too_large_stay_at_the_greatest() {
         let mut dice = Dice(6);
         let counts = Counts { calls: 1, latency_us: u64::MAX, bytes_in: i64::MAX as u64, bytes_out: 0, cost: i64::MAX };
         let huge = UsageEvent { counts, ..event(&mut dice) };
-        append(world, 1, &[huge]).await;
+        append(world, 1, slice::from_ref(&huge)).await;
         world.ledger.roll_up().await.unwrap();
-        append(world, 2, &[huge]).await;
+        append(world, 2, slice::from_ref(&huge)).await;
         let rows = world.ledger.usage(&EVERYTHING).await.unwrap();
         let greatest = i64::MAX as u64;
         let counts = Counts { calls: 2, latency_us: greatest, bytes_in: greatest, bytes_out: 0, cost: i64::MAX };
         assert_eq!(rows[0].counts, counts);
         // Costs that are taken back come down from there, and no further than to the least.
-        let back = |cost| UsageEvent { counts: Counts { calls: 0, cost, ..Counts::default() }, ..huge };
+        let back = |cost| UsageEvent { counts: Counts { calls: 0, cost, ..Counts::default() }, ..huge.clone() };
         for (sequence, cost, left) in [(3, -1, i64::MAX - 1), (4, i64::MIN, -1), (5, i64::MIN, i64::MIN + 1)] {
             append(world, sequence, &[back(cost.max(i64::MIN + 1))]).await;
             let rows = world.ledger.usage(&EVERYTHING).await.unwrap();
@@ -282,7 +278,13 @@ async fn operations_are_added_up_over_minutes_and_hours_and_say_when_they_were_c
         let mut called = |label: u32, api: u32, moment: &str, code: Code| {
             let event = event(&mut dice);
             let dimensions = Dimensions { label, api, code, ..event.dimensions };
-            UsageEvent { at: at(moment), dimensions, client: None, counts: Counts { calls: 1, ..event.counts } }
+            UsageEvent {
+                at: at(moment),
+                dimensions,
+                client: None,
+                facets: None,
+                counts: Counts { calls: 1, ..event.counts },
+            }
         };
         let events = [
             called(1, 1, "2026-11-24T10:20:30Z", Code::Allowed),

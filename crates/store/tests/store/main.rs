@@ -41,6 +41,7 @@ mod plans;
 mod roles;
 mod seals;
 mod secrets;
+mod seeing;
 mod slow;
 mod surveys;
 mod tampering;

@@ -8,7 +8,7 @@ use keystile_core::id::{MemberRoleId, PatternId, RoleId, WebhookId};
 use keystile_core::key::KeyNotice;
 use keystile_core::member::MemberRole;
 use keystile_core::policy::Policy;
-use keystile_core::usage::{Counts, Dimensions, UsageEvent};
+use keystile_core::usage::{Counts, Dimensions, Facets, UsageEvent};
 use keystile_store::copy::{Copied, CopyError};
 use keystile_store::hand_over::{Token, lookup_of};
 use keystile_store::records::{ImportKey, KeyFilter, NewDeviceLogin, NewKey, Rehashed};
@@ -101,11 +101,12 @@ async fn full(engine: Engine) -> World {
         at: NOW,
         dimensions,
         client: Some([192, 0, 2, 1].into()),
+        facets: Some(Box::new(Facets { end_user: Some("ada".into()), ..Facets::default() })),
         counts: Counts { calls: 1, ..Counts::default() },
     };
-    world.ledger.append(1, 1, NOW, &[label], &[event; 7]).await.unwrap();
+    world.ledger.append(1, 1, NOW, &[label], &vec![event.clone(); 7]).await.unwrap();
     world.ledger.roll_up().await.unwrap();
-    world.ledger.append(1, 2, NOW, &[], &[event; 3]).await.unwrap();
+    world.ledger.append(1, 2, NOW, &[], &vec![event.clone(); 3]).await.unwrap();
     let (at, note) = (Some(NOW.plus_secs(-7_200)), "moves too".to_owned());
     let recorded = NewUsage { id: "a".to_owned(), api: 1, project: 1, at, calls: 0, cost: 4, corrects: None, note };
     world.ledger.record((1, "me"), NOW, &[recorded]).await.unwrap();
@@ -153,20 +154,12 @@ async fn an_installation_moves_between_engines_and_goes_on_there() {
         assert_eq!(&**catalog.webhook_secrets(&webhook, NOW).await.unwrap()[0], b"first secret");
         assert_eq!(catalog.deliveries(&webhook, None, ALL).await.unwrap().len(), 8, "what waits goes with it");
         let query = UsageQuery {
-            from: NOW,
-            until: NOW.plus_secs(60),
-            bucket: None,
             by: GroupBy { label: true, ..GroupBy::default() },
-            api: None,
-            project: None,
-            key: None,
-            code: None,
-            organizations: Vec::new(),
-            after: 0,
-            limit: 10,
+            ..UsageQuery::of((NOW, NOW.plus_secs(60)))
         };
         let usage = ledger.usage(&query).await.unwrap();
         assert_eq!((usage[0].label.as_deref(), usage[0].counts.calls), (Some("GET /pets/{id}"), 10));
+        assert_eq!(ledger.facet_use(1).await.unwrap()[0].value, "ada");
         let recount = ledger.recount((NOW.plus_secs(-7_200), NOW.plus_secs(60)), &[]).await.unwrap();
         assert_eq!((recount.events, recount.differing), (11, 0), "{recount:?}");
 

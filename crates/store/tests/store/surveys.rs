@@ -69,7 +69,8 @@ async fn what_somebody_should_look_at_is_found_and_nothing_else() {
             status: 200,
         };
         let at = later.plus_secs(-86_400);
-        let event = UsageEvent { at, dimensions, client: None, counts: Counts { calls: 1, ..Counts::default() } };
+        let event =
+            UsageEvent { at, dimensions, client: None, facets: None, counts: Counts { calls: 1, ..Counts::default() } };
         world.ledger.append(1, 1, NOW, &[], &[event]).await.unwrap();
         world.ledger.roll_up().await.unwrap();
 

@@ -4,7 +4,7 @@ use keystile_core::code::Code;
 use keystile_core::id::ProjectId;
 use keystile_core::usage::{Counts, Dimensions, UsageEvent};
 use keystile_store::records::ProjectAbout;
-use keystile_store::{ApplyError, Change, GroupBy, OpenError, UsageQuery};
+use keystile_store::{ApplyError, Change, OpenError, UsageQuery};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
 
@@ -218,9 +218,15 @@ async fn a_broken_batch_is_set_aside_and_does_not_stop_the_others() {
         code: Code::Allowed,
         status: 200,
     };
-    let event = UsageEvent { at: NOW, dimensions, client: None, counts: Counts { calls: 1, ..Counts::default() } };
+    let event = UsageEvent {
+        at: NOW,
+        dimensions,
+        client: None,
+        facets: None,
+        counts: Counts { calls: 1, ..Counts::default() },
+    };
     for sequence in 1..=3 {
-        world.ledger.append(1, sequence, NOW, &[], &[event]).await.unwrap();
+        world.ledger.append(1, sequence, NOW, &[], std::slice::from_ref(&event)).await.unwrap();
     }
     let mut db = raw(&world, "usage.db").await;
     run(&mut db, "UPDATE batches SET events = zeroblob(length(events)) WHERE sequence = 2").await;
@@ -230,19 +236,7 @@ async fn a_broken_batch_is_set_aside_and_does_not_stop_the_others() {
     assert_eq!(broken.len(), 1);
     assert_eq!((broken[0].0, broken[0].1), (1, 2));
     assert!(broken[0].2.contains("checksum"), "{}", broken[0].2);
-    let query = UsageQuery {
-        from: NOW,
-        until: NOW.plus_secs(60),
-        bucket: None,
-        by: GroupBy::default(),
-        api: None,
-        project: None,
-        key: None,
-        code: None,
-        organizations: Vec::new(),
-        after: 0,
-        limit: 10,
-    };
+    let query = UsageQuery::of((NOW, NOW.plus_secs(60)));
     assert_eq!(world.ledger.usage(&query).await.unwrap()[0].counts.calls, 2);
 }
 

@@ -10,7 +10,13 @@ use crate::world::{NOW, everywhere};
 fn event(version: u16, client: Option<&str>, code: Code, at: i64) -> UsageEvent {
     let dimensions = Dimensions { organization: 1, api: 1, project: 1, key: 7, version, label: 1, code, status: 200 };
     let counts = Counts { calls: 1, ..Counts::default() };
-    UsageEvent { at: NOW.plus_secs(at), dimensions, client: client.map(|text| text.parse().unwrap()), counts }
+    UsageEvent {
+        at: NOW.plus_secs(at),
+        dimensions,
+        client: client.map(|text| text.parse().unwrap()),
+        facets: None,
+        counts,
+    }
 }
 
 async fn append(ledger: &Ledger, sequence: u64, events: &[UsageEvent]) {
@@ -34,17 +40,10 @@ async fn calls_are_told_by_version_and_counted_once_as_the_keys() {
         assert_eq!(used, [first, VersionUse { version: 2, calls: 1, refused: 0, last_at: at(2) }]);
         assert_eq!(ledger.version_use(8).await.unwrap(), []);
         let query = UsageQuery {
-            from: NOW,
-            until: at(60),
-            bucket: None,
             by: GroupBy { key: true, ..GroupBy::default() },
-            api: None,
-            project: None,
             key: Some(7),
-            code: None,
-            organizations: Vec::new(),
-            after: 0,
             limit: 10,
+            ..UsageQuery::of((NOW, at(60)))
         };
         let rows = ledger.usage(&query).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.counts.calls).collect::<Vec<_>>(), [5], "usage is the key's");

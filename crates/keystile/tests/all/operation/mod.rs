@@ -53,6 +53,7 @@ mod restart;
 mod roles;
 mod rotation;
 mod schema;
+mod seeing;
 mod serve;
 mod simulate;
 mod store_away;

@@ -34,7 +34,8 @@ fn k43_all_that_is_kept_of_a_consumer_is_exported_and_erased_from_every_file() {
     let (key, text) = world.key(&project, &named);
     let networks = json!({ "restrictions": { "networks": { "allow": ["203.0.113.42/32", "127.0.0.0/8"] } } });
     assert_eq!(manage.patch(&format!("/v1/keys/{key}"), &networks).0, 200);
-    assert_eq!(world.verify(&json!({ "key": text })).status, 200);
+    let told = json!({ "key": text, "end_user": CANARY, "tags": { "who": CANARY } });
+    assert_eq!(world.verify(&told).status, 200);
     let person = world.person_by(&manage, &json!({ "role": "auditor" }));
     let email = person.email.clone();
     assert_eq!(world.as_person(&person).patch("/v1/account", &json!({ "name": CANARY })).0, 200);
@@ -44,7 +45,7 @@ fn k43_all_that_is_kept_of_a_consumer_is_exported_and_erased_from_every_file() {
     assert_eq!(exported.status, 200, "{}", exported.text());
     let exported = lines(std::str::from_utf8(&exported.body).unwrap());
     let kinds: Vec<&str> = exported.iter().map(|line| line["type"].as_str().unwrap()).collect();
-    for kind in ["project", "key", "audit_entry"] {
+    for kind in ["project", "key", "audit_entry", "usage_facet"] {
         assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
     }
     let all = json!(exported).to_string();

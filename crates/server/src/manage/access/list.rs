@@ -84,7 +84,7 @@ pub(super) struct AccessView {
     granted_permissions: Option<Vec<Permission>>,
     /// Keys of the project that are in force.
     active_keys: u64,
-    /// When the project last called the API, to the minute, whether or not it was let through; `null` if it never did.
+    /// When the project last called the API, to the second, whether or not it was let through; `null` if it never did.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
     /// Its calls today and in the 30 days before (UTC), refused ones too.

@@ -126,19 +126,12 @@ pub(super) fn since(app: &App, asked: Option<Timestamp>) -> Result<Timestamp, Pr
 pub(super) async fn activity(app: &App, key: &Key, since: Timestamp) -> Result<KeyActivity, Problem> {
     app.writer.flush().await.map_err(|error| internal(&error))?;
     let until = app.now();
+    // The minute that is running belongs to the answer.
     let query = UsageQuery {
-        from: since,
-        // The minute that is running belongs to the answer.
-        until: until.plus_secs(1),
-        bucket: None,
         by: GroupBy { api: true, label: true, code: true, ..GroupBy::default() },
-        api: None,
-        project: None,
         key: Some(key.number),
-        code: None,
-        organizations: Vec::new(),
-        after: 0,
         limit: MAX_ROWS,
+        ..UsageQuery::of((since, until.plus_secs(1)))
     };
     let rows = app.ledger.usage(&query).await.map_err(|error| internal(&error))?;
     let used = app.ledger.address_use(key.number, since, MAX_ADDRESSES).await.map_err(|error| internal(&error))?;

@@ -159,17 +159,11 @@ type Called = HashMap<(u32, String), Calls>;
 async fn calls_of(app: &App, key: &Key, from: Timestamp, until: Timestamp) -> Result<(Called, bool), Problem> {
     let mut called = Called::new();
     let mut query = UsageQuery {
-        from,
-        until: until.plus_secs(1),
         bucket: Some(Bucket::Hour),
         by: GroupBy { api: true, label: true, code: true, ..GroupBy::default() },
-        api: None,
-        project: None,
         key: Some(key.number),
-        code: None,
-        organizations: Vec::new(),
-        after: 0,
         limit: PAGE,
+        ..UsageQuery::of((from, until.plus_secs(1)))
     };
     while query.after < MAX_ROWS {
         let rows = app.ledger.usage(&query).await.map_err(|error| internal(&error))?;

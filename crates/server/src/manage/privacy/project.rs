@@ -8,7 +8,7 @@ use http::StatusCode;
 use keystile_core::id::{KeyId, OrganizationId, ProjectId};
 use keystile_core::time::Timestamp;
 use keystile_store::records::{ActivationFilter, AuditQuery, CreditFilter, Key, KeyFilter, Page, Project};
-use keystile_store::{AddressUse, Catalog, Change, Ledger, RecordedUsage, StoreError};
+use keystile_store::{AddressUse, Catalog, Change, FacetUse, Ledger, RecordedUsage, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -37,7 +37,7 @@ const ADDRESSES: u32 = 10_000;
 #[derive(Default, Serialize, ToSchema)]
 #[schema(as = ProjectExport)]
 pub(super) struct Kept {
-    /// What it is: `project`, `activation`, `credit_grant`, `credit_entry`, `usage_record`, `key`, `address` or `audit_entry`.
+    /// What it is: `project`, `activation`, `credit_grant`, `credit_entry`, `usage_record`, `usage_facet`, `key`, `address` or `audit_entry`.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The project.
@@ -55,6 +55,9 @@ pub(super) struct Kept {
     /// Usage that was recorded by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage_record: Option<RecordView>,
+    /// A country, an end user or a tag by which calls were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_facet: Option<FacetView>,
     /// A key, without its text and without anything that it could be found out from.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<Box<KeyView>>,
@@ -86,6 +89,24 @@ pub(super) struct RecordView {
     corrects: Option<String>,
     /// What was written on it.
     note: Option<String>,
+}
+
+/// Calls by a country, an end user or a tag.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProjectUsageFacet)]
+pub(super) struct FacetView {
+    /// What it is: `country`, `end_user` or `tag:NAME`.
+    facet: String,
+    /// Which one.
+    value: String,
+    /// Calls.
+    calls: u64,
+    /// The start of the first day (UTC) on which there were any.
+    #[schema(value_type = String, format = DateTime)]
+    first_day: Timestamp,
+    /// The start of the last one.
+    #[schema(value_type = String, format = DateTime)]
+    last_day: Timestamp,
 }
 
 /// From where a key was used.
@@ -203,6 +224,12 @@ impl Rest {
 
     async fn add_usage(&self, rows: &mut Vec<Kept>) -> Result<(), StoreError> {
         let Some(number) = self.catalog.project_number(self.organization, self.id).await? else { return Ok(()) };
+        let facets = self.ledger.facet_use(number).await?;
+        rows.extend(facets.into_iter().map(|used| {
+            let FacetUse { facet, value, calls, first_day, last_day } = used;
+            let usage_facet = Some(FacetView { facet: facet.to_string(), value, calls, first_day, last_day });
+            Kept { kind: "usage_facet", usage_facet, ..Kept::default() }
+        }));
         let mut last = None;
         loop {
             let mut some = self.ledger.recorded_usage_of(number, last.as_ref(), ACTIVATIONS).await?;
@@ -256,7 +283,7 @@ impl Rest {
 }
 
 /// Erase a project, for ever: it is deleted if it was not, with its keys and activations, and nothing that anybody wrote about them is kept, nor from
-/// where the keys were used; in the audit neither, where who did what and when stays. Ids and counts of calls stay. Copies elsewhere (backups,
+/// where the keys were used and for whom; in the audit neither, where who did what and when stays. Ids and counts of calls stay. Copies elsewhere (backups,
 /// what webhooks and syslog were told) are not in its reach. Prove first who you are.
 #[utoipa::path(delete, operation_id = "eraseProject", path = "/v1/privacy/projects/{id}", tag = "Privacy",
     params(("id" = String, Path)), security(("management_key" = [])),
@@ -276,6 +303,7 @@ pub(super) async fn erase(
     let number = app.catalog.project_number(caller.organization, id).await.map_err(|error| internal(&error))?;
     if let Some(number) = number {
         app.ledger.forget_notes_of(number).await.map_err(|error| internal(&error))?;
+        app.ledger.forget_facets_of(&[number]).await.map_err(|error| internal(&error))?;
     }
     wiped(&app).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -94,6 +94,8 @@ struct DifferenceView {
     /// `minute`, `hour` or `day`; `null` for a row of what was recorded late, of which adjustments are made.
     #[schema(value_type = Option<String>)]
     bucket: Option<Bucket>,
+    /// Whether it counts all projects and keys together; then neither of them is said.
+    all_keys: bool,
     /// When it begins.
     #[schema(value_type = String, format = DateTime)]
     start: Timestamp,
@@ -150,6 +152,7 @@ pub(super) async fn verify(
     let labels: HashMap<u32, String> = labels.into_iter().map(|label| (label.number, label.text)).collect();
     let differences = recount.differences.iter().map(|row| DifferenceView {
         bucket: row.bucket,
+        all_keys: row.is_total,
         start: row.start,
         api_id: names.api(row.dimensions.api),
         project_id: names.project(row.dimensions.project),

@@ -88,10 +88,16 @@ mod tests {
             code: Code::Allowed,
             status: 200,
         };
-        let counted = UsageEvent { at: Timestamp::from_secs(0), dimensions, client: None, counts: Counts::default() };
+        let counted = UsageEvent {
+            at: Timestamp::from_secs(0),
+            dimensions,
+            client: None,
+            facets: None,
+            counts: Counts::default(),
+        };
         for _ in 0..MAX_ENTRIES + 3 {
             let record = Box::new(Record::asked(RequestId::from_entropy([0; 16]), [127, 0, 0, 1].into()));
-            sheet.push(Entry { record, counted, sent_on_us: None, upstream_us: None, trace: None });
+            sheet.push(Entry { record, counted: counted.clone(), sent_on_us: None, upstream_us: None, trace: None });
         }
         sheet.take(&mut taken);
         assert_eq!((taken.len(), sheet.dropped()), (MAX_ENTRIES, 3));

@@ -198,7 +198,10 @@ mod tests {
             status: 200,
         };
         let counts = Counts { calls: 1, latency_us: 5, bytes_in: 1, bytes_out: 2, cost: 1 };
-        Event { kept: UsageEvent { at: Timestamp::from_secs(0), dimensions, client: None, counts }, upstream_us: None }
+        Event {
+            kept: UsageEvent { at: Timestamp::from_secs(0), dimensions, client: None, facets: None, counts },
+            upstream_us: None,
+        }
     }
 
     #[test]

@@ -292,7 +292,13 @@ impl Month {
             };
             let recorded = at.plus_secs(late).as_secs() / (10 * MINUTE) + 1;
             let counts = Counts { calls, latency_us: 9, bytes_in: 1, bytes_out: 2, cost };
-            batches.entry(recorded).or_default().push(UsageEvent { at, dimensions, client: None, counts });
+            batches.entry(recorded).or_default().push(UsageEvent {
+                at,
+                dimensions,
+                client: None,
+                facets: None,
+                counts,
+            });
         }
         for (sequence, (recorded, events)) in (1..).zip(&batches) {
             let recorded_at = Timestamp::from_secs(recorded * 10 * MINUTE);

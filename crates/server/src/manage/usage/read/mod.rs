@@ -1,0 +1,89 @@
+//! `GET /v1/usage`: what was asked (`question`), the rows of the answer (`rows`), and what they were in the time before (`compare`).
+
+mod compare;
+mod question;
+mod rows;
+
+use axum::extract::State;
+use data_encoding::BASE64URL_NOPAD;
+use keystile_core::id::{ApiId, KeyId, ProjectId};
+use keystile_core::usage::Dimensions;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::manage::app::{App, found};
+use crate::manage::caller::{Asker, Caller, ReadUsage};
+use crate::manage::extract::Query;
+use crate::manage::problem::internal;
+use crate::problem::Problem;
+use question::{Asked, Question};
+use rows::UsageItem;
+
+/// Usage, ordered as it was asked for.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Usage {
+    /// The rows.
+    items: Vec<UsageItem>,
+    /// Where the next page begins; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// What was counted, refused calls and unknown keys too. Calls that were answered until now are in it. The most of something come first
+/// with `order_by`: the ten projects with most calls are `group_by=project&order_by=calls&limit=10`.
+#[utoipa::path(get, operation_id = "readUsage", path = "/v1/usage", tag = "Usage", params(Asked), security(("management_key" = [])),
+    responses((status = 200, body = Usage), (status = 400), (status = 401), (status = 403), (status = 404)))]
+pub(super) async fn read(
+    caller: Caller<ReadUsage>,
+    State(app): State<App>,
+    Query(asked): Query<Asked>,
+) -> Result<axum::Json<Usage>, Problem> {
+    let Question { query, percentiles, compares } = question::understood(&app, &caller, &asked).await?;
+    app.writer.flush().await.map_err(|error| internal(&error))?;
+    let mut found = app.ledger.usage(&query).await.map_err(|error| internal(&error))?;
+    let shown = query.limit as usize - 1;
+    let more = found.len() > shown;
+    found.truncate(shown);
+    let next_cursor = more.then(|| BASE64URL_NOPAD.encode(&(query.after + shown as u64).to_be_bytes()));
+    let before = if compares { Some(compare::before(&app, &query).await?) } else { None };
+    let items = rows::named(&app, found, &percentiles, before).await.map_err(|error| internal(&error))?;
+    Ok(axum::Json(Usage { items, next_cursor }))
+}
+
+/// Of which API, project and key, by their numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Filters {
+    api: Option<u32>,
+    project: Option<u32>,
+    key: Option<u32>,
+}
+
+impl Filters {
+    /// Whether something is asked for that is counted under these.
+    pub(super) fn let_through(&self, of: &Dimensions) -> bool {
+        let is = |asked: Option<u32>, number: u32| asked.is_none_or(|asked| asked == number);
+        is(self.api, of.api) && is(self.project, of.project) && is(self.key, of.key)
+    }
+}
+
+/// The numbers of what is asked about, all of it the asker's.
+pub(super) async fn filters(
+    app: &App,
+    asker: &Asker,
+    (api, project, key): (Option<ApiId>, Option<ProjectId>, Option<KeyId>),
+) -> Result<Filters, Problem> {
+    let (organization, catalog) = (asker.organization, &app.catalog);
+    let api = match api {
+        None => None,
+        Some(id) => Some(found(catalog.api_number(organization, id).await, "API")?),
+    };
+    let project = match project {
+        None => None,
+        Some(id) => Some(found(catalog.project_number(organization, id).await, "project")?),
+    };
+    let key = match key {
+        None => None,
+        Some(id) => Some(found(catalog.key_number(organization, id).await, "key")?),
+    };
+    Ok(Filters { api, project, key })
+}

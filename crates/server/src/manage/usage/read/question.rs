@@ -1,0 +1,293 @@
+//! What is asked about usage.
+
+use data_encoding::BASE64URL_NOPAD;
+use keystile_core::code::Code;
+use keystile_core::country::Country;
+use keystile_core::id::{ApiId, KeyId, ProjectId};
+use keystile_core::time::Timestamp;
+use keystile_core::usage::{Bucket, Facet, Percentile};
+use keystile_store::{GroupBy, Order, UsageQuery};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::super::names::counted_for;
+use super::super::span::span;
+use super::{Filters, filters};
+use crate::manage::app::App;
+use crate::manage::caller::Asker;
+use crate::manage::problem::{internal, invalid};
+use crate::problem::Problem;
+
+const DEFAULT_LIMIT: u32 = 1_000;
+const MAX_LIMIT: u32 = 10_000;
+/// Percentiles of one answer.
+const MAX_PERCENTILES: usize = 10;
+
+/// Which usage.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::manage::usage) struct Asked {
+    /// From this moment; 24 hours before `until` unless said otherwise.
+    #[param(value_type = Option<String>)]
+    from: Option<Timestamp>,
+    /// Until this moment; now unless said otherwise.
+    #[param(value_type = Option<String>)]
+    until: Option<Timestamp>,
+    /// `minute`, `hour` or `day`: a row for each; without it one row for the span.
+    #[param(value_type = Option<String>)]
+    bucket: Option<Bucket>,
+    /// What rows are told apart by: some of `api,organization,project,key,operation,code,status_class,status`, and one of `country`,
+    /// `end_user` and `tag:NAME`, separated by commas. An organization is that of the project.
+    group_by: Option<String>,
+    /// Only this API's.
+    #[param(value_type = Option<String>)]
+    api_id: Option<ApiId>,
+    /// Only this project's.
+    #[param(value_type = Option<String>)]
+    project_id: Option<ProjectId>,
+    /// Only this key's.
+    #[param(value_type = Option<String>)]
+    key_id: Option<KeyId>,
+    /// Only calls with this code.
+    #[param(value_type = Option<String>)]
+    code: Option<Code>,
+    /// Only calls that were answered with this status, such as `404`, or with one that begins alike: `4xx`.
+    status: Option<String>,
+    /// Only calls of this operation, such as `GET /pets/{id}`.
+    operation: Option<String>,
+    /// Only calls from this country, by its code of two letters.
+    #[param(value_type = Option<String>)]
+    country: Option<Country>,
+    /// Only calls for this end user, as verification was told.
+    end_user: Option<String>,
+    /// Only calls with this tag, as verification was told: `NAME:VALUE`.
+    tag: Option<String>,
+    /// Percentiles of the latency that are told of each row, such as `50,95,99.9`; at most 10.
+    percentiles: Option<String>,
+    /// `previous`: what each row was in the time before, which is as long and ends where this one begins.
+    compare: Option<Compared>,
+    /// Rows with the most of this come first: `calls`, `latency`, `bytes_in`, `bytes_out` or `cost`. They come by time and by what
+    /// they are told apart by unless said otherwise.
+    #[param(value_type = Option<String>)]
+    order_by: Option<OrderBy>,
+    /// Rows of the page, 1 to 10,000; 1,000 unless said otherwise.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// With what rows are compared.
+#[derive(Debug, Clone, Copy, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Compared {
+    /// With the time before.
+    Previous,
+}
+
+/// What rows with the most of come first.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OrderBy {
+    Calls,
+    Latency,
+    BytesIn,
+    BytesOut,
+    Cost,
+}
+
+/// What was asked, as it is understood.
+pub(super) struct Question {
+    /// One row more than is shown: whether there is a next page.
+    pub(super) query: UsageQuery,
+    pub(super) percentiles: Vec<Percentile>,
+    /// Whether it is compared with the time before.
+    pub(super) compares: bool,
+}
+
+/// Understands a question.
+///
+/// # Errors
+/// If it makes no sense, or is about something that is not the asker's.
+pub(super) async fn understood(app: &App, asker: &Asker, asked: &Asked) -> Result<Question, Problem> {
+    let span = span(app.now(), (asked.from, asked.until))?;
+    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(invalid(format!("limit is 1 to {MAX_LIMIT}.")));
+    }
+    let after = match &asked.cursor {
+        None => 0,
+        Some(text) => BASE64URL_NOPAD
+            .decode(text.as_bytes())
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u64::from_be_bytes)
+            .ok_or_else(|| invalid("cursor is no next_cursor of this answer; leave it out to begin anew."))?,
+    };
+    let by = group_by(asked.group_by.as_deref())?;
+    let only = only(asked)?;
+    let percentiles = percentiles(asked.percentiles.as_deref())?;
+    refuse_uncounted(asked, &by, only.as_ref())?;
+    let of = filters(app, asker, (asked.api_id, asked.project_id, asked.key_id)).await?;
+    // What was found to be the caller's own is shown whole; without such a filter, what is counted for the caller.
+    let organizations = if of == Filters::default() { counted_for(asker) } else { Vec::new() };
+    let consumers = match by.consumer {
+        true => app.catalog.projects_organizations().await.map_err(|error| internal(&error))?,
+        false => Vec::new(),
+    };
+    let order = asked.order_by.map(|order| match order {
+        OrderBy::Calls => Order::Calls,
+        OrderBy::Latency => Order::Latency,
+        OrderBy::BytesIn => Order::BytesIn,
+        OrderBy::BytesOut => Order::BytesOut,
+        OrderBy::Cost => Order::Cost,
+    });
+    let query = UsageQuery {
+        bucket: asked.bucket,
+        by,
+        api: of.api,
+        project: of.project,
+        key: of.key,
+        code: asked.code,
+        statuses: asked.status.as_deref().map(statuses).transpose()?,
+        label: asked.operation.clone(),
+        only,
+        consumers,
+        latencies: !percentiles.is_empty(),
+        order,
+        organizations,
+        after,
+        limit: limit + 1,
+        ..UsageQuery::of(span)
+    };
+    Ok(Question { query, percentiles, compares: asked.compare.is_some() })
+}
+
+/// Countries, end users and tags are counted one at a time, by the hour, and not by operation.
+fn refuse_uncounted(asked: &Asked, by: &GroupBy, only: Option<&(Facet, String)>) -> Result<(), Problem> {
+    let (Some(facet), group) = (only.map(|(facet, _)| facet).or(by.facet.as_ref()), by.facet.as_ref()) else {
+        return Ok(());
+    };
+    if group.is_some_and(|group| group != facet) {
+        return Err(invalid(format!(
+            "Calls are not counted by {facet} and {} together; ask about one of them.",
+            group.map_or_else(String::new, ToString::to_string)
+        )));
+    }
+    if by.label || asked.operation.is_some() {
+        return Err(invalid(format!(
+            "Calls are not counted by {facet} and operation together; ask about one of them."
+        )));
+    }
+    if asked.bucket == Some(Bucket::Minute) {
+        return Err(invalid(format!(
+            "Calls are counted by {facet} for each hour and day; ask with one of these as bucket."
+        )));
+    }
+    Ok(())
+}
+
+/// The one facet of which only a value is asked about.
+fn only(asked: &Asked) -> Result<Option<(Facet, String)>, Problem> {
+    let tag = asked.tag.as_deref().map(|tag| {
+        let sound = tag.split_once(':').and_then(|(name, value)| {
+            Some((format!("tag:{name}").parse::<Facet>().ok()?, value.to_owned()))
+                .filter(|(_, value)| !value.is_empty())
+        });
+        sound.ok_or_else(|| invalid("tag is NAME:VALUE, as verification was told."))
+    });
+    let country = asked.country.map(|country| (Facet::Country, country.to_string()));
+    let end_user = asked.end_user.clone().map(|name| (Facet::EndUser, name));
+    let mut all = country.into_iter().chain(end_user).chain(tag.transpose()?);
+    let (first, second) = (all.next(), all.next());
+    if second.is_some() {
+        return Err(invalid("Calls are counted by country, end user and tag apart; ask about one of them."));
+    }
+    Ok(first)
+}
+
+fn group_by(text: Option<&str>) -> Result<GroupBy, Problem> {
+    let mut by = GroupBy::default();
+    for word in text.unwrap_or_default().split(',').filter(|word| !word.is_empty()) {
+        match word {
+            "api" => by.api = true,
+            "organization" => by.consumer = true,
+            "project" => by.project = true,
+            "key" => by.key = true,
+            "operation" => by.label = true,
+            "code" => by.code = true,
+            "status_class" => by.class = true,
+            "status" => by.status = true,
+            _ => match word.parse::<Facet>() {
+                Ok(facet) if by.facet.as_ref().is_none_or(|other| *other == facet) => by.facet = Some(facet),
+                Ok(_) => {
+                    return Err(invalid("group_by takes one of country, end_user and tag:NAME at a time."));
+                }
+                Err(_) => {
+                    return Err(invalid(
+                        "group_by takes api, organization, project, key, operation, code, status_class, status, and one of \
+                         country, end_user and tag:NAME, separated by commas.",
+                    ));
+                }
+            },
+        }
+    }
+    Ok(by)
+}
+
+/// The statuses that are asked about: from the first until before the second.
+fn statuses(text: &str) -> Result<(u16, u16), Problem> {
+    let class = text.strip_suffix("xx").filter(|digit| digit.len() == 1);
+    let range = match (class, text.len()) {
+        (Some(digit), _) => digit.parse().ok().map(|digit: u16| (digit * 100, digit * 100 + 100)),
+        (None, 3) => text.parse().ok().map(|status: u16| (status, status + 1)),
+        (None, _) => None,
+    };
+    let range = range.filter(|(first, _)| (100..=999).contains(first));
+    range.ok_or_else(|| invalid("status is a status of HTTP, such as 404, or a class of them, such as 4xx."))
+}
+
+fn percentiles(text: Option<&str>) -> Result<Vec<Percentile>, Problem> {
+    let read = text.unwrap_or_default().split(',').filter(|word| !word.is_empty()).map(str::parse);
+    let mut all =
+        read.collect::<Result<Vec<Percentile>, _>>().map_err(|error| invalid(format!("percentiles: {error}.")))?;
+    all.sort_unstable();
+    all.dedup();
+    if all.len() > MAX_PERCENTILES {
+        return Err(invalid(format!("At most {MAX_PERCENTILES} percentiles are told at once.")));
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_one_or_a_class() {
+        for (text, range) in [("404", (404, 405)), ("4xx", (400, 500)), ("499", (499, 500)), ("2xx", (200, 300))] {
+            assert_eq!(statuses(text).ok(), Some(range), "{text}");
+        }
+        for text in ["", "4", "4x", "0xx", "xx", "40x", "4XX", "099", "1000", "+40", "é", "4xxx", " 404"] {
+            assert!(statuses(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_facet_is_taken_at_a_time() {
+        let by = group_by(Some("api,organization,tag:region,status_class,tag:region")).ok().unwrap();
+        let facet = by.facet.as_ref().map(ToString::to_string);
+        assert_eq!((by.api, by.consumer, by.class, facet.as_deref()), (true, true, true, Some("tag:region")));
+        for text in ["country,end_user", "tag:a,tag:b", "tag:", "tag:A", "tag", "keys", "Key"] {
+            assert!(group_by(Some(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn percentiles_come_in_order_and_once() {
+        let all = percentiles(Some("99,50,99.0")).ok().unwrap();
+        assert_eq!(all.iter().map(ToString::to_string).collect::<Vec<_>>(), ["50", "99"]);
+        assert!(percentiles(Some("1,2,3,4,5,6,7,8,9,10,11")).is_err());
+        assert!(percentiles(Some("p50")).is_err());
+    }
+}

@@ -1,0 +1,295 @@
+//! What usage can be asked about: percentiles of any sum, countries, end users and tags, whose customers called, and what there is most
+//! of. Each answer is compared with what the events come to by themselves.
+
+use std::collections::{BTreeMap, HashSet};
+
+use keystile_core::code::Code;
+use keystile_core::limit::TagName;
+use keystile_core::usage::{Bucket, Counts, Dimensions, Facet, Facets, Latencies, UsageEvent};
+use keystile_store::{FacetUse, GroupBy, LabelRow, Order, UsageQuery, UsageRow};
+
+use crate::ledger::EVERYTHING;
+use crate::world::{Dice, NOW, World, everywhere};
+
+const DAY_SECS: i64 = 86_400;
+
+fn event(dice: &mut Dice) -> UsageEvent {
+    let key = dice.below(5) as u32;
+    let dimensions = Dimensions {
+        organization: 1 + dice.below(2) as u32,
+        api: dice.below(3) as u32,
+        // Two keys a project.
+        project: key.div_ceil(2),
+        key,
+        version: 0,
+        label: dice.below(3) as u32,
+        code: [Code::Allowed, Code::RateLimited][dice.below(2) as usize],
+        status: [200, 201, 404, 429, 503][dice.below(5) as usize],
+    };
+    let facets = Facets {
+        country: ["DE", "US", "none"][dice.below(3) as usize].parse().ok(),
+        end_user: (dice.below(3) > 0).then(|| format!("user {}", dice.below(4)).into()),
+        tags: (0..dice.below(3)).map(|tag| (name(&format!("t{tag}")), format!("v{}", dice.below(2)).into())).collect(),
+    };
+    let counts = Counts {
+        calls: 1 + dice.below(2),
+        latency_us: 1 << dice.below(30),
+        bytes_in: dice.below(10),
+        bytes_out: dice.below(10),
+        cost: dice.below(20).cast_signed() - 5,
+    };
+    UsageEvent {
+        at: NOW.plus_secs(dice.below(3 * 86_400).cast_signed()),
+        dimensions,
+        client: None,
+        facets: (facets != Facets::default()).then(|| Box::new(facets)),
+        counts,
+    }
+}
+
+fn name(text: &str) -> TagName {
+    TagName::of(text).unwrap()
+}
+
+/// Some thousand events in some batches, added up now and then.
+async fn counted(world: &World, seed: u64) -> Vec<UsageEvent> {
+    let labels = [(1, "GET /pets"), (2, "GET /cats")];
+    let labels = labels.map(|(number, text)| LabelRow { number, api: 1, text: text.to_owned() });
+    let (mut dice, mut all) = (Dice(seed), Vec::new());
+    for sequence in 1..=10 {
+        let events: Vec<_> = (0..200).map(|_| event(&mut dice)).collect();
+        world.ledger.append(7, sequence, NOW, &labels, &events).await.unwrap();
+        if dice.below(2) == 0 {
+            world.ledger.roll_up().await.unwrap();
+        }
+        all.extend(events);
+    }
+    all
+}
+
+async fn rows(world: &World, query: &UsageQuery) -> Vec<UsageRow> {
+    world.ledger.usage(query).await.unwrap()
+}
+
+/// What events come to, told apart by something.
+fn sums<'a, K: Ord>(
+    events: impl IntoIterator<Item = &'a UsageEvent>,
+    by: impl Fn(&UsageEvent) -> K,
+) -> BTreeMap<K, (Counts, Latencies)> {
+    let mut all: BTreeMap<K, (Counts, Latencies)> = BTreeMap::new();
+    for event in events {
+        let (counts, latencies) = all.entry(by(event)).or_default();
+        counts.add(&event.counts);
+        latencies.add(event.counts.latency_us / event.counts.calls, event.counts.calls);
+    }
+    all
+}
+
+fn told<K: Ord>(rows: Vec<UsageRow>, by: impl Fn(&UsageRow) -> K) -> BTreeMap<K, (Counts, Latencies)> {
+    let count = rows.len();
+    let all: BTreeMap<_, _> =
+        rows.into_iter().map(|row| (by(&row), (row.counts, row.latencies.unwrap_or_default()))).collect();
+    assert_eq!(all.len(), count, "no row twice");
+    all
+}
+
+#[tokio::test]
+async fn latencies_add_up_over_any_time_and_whatever_they_are_told_apart_by() {
+    everywhere(async |world| {
+        let all = counted(world, 21).await;
+        let with = |by, bucket| UsageQuery { latencies: true, by, bucket, ..EVERYTHING.clone() };
+        let none = GroupBy::default;
+        let answer = rows(world, &with(none(), None)).await;
+        assert_eq!(told(answer, |_| ()), sums(&all, |_| ()));
+        for bucket in Bucket::ALL {
+            let answer = rows(world, &with(GroupBy { key: true, ..none() }, Some(bucket))).await;
+            let expected = sums(&all, |event| (Some(event.at.floor_secs(bucket.secs())), Some(event.dimensions.key)));
+            assert_eq!(told(answer, |row| (row.start, row.key)), expected, "{bucket:?}");
+            let answer = rows(world, &with(GroupBy { class: true, api: true, ..none() }, Some(bucket))).await;
+            let expected = sums(&all, |event| {
+                let of = event.dimensions;
+                (Some(event.at.floor_secs(bucket.secs())), Some(of.api), Some(of.status / 100))
+            });
+            assert_eq!(told(answer, |row| (row.start, row.api, row.class)), expected, "{bucket:?}");
+        }
+        // Put together from days, hours and minutes.
+        let (from, until) = (NOW.plus_secs(777).floor_secs(60), NOW.plus_secs(2 * DAY_SECS + 4_321).floor_secs(60));
+        let query = UsageQuery { from, until, ..with(GroupBy { project: true, ..none() }, None) };
+        let within = all.iter().filter(|event| event.at >= from && event.at < until);
+        assert_eq!(
+            told(rows(world, &query).await, |row| row.project),
+            sums(within, |event| Some(event.dimensions.project))
+        );
+        let plain = UsageQuery { latencies: false, ..query };
+        assert!(rows(world, &plain).await.iter().all(|row| row.latencies.is_none()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_are_told_apart_by_country_end_user_and_tag_and_those_without_are_the_rest() {
+    everywhere(async |world| {
+        let all = counted(world, 22).await;
+        let value = |event: &UsageEvent, facet: &Facet| {
+            let facets = event.facets.as_ref()?;
+            facets.each().find(|(of, _)| of == facet).map(|(_, value)| value.to_owned())
+        };
+        for facet in [Facet::Country, Facet::EndUser, Facet::Tag(name("t1")), Facet::Tag(name("t0"))] {
+            let by =
+                |by: GroupBy| UsageQuery { by: GroupBy { facet: Some(facet.clone()), ..by }, ..EVERYTHING.clone() };
+            let counts = |sums: BTreeMap<_, (Counts, Latencies)>| -> BTreeMap<_, Counts> {
+                sums.into_iter().map(|(row, (counts, _))| (row, counts)).collect()
+            };
+            let answer = told(rows(world, &by(GroupBy::default())).await, |row| (row.value.clone().unwrap(), 0));
+            assert_eq!(counts(answer), counts(sums(&all, |event| (value(event, &facet), 0))), "{facet}");
+            let keys = by(GroupBy { key: true, ..GroupBy::default() });
+            let answer = told(rows(world, &keys).await, |row| (row.value.clone().unwrap(), row.key.unwrap()));
+            assert_eq!(counts(answer), counts(sums(&all, |event| (value(event, &facet), event.dimensions.key))));
+            // By the day, with latencies; of what is left over there are none.
+            let query = UsageQuery { bucket: Some(Bucket::Day), latencies: true, ..by(GroupBy::default()) };
+            let answer: Vec<_> = rows(world, &query).await;
+            assert!(answer.iter().all(|row| row.value != Some(None) || row.latencies.is_some()));
+            // One value alone.
+            for (wanted, expected) in sums(&all, |event| value(event, &facet)) {
+                let Some(wanted) = wanted else { continue };
+                let only = Some((facet.clone(), wanted));
+                let query = UsageQuery { only, latencies: true, ..EVERYTHING.clone() };
+                assert_eq!(told(rows(world, &query).await, |_| ()), BTreeMap::from([((), expected)]));
+            }
+        }
+        // Whose they are goes for these rows, too.
+        let facet = Some(Facet::Country);
+        let by = GroupBy { facet, ..GroupBy::default() };
+        let query = UsageQuery { by, organizations: vec![2], statuses: Some((400, 500)), ..EVERYTHING.clone() };
+        let calls: u64 = rows(world, &query).await.iter().map(|row| row.counts.calls).sum();
+        let of = |event: &&UsageEvent| event.dimensions.organization == 2 && event.dimensions.status / 100 == 4;
+        assert_eq!(calls, all.iter().filter(of).map(|event| event.counts.calls).sum::<u64>());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn so_many_values_of_a_key_are_told_apart_on_a_day_and_the_rest_is_counted() {
+    everywhere(async |world| {
+        let mut dice = Dice(23);
+        let one = event(&mut dice);
+        let of = |user: usize| {
+            let facets = Facets { end_user: Some(format!("user {user}").into()), ..Facets::default() };
+            let counts = Counts { calls: 1, ..Counts::default() };
+            UsageEvent { at: NOW, facets: Some(Box::new(facets)), counts, ..one.clone() }
+        };
+        for (sequence, users) in [(1, 0..700), (2, 600..1_200), (3, 0..100)] {
+            let events: Vec<_> = users.map(of).collect();
+            world.ledger.append(7, sequence, NOW, &[], &events).await.unwrap();
+            world.ledger.roll_up().await.unwrap();
+        }
+        let by = GroupBy { facet: Some(Facet::EndUser), ..GroupBy::default() };
+        let answer = rows(world, &UsageQuery { by, ..EVERYTHING.clone() }).await;
+        assert_eq!(answer.len(), 1_001);
+        assert_eq!(answer.iter().map(|row| row.counts.calls).sum::<u64>(), 700 + 600 + 100);
+        let rest = answer.iter().find(|row| row.value == Some(None)).unwrap();
+        assert_eq!(rest.counts.calls, 200);
+        // Those that were told apart go on to be.
+        assert_eq!(answer.iter().filter(|row| row.counts.calls == 2).count(), 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_are_told_apart_by_the_organizations_of_projects() {
+    everywhere(async |world| {
+        let all = counted(world, 24).await;
+        let consumers = vec![(1, 5), (2, 6), (77, 5)];
+        let by = GroupBy { consumer: true, ..GroupBy::default() };
+        let query = UsageQuery { by, consumers, latencies: true, ..EVERYTHING.clone() };
+        let consumer = |project| [0, 5, 6][project as usize];
+        let expected = sums(&all, |event| Some(consumer(event.dimensions.project)));
+        assert_eq!(told(rows(world, &query).await, |row| row.consumer), expected);
+        let both = UsageQuery { by: GroupBy { project: true, ..query.by.clone() }, ..query.clone() };
+        let expected = sums(&all, |event| {
+            let project = event.dimensions.project;
+            (Some(consumer(project)), Some(project))
+        });
+        assert_eq!(told(rows(world, &both).await, |row| (row.consumer, row.project)), expected);
+        // Of those that are not said nothing is known.
+        let none = UsageQuery { consumers: Vec::new(), ..query };
+        assert_eq!(rows(world, &none).await.iter().map(|row| row.consumer).collect::<Vec<_>>(), [Some(0)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_most_comes_first_and_only_what_was_asked_for() {
+    everywhere(async |world| {
+        let all = counted(world, 25).await;
+        let by = || GroupBy { key: true, api: true, ..GroupBy::default() };
+        let count = |counts: &Counts, order| match order {
+            Order::Calls => counts.calls.cast_signed(),
+            Order::Latency => counts.latency_us.cast_signed(),
+            Order::BytesIn => counts.bytes_in.cast_signed(),
+            Order::BytesOut => counts.bytes_out.cast_signed(),
+            Order::Cost => counts.cost,
+        };
+        for order in [Order::Calls, Order::Latency, Order::BytesIn, Order::BytesOut, Order::Cost] {
+            let query = UsageQuery { by: by(), order: Some(order), limit: 7, ..EVERYTHING.clone() };
+            let first: Vec<_> = rows(world, &query).await.iter().map(|row| count(&row.counts, order)).collect();
+            let sums = sums(&all, |event| (event.dimensions.key, event.dimensions.api));
+            let mut expected: Vec<_> = sums.values().map(|(counts, _)| count(counts, order)).collect();
+            expected.sort_unstable_by_key(|count| std::cmp::Reverse(*count));
+            assert_eq!(first, expected[..7], "{order:?}");
+            let next = rows(world, &UsageQuery { after: 7, ..query.clone() }).await;
+            assert_eq!(count(&next[0].counts, order), expected[7]);
+        }
+        let calls = |which: &dyn Fn(&Dimensions) -> bool| -> u64 {
+            all.iter().filter(|event| which(&event.dimensions)).map(|event| event.counts.calls).sum()
+        };
+        let everything = || EVERYTHING.clone();
+        for (query, expected) in [
+            (UsageQuery { statuses: Some((400, 500)), ..everything() }, calls(&|of| of.status / 100 == 4)),
+            (
+                UsageQuery { statuses: Some((201, 202)), key: Some(2), ..everything() },
+                calls(&|of| of.status == 201 && of.key == 2),
+            ),
+            (UsageQuery { label: Some("GET /cats".to_owned()), ..everything() }, calls(&|of| of.label == 2)),
+            (UsageQuery { label: Some("GET /dogs".to_owned()), ..everything() }, 0),
+        ] {
+            assert_eq!(
+                rows(world, &query).await.iter().map(|row| row.counts.calls).sum::<u64>(),
+                expected,
+                "{query:?}"
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_called_is_forgotten_and_how_often_is_not() {
+    everywhere(async |world| {
+        let all = counted(world, 26).await;
+        let mine: HashSet<_> = all
+            .iter()
+            .filter(|event| event.dimensions.project == 1)
+            .filter_map(|event| event.facets.as_ref()?.end_user.clone())
+            .collect();
+        let end_users = |used: Vec<FacetUse>| -> HashSet<Box<str>> {
+            used.into_iter().filter(|used| used.facet == Facet::EndUser).map(|used| used.value.into()).collect()
+        };
+        assert_eq!(end_users(world.ledger.facet_use(1).await.unwrap()), mine);
+        world.ledger.forget_facets_of(&[1]).await.unwrap();
+        assert_eq!(world.ledger.facet_use(1).await.unwrap(), []);
+        let total: u64 = all.iter().map(|event| event.counts.calls).sum();
+        let by = GroupBy { facet: Some(Facet::EndUser), project: true, ..GroupBy::default() };
+        let query = UsageQuery { by, ..EVERYTHING.clone() };
+        let answer = rows(world, &query).await;
+        assert_eq!(answer.iter().map(|row| row.counts.calls).sum::<u64>(), total);
+        assert!(answer.iter().all(|row| row.project != Some(1) || row.value == Some(None)));
+        assert_ne!(world.ledger.facet_use(2).await.unwrap(), []);
+        // The first day alone.
+        let second = NOW.floor_secs(DAY_SECS).plus_secs(DAY_SECS);
+        assert!(world.ledger.forget_facets_before(second.plus_secs(60)).await.unwrap() > 0);
+        assert!(world.ledger.facet_use(2).await.unwrap().iter().all(|used| used.first_day >= second));
+        assert_eq!(rows(world, &query).await.iter().map(|row| row.counts.calls).sum::<u64>(), total);
+    })
+    .await;
+}
