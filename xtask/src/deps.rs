@@ -13,7 +13,7 @@ use crate::say;
 
 /// Crates that may be there in two versions at once. Each costs build time; raise it only for a release of a crate
 /// that the others have not followed yet. (39 of them come with `age`, `webauthn-rs` and `openidconnect`, which are on the RustCrypto of before 2026.)
-const MAX_DUPLICATES: usize = 59;
+const MAX_DUPLICATES: usize = 60;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 

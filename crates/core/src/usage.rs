@@ -92,6 +92,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// The latency of one call, if there are any: the mean of several.
+    pub fn mean_latency(&self) -> Option<u64> {
+        self.latency_us.checked_div(self.calls)
+    }
+
     /// Adds other counts to these.
     pub fn add(&mut self, other: &Self) {
         self.calls = self.calls.saturating_add(other.calls);
@@ -207,7 +212,7 @@ pub type LatencyRows = HashMap<(Timestamp, Dimensions), Latencies>;
 pub fn fold_latencies<'a>(bucket: Bucket, events: impl IntoIterator<Item = &'a UsageEvent>) -> LatencyRows {
     let mut rows = LatencyRows::new();
     for UsageEvent { at, dimensions, counts, .. } in events {
-        if let Some(mean) = counts.latency_us.checked_div(counts.calls) {
+        if let Some(mean) = counts.mean_latency() {
             rows.entry((at.floor_secs(bucket.secs()), *dimensions)).or_default().add(mean, counts.calls);
         }
     }

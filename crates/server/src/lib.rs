@@ -23,6 +23,7 @@ pub mod telemetry;
 pub mod tls;
 pub mod upstream;
 pub mod usage;
+pub mod usage_files;
 pub mod verify;
 pub mod webhooks;
 pub mod world;

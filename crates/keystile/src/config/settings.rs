@@ -12,6 +12,7 @@ use keystile_server::identity::{Issuer, PagesOrigin};
 use keystile_server::telemetry::journal::Destination;
 use keystile_server::telemetry::trace::Sample;
 use keystile_server::tls::MinVersion;
+use keystile_server::usage_files::Format as UsageFormat;
 use keystile_store::postgres::Url as DatabaseUrl;
 
 use super::given::Given;
@@ -148,6 +149,10 @@ settings! {
         event_days: Option<u32> = "event_days", whole_or_off(1..=36_500), Some(90), "For how many days each call is kept as it was counted, for exports and for counting anew, and the ids of what was recorded beside calls. What they come to is kept longer.";
         event_megabytes: Option<u32> = "event_megabytes", whole_or_off(1..=100_000_000), Some(10_240), "How much of calls is kept so at most, in MiB, a call being some 20 bytes: beyond it the oldest hours are forgotten before their time, but never the newest one.";
     }
+    usage_files: UsageFiles = "usage_files", "Usage in files, for whoever bills or looks at it elsewhere: what was recorded in an hour in each, every event in exactly one." {
+        folder: Option<PathBuf> = "folder", path_or_off(), None, "The folder in which they are written, some minutes after each hour: `2027-01-31/usage-2027-01-31T14Z.parquet`. The first ones are those of all that is still kept.";
+        format: UsageFormat = "format", word(), UsageFormat::Ndjson, "How they are written: lines of JSON, compressed (.ndjson.gz), or Apache Parquet.";
+    }
     webhooks: Webhooks = "webhooks", "Webhooks, which tell others of changes." {
         networks: Vec<IpNet> = "networks", networks(), Vec::new(), "Networks besides the public internet to which webhooks may lead, such as those of receivers of your own. Only there they may go in clear (http://). Whoever may make webhooks can reach what is in them.";
     }
@@ -184,6 +189,10 @@ impl Word for MinVersion {
 
 impl Word for LogFormat {
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+impl Word for UsageFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("ndjson", Self::Ndjson), ("parquet", Self::Parquet)];
 }
 
 impl Word for LogLevel {

@@ -53,6 +53,7 @@ use keystile_server::tls::{Tls, TlsError, UpstreamTls};
 use keystile_server::upstream::Connector;
 use keystile_server::upstream::watch::look_after_targets;
 use keystile_server::usage::{Queue, Writer};
+use keystile_server::usage_files::UsageFiles;
 use keystile_server::verify::AskedBy;
 use keystile_server::webhooks::Webhooks;
 use keystile_server::world::{Clock, Entropy, SystemClock, SystemEntropy, random};
@@ -393,6 +394,13 @@ impl Process {
         AuditStream::declare(&streams, &app.metrics);
         for stream in streams {
             tokio::spawn(stream.run(ending.clone()));
+        }
+        if let Some(folder) = config.usage_files.folder.clone() {
+            let to = (folder, config.usage_files.format);
+            let kept = (store.catalog.clone(), store.ledger.clone());
+            let files = UsageFiles::new(kept, app.writer.clone(), app.feed.clone(), app.clock.clone(), to);
+            files.declare(&app.metrics);
+            tokio::spawn(files.run(ending.clone()));
         }
         let telling = tokio::spawn(app.webhooks.clone().run(feed.clone(), ending.clone()));
         tokio::spawn(save_now_and_then(snapshot.clone(), feed, pulse, config.snapshot.save, ending.clone()));

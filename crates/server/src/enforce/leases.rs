@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use keystile_core::id::{LeaseId, OrganizationId, RequestId};
 use keystile_core::time::Ticks;
-use keystile_core::usage::Dimensions;
+use keystile_core::usage::{Dimensions, Facets};
 use parking_lot::Mutex;
 
 use super::counters::Held;
@@ -31,7 +31,15 @@ pub struct Lent {
     /// What it has drawn by its project's plan.
     pub drawn: Option<Drawn>,
     /// What it was counted under, if its cost is to be told.
-    pub reports: Option<Dimensions>,
+    pub reports: Option<Reports>,
+}
+
+/// What a call was counted under.
+pub struct Reports {
+    /// As every call.
+    pub dimensions: Dimensions,
+    /// Besides.
+    pub facets: Option<Box<Facets>>,
 }
 
 /// The leases that have not ended.

@@ -29,20 +29,32 @@ impl Retention {
     /// Takes out what is older.
     pub(super) async fn keep(&self, catalog: &Catalog, ledger: &Ledger, now: Timestamp) -> Result<(), StoreError> {
         let before = |days: u32| now.plus_secs(-i64::from(days) * DAY_SECS);
-        if let Some(days) = self.address_days {
-            ledger.forget_addresses_before(before(days)).await?;
-        }
-        if let Some(days) = self.facet_days {
-            ledger.forget_facets_before(before(days)).await?;
-        }
-        ledger.forget_events(self.event_days.map(before), self.event_bytes).await?;
-        if let Some(days) = self.audit_days {
-            for _ in 0..TURNS {
-                if catalog.erase_audit_before(before(days), ENTRIES).await? < ENTRIES {
-                    break;
-                }
-            }
-        }
-        Ok(())
+        // One that fails keeps no other one from being done.
+        let done = [
+            match self.address_days {
+                Some(days) => ledger.forget_addresses_before(before(days)).await.map(drop),
+                None => Ok(()),
+            },
+            match self.facet_days {
+                Some(days) => ledger.forget_facets_before(before(days)).await,
+                None => Ok(()),
+            },
+            ledger.forget_events(self.event_days.map(before), self.event_bytes).await.map(drop),
+            match self.audit_days {
+                Some(days) => erase_audit(catalog, before(days)).await,
+                None => Ok(()),
+            },
+        ];
+        done.into_iter().collect()
     }
+}
+
+/// Takes the details out of entries of the audit of before this moment.
+async fn erase_audit(catalog: &Catalog, before: Timestamp) -> Result<(), StoreError> {
+    for _ in 0..TURNS {
+        if catalog.erase_audit_before(before, ENTRIES).await? < ENTRIES {
+            break;
+        }
+    }
+    Ok(())
 }

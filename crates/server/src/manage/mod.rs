@@ -58,8 +58,10 @@ use utoipa_axum::router::OpenApiRouter;
 pub use app::App;
 pub(crate) use audit::EntryView as AuditLine;
 pub use caller::PeerAddress;
+pub(crate) use ndjson::Pages;
 pub use problem::Encrypted;
 pub use rights::RIGHTS;
+pub(crate) use usage::{EventView as UsageLine, Events as UsageLines};
 
 /// Largest body of an ordinary request.
 const BODY_LIMIT_BYTES: usize = 1 << 20;

@@ -19,7 +19,7 @@ pub(super) const PAGE: u32 = 1_000;
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
 /// Whoever has the rows.
-pub(super) trait Pages: Send + 'static {
+pub(crate) trait Pages: Send + 'static {
     /// What is read on the way of the rows that are being sent.
     type Row: Serialize;
 

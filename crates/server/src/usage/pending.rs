@@ -134,10 +134,8 @@ impl Pending {
     }
 
     /// It is counted by these, too.
-    pub fn facets(&mut self, facets: Facets) {
-        if facets != Facets::default() {
-            self.facets = Some(Box::new(facets));
-        }
+    pub fn facets(&mut self, facets: Option<Box<Facets>>) {
+        self.facets = facets;
     }
 
     /// Tells the upstream to which trace it belongs.
@@ -303,7 +301,7 @@ impl Pending {
             let after = self.sent_on.map(|sent_on| sent_on.nanos_since(self.began.ticks) / 1_000);
             observer.sheet.push(Entry {
                 record,
-                counted: kept.clone(),
+                counted: UsageEvent { facets: None, ..kept },
                 sent_on_us: after.map(|micros| u32::try_from(micros).unwrap_or(u32::MAX)),
                 upstream_us: self.upstream_us,
                 trace: trace.filter(|trace| trace.sampled),

@@ -11,6 +11,9 @@ use parking_lot::Mutex;
 /// Events of one buffer before they are folded by minute: some seconds of full load, 36 MB. It comes to that only if
 /// nobody takes them; those that the disk does not take wait with the writer.
 pub(super) const MAX_EVENTS: usize = 500_000;
+/// Events of one buffer, or that wait with the writer, beyond which further ones are kept without their facets: those are texts of
+/// some kilobytes that callers choose.
+pub(super) const MAX_WITH_FACETS: usize = 20_000;
 /// Room that a buffer keeps between two batches.
 const USUAL_EVENTS: usize = 8_192;
 
@@ -36,8 +39,11 @@ impl Buffer {
     }
 
     /// Queues an event.
-    pub fn push(&self, event: Event) {
+    pub fn push(&self, mut event: Event) {
         let mut events = self.events.lock();
+        if events.len() >= MAX_WITH_FACETS {
+            event.kept.facets = None;
+        }
         if events.len() >= MAX_EVENTS {
             let kept = folded(events.iter().map(|event| &event.kept));
             events.clear();

@@ -9,7 +9,7 @@ use keystile_store::{Ledger, StoreError};
 use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
-use super::queue::{Event, MAX_EVENTS, Queue, folded};
+use super::queue::{Event, MAX_EVENTS, MAX_WITH_FACETS, Queue, folded};
 use crate::countries::Countries;
 use crate::enforce::operations::Labels;
 use crate::telemetry::metrics::{Calls, Registry};
@@ -84,7 +84,11 @@ impl Writer {
         let Taken { fresh, waiting } = &mut *self.taken.lock();
         self.queue.take(fresh);
         self.calls.add(fresh);
-        waiting.extend(fresh.drain(..).map(|event| self.with_country(event.kept)));
+        for event in fresh.drain(..) {
+            let is_late = waiting.len() >= MAX_WITH_FACETS;
+            let plain = |event| UsageEvent { facets: None, ..event };
+            waiting.push(if is_late { plain(event.kept) } else { self.with_country(event.kept) });
+        }
         if waiting.len() >= MAX_EVENTS {
             let before = waiting.len();
             *waiting = folded(&*waiting);

@@ -22,7 +22,7 @@ use super::answer::Lease;
 use super::object::list;
 use super::{AskedBy, hear, invalid, lend, read};
 use crate::enforce::counters::Apart;
-use crate::enforce::leases::Lent;
+use crate::enforce::leases::{Lent, Reports};
 use crate::gateway::Worker;
 use crate::problem::Problem;
 use crate::ratelimit::seconds;
@@ -290,14 +290,14 @@ pub(super) async fn answer(
 fn report(worker: &Worker, (lease, owner): (LeaseId, Option<OrganizationId>), cost: u32, now: Moment) -> bool {
     worker.engine.leases.end_those_over(now.ticks);
     let Some(lent) = worker.engine.leases.end(lease, owner, true) else { return false };
-    let (Some(mut held), Some(dimensions)) = (lent.held, lent.reports) else { return false };
+    let (Some(mut held), Some(Reports { dimensions, facets })) = (lent.held, lent.reports) else { return false };
     if let Some(mut drawn) = lent.drawn {
         drawn.costs(cost);
     }
     let more = i64::from(cost) - i64::from(held.cost());
     held.costs(cost, now);
     let counts = Counts { cost: more, ..Counts::default() };
-    let kept = UsageEvent { at: now.wall, dimensions, client: None, facets: None, counts };
+    let kept = UsageEvent { at: now.wall, dimensions, client: None, facets, counts };
     worker.recorder.buffer.push(Event { kept, upstream_us: None });
     true
 }

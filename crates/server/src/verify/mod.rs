@@ -34,7 +34,7 @@ use serde::Deserialize;
 
 use crate::enforce::counters::Held;
 use crate::enforce::engine::{Door, Verdict};
-use crate::enforce::leases::Lent;
+use crate::enforce::leases::{Lent, Reports};
 use crate::enforce::operations::Label;
 use crate::enforce::slow::Proof;
 use crate::enforce::snapshot::ApiView;
@@ -194,7 +194,7 @@ async fn judge(
     let source = described.source(&worker.engine.countries, api);
     let end_user = question.end_user.as_deref();
     if end_user.is_some_and(|name| !question::is_end_user(name)) {
-        return Err(invalid("end_user is 1 to 256 bytes; leave it out if nobody is known."));
+        return Err(invalid("end_user is 1 to 256 bytes without control characters; leave it out if nobody is known."));
     }
     let tags = &question.tags.0;
     let now = worker.recorder.clock.now();
@@ -239,18 +239,26 @@ async fn judge(
         pending.key(key);
     }
     pending.would_refuse(verdict.shadow);
-    pending.facets(Facets {
+    // What is told of calls of others' things is no statistic of theirs.
+    let is_own = match (api, &verdict.key) {
+        (Some(_), _) => charges_api,
+        (None, Some(key)) => owner.is_none_or(|owner| owner == key.project.organization),
+        (None, None) => false,
+    };
+    let facets = Facets {
         country: question.client.as_ref().and_then(|client| client.country),
         end_user: end_user.map(Into::into),
         tags: tags.iter().filter_map(|(name, value)| Some((TagName::of(name)?, (**value).into()))).collect(),
-    });
+    };
+    let facets = (is_own && facets != Facets::default()).then(|| Box::new(facets));
+    let reported = question.report.then(|| facets.clone()).flatten();
+    pending.facets(facets);
     let explanation =
         question.explain.unwrap_or(false).then(|| worker.engine.explain(&question.key, door, &facts, &verdict));
     let metadata = verdict.key.as_ref().and_then(|key| worker.engine.snapshot.written.of(key.entry.number));
-    let reports = (question.report && verdict.code.is_allowed()).then(|| Dimensions {
-        code: verdict.code,
-        status: 200,
-        ..pending.dimensions()
+    let reports = (question.report && verdict.code.is_allowed()).then(|| {
+        let dimensions = Dimensions { code: verdict.code, status: 200, ..pending.dimensions() };
+        Reports { dimensions, facets: reported }
     });
     let lent = Lent { owner, held: verdict.held.take(), drawn: verdict.take_drawn(), reports };
     let lease = lend(worker, lent, id, facts.at);

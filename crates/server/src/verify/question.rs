@@ -76,9 +76,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Tags<'a> {
                             "a tag's name is 1 to 32 of a-z, 0-9, `-`, `_` and `.`, and no two are alike",
                         ));
                     }
-                    if tags.len() == MAX_TAGS || value.len() > MAX_SUBJECT_LEN {
+                    if tags.len() == MAX_TAGS || value.len() > MAX_SUBJECT_LEN || value.contains(char::is_control) {
                         return Err(A::Error::custom(format_args!(
-                            "a call has at most {MAX_TAGS} tags, each with a value of at most {MAX_SUBJECT_LEN} bytes"
+                            "a call has at most {MAX_TAGS} tags, each with a value of at most {MAX_SUBJECT_LEN} bytes without control characters"
                         )));
                     }
                     tags.push((name, value));
@@ -106,9 +106,9 @@ impl<'de> Deserialize<'de> for OwnTags {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A name of an end user, as far as one can be so long.
+/// A name of an end user, as far as it can be one by its length. Control characters are in nobody's name.
 pub(super) fn is_end_user(name: &str) -> bool {
-    (1..=MAX_SUBJECT_LEN).contains(&name.len())
+    (1..=MAX_SUBJECT_LEN).contains(&name.len()) && !name.contains(char::is_control)
 }
 
 /// A call.

@@ -50,7 +50,7 @@ impl Billed {
         query.push(" THEN calls ELSE 0 END), 0) AS BIGINT), CAST(coalesce(sum(cost), 0) AS BIGINT) FROM (");
         for (place, part) in minutes_within(span.start, span.end, Bucket::Day).iter().enumerate() {
             query.push(if place == 0 { "" } else { " UNION ALL " });
-            part.push(Kind::Keys, &mut query);
+            part.push(Kind::Keys, "code, calls, cost", &mut query);
             query.push(" AND project = ").push_bind(self.project).push(" AND api = ").push_bind(self.api);
         }
         query.push(") AS parts");

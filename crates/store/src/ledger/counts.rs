@@ -7,13 +7,33 @@ use std::hash::Hash;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts, Dimensions, Latencies, LatencyRows, Rows, UsageEvent, fold};
 
+use super::meta::{moment, note_moment};
 use crate::StoreError;
-use crate::db::{Columns, Connection, Value, damaged, sql};
+use crate::db::{Columns, Connection, Value, sql};
 
 /// Rows in one statement: up to 15 arguments each of the 32,766 that SQLite takes.
 const ROWS: usize = 500;
 /// What is added up, in the order in which rows hold it.
 pub(super) const COUNTS: [&str; 5] = ["calls", "latency_us", "bytes_in", "bytes_out", "cost"];
+
+/// From when on there are rows of all keys together, in `meta`: the day after the last one that was counted without them.
+const TOTALS_FROM: &str = "totals_from";
+
+/// From when on there are rows of all keys together; `None` if that is not known, and then none are read.
+pub(super) async fn totals_from(db: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
+    moment(db, TOTALS_FROM).await
+}
+
+/// Notes from when on there are rows of all keys together, once, before the first of them.
+async fn begin_totals(db: &mut Connection) -> Result<(), StoreError> {
+    if totals_from(db).await?.is_some() {
+        return Ok(());
+    }
+    let row = sql("SELECT max(start) FROM usage_day").fetch_one(&mut *db).await?;
+    let last = Columns::of(&row).moment_if_any()?;
+    let from = last.map_or(Timestamp::from_secs(0), |day| day.plus_secs(Bucket::Day.secs()));
+    note_moment(db, TOTALS_FROM, from).await
+}
 
 /// What the rows of a table are told apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +90,7 @@ pub(super) struct Added {
 
 /// Adds rows of minutes, and latencies of some of them, to the tables of minutes, hours and days.
 pub(super) async fn add_up(db: &mut Connection, minutes: Rows, latencies: LatencyRows) -> Result<(), StoreError> {
+    begin_totals(db).await?;
     let hours = (coarser(Bucket::Hour, &minutes), sums_by(Bucket::Hour, &latencies));
     let days = (coarser(Bucket::Day, &hours.0), sums_by(Bucket::Day, &hours.1));
     for (bucket, (rows, latencies)) in
@@ -179,9 +200,11 @@ async fn add_known_latencies(
     for row in &query.fetch_all(db).await? {
         let mut row = Columns::of(row);
         let (place, known) = (row.number::<usize>()?, row.text()?);
-        let known = known.parse().map_err(|error| damaged(format_args!("{table}.latencies: {error}")))?;
-        if let Some(added) = rows.get_mut(place) {
-            added.latencies.merge(&known);
+        match (known.parse(), rows.get_mut(place)) {
+            (Ok(known), Some(added)) => added.latencies.merge(&known),
+            // Counting goes on: of this row only what comes from now on is known.
+            (Err(error), _) => tracing::error!(table, %error, "latencies were altered; they are forgotten"),
+            (Ok(_), None) => {}
         }
     }
     Ok(())

@@ -3,132 +3,204 @@
 //! Whoever calls chooses what end users and tags are called, so only so many are told apart of a key on one day; calls of others are
 //! counted all the same, as calls of which none is known.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts, Dimensions, Facet, Latencies, UsageEvent};
 
 use super::counts::{Added, Kind, add};
 use super::{Ledger, overwrite};
-use crate::db::{Columns, Connection, Value, sql};
+use crate::db::{Columns, Connection, Sql, Value, sql};
 use crate::{FacetUse, StoreError};
 
 /// Values that are told apart of a facet of a key on one day.
-const MAX_VALUES: usize = 1_000;
-/// So many are added without a look at how many there are: most keys have few, and a look for each would be most of the work.
-const FEW: usize = 8;
+const MAX_VALUES: u64 = 1_000;
+/// Tags that are told apart of a key on one day, whatever their values.
+const MAX_TAGS: usize = 32;
+/// Values that are looked up in one statement.
+const VALUES: usize = 500;
 /// Projects in one statement.
 const PROJECTS: usize = 500;
+/// Rows that are forgotten in one transaction.
+const FORGOTTEN: u64 = 2_000;
 
-/// What rows are told apart by, besides their time.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Row<'a> {
+/// A value of a facet of a key on a day.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Seen<'a> {
     day: Timestamp,
-    facet: Facet,
     organization: u32,
     project: u32,
     key: u32,
+    facet: Facet,
     value: &'a str,
-    start: Timestamp,
-    api: u32,
-    code: u8,
-    status: u16,
 }
 
-impl Row<'_> {
-    /// Whose values are bounded together.
-    fn holder(&self) -> (Timestamp, &Facet, u32, u32, u32) {
-        (self.day, &self.facet, self.organization, self.project, self.key)
+/// Whose values are bounded together: the day, and the organization, project and key.
+type Holder = (Timestamp, [u32; 3]);
+
+impl Seen<'_> {
+    fn holder(&self) -> Holder {
+        (self.day, [self.organization, self.project, self.key])
     }
 
-    fn added(&self, start: Timestamp, counts: Counts, latencies: Latencies) -> Added {
-        let numbers = [self.organization, self.project, self.key, self.api, self.code.into(), self.status.into()];
-        let mut key = vec![Value::from(self.facet.to_string()), start.as_micros().into()];
-        key.extend(numbers.map(Value::from));
-        key.push(self.value.to_owned().into());
-        Added { key, counts, latencies }
+    /// As it stands in `facet_values`.
+    fn values(&self) -> [Value<'static>; 6] {
+        let [organization, project, key] = [self.organization, self.project, self.key].map(Value::from);
+        let (facet, value) = (self.facet.to_string().into(), self.value.to_owned().into());
+        [self.day.as_micros().into(), organization, project, key, facet, value]
     }
 }
 
-/// Adds the facets of events.
+/// What else rows are told apart by.
+type Rest = (Timestamp, u32, u8, u16);
+
+/// Adds the facets of events. Calls of nobody who is known are told apart by country alone: what else they say of themselves is nobody's.
 pub(super) async fn add_facets(db: &mut Connection, events: &[UsageEvent]) -> Result<(), StoreError> {
-    let mut rows: BTreeMap<Row<'_>, (Counts, Latencies)> = BTreeMap::new();
+    let mut rows: BTreeMap<(Seen<'_>, Rest), (Counts, Latencies)> = BTreeMap::new();
     for event in events {
         let Dimensions { organization, project, key, api, code, status, .. } = event.dimensions;
         let [day, start] = [Bucket::Day, Bucket::Hour].map(|bucket| event.at.floor_secs(bucket.secs()));
-        for (facet, value) in event.facets.iter().flat_map(|facets| facets.each()) {
-            let row = Row { day, facet, organization, project, key, value, start, api, code: code as u8, status };
-            let (counts, latencies) = rows.entry(row).or_default();
+        let each = event.facets.iter().flat_map(|facets| facets.each());
+        // PostgreSQL keeps no NUL.
+        let each = each.filter(|(facet, value)| (project != 0 || *facet == Facet::Country) && !value.contains('\0'));
+        for (facet, value) in each {
+            let seen = Seen { day, organization, project, key, facet, value };
+            let (counts, latencies) = rows.entry((seen, (start, api, code as u8, status))).or_default();
             counts.add(&event.counts);
-            if let Some(mean) = event.counts.latency_us.checked_div(event.counts.calls) {
+            if let Some(mean) = event.counts.mean_latency() {
                 latencies.add(mean, event.counts.calls);
             }
         }
     }
-    let rows: Vec<_> = rows.into_iter().collect();
-    let (mut hours, mut days) = (Vec::new(), Vec::new());
-    let holders: Vec<_> = rows.chunk_by(|(one, _), (other, _)| one.holder() == other.holder()).collect();
-    for of_holder in holders {
-        let values: HashSet<&str> = of_holder.iter().map(|(row, _)| row.value).collect();
-        let told = told_apart(db, &of_holder[0].0, values).await?;
-        let mut of_day: BTreeMap<Vec<Value<'static>>, Added> = BTreeMap::new();
-        for (row, (counts, latencies)) in of_holder.iter().filter(|(row, _)| told.contains(row.value)) {
-            hours.push(row.added(row.start, *counts, latencies.clone()));
-            let added = row.added(row.day, *counts, latencies.clone());
-            match of_day.entry(added.key.clone()) {
-                std::collections::btree_map::Entry::Vacant(place) => {
-                    place.insert(added);
-                }
-                std::collections::btree_map::Entry::Occupied(mut sum) => {
-                    sum.get_mut().counts.add(counts);
-                    sum.get_mut().latencies.merge(latencies);
-                }
-            }
-        }
-        days.extend(of_day.into_values());
+    let values: BTreeSet<Seen<'_>> = rows.keys().map(|(seen, _)| seen.clone()).collect();
+    let told = told_apart(db, values).await?;
+    let mut days: BTreeMap<(Seen<'_>, Rest), (Counts, Latencies)> = BTreeMap::new();
+    rows.retain(|(seen, _), _| told.contains(seen));
+    for ((seen, (_, api, code, status)), (counts, latencies)) in &rows {
+        let (sum, of_day) = days.entry((seen.clone(), (seen.day, *api, *code, *status))).or_default();
+        sum.add(counts);
+        of_day.merge(latencies);
     }
-    add(db, Kind::Facets, Bucket::Hour, hours).await?;
-    add(db, Kind::Facets, Bucket::Day, days).await
+    for (bucket, rows) in [(Bucket::Hour, rows), (Bucket::Day, days)] {
+        let added = rows.into_iter().map(|((seen, rest), (counts, latencies))| Added {
+            key: key(&seen, rest),
+            counts,
+            latencies,
+        });
+        add(db, Kind::Facets, bucket, added.collect()).await?;
+    }
+    Ok(())
 }
 
-/// Which of these values, all of the holder of this row, are told apart: those that were already, and others while there is room.
-async fn told_apart<'a>(
-    db: &mut Connection,
-    first: &Row<'_>,
-    values: HashSet<&'a str>,
-) -> Result<HashSet<&'a str>, StoreError> {
-    if values.len() <= FEW || first.facet == Facet::Country {
-        return Ok(values);
+/// What a row of the tables of facets is told apart by.
+fn key(seen: &Seen<'_>, (start, api, code, status): Rest) -> Vec<Value<'static>> {
+    let numbers = [seen.organization, seen.project, seen.key, api, code.into(), status.into()];
+    let mut key = vec![Value::from(seen.facet.to_string()), start.as_micros().into()];
+    key.extend(numbers.map(Value::from));
+    key.push(seen.value.to_owned().into());
+    key
+}
+
+/// Which of these values are told apart: those that were already on that day, and others while there is room.
+async fn told_apart<'a>(db: &mut Connection, values: BTreeSet<Seen<'a>>) -> Result<HashSet<Seen<'a>>, StoreError> {
+    let values: Vec<Seen<'a>> = values.into_iter().collect();
+    let mut told = HashSet::with_capacity(values.len());
+    for some in values.chunks(VALUES) {
+        let known = known(db, some).await?;
+        let is_known = |place: &usize| known.contains(place);
+        let (known, new): (Vec<usize>, Vec<usize>) = (0..some.len()).partition(is_known);
+        told.extend(known.into_iter().map(|place| some[place].clone()));
+        let mut counted = counted(db, new.iter().map(|place| some[*place].holder()).collect()).await?;
+        let mut fresh = Vec::new();
+        for seen in new.into_iter().map(|place| &some[place]) {
+            let of_holder = counted.entry(seen.holder()).or_default();
+            let is_tag = |facet: &Facet| matches!(facet, Facet::Tag(_));
+            let is_new_tag = is_tag(&seen.facet) && !of_holder.contains_key(&seen.facet);
+            if is_new_tag && of_holder.keys().filter(|facet| is_tag(facet)).count() >= MAX_TAGS {
+                continue;
+            }
+            let count = of_holder.entry(seen.facet.clone()).or_default();
+            if *count < MAX_VALUES {
+                *count += 1;
+                fresh.push(seen.clone());
+            }
+        }
+        if !fresh.is_empty() {
+            let values = vec!["(?, ?, ?, ?, ?, ?)"; fresh.len()].join(", ");
+            let mut query = sql(format!(
+                "INSERT INTO facet_values (start, organization, project, key, facet, value) VALUES {values} \
+                 ON CONFLICT DO NOTHING"
+            ))
+            .seldom();
+            for seen in &fresh {
+                query = seen.values().into_iter().fold(query, Sql::bind);
+            }
+            query.execute(&mut *db).await?;
+        }
+        told.extend(fresh);
     }
-    let known = sql("SELECT DISTINCT value FROM facet_day WHERE facet = ? AND start = ? AND organization = ? \
-         AND project = ? AND key = ?")
-    .bind(first.facet.to_string())
-    .bind(first.day.as_micros())
-    .bind(first.organization)
-    .bind(first.project)
-    .bind(first.key)
-    .fetch_all(db)
-    .await?;
-    let known: HashSet<String> = known.iter().map(|row| Columns::of(row).text()).collect::<Result<_, _>>()?;
-    let mut room = MAX_VALUES.saturating_sub(known.len());
-    let mut has_room = || {
-        let has = room > 0;
-        room = room.saturating_sub(1);
-        has
-    };
-    Ok(values.into_iter().filter(|value| known.contains(*value) || has_room()).collect())
+    Ok(told)
+}
+
+/// The places of those that are told apart already.
+async fn known(db: &mut Connection, values: &[Seen<'_>]) -> Result<HashSet<usize>, StoreError> {
+    let mut query = sql(format!(
+        "SELECT wanted.column1 FROM (VALUES {}) AS wanted CROSS JOIN facet_values AS known \
+         WHERE known.start = wanted.column2 AND known.organization = wanted.column3 \
+         AND known.project = wanted.column4 AND known.key = wanted.column5 \
+         AND known.facet = wanted.column6 AND known.value = wanted.column7",
+        vec!["(?, ?, ?, ?, ?, ?, ?)"; values.len()].join(", ")
+    ))
+    .seldom();
+    for (place, seen) in (0_i64..).zip(values) {
+        query = seen.values().into_iter().fold(query.bind(place), Sql::bind);
+    }
+    Ok(query.fetch_numbers(db).await?.into_iter().collect())
+}
+
+/// How many values of each facet of these holders are told apart already.
+async fn counted(
+    db: &mut Connection,
+    holders: BTreeSet<Holder>,
+) -> Result<HashMap<Holder, HashMap<Facet, u64>>, StoreError> {
+    if holders.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let holders: Vec<Holder> = holders.into_iter().collect();
+    let mut query = sql(format!(
+        "SELECT wanted.column1, known.facet, count(*) FROM (VALUES {}) AS wanted CROSS JOIN facet_values AS known \
+         WHERE known.start = wanted.column2 AND known.organization = wanted.column3 \
+         AND known.project = wanted.column4 AND known.key = wanted.column5 GROUP BY wanted.column1, known.facet",
+        vec!["(?, ?, ?, ?, ?)"; holders.len()].join(", ")
+    ))
+    .seldom();
+    for (place, (day, numbers)) in (0_i64..).zip(&holders) {
+        query = numbers.iter().fold(query.bind(place).bind(day.as_micros()), |query, number| query.bind(*number));
+    }
+    let mut all: HashMap<Holder, HashMap<Facet, u64>> = HashMap::new();
+    for row in &query.fetch_all(db).await? {
+        let mut row = Columns::of(row);
+        let (place, facet, count) = (row.number::<usize>()?, row.word()?, row.number()?);
+        if let Some(holder) = holders.get(place) {
+            all.entry(*holder).or_default().insert(facet, count);
+        }
+    }
+    Ok(all)
 }
 
 impl Ledger {
-    /// What is known of the facets of a project's calls: a row for each value, with its calls, by facet and value.
+    /// What is known of the facets of a project's calls: a row for each value, with its calls, by facet and value. End users and tags
+    /// only of calls that are counted for this organization, which are those that it was told itself.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn facet_use(&self, project: u32) -> Result<Vec<FacetUse>, StoreError> {
+    pub async fn facet_use(&self, project: u32, organization: u32) -> Result<Vec<FacetUse>, StoreError> {
         self.roll_up().await?;
         let rows = sql("SELECT facet, value, CAST(sum(calls) AS BIGINT), min(start), max(start) FROM facet_day \
-             WHERE project = ? GROUP BY facet, value ORDER BY facet, value")
+             WHERE project = ? AND (organization = ? OR facet = ?) GROUP BY facet, value ORDER BY facet, value")
         .bind(project)
+        .bind(organization)
+        .bind(Facet::Country.to_string())
         .fetch_all(&mut self.0.base.read().await?)
         .await?;
         let each = rows.iter().map(|row| {
@@ -147,36 +219,70 @@ impl Ledger {
     /// Forgets the facets of the calls of these projects, and sees to it that they are nowhere in the file.
     ///
     /// # Errors
-    /// If the store fails, or somebody reads for a long time.
+    /// If the store fails, or somebody reads for a long time; what was forgotten until then is.
     pub async fn forget_facets_of(&self, projects: &[u32]) -> Result<(), StoreError> {
         self.roll_up().await?;
-        let mut transaction = self.0.base.write().await?;
-        overwrite(&mut transaction, true).await?;
         for some in projects.chunks(PROJECTS) {
-            for table in ["facet_hour", "facet_day"] {
-                let mut query = sql(format!("DELETE FROM {table} WHERE project IN ")).seldom();
-                query.push_list(some.iter().copied());
-                query.execute(&mut transaction).await?;
+            for table in TABLES {
+                while self
+                    .forget_some(table, |query| {
+                        query.push("project IN ").push_list(some.iter().copied());
+                    })
+                    .await?
+                {}
             }
         }
-        overwrite(&mut transaction, false).await?;
-        transaction.commit().await?;
         Ok(self.0.base.wipe().await?)
     }
 
-    /// Forgets the facets of calls on days before this moment; says of how many rows.
+    /// Forgets the facets of calls on days before this moment.
     ///
     /// # Errors
-    /// If the store fails.
-    pub async fn forget_facets_before(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let before = before.floor_secs(Bucket::Day.secs());
-        let mut transaction = self.0.base.write().await?;
-        let mut gone = 0;
-        for table in ["facet_hour", "facet_day"] {
-            let query = sql(format!("DELETE FROM {table} WHERE start < ?")).bind(before.as_micros());
-            gone += query.execute(&mut transaction).await?;
+    /// If the store fails; what was forgotten until then is.
+    pub async fn forget_facets_before(&self, before: Timestamp) -> Result<(), StoreError> {
+        let before = before.floor_secs(Bucket::Day.secs()).as_micros();
+        // Each facet by itself: their rows are in order of it first.
+        let mut last = String::new();
+        loop {
+            let next = sql("SELECT min(facet) FROM facet_day WHERE facet > ?").bind(&last);
+            let next = next.fetch_one(&mut self.0.base.read().await?).await?;
+            let Some(facet) = Columns::of(&next).text_if_any()? else { break };
+            for table in ["facet_hour", "facet_day"] {
+                while self
+                    .forget_some(table, |query| {
+                        query.push("facet = ").push_bind(facet.clone()).push(" AND start < ").push_bind(before);
+                    })
+                    .await?
+                {}
+            }
+            last = facet;
         }
+        while self
+            .forget_some("facet_values", |query| {
+                query.push("start < ").push_bind(before);
+            })
+            .await?
+        {}
+        Ok(())
+    }
+
+    /// Forgets some rows of a table; whether there may be more.
+    async fn forget_some(&self, table: &str, which: impl Fn(&mut Sql<'_>) + Send) -> Result<bool, StoreError> {
+        let key = match table {
+            "facet_values" => "start, organization, project, key, facet, value",
+            _ => "facet, start, organization, project, key, api, code, status, value",
+        };
+        let mut query = sql(format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE ")).seldom();
+        which(&mut query);
+        query.push(" LIMIT ").push_bind(i64::try_from(FORGOTTEN).unwrap_or(i64::MAX)).push(")");
+        let mut transaction = self.0.base.write().await?;
+        overwrite(&mut transaction, true).await?;
+        let gone = query.execute(&mut transaction).await?;
+        overwrite(&mut transaction, false).await?;
         transaction.commit().await?;
-        Ok(gone)
+        Ok(gone == FORGOTTEN)
     }
 }
+
+/// Where values of facets are.
+const TABLES: [&str; 3] = ["facet_hour", "facet_day", "facet_values"];

@@ -11,6 +11,7 @@ use keystile_core::usage::{Bucket, UsageEvent};
 
 use super::Ledger;
 use super::codec::{self, BrokenBatch, Kept};
+use super::meta::{moment, note_moment};
 use super::roll_up::Read;
 use crate::StoreError;
 use crate::db::{Columns, Connection, damaged, signed, sql};
@@ -23,6 +24,8 @@ const ROW_BYTES: usize = 100;
 const FORGOTTEN: u32 = 200;
 /// From when on events are kept, in `meta`.
 const KEPT_FROM: &str = "events_from";
+/// Up to when what was recorded is in files, in `meta`.
+const IN_FILES_UNTIL: &str = "in_files_until";
 
 /// An event that was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,18 +124,12 @@ pub(super) async fn begin(db: &mut Connection, now: Option<Timestamp>) -> Result
 }
 
 async fn note(db: &mut Connection, from: Timestamp) -> Result<(), StoreError> {
-    sql("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
-        .bind(KEPT_FROM)
-        .bind(from.as_micros().to_be_bytes().to_vec())
-        .execute(db)
-        .await?;
-    Ok(())
+    note_moment(db, KEPT_FROM, from).await
 }
 
 /// From when on events are kept; `None` before there were any.
 pub(super) async fn kept_from(db: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
-    let row = sql("SELECT value FROM meta WHERE name = ?").bind(KEPT_FROM).fetch_optional(db).await?;
-    row.map(|row| Ok(Timestamp::from_micros(i64::from_be_bytes(Columns::of(&row).bytes()?)))).transpose()
+    moment(db, KEPT_FROM).await
 }
 
 /// The events of the first row after this one, of hours from `from` until before `until`, if one of them was recorded from
@@ -187,6 +184,31 @@ impl Ledger {
         let Some((at, events)) = next else { return Ok(None) };
         let events = events.map_err(|error| damaged(format_args!("kept events of {}: {error}", at.hour())))?;
         Ok(Some((at, events)))
+    }
+
+    /// Up to when what was recorded is in files by now; before there were any, the hour of the first event that is kept.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn in_files_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        let mut db = self.0.base.read().await?;
+        let noted = moment(&mut db, IN_FILES_UNTIL).await?;
+        if noted.is_some() {
+            return Ok(noted);
+        }
+        let row = sql("SELECT min(hour) FROM kept_events").fetch_one(&mut db).await?;
+        Columns::of(&row).moment_if_any()
+    }
+
+    /// Notes that what was recorded before this moment is in files.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn note_in_files(&self, until: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.0.base.write().await?;
+        note_moment(&mut transaction, IN_FILES_UNTIL, until).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// From when on events are kept, by the moment at which they happened; `None` if there was none yet.

@@ -16,6 +16,7 @@ mod facets;
 mod kept;
 mod last_use;
 mod late;
+mod meta;
 mod operations;
 mod query;
 mod recorded;

@@ -5,8 +5,8 @@ use keystile_core::code::Code;
 use keystile_core::usage::Bucket;
 
 use super::Ledger;
-use super::counts::Kind;
-use super::query::{Span, minutes_within};
+use super::counts::{Kind, totals_from};
+use super::query::{Span, minutes_within, with_totals};
 use crate::db::{Columns, Row, Sql, sql};
 use crate::{OperationRow, OperationsQuery, StoreError};
 
@@ -21,20 +21,24 @@ impl Ledger {
         if spans.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = statement(query, &spans).fetch_all(&mut self.0.base.read().await?).await?;
+        let mut view = self.0.base.view().await?;
+        let spans = with_totals(spans, totals_from(&mut view).await?);
+        let rows = statement(query, &spans).fetch_all(&mut view).await?;
         rows.iter().map(read).collect()
     }
 }
 
-fn statement<'q>(query: &'q OperationsQuery, spans: &[Span]) -> Sql<'q> {
+fn statement<'q>(query: &'q OperationsQuery, spans: &[(Span, bool)]) -> Sql<'q> {
     let mut sql = sql("SELECT text, CAST(sum(calls) AS BIGINT), CAST(sum(CASE WHEN code IN ").seldom();
     sql.push_list(Code::ALL.iter().filter(|code| code.is_refusal()).map(|code| *code as u8));
     sql.push(" THEN calls ELSE 0 END) AS BIGINT), max(start) FROM (");
-    for (place, span) in spans.iter().enumerate() {
+    for (place, (span, totals)) in spans.iter().enumerate() {
         if place > 0 {
             sql.push(" UNION ALL ");
         }
-        span.push(Kind::Totals, &mut sql);
+        let kind = if *totals { Kind::Totals } else { Kind::Keys };
+        let columns = "start, api, label, code, calls";
+        span.push(kind, columns, &mut sql);
         sql.push(" AND api = ").push_bind(query.api);
     }
     sql.push(") AS parts JOIN (SELECT number, text FROM labels WHERE substr(text, 1, length(").push_bind(query.prefix);

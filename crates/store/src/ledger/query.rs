@@ -6,7 +6,7 @@ use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts};
 
 use super::Ledger;
-use super::counts::{COUNTS, Kind};
+use super::counts::{COUNTS, Kind, totals_from};
 use crate::db::{Columns, Row, Sql, damaged, sql};
 use crate::{GroupBy, Order, StoreError, UsageQuery, UsageRow};
 
@@ -25,7 +25,9 @@ impl Ledger {
         if spans.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = statement(query, &spans).fetch_all(&mut self.0.base.read().await?).await?;
+        let mut view = self.0.base.view().await?;
+        let spans = with_totals(spans, totals_from(&mut view).await?);
+        let rows = statement(query, &spans).fetch_all(&mut view).await?;
         rows.iter().filter_map(|row| read(row, query).transpose()).collect()
     }
 }
@@ -51,9 +53,9 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// Adds the question for its rows of a kind of tables, open for further conditions.
-    pub(super) fn push(&self, kind: Kind, sql: &mut Sql<'_>) {
-        sql.push("SELECT * FROM ").push(kind.table(self.bucket)).push(" WHERE ");
+    /// Adds the question for these columns of its rows of a kind of tables, open for further conditions.
+    pub(super) fn push(&self, kind: Kind, columns: &str, sql: &mut Sql<'_>) {
+        sql.push("SELECT ").push(columns).push(" FROM ").push(kind.table(self.bucket)).push(" WHERE ");
         self.push_times(sql);
     }
 
@@ -61,6 +63,18 @@ impl Span {
     fn push_times(&self, sql: &mut Sql<'_>) {
         sql.push("start >= ").push_bind(self.from.as_micros()).push(" AND start < ").push_bind(self.until.as_micros());
     }
+}
+
+/// The same parts, each with whether there are rows of all keys together of it; one of which there are some in a part of it is two.
+pub(super) fn with_totals(spans: Vec<Span>, totals_from: Option<Timestamp>) -> Vec<(Span, bool)> {
+    // It is the beginning of a day, so it divides no row.
+    let from = totals_from.unwrap_or(Timestamp::from_micros(i64::MAX));
+    let split = |span: Span| {
+        let before = Span { until: span.until.min(from), ..span };
+        let since = Span { from: span.from.max(from), ..span };
+        [(before, false), (since, true)]
+    };
+    spans.into_iter().flat_map(split).filter(|(span, _)| span.from < span.until).collect()
 }
 
 /// The parts that make up what was asked for: all of it, nothing twice.
@@ -142,7 +156,7 @@ fn columns(query: &UsageQuery) -> Vec<(&'static str, &'static str)> {
 /// A project's organization; 0 for calls without a project.
 const CONSUMER: &str = "CAST(coalesce(consumer, 0) AS BIGINT)";
 
-fn statement(query: &UsageQuery, spans: &[Span]) -> Sql<'static> {
+fn statement(query: &UsageQuery, spans: &[(Span, bool)]) -> Sql<'static> {
     let columns = columns(query);
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
     let mut sql = sql("").seldom();
@@ -163,7 +177,8 @@ fn statement(query: &UsageQuery, spans: &[Span]) -> Sql<'static> {
         sql.push(", string_agg(latencies, '')");
     }
     sql.push(" FROM (");
-    let mut parts = spans.iter().flat_map(|span| sources(query).iter().map(move |source| (span, *source)));
+    let mut parts =
+        spans.iter().flat_map(|(span, totals)| sources(query, *totals).iter().map(move |source| (span, *source)));
     if let Some((span, source)) = parts.next() {
         push_part(&mut sql, query, (span, source));
     }
@@ -221,8 +236,9 @@ enum Source {
 }
 
 /// What an answer is put together from.
-fn sources(query: &UsageQuery) -> &'static [Source] {
-    let is_about_keys = query.by.project || query.by.key || query.by.consumer || query.project.or(query.key).is_some();
+fn sources(query: &UsageQuery, has_totals: bool) -> &'static [Source] {
+    let is_about_keys =
+        !has_totals || query.by.project || query.by.key || query.by.consumer || query.project.or(query.key).is_some();
     match (&query.only, &query.by.facet, is_about_keys) {
         (Some(_), ..) => &[Source::Known],
         (None, Some(_), true) => &[Source::Known, Source::All(Kind::Keys), Source::TakenOff],
@@ -249,11 +265,9 @@ fn push_part(sql: &mut Sql<'static>, query: &UsageQuery, (span, source): (&Span,
     let sums = COUNTS.map(|count| format!("{sign}sum({count}) AS {count}"));
     sql.push(&sums.join(", "));
     if query.latencies {
-        sql.push(if source == Source::TakenOff {
-            ", '' AS latencies"
-        } else {
-            ", string_agg(latencies, '') AS latencies"
-        });
+        // What is left when some are taken off is not known.
+        let is_of_rest = query.facet().is_some() && source != Source::Known;
+        sql.push(if is_of_rest { ", '' AS latencies" } else { ", string_agg(latencies, '') AS latencies" });
     }
     sql.push(" FROM ").push(kind.table(span.bucket)).push(" WHERE ");
     if let (Kind::Facets, Some(facet)) = (kind, query.facet()) {
@@ -322,7 +336,10 @@ fn read(row: &Row, query: &UsageQuery) -> Result<Option<UsageRow>, StoreError> {
     let [calls, latency_us, bytes_in, bytes_out] = counts;
     let counts = Counts { calls, latency_us, bytes_in, bytes_out, cost: row.integer()? };
     let latencies = if query.latencies { row.text_if_any()?.filter(|text| !text.is_empty()) } else { None };
-    let latencies = latencies.map(|text| text.parse().map_err(damaged)).transpose()?;
+    let latencies = latencies.and_then(|text| {
+        let read = text.parse();
+        read.inspect_err(|error| tracing::error!(%error, "latencies were altered; they are not told")).ok()
+    });
     Ok(Some(UsageRow { start, api, consumer, project, key, label, code, class, status, value, counts, latencies }))
 }
 

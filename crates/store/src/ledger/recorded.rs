@@ -199,18 +199,19 @@ impl Ledger {
         Ok(recorded)
     }
 
-    /// Usage that was recorded and happened from `from` until before `until`, after what was read before, at most so many: the
-    /// oldest first.
+    /// Usage that happened from `from` until before `until` and was recorded from `recorded_from` on, after what was read before, at
+    /// most so many: the oldest first.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn recorded_usage(
         &self,
         (from, until): (Timestamp, Timestamp),
+        recorded_from: Option<Timestamp>,
         after: Option<&RecordedUsage>,
         limit: u32,
     ) -> Result<Vec<RecordedUsage>, StoreError> {
-        page(&mut self.0.base.read().await?, (from, until), after, limit).await
+        page(&mut self.0.base.read().await?, (from, until), recorded_from, after, limit).await
     }
 
     /// Usage that was recorded of this project, the oldest first, after what was read before; at most so many.
@@ -259,11 +260,15 @@ async fn find(db: &mut Connection, organization: u32, id: &str) -> Result<Option
 pub(super) async fn page(
     db: &mut Connection,
     (from, until): (Timestamp, Timestamp),
+    recorded_from: Option<Timestamp>,
     after: Option<&RecordedUsage>,
     limit: u32,
 ) -> Result<Vec<RecordedUsage>, StoreError> {
     let mut query = sql(SELECT);
     query.push("at < ").push_bind(until.as_micros());
+    if let Some(recorded_from) = recorded_from {
+        query.push(" AND recorded_at >= ").push_bind(recorded_from.as_micros());
+    }
     match after {
         None => query.push(" AND at >= ").push_bind(from.as_micros()),
         Some(after) => {

@@ -7,7 +7,7 @@ use keystile_core::code::Code;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts, Dimensions, Rows, UsageEvent, fold};
 
-use super::counts::{Kind, coarser, totals};
+use super::counts::{Kind, coarser, totals, totals_from};
 use super::late::{self, LateRows};
 use super::{Ledger, kept, recorded};
 use crate::StoreError;
@@ -129,7 +129,7 @@ async fn recounted(
     }
     let mut last = None;
     loop {
-        let mut rows = recorded::page(db, span, last.as_ref(), PAGE).await?;
+        let mut rows = recorded::page(db, span, None, last.as_ref(), PAGE).await?;
         let events = rows.iter().map(|row| (row.recorded_at, row.event())).filter(|(_, event)| is_asked(event));
         let events: Vec<_> = events.collect();
         late::gather(late, events.iter().map(|(recorded_at, event)| (*recorded_at, event)));
@@ -193,7 +193,10 @@ impl Recount {
         organizations: &[u32],
         recounted: &Rows,
     ) -> Result<(), StoreError> {
-        for (kind, recounted) in [(Kind::Keys, recounted), (Kind::Totals, &totals(recounted))] {
+        let has_totals = totals_from(db).await?.is_some_and(|from| span.0 >= from);
+        let all = has_totals.then(|| totals(recounted));
+        let all = all.as_ref().map(|all| (Kind::Totals, all));
+        for (kind, recounted) in [(Kind::Keys, recounted)].into_iter().chain(all) {
             let counted = rows(db, (kind, bucket), span, organizations).await?;
             self.compare_with(&counted, (kind, bucket), recounted);
         }

@@ -63,7 +63,7 @@ impl Ledger {
         let db = &mut *transaction;
         let (mut events, mut batches) = (Vec::new(), Vec::new());
         let mut bytes = 0;
-        // They say who called and from where: what is forgotten of that later must not be left in their place.
+        // They say who called and from where: what is forgotten of that later must not be left in the place of what was replaced.
         overwrite(db, true).await?;
         for place in places(db).await? {
             let row = sql("SELECT recorded_at, events FROM batches WHERE node = ? AND sequence = ?")
@@ -91,7 +91,6 @@ impl Ledger {
                 break;
             }
         }
-        overwrite(db, false).await?;
         kept::keep(db, &batches, &events).await?;
         late::add(db, batches.iter().flat_map(|batch| batch.of(&events))).await?;
         uses::add_versions(db, &events).await?;
@@ -102,6 +101,7 @@ impl Ledger {
         }
         last_use::add(db, &events).await?;
         facets::add_facets(db, &events).await?;
+        overwrite(db, false).await?;
         counts::add_up(db, fold(Bucket::Minute, &events), fold_latencies(Bucket::Minute, &events)).await?;
         transaction.commit().await?;
         Ok(events.len() as u64)

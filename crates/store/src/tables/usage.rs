@@ -134,6 +134,19 @@ pub(crate) const USAGE: &[Table] = &[
     facets("facet_hour"),
     facets("facet_day"),
     Table {
+        name: "facet_values",
+        keys: 6,
+        numbered: false,
+        columns: &[
+            ("start", Number),
+            ("organization", Number),
+            ("project", Number),
+            ("key", Number),
+            ("facet", Text),
+            ("value", Text),
+        ],
+    },
+    Table {
         name: "use_by_day",
         keys: 3,
         numbered: false,

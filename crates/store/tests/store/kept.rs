@@ -127,15 +127,15 @@ async fn what_was_recorded_is_recorded_once_and_never_altered() {
         let back = NewUsage { corrects: Some("a".to_owned()), ..new("back", -5) };
         ledger.record((1, "me"), NOW, &[back]).await.unwrap();
 
-        let rows = ledger.recorded_usage(EVER, None, 3).await.unwrap();
-        let more = ledger.recorded_usage(EVER, rows.last(), 10).await.unwrap();
+        let rows = ledger.recorded_usage(EVER, None, None, 3).await.unwrap();
+        let more = ledger.recorded_usage(EVER, None, rows.last(), 10).await.unwrap();
         let ids: Vec<_> = rows.iter().chain(&more).map(|row| (row.organization, row.id.as_str())).collect();
         assert_eq!(ids, [(1, "a"), (1, "b"), (1, "back"), (2, "a"), (1, "c")]);
         let usage = ledger.usage(&EVERYTHING).await.unwrap();
         assert_eq!((usage[0].counts.calls, usage[0].counts.cost), (2, 5 + 1 - 2 + 1 - 5));
         assert_eq!(recount(world, 0, 1).await.differing, 0);
         ledger.forget_notes_of(2).await.unwrap();
-        assert!(ledger.recorded_usage(EVER, None, 10).await.unwrap().iter().all(|row| row.note.is_none()));
+        assert!(ledger.recorded_usage(EVER, None, None, 10).await.unwrap().iter().all(|row| row.note.is_none()));
     })
     .await;
 }
@@ -196,7 +196,7 @@ async fn events_are_forgotten_by_age_and_by_size_and_counts_stay() {
         assert_eq!(ledger.forget_events(Some(NOW.plus_secs(DAY_SECS)), None).await.unwrap(), 1);
         assert_eq!(kept(world).await.len(), 300);
         // Its id can be used anew.
-        let left = ledger.recorded_usage(EVER, None, 10).await.unwrap();
+        let left = ledger.recorded_usage(EVER, None, None, 10).await.unwrap();
         assert_eq!(left.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["recorded lately"]);
         // Of what is left some is altered: that is found, and nothing else is.
         assert_eq!(recount(world, 0, 5 * DAY_SECS).await.differing, 0, "what was forgotten is not missed");

@@ -159,7 +159,7 @@ async fn an_installation_moves_between_engines_and_goes_on_there() {
         };
         let usage = ledger.usage(&query).await.unwrap();
         assert_eq!((usage[0].label.as_deref(), usage[0].counts.calls), (Some("GET /pets/{id}"), 10));
-        assert_eq!(ledger.facet_use(1).await.unwrap()[0].value, "ada");
+        assert_eq!(ledger.facet_use(1, 1).await.unwrap()[0].value, "ada");
         let recount = ledger.recount((NOW.plus_secs(-7_200), NOW.plus_secs(60)), &[]).await.unwrap();
         assert_eq!((recount.events, recount.differing), (11, 0), "{recount:?}");
 

@@ -9,12 +9,14 @@ use keystile_core::usage::{Bucket, Counts, Dimensions, Facet, Facets, Latencies,
 use keystile_store::{FacetUse, GroupBy, LabelRow, Order, UsageQuery, UsageRow};
 
 use crate::ledger::EVERYTHING;
-use crate::world::{Dice, NOW, World, everywhere};
+use crate::tampering::run_in_file;
+use crate::world::{Dice, ENGINES, Engine, NOW, World, everywhere};
 
 const DAY_SECS: i64 = 86_400;
 
 fn event(dice: &mut Dice) -> UsageEvent {
-    let key = dice.below(5) as u32;
+    // Each of some project.
+    let key = 1 + dice.below(4) as u32;
     let dimensions = Dimensions {
         organization: 1 + dice.below(2) as u32,
         api: dice.below(3) as u32,
@@ -69,6 +71,14 @@ async fn counted(world: &World, seed: u64) -> Vec<UsageEvent> {
 
 async fn rows(world: &World, query: &UsageQuery) -> Vec<UsageRow> {
     world.ledger.usage(query).await.unwrap()
+}
+
+/// What is known of a project, whoever was told.
+async fn facet_use(world: &World, project: u32) -> Vec<FacetUse> {
+    let mut all = world.ledger.facet_use(project, 1).await.unwrap();
+    let own = world.ledger.facet_use(project, 2).await.unwrap();
+    all.extend(own.into_iter().filter(|used| used.facet != Facet::Country));
+    all
 }
 
 /// What events come to, told apart by something.
@@ -148,7 +158,11 @@ async fn calls_are_told_apart_by_country_end_user_and_tag_and_those_without_are_
             // By the day, with latencies; of what is left over there are none.
             let query = UsageQuery { bucket: Some(Bucket::Day), latencies: true, ..by(GroupBy::default()) };
             let answer: Vec<_> = rows(world, &query).await;
-            assert!(answer.iter().all(|row| row.value != Some(None) || row.latencies.is_some()));
+            assert!(answer.iter().all(|row| (row.value == Some(None)) == row.latencies.is_none()), "{answer:?}");
+            let known = all.iter().filter(|event| value(event, &facet).is_some());
+            let day = |event: &UsageEvent| (Some(event.at.floor_secs(DAY_SECS)), value(event, &facet));
+            let answer = answer.into_iter().filter(|row| row.value != Some(None)).collect();
+            assert_eq!(told(answer, |row| (row.start, row.value.clone().flatten())), sums(known, day));
             // One value alone.
             for (wanted, expected) in sums(&all, |event| value(event, &facet)) {
                 let Some(wanted) = wanted else { continue };
@@ -173,26 +187,111 @@ async fn so_many_values_of_a_key_are_told_apart_on_a_day_and_the_rest_is_counted
     everywhere(async |world| {
         let mut dice = Dice(23);
         let one = event(&mut dice);
-        let of = |user: usize| {
-            let facets = Facets { end_user: Some(format!("user {user}").into()), ..Facets::default() };
+        let with = |facets: Facets| {
             let counts = Counts { calls: 1, ..Counts::default() };
             UsageEvent { at: NOW, facets: Some(Box::new(facets)), counts, ..one.clone() }
         };
-        for (sequence, users) in [(1, 0..700), (2, 600..1_200), (3, 0..100)] {
-            let events: Vec<_> = users.map(of).collect();
+        let of = |user: usize| with(Facets { end_user: Some(format!("user {user}").into()), ..Facets::default() });
+        // Many at once, a few at a time once there is no room, and some of the first ones again.
+        let few = (1_200..1_260).collect::<Vec<_>>();
+        let turns = [(0..700).collect(), (600..1_200).collect(), (0..100).collect::<Vec<_>>()].into_iter();
+        for (sequence, users) in (1..).zip(turns.chain(few.chunks(3).map(<[usize]>::to_vec))) {
+            let events: Vec<_> = users.into_iter().map(of).collect();
             world.ledger.append(7, sequence, NOW, &[], &events).await.unwrap();
             world.ledger.roll_up().await.unwrap();
         }
         let by = GroupBy { facet: Some(Facet::EndUser), ..GroupBy::default() };
         let answer = rows(world, &UsageQuery { by, ..EVERYTHING.clone() }).await;
         assert_eq!(answer.len(), 1_001);
-        assert_eq!(answer.iter().map(|row| row.counts.calls).sum::<u64>(), 700 + 600 + 100);
+        assert_eq!(answer.iter().map(|row| row.counts.calls).sum::<u64>(), 700 + 600 + 100 + 60);
         let rest = answer.iter().find(|row| row.value == Some(None)).unwrap();
-        assert_eq!(rest.counts.calls, 200);
+        assert_eq!(rest.counts.calls, 200 + 60);
         // Those that were told apart go on to be.
         assert_eq!(answer.iter().filter(|row| row.counts.calls == 2).count(), 200);
+        // Another key has its own; and so many tags, whatever they are called.
+        let dimensions = Dimensions { key: 77, project: 77, ..one.dimensions };
+        let tags =
+            |tag: u32| with(Facets { tags: [(name(&format!("t{tag}")), "v".into())].into(), ..Facets::default() });
+        let events = (0..40).map(tags).chain([of(5_000)]).map(|event| UsageEvent { dimensions, ..event });
+        world.ledger.append(8, 1, NOW, &[], &events.collect::<Vec<_>>()).await.unwrap();
+        let known = world.ledger.facet_use(77, dimensions.organization).await.unwrap();
+        assert_eq!(known.len(), 1 + 32, "{known:?}");
     })
     .await;
+}
+
+#[tokio::test]
+async fn calls_of_nobody_are_told_apart_by_country_alone_and_nothing_that_they_say_holds_up_counting() {
+    everywhere(async |world| {
+        let mut dice = Dice(27);
+        let one = event(&mut dice);
+        let said = Facets {
+            country: "DE".parse().ok(),
+            end_user: Some("a\0b".into()),
+            tags: [(name("t"), "x".into())].into(),
+        };
+        let nobody = Dimensions { project: 0, key: 0, ..one.dimensions };
+        let counts = Counts { calls: 1, ..Counts::default() };
+        let of = |dimensions| UsageEvent { dimensions, facets: Some(Box::new(said.clone())), counts, ..one.clone() };
+        world.ledger.append(7, 1, NOW, &[], &[of(nobody), of(one.dimensions)]).await.unwrap();
+        for (facet, values) in [
+            (Facet::Country, vec![(Some("DE".to_owned()), 2)]),
+            (Facet::EndUser, vec![(None, 2)]),
+            (Facet::Tag(name("t")), vec![(None, 1), (Some("x".to_owned()), 1)]),
+        ] {
+            let by = GroupBy { facet: Some(facet), ..GroupBy::default() };
+            let answer = rows(world, &UsageQuery { by, ..EVERYTHING.clone() }).await;
+            assert_eq!(
+                answer.iter().map(|row| (row.value.clone().flatten(), row.counts.calls)).collect::<Vec<_>>(),
+                values
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_counted_before_there_were_totals_is_told_and_what_came_since_with_it() {
+    for engine in ENGINES {
+        let world = World::new(*engine).await;
+        let all = counted(&world, 28).await;
+        // As it is where the tables of totals were made in the middle: on the second of three days.
+        let since = NOW.floor_secs(DAY_SECS).plus_secs(DAY_SECS);
+        for table in ["total_minute", "total_hour", "total_day"] {
+            let text = format!("DELETE FROM {table} WHERE start < {}", since.as_micros());
+            run_in_file(&world, *engine, "usage.db", &text).await;
+        }
+        let bytes: String = since.as_micros().to_be_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let bytes = if *engine == Engine::Sqlite { format!("x'{bytes}'") } else { format!("'\\x{bytes}'") };
+        let text = format!("UPDATE meta SET value = {bytes} WHERE name = 'totals_from'");
+        run_in_file(&world, *engine, "usage.db", &text).await;
+        let by = GroupBy { api: true, ..GroupBy::default() };
+        for bucket in [None, Some(Bucket::Minute), Some(Bucket::Hour), Some(Bucket::Day)] {
+            let query = UsageQuery { by: by.clone(), bucket, latencies: true, ..EVERYTHING.clone() };
+            let expected = sums(&all, |event| {
+                (bucket.map(|bucket| event.at.floor_secs(bucket.secs())), Some(event.dimensions.api))
+            });
+            assert_eq!(told(rows(&world, &query).await, |row| (row.start, row.api)), expected, "{bucket:?}");
+        }
+        let ever = (NOW.plus_secs(-DAY_SECS), NOW.plus_secs(4 * DAY_SECS));
+        assert_eq!(world.ledger.recount(ever, &[]).await.unwrap().differing, 0);
+    }
+}
+
+#[tokio::test]
+async fn latencies_that_were_altered_hold_up_nothing() {
+    for engine in ENGINES {
+        let world = World::new(*engine).await;
+        let all = counted(&world, 29).await;
+        world.ledger.roll_up().await.unwrap();
+        run_in_file(&world, *engine, "usage.db", "UPDATE total_day SET latencies = 'what?'").await;
+        let query = UsageQuery { latencies: true, bucket: Some(Bucket::Day), ..EVERYTHING.clone() };
+        assert!(rows(&world, &query).await.iter().all(|row| row.latencies.is_none()));
+        world.ledger.append(7, 99, NOW, &[], &all).await.unwrap();
+        world.ledger.roll_up().await.unwrap();
+        let told: u64 = rows(&world, &query).await.iter().filter_map(|row| Some(row.latencies.as_ref()?.calls())).sum();
+        assert_eq!(told, all.iter().map(|event| event.counts.calls).sum::<u64>());
+    }
 }
 
 #[tokio::test]
@@ -275,20 +374,20 @@ async fn who_called_is_forgotten_and_how_often_is_not() {
         let end_users = |used: Vec<FacetUse>| -> HashSet<Box<str>> {
             used.into_iter().filter(|used| used.facet == Facet::EndUser).map(|used| used.value.into()).collect()
         };
-        assert_eq!(end_users(world.ledger.facet_use(1).await.unwrap()), mine);
+        assert_eq!(end_users(facet_use(world, 1).await), mine);
         world.ledger.forget_facets_of(&[1]).await.unwrap();
-        assert_eq!(world.ledger.facet_use(1).await.unwrap(), []);
+        assert_eq!(facet_use(world, 1).await, []);
         let total: u64 = all.iter().map(|event| event.counts.calls).sum();
         let by = GroupBy { facet: Some(Facet::EndUser), project: true, ..GroupBy::default() };
         let query = UsageQuery { by, ..EVERYTHING.clone() };
         let answer = rows(world, &query).await;
         assert_eq!(answer.iter().map(|row| row.counts.calls).sum::<u64>(), total);
         assert!(answer.iter().all(|row| row.project != Some(1) || row.value == Some(None)));
-        assert_ne!(world.ledger.facet_use(2).await.unwrap(), []);
+        assert_ne!(facet_use(world, 2).await, []);
         // The first day alone.
         let second = NOW.floor_secs(DAY_SECS).plus_secs(DAY_SECS);
-        assert!(world.ledger.forget_facets_before(second.plus_secs(60)).await.unwrap() > 0);
-        assert!(world.ledger.facet_use(2).await.unwrap().iter().all(|used| used.first_day >= second));
+        world.ledger.forget_facets_before(second.plus_secs(60)).await.unwrap();
+        assert!(facet_use(world, 2).await.iter().all(|used| used.first_day >= second));
         assert_eq!(rows(world, &query).await.iter().map(|row| row.counts.calls).sum::<u64>(), total);
     })
     .await;

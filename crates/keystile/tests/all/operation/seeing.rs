@@ -69,14 +69,24 @@ fn k30_calls_are_told_apart_by_country_end_user_and_tag_and_the_rest_is_none_of_
         ("percentiles=p99", "is no percentile"),
         ("order_by=name", "order_by"),
         ("compare=next", "compare"),
+        ("end_user=a%00b", "no control characters"),
+        ("group_by=project&percentiles=50&from=2026-01-01T00:00:00Z", "at most 31 days"),
     ] {
         let refused = world.manage().request("GET", &format!("/v1/usage?{query}"), &[], b"");
         assert!(problem(&refused, 400, "invalid").contains(because), "{query}: {}", refused.text());
     }
+    // What a call turns out to cost is that of its end user.
+    let asked = json!({ "key": caller.key, "api": caller.api, "end_user": "eve", "report": true });
+    let lease = world.verify(&asked).json()["lease"]["id"].clone();
+    assert_eq!(world.ask("/v1/usage/report", &json!({ "lease": lease, "cost": 40 })).status, 200);
+    let eve = &usage(world, &format!("{of}&end_user=eve"))[0];
+    assert_eq!((&eve["calls"], &eve["cost"]), (&json!(1), &json!(40)), "{eve}");
+    let refused = world.verify(&json!({ "key": caller.key, "end_user": "a\u{0}b" }));
+    assert_eq!(refused.status, 400, "{}", refused.text());
     // Everything adds up, events as well: who called is not in those.
     assert_eq!(world.manage().get("/v1/usage/verify").1["intact"], true);
     let export = world.manage().request("GET", &format!("/v1/usage/export?{of}"), &[], b"").text();
-    assert!(export.lines().count() == 5 && !export.contains("ada"), "{export}");
+    assert!(export.lines().count() == 7 && !export.contains("ada"), "{export}");
     // O-7: end users choose their names.
     let csv = shell(world, &["usage", "--project", &caller.project, "--by", "end-user", "--format", "csv"]);
     assert!(csv.out.starts_with("value,calls,cost,") && csv.out.contains("\n'=bob,1,"), "{} {}", csv.out, csv.err);
@@ -120,7 +130,19 @@ fn k30_percentiles_classes_the_most_and_the_time_before_are_told() {
     // Asked about the minutes to come, what there is now is the time before.
     let soon = after(world, &caller, 120);
     let rows = usage(world, &format!("{of}&from={}&until={soon}&compare=previous", after(world, &caller, 60)));
-    assert_eq!(rows, [json!(null); 0], "rows are those of the time that is asked about: {rows:?}");
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(
+        (&rows[0]["calls"], &rows[0]["before"]["cost"]),
+        (&json!(0), &json!(6)),
+        "what is gone is told: {rows:?}"
+    );
+    let by_code = usage(
+        world,
+        &format!("{of}&from={}&until={soon}&compare=previous&group_by=code&percentiles=50", after(world, &caller, 60)),
+    );
+    let allowed = by_code.iter().find(|row| row["code"] == "allowed").unwrap();
+    assert_eq!((&allowed["calls"], &allowed["before"]["calls"]), (&json!(0), &json!(6)), "{by_code:?}");
+    assert!(allowed["before"]["latency_percentiles_us"]["p50"].is_u64(), "{by_code:?}");
     let from = after(world, &caller, -60 * 60 * 24);
     let rows = usage(world, &format!("{of}&from={}&until={soon}&compare=previous&bucket=day&group_by=code", from));
     assert!(rows.iter().all(|row| row["before"]["calls"].is_u64()), "{rows:?}");
@@ -165,7 +187,8 @@ fn k30_an_api_is_seen_by_its_consumers_and_each_consumer_sees_itself_alone() {
         let text = key["key"].as_str().unwrap().to_owned();
         let (api, path) = (owned.api.clone(), owned.path.clone());
         let caller = Caller { api, path, project, activation: link, id: id(&key), key: text };
-        assert_eq!(verify(world, &caller, &json!({ "end_user": which })), "allowed");
+        let told = json!({ "end_user": which, "tags": { "risk": "high" }, "client": { "country": "DE" } });
+        assert_eq!(verify(world, &caller, &told), "allowed");
         theirs.push((person, organization, caller));
     }
     world.call(&owned.key, "GET", &owned.path);
@@ -174,8 +197,16 @@ fn k30_an_api_is_seen_by_its_consumers_and_each_consumer_sees_itself_alone() {
     for (person, organization, caller) in &theirs {
         let mine = rows.iter().find(|row| row["organization_id"] == *organization).unwrap();
         assert_eq!(mine["calls"], 1, "{rows:?}");
-        let of = format!("/v1/usage?project_id={}&group_by=organization,end_user", caller.project);
+        let of = format!("/v1/usage?project_id={}&group_by=organization,country", caller.project);
         assert_eq!(person.get(&of).1["items"].as_array().map(Vec::len), Some(1));
+        // What the API's owner tells of it is not for it; where it calls from is.
+        let told = |facet: &str| {
+            person.get(&format!("/v1/usage?project_id={}&group_by={facet}", caller.project)).1["items"].clone()
+        };
+        assert_eq!((told("end_user"), told("tag:risk")), (json!([]), json!([])));
+        assert_eq!(told("country")[0]["value"], "DE");
+        let export = person.request("GET", &format!("/v1/privacy/projects/{}", caller.project), &[], b"").text();
+        assert!(!export.contains("risk") && !export.contains("end_user"), "{export}");
         // Not of another one, nor of the API that it does not own.
         let all = person.get("/v1/usage?group_by=end_user,organization").1.to_string();
         assert!(!all.contains("\"one\"") && !all.contains("\"other\""), "{all}");

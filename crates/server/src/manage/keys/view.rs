@@ -88,7 +88,7 @@ pub(in crate::manage) struct KeyView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     deleted_at: Option<Timestamp>,
-    /// When it was last sent with a call, to the second and as of the last one; only in lists and exports, absent
+    /// When it was last sent with a call to an API, to the second; uses of the last minute may be missing. Only in lists and exports, absent
     /// if it never was.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]

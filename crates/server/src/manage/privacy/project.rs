@@ -91,7 +91,7 @@ pub(super) struct RecordView {
     note: Option<String>,
 }
 
-/// Calls by a country, an end user or a tag.
+/// Calls by a country, an end user or a tag; of end users and tags, those that the organization itself told of.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ProjectUsageFacet)]
 pub(super) struct FacetView {
@@ -144,10 +144,20 @@ pub(super) async fn export(
     let project = found.ok_or_else(|| not_found("project"))?;
     let change = Change::Note { action: "project.export", subject: id.to_string(), made: None };
     app.apply(&caller, change).await?;
-    let (now, organization) = (app.now(), caller.organization);
+    let (now, organization, owner) = (app.now(), caller.organization, caller.owner);
     let (catalog, ledger) = (app.catalog, app.ledger);
-    ndjson::all(Rest { catalog, ledger, organization, id, project: Some(project), before: None, now, deleted: false })
-        .await
+    ndjson::all(Rest {
+        catalog,
+        ledger,
+        organization,
+        owner,
+        id,
+        project: Some(project),
+        before: None,
+        now,
+        deleted: false,
+    })
+    .await
 }
 
 /// What is still to be sent.
@@ -155,6 +165,8 @@ struct Rest {
     catalog: Catalog,
     ledger: Ledger,
     organization: OrganizationId,
+    /// The number of that.
+    owner: u32,
     id: ProjectId,
     /// Until it was sent.
     project: Option<Project>,
@@ -224,7 +236,7 @@ impl Rest {
 
     async fn add_usage(&self, rows: &mut Vec<Kept>) -> Result<(), StoreError> {
         let Some(number) = self.catalog.project_number(self.organization, self.id).await? else { return Ok(()) };
-        let facets = self.ledger.facet_use(number).await?;
+        let facets = self.ledger.facet_use(number, self.owner).await?;
         rows.extend(facets.into_iter().map(|used| {
             let FacetUse { facet, value, calls, first_day, last_day } = used;
             let usage_facet = Some(FacetView { facet: facet.to_string(), value, calls, first_day, last_day });

@@ -49,57 +49,57 @@ pub(super) struct Asked {
 }
 
 /// An event as it was counted. Its `id` is never another one's, so whoever has it need not count it again.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 #[schema(as = UsageEvent)]
-pub(in crate::manage) struct EventView {
+pub(crate) struct EventView {
     /// Its id.
-    id: String,
+    pub(crate) id: String,
     /// `call`, which may be several of one minute and kind that were folded while the store was away, or `recorded`.
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     /// When it happened.
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    pub(crate) at: Timestamp,
     /// When it was recorded.
     #[schema(value_type = String, format = DateTime)]
-    recorded_at: Timestamp,
+    pub(crate) recorded_at: Timestamp,
     /// The API; `null` if none was found.
     #[schema(value_type = Option<String>)]
-    api_id: Option<ApiId>,
+    pub(crate) api_id: Option<ApiId>,
     /// The project; `null` if no key was recognised.
     #[schema(value_type = Option<String>)]
-    project_id: Option<ProjectId>,
+    pub(crate) project_id: Option<ProjectId>,
     /// The key; `null` if none was recognised.
     #[schema(value_type = Option<String>)]
-    key_id: Option<KeyId>,
+    pub(crate) key_id: Option<KeyId>,
     /// The operation.
-    operation: Option<String>,
+    pub(crate) operation: Option<String>,
     /// The decision.
     #[schema(value_type = String)]
-    code: Code,
+    pub(crate) code: Code,
     /// The status that the client got.
-    status: u16,
+    pub(crate) status: u16,
     /// Calls.
-    calls: u64,
+    pub(crate) calls: u64,
     /// Microseconds from the head of the request to the end of the answer, summed.
-    latency_us: u64,
+    pub(crate) latency_us: u64,
     /// Bytes of request bodies.
-    bytes_in: u64,
+    pub(crate) bytes_in: u64,
     /// Bytes of response bodies.
-    bytes_out: u64,
+    pub(crate) bytes_out: u64,
     /// What it cost.
-    units: i64,
+    pub(crate) units: i64,
     /// Of what was recorded: the id under which it was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    record_id: Option<String>,
+    pub(crate) record_id: Option<String>,
     /// Of what was recorded: the id of the record that it corrects.
     #[serde(skip_serializing_if = "Option::is_none")]
-    corrects: Option<String>,
+    pub(crate) corrects: Option<String>,
     /// Of what was recorded: what people read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
+    pub(crate) note: Option<String>,
     /// Of what was recorded: who recorded it, a management key or an account; told to the API's own people alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    recorded_by: Option<String>,
+    pub(crate) recorded_by: Option<String>,
 }
 
 /// Every event of a time as it was counted, for billing elsewhere and for counting anew: NDJSON, an event a line, calls first, hour by
@@ -125,12 +125,13 @@ pub(super) async fn export(
 }
 
 /// What is still to be sent.
-pub(in crate::manage) struct Events {
+pub(crate) struct Events {
     catalog: Catalog,
     ledger: Ledger,
     labels: HashMap<u32, String>,
     span: (Timestamp, Timestamp),
     recorded_from: Option<Timestamp>,
+    recorded_until: Option<Timestamp>,
     only: Filters,
     organizations: Vec<u32>,
     owner: u32,
@@ -176,7 +177,7 @@ impl Pages for Events {
                     }
                 },
                 Place::Recorded(after) => {
-                    let rows = self.ledger.recorded_usage(self.span, after.as_ref(), PAGE).await?;
+                    let rows = self.ledger.recorded_usage(self.span, self.recorded_from, after.as_ref(), PAGE).await?;
                     self.place = rows.last().map_or(Place::Done, |last| Place::Recorded(Some(last.clone())));
                     let each = rows.into_iter().map(|row| Found {
                         name: None,
@@ -211,6 +212,7 @@ impl Events {
             labels: labels.into_iter().map(|label| (label.number, label.text)).collect(),
             span,
             recorded_from: None,
+            recorded_until: None,
             only: Filters::default(),
             organizations: Vec::new(),
             owner,
@@ -218,10 +220,27 @@ impl Events {
         })
     }
 
+    /// All of every organization that was recorded from a moment until before another one, whenever it happened.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn recorded_within(
+        (catalog, ledger): (&Catalog, &Ledger),
+        (from, until): (Timestamp, Timestamp),
+    ) -> Result<Self, StoreError> {
+        let ever = (Timestamp::from_secs(0), Timestamp::from_micros(i64::MAX));
+        let all = Self::all_of(Self::NOBODY, (catalog, ledger), ever).await?;
+        Ok(Self { recorded_from: Some(from), recorded_until: Some(until), ..all })
+    }
+
+    /// The number of no organization.
+    const NOBODY: u32 = 0;
+
     fn is_asked(&self, found: &Found) -> bool {
         let (of, (from, until)) = (found.event.dimensions, self.span);
         (from..until).contains(&found.event.at)
             && self.recorded_from.is_none_or(|from| found.recorded_at >= from)
+            && self.recorded_until.is_none_or(|until| found.recorded_at < until)
             && (self.organizations.is_empty() || self.organizations.contains(&of.organization))
             && self.only.let_through(&of)
     }
@@ -242,7 +261,8 @@ impl Events {
         let (kind, record_id, corrects, note, recorded_by) = match recorded {
             None => ("call", None, None, None, None),
             Some(RecordedUsage { id, corrects, note, recorded_by, organization, .. }) => {
-                ("recorded", Some(id), corrects, note, Some(recorded_by).filter(|_| organization == self.owner))
+                let is_told = organization == self.owner || self.owner == Self::NOBODY;
+                ("recorded", Some(id), corrects, note, Some(recorded_by).filter(|_| is_told))
             }
         };
         // Ids of records are those of whoever owns the API, so they are no other one's beside its id.

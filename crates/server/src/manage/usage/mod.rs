@@ -11,8 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::app::App;
-#[cfg(test)]
-pub(super) use export::Events;
+pub(crate) use export::{EventView, Events};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()

@@ -4,7 +4,8 @@ ALTER TABLE usage_minute ADD COLUMN latencies TEXT NOT NULL DEFAULT '';
 ALTER TABLE usage_hour ADD COLUMN latencies TEXT NOT NULL DEFAULT '';
 ALTER TABLE usage_day ADD COLUMN latencies TEXT NOT NULL DEFAULT '';
 
--- The same counts with all projects and keys together: far fewer rows, for whoever asks about all of them.
+-- The same counts with all projects and keys together: far fewer rows, for whoever asks about all of them. Of days before this step
+-- there are none, and those with keys are read.
 CREATE TABLE total_minute (
     start        BIGINT NOT NULL,
     organization BIGINT NOT NULL,
@@ -53,18 +54,6 @@ CREATE TABLE total_day (
     PRIMARY KEY (start, organization, api, label, code, status)
 );
 
-INSERT INTO total_minute (start, organization, api, label, code, status, calls, latency_us, bytes_in, bytes_out, cost, latencies)
-SELECT start, organization, api, label, code, status, sum(calls), sum(latency_us), sum(bytes_in), sum(bytes_out), sum(cost), ''
-FROM usage_minute GROUP BY start, organization, api, label, code, status;
-
-INSERT INTO total_hour (start, organization, api, label, code, status, calls, latency_us, bytes_in, bytes_out, cost, latencies)
-SELECT start, organization, api, label, code, status, sum(calls), sum(latency_us), sum(bytes_in), sum(bytes_out), sum(cost), ''
-FROM usage_hour GROUP BY start, organization, api, label, code, status;
-
-INSERT INTO total_day (start, organization, api, label, code, status, calls, latency_us, bytes_in, bytes_out, cost, latencies)
-SELECT start, organization, api, label, code, status, sum(calls), sum(latency_us), sum(bytes_in), sum(bytes_out), sum(cost), ''
-FROM usage_day GROUP BY start, organization, api, label, code, status;
-
 -- What calls are counted by besides: countries, end users, tags. Calls that have none are in no row, nor are those of values beyond
 -- so many a day.
 CREATE TABLE facet_hour (
@@ -104,3 +93,19 @@ CREATE TABLE facet_day (
     latencies    TEXT NOT NULL,
     PRIMARY KEY (facet, start, organization, project, key, api, code, status, value)
 );
+
+CREATE INDEX facet_hour_of_project ON facet_hour (project, start);
+CREATE INDEX facet_day_of_project ON facet_day (project, start);
+
+-- Which values of a key are told apart on a day.
+CREATE TABLE facet_values (
+    start        BIGINT NOT NULL,
+    organization BIGINT NOT NULL,
+    project      BIGINT NOT NULL,
+    key          BIGINT NOT NULL,
+    facet        TEXT COLLATE "C" NOT NULL,
+    value        TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (start, organization, project, key, facet, value)
+);
+
+CREATE INDEX facet_values_of_project ON facet_values (project);

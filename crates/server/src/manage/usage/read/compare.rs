@@ -1,6 +1,6 @@
 //! What rows of usage were in the time before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use keystile_core::code::Code;
 use keystile_core::time::Timestamp;
@@ -14,11 +14,13 @@ use crate::problem::Problem;
 /// Rows that are compared at most.
 const MAX_ROWS: u32 = 200_000;
 
-/// Rows of the time before, by what they are told apart by.
+/// Rows of the time before.
 pub(super) struct Before {
     /// By how much they are earlier, in seconds.
     earlier: i64,
-    rows: HashMap<Kind, (Counts, Option<Latencies>)>,
+    rows: Vec<UsageRow>,
+    /// Which row is told apart by what.
+    places: HashMap<Kind, usize>,
 }
 
 /// What a row is told apart by.
@@ -47,10 +49,23 @@ impl Kind {
 impl Before {
     /// What this row was.
     pub(super) fn of(&self, row: &UsageRow) -> (Counts, Option<&Latencies>) {
-        match self.rows.get(&Kind::of(row, self.earlier)) {
-            Some((counts, latencies)) => (*counts, latencies.as_ref()),
+        match self.places.get(&Kind::of(row, self.earlier)).and_then(|place| self.rows.get(*place)) {
+            Some(row) => (row.counts, row.latencies.as_ref()),
             None => (Counts::default(), None),
         }
+    }
+
+    /// Rows of which there is nothing among these, as they are now: with nothing in them.
+    pub(super) fn gone(&self, now: &[UsageRow]) -> Vec<UsageRow> {
+        let still: HashSet<Kind> = now.iter().map(|row| Kind::of(row, self.earlier)).collect();
+        let gone = self.rows.iter().filter(|row| !still.contains(&Kind::of(row, 0)));
+        let as_now = |row: &UsageRow| UsageRow {
+            start: row.start.map(|start| start.plus_secs(self.earlier)),
+            counts: Counts::default(),
+            latencies: None,
+            ..row.clone()
+        };
+        gone.map(as_now).collect()
     }
 }
 
@@ -64,6 +79,6 @@ pub(super) async fn before(app: &App, query: &UsageQuery) -> Result<Before, Prob
     if rows.len() > MAX_ROWS as usize {
         return Err(invalid(format!("There are more than {MAX_ROWS} rows to compare with; ask about a shorter time.")));
     }
-    let rows = rows.into_iter().map(|row| (Kind::of(&row, 0), (row.counts, row.latencies)));
-    Ok(Before { earlier, rows: rows.collect() })
+    let places = rows.iter().enumerate().map(|(place, row)| (Kind::of(row, 0), place)).collect();
+    Ok(Before { earlier, rows, places })
 }

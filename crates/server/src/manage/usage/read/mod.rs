@@ -4,9 +4,12 @@ mod compare;
 mod question;
 mod rows;
 
+use std::time::Duration;
+
 use axum::extract::State;
 use data_encoding::BASE64URL_NOPAD;
 use keystile_core::id::{ApiId, KeyId, ProjectId};
+use keystile_core::time::Timestamp;
 use keystile_core::usage::Dimensions;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,14 +17,25 @@ use utoipa::ToSchema;
 use crate::manage::app::{App, found};
 use crate::manage::caller::{Asker, Caller, ReadUsage};
 use crate::manage::extract::Query;
-use crate::manage::problem::internal;
+use crate::manage::problem::{internal, overloaded};
 use crate::problem::Problem;
 use question::{Asked, Question};
 use rows::UsageItem;
 
+/// Questions for which much is read are answered one at a time: others are not to wait for them.
+static COSTLY: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// How long one of them waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Usage, ordered as it was asked for.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Usage {
+    /// From when on calls are in it: what was asked for, rounded down.
+    #[schema(value_type = String, format = DateTime)]
+    from: Timestamp,
+    /// Until when: rounded up.
+    #[schema(value_type = String, format = DateTime)]
+    until: Timestamp,
     /// The rows.
     items: Vec<UsageItem>,
     /// Where the next page begins; absent on the last one.
@@ -38,7 +52,11 @@ pub(super) async fn read(
     State(app): State<App>,
     Query(asked): Query<Asked>,
 ) -> Result<axum::Json<Usage>, Problem> {
-    let Question { query, percentiles, compares } = question::understood(&app, &caller, &asked).await?;
+    let Question { query, percentiles, compares, costly } = question::understood(&app, &caller, &asked).await?;
+    let turn = async { if costly { Some(COSTLY.lock().await) } else { None } };
+    let turn = tokio::time::timeout(PATIENCE, turn).await;
+    let _turn =
+        turn.map_err(|_| overloaded("Much is being read for somebody else; ask again later, or ask for less."))?;
     app.writer.flush().await.map_err(|error| internal(&error))?;
     let mut found = app.ledger.usage(&query).await.map_err(|error| internal(&error))?;
     let shown = query.limit as usize - 1;
@@ -46,8 +64,16 @@ pub(super) async fn read(
     found.truncate(shown);
     let next_cursor = more.then(|| BASE64URL_NOPAD.encode(&(query.after + shown as u64).to_be_bytes()));
     let before = if compares { Some(compare::before(&app, &query).await?) } else { None };
+    if let Some(before) = &before
+        && !more
+        && query.after == 0
+    {
+        let gone = before.gone(&found);
+        found.extend(gone);
+    }
     let items = rows::named(&app, found, &percentiles, before).await.map_err(|error| internal(&error))?;
-    Ok(axum::Json(Usage { items, next_cursor }))
+    let (from, until) = query.whole();
+    Ok(axum::Json(Usage { from, until, items, next_cursor }))
 }
 
 /// Of which API, project and key, by their numbers.

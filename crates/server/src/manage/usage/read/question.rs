@@ -20,6 +20,8 @@ use crate::problem::Problem;
 
 const DEFAULT_LIMIT: u32 = 1_000;
 const MAX_LIMIT: u32 = 10_000;
+/// Days of which percentiles of every project, key or facet are told at once.
+const MAX_DAYS: i64 = 31;
 /// Percentiles of one answer.
 const MAX_PERCENTILES: usize = 10;
 
@@ -28,10 +30,11 @@ const MAX_PERCENTILES: usize = 10;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(in crate::manage::usage) struct Asked {
-    /// From this moment; 24 hours before `until` unless said otherwise.
+    /// From this moment, rounded down to whole minutes, hours or days, whichever is asked for, and by country, end user and tag to
+    /// whole hours; 24 hours before `until` unless said otherwise.
     #[param(value_type = Option<String>)]
     from: Option<Timestamp>,
-    /// Until this moment; now unless said otherwise.
+    /// Until this moment, rounded up in the same way; now unless said otherwise.
     #[param(value_type = Option<String>)]
     until: Option<Timestamp>,
     /// `minute`, `hour` or `day`: a row for each; without it one row for the span.
@@ -65,7 +68,9 @@ pub(in crate::manage::usage) struct Asked {
     tag: Option<String>,
     /// Percentiles of the latency that are told of each row, such as `50,95,99.9`; at most 10.
     percentiles: Option<String>,
-    /// `previous`: what each row was in the time before, which is as long and ends where this one begins.
+    /// `previous`: what each row was in the time before, which is as long and ends where this one begins. Rows of which there was
+    /// something only then come last, where all rows are on one page. A minute, hour or day that is running is compared with a whole one.
+    #[param(value_type = Option<String>)]
     compare: Option<Compared>,
     /// Rows with the most of this come first: `calls`, `latency`, `bytes_in`, `bytes_out` or `cost`. They come by time and by what
     /// they are told apart by unless said otherwise.
@@ -78,7 +83,7 @@ pub(in crate::manage::usage) struct Asked {
 }
 
 /// With what rows are compared.
-#[derive(Debug, Clone, Copy, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Compared {
     /// With the time before.
@@ -103,6 +108,8 @@ pub(super) struct Question {
     pub(super) percentiles: Vec<Percentile>,
     /// Whether it is compared with the time before.
     pub(super) compares: bool,
+    /// Whether so much is read for it that it waits for its turn.
+    pub(super) costly: bool,
 }
 
 /// Understands a question.
@@ -129,8 +136,16 @@ pub(super) async fn understood(app: &App, asker: &Asker, asked: &Asked) -> Resul
     let percentiles = percentiles(asked.percentiles.as_deref())?;
     refuse_uncounted(asked, &by, only.as_ref())?;
     let of = filters(app, asker, (asked.api_id, asked.project_id, asked.key_id)).await?;
-    // What was found to be the caller's own is shown whole; without such a filter, what is counted for the caller.
-    let organizations = if of == Filters::default() { counted_for(asker) } else { Vec::new() };
+    // What was found to be the caller's own is shown whole; without such a filter, what is counted for the caller. End users and tags
+    // are what an API's owner tells of its own calls, whosever they are.
+    let is_told =
+        matches!(only.as_ref().map(|(facet, _)| facet).or(by.facet.as_ref()), Some(Facet::EndUser | Facet::Tag(_)));
+    let organizations = if is_told || of == Filters::default() { counted_for(asker) } else { Vec::new() };
+    let is_of_keys = by.consumer || by.project || by.key || only.is_some() || by.facet.is_some();
+    let costly = is_of_keys && (!percentiles.is_empty() || by.consumer || by.facet.is_some() || only.is_some());
+    if costly && !percentiles.is_empty() && of.project.or(of.key).is_none() {
+        refuse_long(span)?;
+    }
     let consumers = match by.consumer {
         true => app.catalog.projects_organizations().await.map_err(|error| internal(&error))?,
         false => Vec::new(),
@@ -160,7 +175,18 @@ pub(super) async fn understood(app: &App, asker: &Asker, asked: &Asked) -> Resul
         limit: limit + 1,
         ..UsageQuery::of(span)
     };
-    Ok(Question { query, percentiles, compares: asked.compare.is_some() })
+    Ok(Question { query, percentiles, compares: asked.compare.is_some(), costly })
+}
+
+/// Percentiles of every project or key by itself are those of as many sketches as there are rows.
+fn refuse_long((from, until): (Timestamp, Timestamp)) -> Result<(), Problem> {
+    if until.as_secs().saturating_sub(from.as_secs()) > MAX_DAYS * Bucket::Day.secs() {
+        return Err(invalid(format!(
+            "Percentiles by organization, project, key, country, end user or tag are told of at most {MAX_DAYS} days at once; ask \
+             about a shorter time, or about one project or key."
+        )));
+    }
+    Ok(())
 }
 
 /// Countries, end users and tags are counted one at a time, by the hour, and not by operation.
@@ -196,6 +222,10 @@ fn only(asked: &Asked) -> Result<Option<(Facet, String)>, Problem> {
         });
         sound.ok_or_else(|| invalid("tag is NAME:VALUE, as verification was told."))
     });
+    let texts = [&asked.end_user, &asked.tag, &asked.operation];
+    if texts.iter().any(|text| text.as_deref().is_some_and(|text| text.contains(char::is_control))) {
+        return Err(invalid("end_user, tag and operation have no control characters."));
+    }
     let country = asked.country.map(|country| (Facet::Country, country.to_string()));
     let end_user = asked.end_user.clone().map(|name| (Facet::EndUser, name));
     let mut all = country.into_iter().chain(end_user).chain(tag.transpose()?);

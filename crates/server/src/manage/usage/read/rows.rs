@@ -49,7 +49,7 @@ pub(super) struct UsageItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     /// The country that calls came from, the end user, or the value of the tag, whichever was asked for. `null`: none is known, or it
-    /// is beyond the 1,000 of a key that are told apart on a day.
+    /// is beyond the 1,000 of a key (and 32 names of tags) that are told apart on a day.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Option<String>>,
     /// What was counted.
@@ -68,8 +68,9 @@ pub(super) struct Sums {
     calls: u64,
     /// Microseconds from the head of the request to the end of the answer, summed.
     latency_us: u64,
-    /// Percentiles of these microseconds, if they were asked for, each within 2 % of itself. `null`: nothing is known of them, as of
-    /// calls that were counted before percentiles were.
+    /// Percentiles of these microseconds, if they were asked for, each within 2 % of itself: of all of these calls but those that were
+    /// counted before percentiles were, or recorded by hand. `null`: nothing is known, as of the row of which no country, end user or
+    /// tag is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<std::collections::BTreeMap<String, u64>>)]
     latency_percentiles_us: Option<Option<Percentiles>>,
