@@ -49,8 +49,8 @@ pub use condition::{Conditions, Expected, Stated, Tag, Thing, ThingId};
 pub use keyring::NewEncryptionKey;
 pub use ledger::{
     Amount, Billed, BilledUsage, CreditEntriesOf, CreditMove, CreditMoved, Difference, EntryName, EntrySaid, EventName,
-    EventsAt, GrantTaken, KeptEvent, Ledger, NewUsage, NotMoved, NotRecorded, RecordedUsage, Recount, Room, Taken,
-    Taking, Use,
+    EventsAt, GrantTaken, KeptEvent, KeptRequest, Ledger, LoggedRequest, NewUsage, NotMoved, NotRecorded,
+    RecordedUsage, Recount, RequestDoor, RequestsAt, RequestsOf, RequestsPage, RequestsQuery, Room, Taken, Taking, Use,
 };
 pub use records::History;
 pub use root::{RootKeyError, RootKeys, RootSource};

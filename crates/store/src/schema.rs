@@ -63,6 +63,7 @@ pub(crate) const USAGE: Steps = Steps {
         include_str!("sqlite/schema/usage_6.sql"),
         include_str!("sqlite/schema/usage_7.sql"),
         include_str!("sqlite/schema/usage_8.sql"),
+        include_str!("sqlite/schema/usage_9.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/usage_1.sql"),
@@ -73,6 +74,7 @@ pub(crate) const USAGE: Steps = Steps {
         include_str!("postgres/schema/usage_6.sql"),
         include_str!("postgres/schema/usage_7.sql"),
         include_str!("postgres/schema/usage_8.sql"),
+        include_str!("postgres/schema/usage_9.sql"),
     ],
 };
 

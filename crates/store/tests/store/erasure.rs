@@ -14,7 +14,7 @@ use crate::world::{ENGINES, NOW, World, everywhere};
 /// What must not be anywhere afterwards.
 const CANARY: &str = "Zaphod Beeblebrox";
 
-fn files_with(world: &World, text: &str) -> Vec<String> {
+pub fn files_with(world: &World, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![world.folder.path().join("data")];
     while let Some(folder) = folders.pop() {

@@ -38,6 +38,7 @@ mod patterns;
 mod people;
 mod peppers;
 mod plans;
+mod requests;
 mod roles;
 mod seals;
 mod secrets;

@@ -110,6 +110,7 @@ async fn full(engine: Engine) -> World {
     let (at, note) = (Some(NOW.plus_secs(-7_200)), "moves too".to_owned());
     let recorded = NewUsage { id: "a".to_owned(), api: 1, project: 1, at, calls: 0, cost: 4, corrects: None, note };
     world.ledger.record((1, "me"), NOW, &[recorded]).await.unwrap();
+    world.ledger.log_requests(NOW, &[crate::requests::request(0)]).await.unwrap();
     world
 }
 
