@@ -18,6 +18,7 @@ use keystile_server::identity::{Identity, IdentitySettings, Pages};
 use keystile_server::manage::{App, router};
 use keystile_server::telemetry::metrics::{Calls, Registry};
 use keystile_server::telemetry::pulse::Pulse;
+use keystile_server::telemetry::request_log::RequestLog;
 use keystile_server::tls::UpstreamTls;
 use keystile_server::usage::{Event, Queue, Writer};
 use keystile_server::webhooks::Webhooks;
@@ -66,6 +67,7 @@ async fn app_over(store: &Store, queue: &Arc<Queue>) -> App {
         catalog: store.catalog.clone(),
         ledger: store.ledger.clone(),
         feed,
+        requests: Arc::new(RequestLog::new(store.ledger.clone(), writer.clone(), clock.clone())),
         writer,
         metrics,
         calls,

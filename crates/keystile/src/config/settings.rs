@@ -119,6 +119,10 @@ settings! {
         level: LogLevel = "level", word(), LogLevel::Info, "The least important lines to write.";
         access: Destination = "access", access_log(), Destination::Off, "The access log: a line of JSON for every call, without its key, its query or any other secret. SIGHUP opens the file anew, as logrotate wants it.";
     }
+    request_log: RequestLog = "request_log", "The request log: single calls, to be searched and followed at the management API. How long they are kept, [retention] says." {
+        enabled: bool = "enabled", flag(), true, "Whether calls are written into it.";
+        per_second: u32 = "per_second", whole(1..=100_000), 200, "How many calls a second are written into it, of all APIs together; of more, those that came first, and besides a quarter as many refused ones, without their paths. All are counted in any case. To write none, say enabled = false.";
+    }
     trace: Trace = "trace", "Traces of calls, for OpenTelemetry. Without an endpoint, traceparent and tracestate go on as clients sent them." {
         endpoint: Option<UpstreamUrl> = "endpoint", url_or_off(), None, "The collector, which takes OTLP over HTTP as JSON. Without a path it is /v1/traces.";
         service_name: String = "service_name", name(), "keystile".to_owned(), "What the server is called there.";
@@ -148,6 +152,8 @@ settings! {
         facet_days: Option<u32> = "facet_days", whole_or_off(1..=36_500), Some(400), "For how many days calls are counted apart by country, end user and tag. How many there were in all is kept longer.";
         event_days: Option<u32> = "event_days", whole_or_off(1..=36_500), Some(90), "For how many days each call is kept as it was counted, for exports and for counting anew, and the ids of what was recorded beside calls. What they come to is kept longer.";
         event_megabytes: Option<u32> = "event_megabytes", whole_or_off(1..=100_000_000), Some(10_240), "How much of calls is kept so at most, in MiB, a call being some 20 bytes: beyond it the oldest hours are forgotten before their time, but never the newest one.";
+        request_days: Option<u32> = "request_days", whole_or_off(1..=36_500), Some(7), "For how many days single calls are kept in the request log.";
+        request_megabytes: Option<u32> = "request_megabytes", whole_or_off(1..=100_000_000), Some(1_024), "How much of the request log is kept at most, in MiB, a call being some 400 bytes: beyond it the oldest calls are forgotten before their time.";
     }
     usage_files: UsageFiles = "usage_files", "Usage in files, for whoever bills or looks at it elsewhere: what was recorded in an hour in each, every event in exactly one." {
         folder: Option<PathBuf> = "folder", path_or_off(), None, "The folder in which they are written, some minutes after each hour: `2027-01-31/usage-2027-01-31T14Z.parquet`. The first ones are those of all that is still kept.";

@@ -45,9 +45,10 @@ use keystile_server::identity::{Identity, IdentitySettings, Pages, ProviderSetti
 use keystile_server::lifecycle::{Lifecycle, Retention};
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Owner, Setup, SetupError};
-use keystile_server::telemetry::journal::{Destination, Journal, NoAccessLog};
+use keystile_server::telemetry::journal::{Destination, Journal, Logging, NoAccessLog};
 use keystile_server::telemetry::metrics::{self, Calls, Kind};
 use keystile_server::telemetry::pulse::Pulse;
+use keystile_server::telemetry::request_log::{Allowance, RequestLog};
 use keystile_server::telemetry::trace::{Exporter, Exports, Sampling};
 use keystile_server::tls::{Tls, TlsError, UpstreamTls};
 use keystile_server::upstream::Connector;
@@ -295,12 +296,14 @@ impl Process {
         let people = identity_settings(config)?;
         let sessions = people.sessions;
         let identity = Arc::new(Identity::new(store.catalog.clone(), clock.clone(), entropy.clone(), people));
+        let requests = Arc::new(RequestLog::new(store.ledger.clone(), writer.clone(), clock.clone()));
         let app = App {
             webhooks: Arc::new(webhooks),
             catalog: store.catalog.clone(),
             ledger: store.ledger.clone(),
             feed: feed.clone(),
             writer: writer.clone(),
+            requests: requests.clone(),
             metrics: Arc::default(),
             calls,
             pulse: pulse.clone(),
@@ -323,6 +326,8 @@ impl Process {
                 facet_days: config.retention.facet_days,
                 event_days: config.retention.event_days,
                 event_bytes: config.retention.event_megabytes.map(|mebibytes| u64::from(mebibytes) << 20),
+                request_days: config.retention.request_days,
+                request_bytes: config.retention.request_megabytes.map(|mebibytes| u64::from(mebibytes) << 20),
             },
         };
         tokio::spawn(lifecycle.run(config.keys.round));
@@ -339,7 +344,11 @@ impl Process {
         let connector = Connector { timeout: config.gateway.connect, tls: upstream_tls.clone() };
         tokio::spawn(look_after_targets(engine.clone(), connector.clone()));
         let exporter = exports(config).map(Exporter::start);
-        let journal = Journal::start(&config.log.access, exporter, config.gateway.worker_count(), &engine)?;
+        let logging = config.request_log.enabled.then(|| Logging {
+            log: requests.clone(),
+            allowance: Arc::new(Allowance::new(config.request_log.per_second)),
+        });
+        let journal = Journal::start(&config.log.access, exporter, logging, config.gateway.worker_count(), &engine)?;
         let jobs = jobs(config, &engine, &queue, (&clock, &entropy), exposures, connector)?;
         let jobs = Jobs { journal: journal.clone(), ..jobs };
         let workers = Workers::start(config.gateway.worker_count(), jobs, &ending).map_err(StartError::Worker)?;
@@ -389,6 +398,7 @@ impl Process {
         feed.engine().counters.bound(config.limits.subjects as usize);
         tokio::spawn(watch(feed.clone(), writer.clone(), clock, config.gateway.max_staleness));
         tokio::spawn(writer.run(config.usage.flush));
+        tokio::spawn(requests.run());
         let stream = |sink| AuditStream::new(store.catalog.clone(), feed.clone(), sink, &config.data);
         let streams: Vec<AuditStream> = sinks(config).map(stream).collect();
         AuditStream::declare(&streams, &app.metrics);
@@ -467,6 +477,8 @@ impl Process {
         // The other process goes on with the numbers that the ledger has.
         self.app.feed.engine().snapshot.labels.freeze(true);
         self.app.writer.flush().await?;
+        // What can't be written waits on; that is no reason to stay.
+        let _ = self.app.requests.flush().await;
         self.store.catalog.hand_over(&self.store.ledger).await?;
         save(self.snapshot.clone(), self.app.feed.clone()).await;
         Ok(())
@@ -495,6 +507,7 @@ impl Process {
     pub(crate) fn leave(&self) {
         self.listeners.lock().clear();
         self.ending.leave();
+        self.app.requests.close();
         self.app.feed.makers.hand_to(Maker::Elsewhere);
     }
 
@@ -518,6 +531,7 @@ impl Process {
         let is_replaced = self.ending.is_leaving();
         self.listeners.lock().clear();
         self.ending.begin();
+        self.app.requests.close();
         if tokio::time::timeout(self.drain, self.until_empty()).await.is_err() {
             tracing::warn!("some connections were cut off; they took too long to end");
         }
@@ -529,6 +543,9 @@ impl Process {
         let _ = tokio::time::timeout(TELLING_ENDS, self.telling).await;
         if let Err(error) = self.app.writer.flush().await {
             tracing::error!(cause = ?error, "the last counts could not be written");
+        }
+        if let Err(error) = self.app.requests.flush().await {
+            tracing::error!(cause = ?error, "the last calls could not be written into the request log");
         }
         if let Err(error) = self.app.feed.engine().quotas.settle(&self.store.ledger).await {
             tracing::error!(cause = ?error, "what was taken for quotas and not used could not be given back");
@@ -552,6 +569,7 @@ fn declare(app: &App, doors: [(&'static str, Arc<Admission>); 2], tls: Option<&A
     });
     app.calls.declare(registry);
     app.writer.declare(registry);
+    app.requests.declare(registry);
     app.pulse.declare(registry);
     shadow::declare(app.feed.engine().clone(), registry);
     leases::declare(app.feed.engine().clone(), registry);

@@ -107,9 +107,7 @@ impl Worker {
         let is_grpc = caller.speaks == Protocol::Http2 && grpc::is_call(request.headers());
         let receipt = Receipt { id, id_header: id_header(&id.to_ascii()), exchange, is_grpc };
         let mut pending = Pending::new(self.recorder.clone(), self.recorder.clock.now());
-        if let Some(observer) = &self.recorder.observer {
-            pending.observed(observer.begin(&request, receipt.exchange.refused().is_none(), id, caller.address));
-        }
+        pending.is_call(&request, receipt.exchange.refused().is_none(), id, caller.address);
         // What pages in browsers are told, once the API is known.
         let mut cors = None;
         let (head, body) = request.into_parts();

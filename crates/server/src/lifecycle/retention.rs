@@ -1,4 +1,5 @@
-//! What is kept for a while: details of the audit, from where keys were used (K43), and each call as it was counted.
+//! What is kept for a while: details of the audit, from where keys were used (K43), each call as it was counted, and the request
+//! log.
 
 use keystile_core::time::Timestamp;
 use keystile_store::{Catalog, Ledger, StoreError};
@@ -23,6 +24,10 @@ pub struct Retention {
     pub event_days: Option<u32>,
     /// Of how many bytes of those there are at most.
     pub event_bytes: Option<u64>,
+    /// Of calls in the request log.
+    pub request_days: Option<u32>,
+    /// Of how many bytes of those there are at most.
+    pub request_bytes: Option<u64>,
 }
 
 impl Retention {
@@ -40,6 +45,7 @@ impl Retention {
                 None => Ok(()),
             },
             ledger.forget_events(self.event_days.map(before), self.event_bytes).await.map(drop),
+            ledger.forget_requests(self.request_days.map(before), self.request_bytes).await.map(drop),
             match self.audit_days {
                 Some(days) => erase_audit(catalog, before(days)).await,
                 None => Ok(()),

@@ -24,6 +24,7 @@ use crate::identity::Identity;
 use crate::problem::Problem;
 use crate::telemetry::metrics::{Calls, Registry};
 use crate::telemetry::pulse::Pulse;
+use crate::telemetry::request_log::RequestLog;
 use crate::usage::Writer;
 use crate::webhooks::Webhooks;
 use crate::world::{Clock, Entropy, random};
@@ -39,6 +40,8 @@ pub struct App {
     pub feed: Arc<Feed>,
     /// Carries counts to the ledger.
     pub writer: Arc<Writer>,
+    /// Carries single calls to the request log, and tells whoever follows it.
+    pub requests: Arc<RequestLog>,
     /// Figures of the process.
     pub metrics: Arc<Registry>,
     /// The figures of calls among them.

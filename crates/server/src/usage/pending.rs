@@ -6,10 +6,11 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, Request};
 use keystile_core::Code;
 use keystile_core::api::ClientAddresses;
 use keystile_core::id::RequestId;
+use keystile_core::method::Method;
 use keystile_core::restrict::Rules;
 use keystile_core::time::{Moment, Ticks};
 use keystile_core::usage::{Counts, Dimensions, Facets, UsageEvent};
@@ -19,7 +20,7 @@ use crate::enforce::engine::Recognised;
 use crate::enforce::in_flight::{Place, Places};
 use crate::enforce::operations::Label;
 use crate::enforce::snapshot::ApiView;
-use crate::telemetry::journal::{Entry, Observed, Observer, Record};
+use crate::telemetry::journal::{Called, Door, Observed, Observer, Record};
 use crate::world::Clock;
 
 /// Where a worker's calls are counted, and by which clock.
@@ -52,6 +53,8 @@ pub struct Pending {
     sent_on: Option<Ticks>,
     /// How long the upstream took to begin its answer.
     upstream_us: Option<NonZeroU32>,
+    /// What it is called, if it is one that may be written down.
+    called: Option<Called>,
     /// What is remembered of it to be written down, if anything is.
     observed: Option<Box<Observed>>,
 }
@@ -84,6 +87,7 @@ impl Pending {
             places: Places::new(),
             sent_on: None,
             upstream_us: None,
+            called: None,
             observed: None,
         }
     }
@@ -93,16 +97,19 @@ impl Pending {
         self.began
     }
 
-    /// This is remembered of it, to be written down.
-    pub fn observed(&mut self, observed: Box<Observed>) {
-        self.observed = Some(observed);
+    /// It is this request of this client's, as it came through the gateway. `is_sound` says whether it is what the client sent.
+    pub fn is_call<B>(&mut self, request: &Request<B>, is_sound: bool, id: RequestId, client: IpAddr) {
+        if let Some(observer) = &self.recorder.observer {
+            self.called = Some(Called { request: id, door: Door::Gateway });
+            self.observed = observer.begin(request, is_sound, id, client, self.began.ticks);
+        }
     }
 
-    /// It is a question of this client's, and is written down if the access log is on.
+    /// It is a question of this client's.
     pub fn is_question(&mut self, id: RequestId, client: IpAddr) {
-        if self.recorder.observer.as_ref().is_some_and(|observer| observer.logs) {
-            let record = Some(Box::new(Record::asked(id, client)));
-            self.observed = Some(Box::new(Observed { trace: None, record }));
+        if let Some(observer) = &self.recorder.observer {
+            self.called = Some(Called { request: id, door: Door::Verification });
+            self.observed = observer.begin_question(id, client, self.began.ticks);
         }
     }
 
@@ -114,6 +121,14 @@ impl Pending {
     pub fn path(&mut self, path: &str) {
         if let Some(record) = self.record() {
             record.path(path);
+        }
+    }
+
+    /// It is about a call with this method to this canonical path, as far as whoever asks said so.
+    pub fn is_about(&mut self, method: Option<Method>, path: Option<&str>) {
+        if let Some(record) = self.record() {
+            record.method = method;
+            path.into_iter().for_each(|path| record.path(path));
         }
     }
 
@@ -295,17 +310,11 @@ impl Pending {
         };
         let facets = self.facets.take();
         let kept = UsageEvent { at: self.began.wall, dimensions: self.dimensions, client, facets, counts };
-        if let Some(Observed { trace, record: Some(record) }) = self.observed.take().map(|observed| *observed)
-            && let Some(observer) = &self.recorder.observer
-        {
+        if let Some(observer) = &self.recorder.observer {
+            let counted = UsageEvent { facets: None, ..kept };
             let after = self.sent_on.map(|sent_on| sent_on.nanos_since(self.began.ticks) / 1_000);
-            observer.sheet.push(Entry {
-                record,
-                counted: UsageEvent { facets: None, ..kept },
-                sent_on_us: after.map(|micros| u32::try_from(micros).unwrap_or(u32::MAX)),
-                upstream_us: self.upstream_us,
-                trace: trace.filter(|trace| trace.sampled),
-            });
+            let after = after.map(|micros| u32::try_from(micros).unwrap_or(u32::MAX));
+            observer.end(self.observed.take(), self.called, counted, (after, self.upstream_us), now);
         }
         self.recorder.buffer.push(Event { kept, upstream_us: self.upstream_us });
         now

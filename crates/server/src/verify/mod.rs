@@ -200,6 +200,7 @@ async fn judge(
     let now = worker.recorder.clock.now();
     let described = described.facts(now, &source);
     let (method, path) = (described.method, described.path);
+    pending.is_about(method, path);
     let of_operation = || Some(api?.costs.of(method?, path?));
     if question.cost.is_some_and(|cost| cost > MAX_LIMIT) {
         return Err(invalid(format!("cost is 0 to {MAX_LIMIT}.")));

@@ -1,9 +1,11 @@
-//! What is written down of single calls: a line of the access log each, and the spans of those that are sampled.
+//! What is written down of single calls: a line of the access log each, the spans of those that are sampled, and rows of the
+//! request log.
 //!
 //! A call that is looked at (by its worker's [`Observer`]) has a [`Record`], which is left in a [`Sheet`] when the call
 //! is counted. One thread (the [`Journal`]) gathers the sheets and writes lines and spans; whatever takes long (a disk) keeps that thread and no call. A sheet
 //! is bounded: what comes when it is full is dropped, and counted. Where nothing is to be written there is no sheet,
-//! and all that a call pays is a branch.
+//! and all that a call pays is a branch; for the request log so many calls a second have a record, and what the others pay is
+//! little more.
 //!
 //! No secret is written (SECURITY.md E-2). A record takes none of what may be one by its place: no field but
 //! `User-Agent` and `Host`, no query, no body, no method that is not one of ours. What could still hold one, path,
@@ -25,11 +27,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::metrics::Registry;
+use super::request_log::{Allowance, RequestLog, row};
 use super::trace::{Exporter, Tracer};
 use crate::enforce::engine::Engine;
 use access::AccessLog;
 pub(crate) use discretion::Discretion;
-pub use observer::{Observed, Observer};
+pub use observer::{Called, Observed, Observer};
 pub use record::{Door, Record};
 pub use sheet::{Entry, Sheet};
 
@@ -54,12 +57,21 @@ pub struct Journal {
     sheets: Vec<Arc<Sheet>>,
     logs: bool,
     exporter: Option<Arc<Exporter>>,
+    requests: Option<Logging>,
     lines: AtomicU64,
     /// Lines that were made and could not be written.
     lost: AtomicU64,
     reopens: AtomicBool,
     ends: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The request log, and how many calls go into it.
+pub struct Logging {
+    /// Takes their rows.
+    pub log: Arc<RequestLog>,
+    /// How many.
+    pub allowance: Arc<Allowance>,
 }
 
 /// Why the access log can't be written.
@@ -81,17 +93,19 @@ impl Journal {
     pub fn start(
         to: &Destination,
         exporter: Option<Arc<Exporter>>,
+        requests: Option<Logging>,
         workers: usize,
         engine: &Arc<Engine>,
     ) -> Result<Option<Arc<Self>>, NoAccessLog> {
         let access = AccessLog::open(to)?;
-        if access.is_none() && exporter.is_none() {
+        if access.is_none() && exporter.is_none() && requests.is_none() {
             return Ok(None);
         }
         let journal = Arc::new(Self {
             sheets: (0..workers).map(|_| Arc::default()).collect(),
             logs: access.is_some(),
             exporter,
+            requests,
             lines: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             reopens: AtomicBool::new(false),
@@ -111,7 +125,8 @@ impl Journal {
     pub fn observer(&self, worker: usize, seed: u64) -> Option<Observer> {
         let sheet = self.sheets.get(worker)?.clone();
         let tracer = self.exporter.as_ref().map(|exporter| Tracer::new(exporter.sampling(), seed));
-        Some(Observer { sheet, logs: self.logs, tracer })
+        let allowance = self.requests.as_ref().map(|requests| requests.allowance.clone());
+        Some(Observer { sheet, logs: self.logs, tracer, allowance })
     }
 
     /// The file is to be opened anew: somebody has moved it away.
@@ -135,6 +150,14 @@ impl Journal {
     pub fn declare(self: &Arc<Self>, registry: &Registry) {
         if let Some(exporter) = &self.exporter {
             exporter.declare(registry);
+        }
+        if self.requests.is_some() {
+            let journal = self.clone();
+            registry.counter(
+                "keystile_request_log_skipped_total",
+                "Calls that were not written into the request log because more came than it takes.",
+                move || journal.sheets.iter().map(|sheet| sheet.not_logged()).sum::<u64>(),
+            );
         }
         if !self.logs {
             return;
@@ -166,6 +189,10 @@ impl Journal {
             if let Some(exporter) = &self.exporter {
                 exporter.note_dropped(self.sheets.iter().map(|sheet| sheet.take_dropped_traces()).sum());
                 entries.iter().for_each(|entry| exporter.take(entry, discretion));
+            }
+            if let Some(requests) = &self.requests {
+                let rows: Vec<_> = entries.iter().filter(|entry| entry.is_logged).collect();
+                requests.log.take(rows.into_iter().map(|entry| row(entry, discretion)));
             }
             entries.clear();
             let dropped = self.dropped();

@@ -1,6 +1,6 @@
 //! What is known of a call that is written down. It takes nothing that is a secret by its place.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use http::header::{HOST, USER_AGENT};
@@ -105,6 +105,11 @@ impl Record {
             key: None,
             shadow: Rules::NONE,
         }
+    }
+
+    /// A call of which nothing was remembered while it was answered.
+    pub(super) fn bare(request: RequestId, door: Door) -> Self {
+        Self { door, ..Self::asked(request, Ipv4Addr::UNSPECIFIED.into()) }
     }
 
     /// It has a canonical path.

@@ -25,6 +25,8 @@ pub struct Entry {
     pub upstream_us: Option<NonZeroU32>,
     /// Its trace, if it is sampled.
     pub trace: Option<Trace>,
+    /// Whether it goes into the request log.
+    pub is_logged: bool,
 }
 
 /// The records of one worker.
@@ -34,6 +36,10 @@ pub struct Sheet {
     dropped: AtomicU64,
     /// Those of sampled calls among them.
     dropped_traces: AtomicU64,
+    /// Those for the request log among them.
+    dropped_rows: AtomicU64,
+    /// Calls of which nothing was left here for the request log. Only the worker writes it, so it takes no locked instruction.
+    skipped: AtomicU64,
 }
 
 impl Sheet {
@@ -45,7 +51,18 @@ impl Sheet {
         } else {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             self.dropped_traces.fetch_add(entry.trace.is_some().into(), Ordering::Relaxed);
+            self.dropped_rows.fetch_add(entry.is_logged.into(), Ordering::Relaxed);
         }
+    }
+
+    /// A call is not written into the request log. To be called by the sheet's own worker alone.
+    pub(super) fn note_skipped(&self) {
+        self.skipped.store(self.skipped.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Calls that are not in the request log because so many came, ever since the start.
+    pub(super) fn not_logged(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed) + self.dropped_rows.load(Ordering::Relaxed)
     }
 
     /// Records that were dropped, ever since the start.
@@ -97,9 +114,19 @@ mod tests {
         };
         for _ in 0..MAX_ENTRIES + 3 {
             let record = Box::new(Record::asked(RequestId::from_entropy([0; 16]), [127, 0, 0, 1].into()));
-            sheet.push(Entry { record, counted: counted.clone(), sent_on_us: None, upstream_us: None, trace: None });
+            let is_logged = sheet.dropped() == 0;
+            sheet.push(Entry {
+                record,
+                counted: counted.clone(),
+                sent_on_us: None,
+                upstream_us: None,
+                trace: None,
+                is_logged,
+            });
         }
         sheet.take(&mut taken);
         assert_eq!((taken.len(), sheet.dropped()), (MAX_ENTRIES, 3));
+        sheet.note_skipped();
+        assert_eq!(sheet.not_logged(), 2, "one for which there was no room, and one that was not left");
     }
 }
