@@ -140,12 +140,16 @@ impl Client {
         self.answer_to("GET")
     }
 
-    /// Reads the answer to a request with this method: the one to HEAD has no body.
+    /// Reads the answer to a request with this method: the one to HEAD has no body. Of a stream of events it is the head.
     ///
     /// # Errors
     /// As [`Client::answer`].
     pub fn answer_to(&mut self, method: &str) -> io::Result<Answer> {
         let (mut answer, mut body) = self.begin_answer(method)?;
+        // What has no end is not waited for.
+        if answer.field("content-type") == Some("text/event-stream") {
+            return Ok(answer);
+        }
         while let Some(piece) = self.wire.piece(&mut body)? {
             answer.body.extend_from_slice(&piece);
         }

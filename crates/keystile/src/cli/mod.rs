@@ -25,6 +25,7 @@ mod kept;
 mod key;
 mod lines;
 mod login;
+mod logs;
 mod member;
 mod member_role;
 mod organization;
@@ -211,6 +212,12 @@ pub enum Command {
     Access(access::Ask),
     /// What was called, by whom, and how it ended.
     Usage(Box<usage::Usage>),
+    /// The request log: single calls, who made them, from where, and what was answered.
+    Logs {
+        /// What to do.
+        #[command(subcommand)]
+        verb: Box<logs::Verb>,
+    },
     /// Webhooks: where others are told of changes.
     Webhook {
         /// What to do.
@@ -295,6 +302,7 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Route { verb } => route::run(verb, &mut session),
                 Command::Access(ask) => access::run(ask, &mut session),
                 Command::Usage(usage) => usage::run(*usage, &mut session),
+                Command::Logs { verb } => logs::run(*verb, &mut session),
                 Command::Webhook { verb } => webhook::run(verb, &mut session),
                 Command::Audit { verb } => audit::run(&verb, &mut session),
                 Command::Encryption { verb } => encryption::run(&verb, &mut session),

@@ -114,7 +114,8 @@ impl Server {
         lines: &[u8],
         name: &str,
     ) -> Result<Value, Fault> {
-        let answer = self.ask(what, Method::POST, path, query, &Payload::Lines(lines), Some(name))?;
+        let answer =
+            self.ask(what, Method::POST, path, query, &Payload::Lines(lines), Some(("idempotency-key", name)))?;
         self.understand(what, answer)
     }
 
@@ -144,7 +145,29 @@ impl Server {
 
     /// An answer of any length, to be read as it comes.
     pub(super) fn body(&self, what: &str, path: &str, query: &[(&str, &str)]) -> Result<Box<dyn Read + Send>, Fault> {
-        let answer = self.ask(what, Method::GET, path, query, &Payload::Nothing, None)?;
+        self.body_with(what, path, query, None)
+    }
+
+    /// A stream of events, after the last one that was seen. It breaks off after [`PATIENCE`] at the latest: whoever goes on following
+    /// asks again.
+    pub(super) fn follow(
+        &self,
+        what: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        last: Option<&str>,
+    ) -> Result<Box<dyn Read + Send>, Fault> {
+        self.body_with(what, path, query, last.map(|last| ("last-event-id", last)))
+    }
+
+    fn body_with(
+        &self,
+        what: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        field: Option<(&'static str, &str)>,
+    ) -> Result<Box<dyn Read + Send>, Fault> {
+        let answer = self.ask(what, Method::GET, path, query, &Payload::Nothing, field)?;
         if answer.status().as_u16() != 200 {
             return self.understand(what, answer).and(Err(not_ours(what)));
         }
@@ -158,7 +181,7 @@ impl Server {
         path: &str,
         query: &[(&str, &str)],
         payload: &Payload<'_>,
-        once: Option<&str>,
+        field: Option<(&'static str, &str)>,
     ) -> Result<Response<ureq::Body>, Fault> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}{}", self.base, query_text(query)));
         if let Some(key) = &self.key {
@@ -173,8 +196,8 @@ impl Server {
             }
             Payload::Lines(lines) => (Some("application/x-ndjson"), Some(*lines)),
         };
-        if let Some(once) = once {
-            request = request.header("idempotency-key", once);
+        if let Some((name, value)) = field {
+            request = request.header(name, value);
         }
         if let Some(kind) = kind {
             request = request.header("content-type", kind);

@@ -41,6 +41,7 @@ mod problem;
 mod projects;
 mod provider;
 mod reason;
+mod requests;
 mod rights;
 mod roles;
 mod sessions;
@@ -112,6 +113,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(credits::routes())
         .merge(statements::routes())
         .merge(usage::routes())
+        .merge(requests::routes())
         .merge(webhooks::routes())
         .merge(events::routes())
         .merge(audit::routes())

@@ -73,6 +73,8 @@ rights! {
     ReadUsage = "usage.read";
     /// Record usage and correct it: whoever may decides what is billed.
     WriteUsage = "usage.write";
+    /// See single calls: who called what, from where, and what was answered.
+    ReadRequests = "requests.read";
     /// See webhooks and their deliveries.
     ReadWebhooks = "webhooks.read";
     /// Make, change, try and delete webhooks: whoever may learns, at an address of their own, of every event.

@@ -49,6 +49,7 @@ mod process;
 mod providers;
 mod ready;
 mod recoverable;
+mod requests;
 mod restart;
 mod roles;
 mod rotation;

@@ -45,7 +45,7 @@ fn k43_all_that_is_kept_of_a_consumer_is_exported_and_erased_from_every_file() {
     assert_eq!(exported.status, 200, "{}", exported.text());
     let exported = lines(std::str::from_utf8(&exported.body).unwrap());
     let kinds: Vec<&str> = exported.iter().map(|line| line["type"].as_str().unwrap()).collect();
-    for kind in ["project", "key", "audit_entry", "usage_facet"] {
+    for kind in ["project", "key", "request", "audit_entry", "usage_facet"] {
         assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
     }
     let all = json!(exported).to_string();

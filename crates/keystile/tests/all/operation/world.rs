@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use keystile_testkit::raw::Answer;
-use keystile_testkit::{Api, Installation};
+use keystile_testkit::{Api, Installation, eventually};
 use serde_json::{Value, json};
 
 use super::schema::fits;
@@ -101,6 +101,14 @@ impl World {
     /// A call through the gateway.
     pub(super) fn call(&self, key: &str, method: &str, path: &str) -> Answer {
         Api::new(self.installation.gateway, key).request(method, path, &[], b"")
+    }
+
+    /// The id of a call, once it is in the request log.
+    pub(super) fn logged(&self, answer: &Answer) -> String {
+        let id = answer.field("x-request-id").expect("every answer has an id").to_owned();
+        let path = format!("/v1/requests/{id}");
+        eventually("a call is in the request log", || self.manage().get(&path).0 == 200);
+        id
     }
 
     /// A question about a key to verification.

@@ -56,6 +56,8 @@ const NO_CHANGE: [&str; 41] = [
     "logout",
     "resetMemberPassword",
 ];
+/// What never changes once it is there, and so has no state that could be asked about.
+const STATELESS: [&str; 1] = ["getRequest"];
 /// Requests that need nobody to be known: what they carry is the proof.
 const OPEN: [&str; 11] = [
     "loginWays",
@@ -117,6 +119,7 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value, rules: &Val
     let changes = method != "get";
     let is_change = changes && !NO_CHANGE.contains(&id.as_str());
     let of_one = path.contains("{id}");
+    let has_state = !STATELESS.contains(&id.as_str());
     let has_body = operation["requestBody"].is_object();
     if !operation["parameters"].is_array() {
         operation["parameters"] = json!([]);
@@ -151,7 +154,7 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value, rules: &Val
         more.push(json!({ "name": "If-Match", "in": "header", "schema": tags(), "description":
             "Only if it still is in the state of this ETag, or one of several; else the answer is 412." }));
     }
-    if !changes && path.ends_with("/{id}") {
+    if !changes && has_state && path.ends_with("/{id}") {
         more.push(json!({ "name": "If-None-Match", "in": "header", "schema": tags(),
             "description": "Only if it is no longer in the state of this ETag; else the answer is 304." }));
     }
@@ -171,12 +174,12 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value, rules: &Val
     let found: &[&str] = if of_one { &["404"] } else { &[] };
     let read: &[&str] = if has_body { &["415"] } else { &[] };
     let matched: &[&str] = if is_change { &["412"] } else { &[] };
-    let unchanged: &[&str] = if !changes && path.ends_with("/{id}") { &["304"] } else { &[] };
+    let unchanged: &[&str] = if !changes && has_state && path.ends_with("/{id}") { &["304"] } else { &[] };
     for status in [always, changing, found, read, matched, unchanged].concat() {
         answers.entry(status).or_insert_with(|| json!({ "description": "" }));
     }
     for (status, answer) in answers.iter_mut() {
-        finish_answer(status, answer, of_one && path.matches('{').count() == 1);
+        finish_answer(status, answer, of_one && has_state && path.matches('{').count() == 1);
     }
 }
 

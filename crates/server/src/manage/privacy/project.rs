@@ -8,7 +8,9 @@ use http::StatusCode;
 use keystile_core::id::{KeyId, OrganizationId, ProjectId};
 use keystile_core::time::Timestamp;
 use keystile_store::records::{ActivationFilter, AuditQuery, CreditFilter, Key, KeyFilter, Page, Project};
-use keystile_store::{AddressUse, Catalog, Change, FacetUse, Ledger, RecordedUsage, StoreError};
+use keystile_store::{
+    AddressUse, Catalog, Change, FacetUse, Ledger, RecordedUsage, RequestsAt, RequestsOf, RequestsQuery, StoreError,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -21,9 +23,10 @@ use crate::manage::credits::entries::EntryView as CreditEntryView;
 use crate::manage::credits::view::CreditGrantView;
 use crate::manage::extract::Id;
 use crate::manage::keys::view::KeyView;
-use crate::manage::ndjson::{self, Pages};
+use crate::manage::ndjson::{self, PAGE, Pages};
 use crate::manage::problem::{internal, not_found};
 use crate::manage::projects::view::ProjectView;
+use crate::manage::requests::{RequestView, Viewer};
 use crate::problem::Problem;
 
 /// Keys that are read and sent at a time.
@@ -37,7 +40,8 @@ const ADDRESSES: u32 = 10_000;
 #[derive(Default, Serialize, ToSchema)]
 #[schema(as = ProjectExport)]
 pub(super) struct Kept {
-    /// What it is: `project`, `activation`, `credit_grant`, `credit_entry`, `usage_record`, `usage_facet`, `key`, `address` or `audit_entry`.
+    /// What it is: `project`, `activation`, `credit_grant`, `credit_entry`, `usage_record`, `usage_facet`, `key`, `address`,
+    /// `request` or `audit_entry`.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The project.
@@ -64,6 +68,9 @@ pub(super) struct Kept {
     /// From where a key was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<AddressView>,
+    /// A call in the request log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Box<RequestView>>,
     /// What was done with one of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     audit_entry: Option<EntryView>,
@@ -144,37 +151,44 @@ pub(super) async fn export(
     let project = found.ok_or_else(|| not_found("project"))?;
     let change = Change::Note { action: "project.export", subject: id.to_string(), made: None };
     app.apply(&caller, change).await?;
+    // What can't be written into the request log at the moment is not kept yet.
+    let _ = app.requests.settle().await;
     let (now, organization, owner) = (app.now(), caller.organization, caller.owner);
+    let viewer = Viewer::new(&app, caller.owner);
     let (catalog, ledger) = (app.catalog, app.ledger);
-    ndjson::all(Rest {
-        catalog,
-        ledger,
-        organization,
-        owner,
-        id,
-        project: Some(project),
-        before: None,
-        now,
-        deleted: false,
-    })
-    .await
+    let (keys, calls) = (Keys { before: None, deleted: false }, Calls::After(None));
+    ndjson::all(Rest { catalog, ledger, viewer, organization, owner, id, project: Some(project), now, keys, calls })
+        .await
 }
 
 /// What is still to be sent.
 struct Rest {
     catalog: Catalog,
     ledger: Ledger,
+    viewer: Viewer,
     organization: OrganizationId,
     /// The number of that.
     owner: u32,
     id: ProjectId,
     /// Until it was sent.
     project: Option<Project>,
-    before: Option<u32>,
     /// When it was asked.
     now: Timestamp,
+    keys: Keys,
+    calls: Calls,
+}
+
+/// How far its keys were sent.
+struct Keys {
+    before: Option<u32>,
     /// Whether those that were deleted are sent by now.
     deleted: bool,
+}
+
+/// How far its calls were sent.
+enum Calls {
+    After(Option<RequestsAt>),
+    Done,
 }
 
 impl Pages for Rest {
@@ -190,11 +204,14 @@ impl Pages for Rest {
             return Ok(rows);
         }
         let mut keys = self.keys().await?;
-        if keys.is_empty() && !self.deleted {
-            (self.deleted, self.before) = (true, None);
+        if keys.is_empty() && !self.keys.deleted {
+            self.keys = Keys { before: None, deleted: true };
             keys = self.keys().await?;
         }
-        self.before = keys.last().map_or(self.before, |last| Some(last.number));
+        if keys.is_empty() {
+            return self.calls().await;
+        }
+        self.keys.before = keys.last().map_or(self.keys.before, |last| Some(last.number));
         let mut rows = Vec::new();
         for key in keys {
             let (key_id, number) = (key.id, key.number);
@@ -213,9 +230,24 @@ impl Pages for Rest {
 
 impl Rest {
     async fn keys(&self) -> Result<Vec<Key>, StoreError> {
-        let deleted_after = self.deleted.then(|| Timestamp::from_micros(0));
+        let deleted_after = self.keys.deleted.then(|| Timestamp::from_micros(0));
         let filter = KeyFilter { project: Some(self.id), deleted_after, ..KeyFilter::default() };
-        self.catalog.keys(self.organization, filter, Page { before: self.before, limit: KEYS }).await
+        self.catalog.keys(self.organization, filter, Page { before: self.keys.before, limit: KEYS }).await
+    }
+
+    async fn calls(&mut self) -> Result<Vec<Kept>, StoreError> {
+        let Calls::After(place) = self.calls else { return Ok(Vec::new()) };
+        let Some(number) = self.catalog.project_number(self.organization, self.id).await? else {
+            return Ok(Vec::new());
+        };
+        let query = RequestsQuery::all(RequestsOf::Project(number));
+        let page = self.ledger.requests(&query, (None, None), place, PAGE).await?;
+        self.calls = page.next.map_or(Calls::Done, |next| Calls::After(Some(next)));
+        let views = self.viewer.views(page.requests).await?;
+        Ok(views
+            .into_iter()
+            .map(|view| Kept { kind: "request", request: Some(Box::new(view)), ..Kept::default() })
+            .collect())
     }
 
     async fn add_activations(&self, rows: &mut Vec<Kept>) -> Result<(), StoreError> {
@@ -295,7 +327,7 @@ impl Rest {
 }
 
 /// Erase a project, for ever: it is deleted if it was not, with its keys and activations, and nothing that anybody wrote about them is kept, nor from
-/// where the keys were used and for whom; in the audit neither, where who did what and when stays. Ids and counts of calls stay. Copies elsewhere (backups,
+/// where the keys were used and for whom, nor single calls; in the audit neither, where who did what and when stays. Ids and counts of calls stay. Copies elsewhere (backups,
 /// what webhooks and syslog were told) are not in its reach. Prove first who you are.
 #[utoipa::path(delete, operation_id = "eraseProject", path = "/v1/privacy/projects/{id}", tag = "Privacy",
     params(("id" = String, Path)), security(("management_key" = [])),
@@ -316,6 +348,9 @@ pub(super) async fn erase(
     if let Some(number) = number {
         app.ledger.forget_notes_of(number).await.map_err(|error| internal(&error))?;
         app.ledger.forget_facets_of(&[number]).await.map_err(|error| internal(&error))?;
+        // What is still on its way to the log goes there first.
+        app.requests.settle().await.map_err(|error| internal(&error))?;
+        app.ledger.forget_requests_of(number).await.map_err(|error| internal(&error))?;
     }
     wiped(&app).await?;
     Ok(StatusCode::NO_CONTENT)

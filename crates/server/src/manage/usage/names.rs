@@ -8,7 +8,7 @@ use keystile_store::{Catalog, StoreError};
 use crate::manage::caller::Asker;
 
 /// The ids of some APIs, projects and keys, by their numbers.
-pub(super) struct Names {
+pub(in crate::manage) struct Names {
     apis: HashMap<u32, ApiId>,
     projects: HashMap<u32, ProjectId>,
     keys: HashMap<u32, KeyId>,
@@ -16,7 +16,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Those of these rows, each said by its numbers: of the API, the project and the key; 0 is none.
-    pub(super) async fn of(
+    pub(in crate::manage) async fn of(
         catalog: &Catalog,
         rows: impl Iterator<Item = [Option<u32>; 3]> + Clone,
     ) -> Result<Self, StoreError> {
@@ -35,17 +35,17 @@ impl Names {
     }
 
     /// An API's.
-    pub(super) fn api(&self, number: u32) -> Option<ApiId> {
+    pub(in crate::manage) fn api(&self, number: u32) -> Option<ApiId> {
         self.apis.get(&number).copied()
     }
 
     /// A project's.
-    pub(super) fn project(&self, number: u32) -> Option<ProjectId> {
+    pub(in crate::manage) fn project(&self, number: u32) -> Option<ProjectId> {
         self.projects.get(&number).copied()
     }
 
     /// A key's.
-    pub(super) fn key(&self, number: u32) -> Option<KeyId> {
+    pub(in crate::manage) fn key(&self, number: u32) -> Option<KeyId> {
         self.keys.get(&number).copied()
     }
 }

@@ -28,7 +28,7 @@ const OPEN: [&str; 17] = [
     "/openapi.json",
 ];
 /// Every right there is.
-const RIGHTS: [&str; 32] = [
+const RIGHTS: [&str; 33] = [
     "apis.read",
     "apis.write",
     "projects.read",
@@ -49,6 +49,7 @@ const RIGHTS: [&str; 32] = [
     "patterns.write",
     "usage.read",
     "usage.write",
+    "requests.read",
     "webhooks.read",
     "webhooks.write",
     "events.read",

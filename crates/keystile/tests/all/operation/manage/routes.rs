@@ -32,6 +32,8 @@ pub(in super::super) struct Things {
     pattern: String,
     plan: String,
     credits: String,
+    /// A call in the request log.
+    request: String,
     webhook: String,
     member: String,
     member_role: String,
@@ -118,6 +120,7 @@ impl Things {
         let (person, other) = (world.person("owner"), world.person(&member_role));
         let session = world.log_in(&person.email).0;
         let (device, passkey) = world.passkey_of(&world.as_person(&person));
+        let request = world.logged(&world.call(&caller.key, "GET", &caller.path));
         let Caller { api, project, activation, id: key, .. } = caller;
         let (member, their_session) = (other.member, other.session);
         Self {
@@ -129,6 +132,7 @@ impl Things {
             pattern,
             plan,
             credits,
+            request,
             webhook,
             member,
             member_role,
@@ -146,7 +150,7 @@ impl Things {
     pub(in super::super) fn ids(&self) -> Vec<String> {
         let person = [&self.person.account, &self.person.member, &self.person.session, &self.person.email];
         let things = [&self.api, &self.project, &self.activation, &self.key, &self.role, &self.pattern, &self.webhook];
-        let things = things.into_iter().chain([&self.plan, &self.credits]);
+        let things = things.into_iter().chain([&self.plan, &self.credits, &self.request]);
         let people =
             [&self.member, &self.member_role, &self.invitation, &self.session, &self.their_session, &self.organization];
         person.into_iter().chain(things).chain(people).cloned().collect()
@@ -174,6 +178,7 @@ impl Things {
             (Some("patterns"), true) => &self.pattern,
             (Some("plans"), true) => &self.plan,
             (Some("credits"), true) => &self.credits,
+            (Some("requests"), true) => &self.request,
             (Some("webhooks"), true) => &self.webhook,
             (other, _) => panic!("no things of {other:?}; name them here"),
         }
