@@ -46,6 +46,7 @@ mod rights;
 mod roles;
 mod sessions;
 mod statements;
+mod statuses;
 mod usage;
 mod webhooks;
 mod welcome;

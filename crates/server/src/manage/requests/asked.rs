@@ -40,7 +40,7 @@ macro_rules! asked {
             code: Option<keystile_core::code::Code>,
             /// Only calls with this status, such as `404`, or of this class, such as `4xx`.
             #[param(value_type = Option<String>)]
-            status: Option<crate::manage::requests::asked::Statuses>,
+            status: Option<crate::manage::statuses::Statuses>,
             /// Only calls with this method.
             #[param(value_type = Option<String>)]
             method: Option<keystile_core::method::Method>,
@@ -66,7 +66,7 @@ macro_rules! asked {
             ) -> Result<keystile_store::RequestsQuery, crate::problem::Problem> {
                 let query = keystile_store::RequestsQuery {
                     code: self.code,
-                    status: self.status.map(crate::manage::requests::asked::Statuses::range),
+                    status: self.status.map(crate::manage::statuses::Statuses::range),
                     method: self.method,
                     path: self.path.clone(),
                     operation: self.operation.clone(),
@@ -127,18 +127,7 @@ macro_rules! from_text {
     )*};
 }
 
-from_text!(Statuses, Addresses, Door);
-
-/// One status, or a class of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Statuses(u16, u16);
-
-impl Statuses {
-    /// From the first one to the last one.
-    pub(super) const fn range(self) -> (u16, u16) {
-        (self.0, self.1)
-    }
-}
+from_text!(Addresses, Door);
 
 /// The text says nothing that calls are chosen by.
 #[derive(Debug)]
@@ -147,26 +136,6 @@ pub(super) struct Unclear(&'static str);
 impl fmt::Display for Unclear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
-    }
-}
-
-impl FromStr for Statuses {
-    type Err = Unclear;
-
-    fn from_str(text: &str) -> Result<Self, Unclear> {
-        let unclear = Unclear("status is a number such as 404, or a class such as 4xx");
-        let class = text.strip_suffix("xx");
-        let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        match class {
-            Some(class) if class.len() == 1 && is_digits(class) => {
-                let class: u16 = class.parse().unwrap_or(0);
-                if (1..=5).contains(&class) { Ok(Self(class * 100, class * 100 + 99)) } else { Err(unclear) }
-            }
-            None if text.len() == 3 && is_digits(text) => {
-                text.parse().map(|status| Self(status, status)).map_err(|_| unclear)
-            }
-            _ => Err(unclear),
-        }
     }
 }
 
@@ -211,27 +180,6 @@ impl FromStr for Door {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_status_is_one_or_a_class() {
-        for (text, range) in [
-            ("404", Some((404, 404))),
-            ("4xx", Some((400, 499))),
-            ("1xx", Some((100, 199))),
-            ("0xx", None),
-            ("6xx", None),
-            ("44xx", None),
-            ("4XX", None),
-            ("xx", None),
-            ("+44", None),
-            ("44", None),
-            ("4040", None),
-            ("", None),
-            ("ü", None),
-        ] {
-            assert_eq!(text.parse::<Statuses>().ok().map(Statuses::range), range, "{text}");
-        }
-    }
 
     #[test]
     fn an_address_is_one_or_a_network() {

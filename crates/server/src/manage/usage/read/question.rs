@@ -16,6 +16,7 @@ use super::{Filters, filters};
 use crate::manage::app::App;
 use crate::manage::caller::Asker;
 use crate::manage::problem::{internal, invalid};
+use crate::manage::statuses::Statuses;
 use crate::problem::Problem;
 
 const DEFAULT_LIMIT: u32 = 1_000;
@@ -56,7 +57,8 @@ pub(in crate::manage::usage) struct Asked {
     #[param(value_type = Option<String>)]
     code: Option<Code>,
     /// Only calls that were answered with this status, such as `404`, or with one that begins alike: `4xx`.
-    status: Option<String>,
+    #[param(value_type = Option<String>)]
+    status: Option<Statuses>,
     /// Only calls of this operation, such as `GET /pets/{id}`.
     operation: Option<String>,
     /// Only calls from this country, by its code of two letters.
@@ -164,7 +166,7 @@ pub(super) async fn understood(app: &App, asker: &Asker, asked: &Asked) -> Resul
         project: of.project,
         key: of.key,
         code: asked.code,
-        statuses: asked.status.as_deref().map(statuses).transpose()?,
+        statuses: asked.status.map(|statuses| (statuses.range().0, statuses.range().1 + 1)),
         label: asked.operation.clone(),
         only,
         consumers,
@@ -265,18 +267,6 @@ fn group_by(text: Option<&str>) -> Result<GroupBy, Problem> {
     Ok(by)
 }
 
-/// The statuses that are asked about: from the first until before the second.
-fn statuses(text: &str) -> Result<(u16, u16), Problem> {
-    let class = text.strip_suffix("xx").filter(|digit| digit.len() == 1);
-    let range = match (class, text.len()) {
-        (Some(digit), _) => digit.parse().ok().map(|digit: u16| (digit * 100, digit * 100 + 100)),
-        (None, 3) => text.parse().ok().map(|status: u16| (status, status + 1)),
-        (None, _) => None,
-    };
-    let range = range.filter(|(first, _)| (100..=999).contains(first));
-    range.ok_or_else(|| invalid("status is a status of HTTP, such as 404, or a class of them, such as 4xx."))
-}
-
 fn percentiles(text: Option<&str>) -> Result<Vec<Percentile>, Problem> {
     let read = text.unwrap_or_default().split(',').filter(|word| !word.is_empty()).map(str::parse);
     let mut all =
@@ -292,16 +282,6 @@ fn percentiles(text: Option<&str>) -> Result<Vec<Percentile>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn statuses_are_one_or_a_class() {
-        for (text, range) in [("404", (404, 405)), ("4xx", (400, 500)), ("499", (499, 500)), ("2xx", (200, 300))] {
-            assert_eq!(statuses(text).ok(), Some(range), "{text}");
-        }
-        for text in ["", "4", "4x", "0xx", "xx", "40x", "4XX", "099", "1000", "+40", "é", "4xxx", " 404"] {
-            assert!(statuses(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn one_facet_is_taken_at_a_time() {
