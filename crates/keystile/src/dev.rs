@@ -59,6 +59,8 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
         };
         let at = |offset| SocketAddr::from((Ipv4Addr::LOCALHOST, options.port_base + offset));
         let mut config = defaults()?;
+        // Whoever tries it out wants to see every call.
+        config.request_log.per_second = 1_000;
         config.root_key = RootKeyPlace::File(folder.join("root.key"));
         config.data = folder;
         config.gateway.listen = Some(at(0));

@@ -121,7 +121,7 @@ settings! {
     }
     request_log: RequestLog = "request_log", "The request log: single calls, to be searched and followed at the management API. How long they are kept, [retention] says." {
         enabled: bool = "enabled", flag(), true, "Whether calls are written into it.";
-        per_second: u32 = "per_second", whole(1..=100_000), 200, "How many calls a second are written into it, of all APIs together; of more, those that came first, and besides a quarter as many refused ones, without their paths. All are counted in any case. To write none, say enabled = false.";
+        per_second: u32 = "per_second", whole(1..=100_000), 50, "How many calls a second are written into it, of all APIs together; of more, those that came first, and besides a quarter as many refused ones, without their paths. All are counted in any case. To write none, say enabled = false.";
     }
     trace: Trace = "trace", "Traces of calls, for OpenTelemetry. Without an endpoint, traceparent and tracestate go on as clients sent them." {
         endpoint: Option<UpstreamUrl> = "endpoint", url_or_off(), None, "The collector, which takes OTLP over HTTP as JSON. Without a path it is /v1/traces.";

@@ -276,6 +276,11 @@ impl Pending {
         self.count();
     }
 
+    /// It was no call, unless it was counted already.
+    pub fn withdraw(&mut self) {
+        self.counted = true;
+    }
+
     /// Whether it was let through and reached its upstream; that its client left meanwhile is no difference to whoever answers.
     fn is_to_be_paid(&self) -> bool {
         match self.dimensions.code {

@@ -11,8 +11,9 @@ mod parquet;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +38,9 @@ const GRACE_SECS: i64 = 300;
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 /// The pause after something failed.
 const PAUSE: Duration = Duration::from_secs(60);
+/// For the owner and the group, which whoever takes files away belongs to.
+const MODE: u32 = 0o640;
+const FOLDER_MODE: u32 = 0o750;
 /// Pages that wait for the disk.
 const WAITING: usize = 4;
 
@@ -108,6 +112,10 @@ impl UsageFiles {
 
     /// Writes hours as they end, until the end of the process.
     pub async fn run(self, ending: Ending) {
+        // Said at once, and not when the first hour is over.
+        if let Err(error) = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&self.folder) {
+            tracing::warn!(folder = %self.folder.display(), %error, "usage can't be written to files here; it is tried again");
+        }
         loop {
             let pause = tokio::select! {
                 () = ending.wait() => return,
@@ -187,9 +195,9 @@ fn path(folder: &Path, hour: Timestamp, format: Format) -> PathBuf {
 /// Writes pages to a file that appears under its name once it is whole and on the disk: after the last page, which is none.
 fn write_file(path: &Path, format: Format, mut pages: mpsc::Receiver<Option<Vec<UsageLine>>>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder)?;
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
     let unfinished = path.with_extension("unfinished");
-    let file = File::create(&unfinished)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&unfinished)?;
     let mut sink: Box<dyn Sink> = match format {
         Format::Ndjson => Box::new(ndjson::Lines::new(file)),
         Format::Parquet => Box::new(parquet::Columns::new(file)?),

@@ -139,9 +139,14 @@ async fn every_event_is_in_the_file_of_the_hour_in_which_it_was_recorded() {
     world.store.ledger.note_in_files(START.plus_secs(3_600)).await.unwrap();
     world.until(86_400).await;
     assert_eq!(world.written(), all);
+    // What is recorded by a clock that was set back is in the next one.
+    world.count(5, 5_000, &[4_990]).await;
+    world.until(100_000).await;
+    assert_eq!(world.written().len(), all.len() + 1);
+    assert!(world.written().values().flatten().any(|secs| *secs == 4_990));
     // Whoever takes files away gets no new ones.
     fs::remove_dir_all(&world.files.folder).unwrap();
-    world.until(90_000).await;
+    world.until(110_000).await;
     assert_eq!(world.written(), BTreeMap::new());
 }
 

@@ -163,8 +163,9 @@ async fn verify(
     let mut pending = Pending::new(worker.recorder.clone(), began);
     pending.is_question(id, address);
     pending.received(body.len() as u64);
-    let answer = judge(worker, &question, needs.as_ref(), api.as_deref(), &mut pending, (id, owner)).await?;
-    Ok(answer)
+    let answer = judge(worker, &question, needs.as_ref(), api.as_deref(), &mut pending, (id, owner)).await;
+    // A question that was not understood is no call.
+    answer.inspect_err(|_| pending.withdraw())
 }
 
 /// A question, and the organization that asks it, if a key says so. It may have taken its time to come: what is decided is

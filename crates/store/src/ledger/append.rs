@@ -3,7 +3,7 @@
 use keystile_core::time::Timestamp;
 use keystile_core::usage::UsageEvent;
 
-use super::{Ledger, codec};
+use super::{Ledger, codec, kept};
 use crate::db::{Columns, Connection, signed, sql};
 use crate::{LabelRow, StoreError};
 
@@ -31,6 +31,7 @@ impl Ledger {
         if last.is_some_and(|last| sequence <= last) {
             return Ok(());
         }
+        let recorded_at = kept::not_in_files(db, recorded_at).await?;
         for labels in labels.chunks(LABELS) {
             let mut query = sql("INSERT INTO labels (number, api, text) VALUES ").seldom();
             for (place, label) in labels.iter().enumerate() {

@@ -132,6 +132,11 @@ pub(super) async fn kept_from(db: &mut Connection) -> Result<Option<Timestamp>, 
     moment(db, KEPT_FROM).await
 }
 
+/// When something counts as recorded: now, or if the clock was set back, when that is in no file yet that is written already.
+pub(super) async fn not_in_files(db: &mut Connection, now: Timestamp) -> Result<Timestamp, StoreError> {
+    Ok(moment(db, IN_FILES_UNTIL).await?.map_or(now, |until| now.max(until)))
+}
+
 /// The events of the first row after this one, of hours from `from` until before `until`, if one of them was recorded from
 /// `recorded_from` on; `None` after the last one.
 pub(super) async fn next(

@@ -151,6 +151,7 @@ impl Ledger {
         let mut transaction = self.0.base.write().await?;
         let db = &mut *transaction;
         kept::begin(db, Some(now)).await?;
+        let recorded_at = kept::not_in_files(db, now).await?;
         let mut recorded = Vec::with_capacity(all.len());
         for (place, new) in all.iter().enumerate() {
             if let Some(before) = find(db, organization, &new.id).await? {
@@ -172,7 +173,7 @@ impl Ledger {
                 api: new.api,
                 project: new.project,
                 at: new.at.unwrap_or(now),
-                recorded_at: now,
+                recorded_at,
                 calls: new.calls,
                 cost: new.cost,
                 corrects: new.corrects.clone(),
@@ -191,7 +192,7 @@ impl Ledger {
             .execute(&mut *db)
             .await?;
         let fresh: Vec<UsageEvent> = recorded.iter().filter(|(_, is_new)| *is_new).map(|(it, _)| it.event()).collect();
-        late::add(db, fresh.iter().map(|event| (now, event))).await?;
+        late::add(db, fresh.iter().map(|event| (recorded_at, event))).await?;
         // A correction is no use.
         last_use::add(db, fresh.iter().filter(|event| event.counts.calls > 0)).await?;
         counts::add_up(db, fold(Bucket::Minute, &fresh), LatencyRows::new()).await?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use clap::Args;
+use keystile_core::usage::Percentile;
 use serde_json::{Map, Value, json};
 
 use super::between;
@@ -123,6 +124,7 @@ pub(super) fn run(ask: Ask, session: &mut Session<'_>) -> Result<Exit, Fault> {
     let api = ask.api.map(|text| session.api(&text)).transpose()?;
     let project = ask.project.map(|text| session.project(&text)).transpose()?;
     let key = ask.key.map(|text| session.key(&text, project)).transpose()?;
+    let shares = shares(ask.percentiles.as_deref().unwrap_or_default());
     let order_by = ask.order_by.or_else(|| ask.top.map(|_| "calls".to_owned()));
     let query = [
         ("group_by", Some(group_by)),
@@ -149,7 +151,7 @@ pub(super) fn run(ask: Ask, session: &mut Session<'_>) -> Result<Exit, Fault> {
         rows.extend(items);
         true
     })?;
-    let columns = Columns { by: &ask.by, start: ask.bucket.is_some(), shares: shares(&rows), compares: ask.compare };
+    let columns = Columns { by: &ask.by, start: ask.bucket.is_some(), shares, compares: ask.compare };
     match ask.format {
         Some(format) => columns.write(&rows, format, session)?,
         None if session.global.json => session.screen.out(&format!("{}\n", json!({ "items": rows }))),
@@ -158,16 +160,12 @@ pub(super) fn run(ask: Ask, session: &mut Session<'_>) -> Result<Exit, Fault> {
     Ok(Exit::Ok)
 }
 
-/// The names of the percentiles that are told, such as `p99.9`, in their order.
-fn shares(rows: &[Value]) -> Vec<String> {
-    let told = rows.iter().find_map(|row| row.get(PERCENTILES)?.as_object());
-    let mut names: Vec<String> = told.into_iter().flat_map(|told| told.keys().cloned()).collect();
-    names.sort_by(|one, other| share(one).total_cmp(&share(other)));
-    names
-}
-
-fn share(name: &str) -> f64 {
-    name.trim_start_matches('p').parse().unwrap_or(f64::MAX)
+/// The names under which these percentiles are told, such as `p99.9`, in their order; what is none the server refuses.
+fn shares(asked: &str) -> Vec<String> {
+    let mut all: Vec<Percentile> = asked.split(',').filter_map(|share| share.parse().ok()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.iter().map(|share| format!("p{share}")).collect()
 }
 
 const PERCENTILES: &str = "latency_percentiles_us";
@@ -330,7 +328,7 @@ mod tests {
     fn percentiles_and_the_time_before_are_columns_of_their_own() {
         let row = json!({ "code": "allowed", "calls": 4, "latency_percentiles_us": { "p99.9": 7, "p50": 3 },
             "before": { "calls": 2, "cost": -1 } });
-        assert_eq!(shares(std::slice::from_ref(&row)), ["p50", "p99.9"]);
+        assert_eq!(shares("99.90,50,p5"), ["p50", "p99.9"]);
         assert_eq!(cells(&flat(&row), &["code", "calls", "p50_us", "p99.9_us", "before_cost"]), "allowed,4,3,7,-1");
         assert_eq!([change(0, 0), change(0, 1), change(2, 3), change(4, 1)], ["-", "new", "+50 %", "-75 %"]);
     }

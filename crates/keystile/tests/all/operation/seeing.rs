@@ -83,10 +83,16 @@ fn k30_calls_are_told_apart_by_country_end_user_and_tag_and_the_rest_is_none_of_
     assert_eq!((&eve["calls"], &eve["cost"]), (&json!(1), &json!(40)), "{eve}");
     let refused = world.verify(&json!({ "key": caller.key, "end_user": "a\u{0}b" }));
     assert_eq!(refused.status, 400, "{}", refused.text());
+    // A question that is not understood is no call.
+    let before = usage(world, "group_by=code&code=client_gone").len();
+    let refused = world.verify(&json!({ "key": caller.key, "api": caller.api, "end_user": "" }));
+    assert_eq!((refused.status, usage(world, "group_by=code&code=client_gone").len()), (400, before));
+    let empty = world.verify(&json!({ "key": caller.key, "api": caller.api, "tags": { "model": "" } }));
+    assert_eq!((empty.status, one("tag=model:")), (200, 1));
     // Everything adds up, events as well: who called is not in those.
     assert_eq!(world.manage().get("/v1/usage/verify").1["intact"], true);
     let export = world.manage().request("GET", &format!("/v1/usage/export?{of}"), &[], b"").text();
-    assert!(export.lines().count() == 7 && !export.contains("ada"), "{export}");
+    assert!(export.lines().count() == 8 && !export.contains("\"ada\""), "{export}");
     // O-7: end users choose their names.
     let csv = shell(world, &["usage", "--project", &caller.project, "--by", "end-user", "--format", "csv"]);
     assert!(csv.out.starts_with("value,calls,cost,") && csv.out.contains("\n'=bob,1,"), "{} {}", csv.out, csv.err);

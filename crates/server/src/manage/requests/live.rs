@@ -30,7 +30,7 @@ use crate::telemetry::request_log::Place;
 /// How long nothing is said at most: proxies end connections on which nothing comes.
 const HEARTBEAT_SECS: u64 = 15;
 /// How often it is asked whether whoever follows still may.
-const ASK_AGAIN_SECS: u64 = 10;
+const ASK_AGAIN_SECS: u64 = 1;
 /// How often the store is asked for what others wrote.
 const LOOK: Duration = Duration::from_secs(1);
 /// Events that are read and sent at a time.
@@ -49,8 +49,8 @@ asked! {
 }
 
 /// The request log as it grows: Server-Sent Events, one named `request` for each call, whose `data` is what `GET /v1/requests/{id}`
-/// answers. Whoever comes back with `Last-Event-ID` gets what came meanwhile, as far as it is still kept. It ends when whoever follows
-/// may not any more, and when the server does.
+/// answers. Whoever comes back with `Last-Event-ID` gets what came meanwhile, as far as it is still kept. It ends within a second
+/// or two when whoever follows may not any more, and when the server does.
 #[utoipa::path(get, operation_id = "followRequests", path = "/v1/requests/live", tag = "Requests",
     params(Asked, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen: the stream goes on after it.")),
     security(("management_key" = [])),

@@ -124,7 +124,7 @@ fn open(path: &Path) -> io::Result<File> {
 fn write_line(entry: &Entry, discretion: &Discretion, out: &mut Vec<u8>) {
     let (record, counted) = (&*entry.record, &entry.counted);
     let (dimensions, counts) = (&counted.dimensions, &counted.counts);
-    let host = record.host.as_deref().map(|host| discretion.words(host));
+    let host = record.host.as_deref().map(|host| discretion.host(host));
     let path = record.path.as_deref().map(|path| discretion.path(path));
     let user_agent = record.user_agent.as_deref().map(|agent| discretion.words(agent));
     let operation = discretion.label(dimensions.label);

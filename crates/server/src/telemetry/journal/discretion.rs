@@ -49,6 +49,15 @@ impl Discretion {
         }
     }
 
+    /// A host: a key may also stand between its dots.
+    pub(crate) fn host<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let is_key = |word: &str| self.is_key(word);
+        match self.words(text) {
+            Cow::Borrowed(text) => mask(text, &[|c| c == '.' || c == ':'], &is_key),
+            Cow::Owned(text) => mask(&text, &[|c| c == '.' || c == ':'], &is_key).into_owned().into(),
+        }
+    }
+
     fn is_key(&self, word: &str) -> bool {
         word.len() >= MIN_KEY_TEXT
             && (word.contains(MARK) || self.engine.identify(word).is_some() || self.engine.may_prove(word))

@@ -26,7 +26,7 @@ pub(in crate::telemetry) fn row(entry: &Entry, discretion: &Discretion) -> Logge
         code: dimensions.code,
         status: dimensions.status,
         method: record.method,
-        host: record.host.as_deref().map(|host| discretion.words(host).into_owned()),
+        host: record.host.as_deref().map(|host| discretion.host(host).into_owned()),
         path: record.path.as_deref().map(|path| discretion.path(path).into_owned()),
         // As far as the API lets it be kept, unlike that of the access log.
         client: counted.client,

@@ -218,10 +218,9 @@ fn refuse_uncounted(asked: &Asked, by: &GroupBy, only: Option<&(Facet, String)>)
 /// The one facet of which only a value is asked about.
 fn only(asked: &Asked) -> Result<Option<(Facet, String)>, Problem> {
     let tag = asked.tag.as_deref().map(|tag| {
-        let sound = tag.split_once(':').and_then(|(name, value)| {
-            Some((format!("tag:{name}").parse::<Facet>().ok()?, value.to_owned()))
-                .filter(|(_, value)| !value.is_empty())
-        });
+        let sound = tag
+            .split_once(':')
+            .and_then(|(name, value)| Some((format!("tag:{name}").parse::<Facet>().ok()?, value.to_owned())));
         sound.ok_or_else(|| invalid("tag is NAME:VALUE, as verification was told."))
     });
     let texts = [&asked.end_user, &asked.tag, &asked.operation];
