@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use latencies::{ERROR as LATENCY_ERROR, Latencies, NotAPercentile, NotLatencies, Percentile};
+pub use latencies::{Latencies, NotAPercentile, NotLatencies, Percentile};
 
 use crate::code::Code;
 use crate::country::Country;

@@ -38,9 +38,9 @@ const CATALOG_NEWEST: &str = "catalog.newest";
 const USAGE_NEWEST: &str = "usage.newest";
 /// An import touches pages of the digests' index at random, so the catalogue's writer gets 64 MiB of cache and 128 MiB of
 /// WAL. Small changes never fill either.
-const CATALOG_SIZES: Sizes = Sizes { cache_kib: 64 << 10, checkpoint_pages: 32_768, wipes: true };
+const CATALOG_SIZES: Sizes = Sizes { cache_kib: 64 << 10, checkpoint_pages: 32_768 };
 /// Batches and counts go to the ends of their tables: 4 MiB of cache and 16 MiB of WAL.
-const USAGE_SIZES: Sizes = Sizes { cache_kib: 4 << 10, checkpoint_pages: 4_096, wipes: false };
+const USAGE_SIZES: Sizes = Sizes { cache_kib: 4 << 10, checkpoint_pages: 4_096 };
 /// What a catalogue says of itself whose rows are sealed; that they were sealed as they were, until it stands in the audit.
 pub(crate) const SEALED: &str = "sealed";
 pub(crate) const SEALED_ANEW: &str = "sealed_anew";

@@ -2,7 +2,7 @@
 //! Fast and Fully-Mergeable Quantile Sketch with Relative-Error Guarantees", PVLDB 12, 2019).
 //!
 //! Latencies are counted in buckets whose bounds grow by a constant factor, so that any percentile is told with an error of at most
-//! [`ERROR`] of itself, however many calls there are and however they were added up.
+//! 2 % of itself, however many calls there are and however they were added up.
 //!
 //! As text a sketch is a list of buckets with their counts, and two texts one after the other are the text of their sum: whoever
 //! keeps them can add them up without knowing what they are.
@@ -13,7 +13,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 /// By how much of itself a percentile may be wrong.
-pub const ERROR: f64 = 0.02;
+const ERROR: f64 = 0.02;
 /// By what the bounds of the buckets grow.
 const GROWTH: f64 = (1.0 + ERROR) / (1.0 - ERROR);
 /// Buckets in all: that of 0, and those up to what a `u64` holds.
@@ -69,7 +69,7 @@ impl Latencies {
     }
 
     /// The latency that this share of the calls did not exceed, in microseconds: that of the call at the nearest rank, with an error
-    /// of at most [`ERROR`] of itself. `None` if there are no calls.
+    /// of at most 2 % of itself. `None` if there are no calls.
     pub fn at(&self, share: Percentile) -> Option<u64> {
         let all = self.calls();
         let rank = (u128::from(all) * u128::from(share.0)).div_ceil(u128::from(Percentile::ALL.0)).max(1);

@@ -61,15 +61,15 @@ impl Columns {
     fn write_group(&mut self) -> Result<(), ParquetError> {
         let rows = std::mem::take(&mut self.rows);
         let mut group = Group { of: self.file.next_row_group()?, rows: &rows };
-        group.text(|row| Some(row.id.clone()))?;
-        group.text(|row| Some(row.kind.to_owned()))?;
+        group.text(|row| row.id.clone())?;
+        group.text(|row| row.kind.to_owned())?;
         group.number(|row| row.at.as_micros())?;
         group.number(|row| row.recorded_at.as_micros())?;
         group.text_if_any(|row| row.api_id.map(|id| id.to_string()))?;
         group.text_if_any(|row| row.project_id.map(|id| id.to_string()))?;
         group.text_if_any(|row| row.key_id.map(|id| id.to_string()))?;
         group.text_if_any(|row| row.operation.clone())?;
-        group.text(|row| Some(row.code.as_str().to_owned()))?;
+        group.text(|row| row.code.as_str().to_owned())?;
         group.small_number(|row| row.status.into())?;
         group.number(|row| whole(row.calls))?;
         group.number(|row| whole(row.latency_us))?;
@@ -110,8 +110,8 @@ struct Group<'a> {
 
 impl Group<'_> {
     /// A text that every row has.
-    fn text(&mut self, value: impl Fn(&UsageLine) -> Option<String>) -> Result<(), ParquetError> {
-        self.texts(value, false)
+    fn text(&mut self, value: impl Fn(&UsageLine) -> String) -> Result<(), ParquetError> {
+        self.texts(|row| Some(value(row)), false)
     }
 
     /// A text that not every row has.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts, Dimensions, Facet, Latencies, UsageEvent};
 
+use super::Ledger;
 use super::counts::{Added, Kind, add};
-use super::{Ledger, overwrite};
 use crate::db::{Columns, Connection, Sql, Value, sql};
 use crate::{FacetUse, StoreError};
 
@@ -276,9 +276,7 @@ impl Ledger {
         which(&mut query);
         query.push(" LIMIT ").push_bind(i64::try_from(FORGOTTEN).unwrap_or(i64::MAX)).push(")");
         let mut transaction = self.0.base.write().await?;
-        overwrite(&mut transaction, true).await?;
         let gone = query.execute(&mut transaction).await?;
-        overwrite(&mut transaction, false).await?;
         transaction.commit().await?;
         Ok(gone == FORGOTTEN)
     }

@@ -36,7 +36,7 @@ pub use recorded::{NewUsage, NotRecorded, RecordedUsage};
 pub use recount::{Difference, Recount};
 pub use requests::{KeptRequest, LoggedRequest, RequestDoor, RequestsAt, RequestsOf, RequestsPage, RequestsQuery};
 
-use crate::db::{Base, Columns, Connection, sql};
+use crate::db::{Base, Columns, sql};
 use crate::hold::Hold;
 use crate::sqlite::Newest;
 use crate::{LabelRow, StoreError};
@@ -49,15 +49,6 @@ pub(crate) fn unsound_kept(events: &[u8]) -> Option<String> {
 /// What is wrong with a batch, if anything is.
 pub(crate) fn unsound(events: &[u8]) -> Option<String> {
     codec::decode(events).err().map(|error| error.to_string())
-}
-
-/// Has what is deleted be overwritten in a file, from now on or not any more: what is deleted by the thousand need not be.
-async fn overwrite(db: &mut Connection, is_wanted: bool) -> Result<(), StoreError> {
-    if let Connection::Sqlite(_) = db {
-        let text = if is_wanted { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = OFF" };
-        sql(text).fetch_optional(db).await?;
-    }
-    Ok(())
 }
 
 /// What was counted. Cheap to clone; all clones share one pool.

@@ -6,7 +6,7 @@ use keystile_core::code::Code;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts, Dimensions, LatencyRows, UsageEvent, fold};
 
-use super::{Ledger, counts, kept, last_use, late, overwrite};
+use super::{Ledger, counts, kept, last_use, late};
 use crate::StoreError;
 use crate::db::{Columns, Connection, Row, sql};
 
@@ -241,9 +241,7 @@ impl Ledger {
     /// If the store fails, or somebody reads for a long time.
     pub async fn forget_notes_of(&self, project: u32) -> Result<(), StoreError> {
         let mut transaction = self.0.base.write().await?;
-        overwrite(&mut transaction, true).await?;
         sql("UPDATE recorded_usage SET note = NULL WHERE project = ?").bind(project).execute(&mut transaction).await?;
-        overwrite(&mut transaction, false).await?;
         transaction.commit().await?;
         Ok(self.0.base.wipe().await?)
     }

@@ -13,7 +13,7 @@ use keystile_core::method::Method;
 use keystile_core::restrict::Rules;
 use keystile_core::time::Timestamp;
 
-use super::{Ledger, overwrite};
+use super::Ledger;
 use crate::StoreError;
 use crate::db::{Columns, Connection, Row, Sql, damaged, signed, sql};
 
@@ -425,7 +425,6 @@ impl Ledger {
             if rows.is_empty() {
                 break;
             }
-            overwrite(db, true).await?;
             let mut gone = Vec::with_capacity(rows.len());
             for row in &rows {
                 let mut row = Columns::of(row);
@@ -434,7 +433,6 @@ impl Ledger {
             let mut delete = sql("DELETE FROM requests WHERE sequence IN ").seldom();
             delete.push_list(gone.iter().map(|(sequence, _)| *sequence));
             calls += delete.execute(db).await?;
-            overwrite(db, false).await?;
             take_from_parts(db, gone).await?;
             transaction.commit().await?;
         }

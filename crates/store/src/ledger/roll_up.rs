@@ -6,7 +6,7 @@ use std::ops::Range;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, UsageEvent, fold, fold_latencies};
 
-use super::{Ledger, codec, counts, facets, kept, last_use, late, overwrite, uses};
+use super::{Ledger, codec, counts, facets, kept, last_use, late, uses};
 use crate::StoreError;
 use crate::db::{Columns, Connection, sql};
 
@@ -63,8 +63,6 @@ impl Ledger {
         let db = &mut *transaction;
         let (mut events, mut batches) = (Vec::new(), Vec::new());
         let mut bytes = 0;
-        // They say who called and from where: what is forgotten of that later must not be left in the place of what was replaced.
-        overwrite(db, true).await?;
         for place in places(db).await? {
             let row = sql("SELECT recorded_at, events FROM batches WHERE node = ? AND sequence = ?")
                 .bind(place.node)
@@ -101,7 +99,6 @@ impl Ledger {
         }
         last_use::add(db, &events).await?;
         facets::add_facets(db, &events).await?;
-        overwrite(db, false).await?;
         counts::add_up(db, fold(Bucket::Minute, &events), fold_latencies(Bucket::Minute, &events)).await?;
         transaction.commit().await?;
         Ok(events.len() as u64)

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, UsageEvent};
 
+use super::Ledger;
 use super::counts::sum;
-use super::{Ledger, overwrite};
 use crate::db::{Columns, Connection, Row, damaged, sql};
 use crate::{AddressUse, StoreError, VersionUse};
 
@@ -166,13 +166,11 @@ impl Ledger {
     pub async fn forget_addresses_of(&self, keys: &[u32]) -> Result<(), StoreError> {
         self.roll_up().await?;
         let mut transaction = self.0.base.write().await?;
-        overwrite(&mut transaction, true).await?;
         for some in keys.chunks(ROWS) {
             let mut query = sql("DELETE FROM address_use WHERE key IN ").seldom();
             query.push_list(some.iter().copied());
             query.execute(&mut transaction).await?;
         }
-        overwrite(&mut transaction, false).await?;
         transaction.commit().await?;
         Ok(self.0.base.wipe().await?)
     }

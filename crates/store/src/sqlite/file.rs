@@ -41,8 +41,6 @@ pub(crate) struct Sizes {
     /// Pages in the WAL before they are copied into the file. The more there are, the more often a page that is changed
     /// again and again is copied only once; a crash's recovery reads them all.
     pub(crate) checkpoint_pages: u32,
-    /// Whether what is deleted is overwritten as well: sealed secrets are, counts are not.
-    pub(crate) wipes: bool,
 }
 
 /// A file, opened. Cheap to clone; all clones share the connections.
@@ -69,7 +67,8 @@ impl DatabaseFile {
             // take the statement back: a third of an import's time.
             .pragma("temp_store", "MEMORY")
             .pragma("trusted_schema", "OFF")
-            .pragma("secure_delete", if sizes.wipes { "ON" } else { "OFF" });
+            // What is deleted or replaced is overwritten: texts of whoever is erased are not to be left in what the file frees.
+            .pragma("secure_delete", "ON");
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .min_connections(1)

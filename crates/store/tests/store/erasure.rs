@@ -4,7 +4,7 @@ use keystile_core::code::Code;
 use keystile_core::member::{BuiltInRole, MemberRole};
 use keystile_core::metadata::Tags;
 use keystile_core::policy::Policy;
-use keystile_core::usage::{Counts, Dimensions, UsageEvent};
+use keystile_core::usage::{Counts, Dimensions, Facets, UsageEvent};
 use keystile_store::records::ProjectAbout;
 use keystile_store::{ApplyError, Change};
 
@@ -242,6 +242,40 @@ async fn k43_who_was_invited_and_never_came_is_forgotten_after_a_month() {
         }
         world.catalog.wipe().await.unwrap();
         assert_eq!(files_with(world, address), Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn k43_who_called_is_in_no_file_however_often_it_was_counted_and_wherever_its_rows_were_moved() {
+    everywhere(async |world| {
+        let of = |project: u32, turn: u64| {
+            let dimensions = Dimensions {
+                organization: 1,
+                api: 1,
+                project,
+                key: project,
+                version: 0,
+                label: 0,
+                code: Code::Allowed,
+                status: 200,
+            };
+            let facets = Facets { end_user: Some(format!("{CANARY} {project:03}").into()), ..Facets::default() };
+            // Another latency at each turn: rows grow and pages are divided.
+            let counts = Counts { calls: 1, latency_us: 1 << (turn % 40), ..Counts::default() };
+            UsageEvent { at: NOW, dimensions, client: None, facets: Some(Box::new(facets)), counts }
+        };
+        for turn in 1..=40 {
+            let events: Vec<_> =
+                (1..=60).filter(|project| (u64::from(*project) + turn) % 3 > 0).map(|one| of(one, turn)).collect();
+            world.ledger.append(7, turn, NOW, &[], &events).await.unwrap();
+            world.ledger.roll_up().await.unwrap();
+        }
+        let erased: Vec<u32> = (1..=60).filter(|project| project % 2 == 0).collect();
+        world.ledger.forget_facets_of(&erased).await.unwrap();
+        for project in erased {
+            assert_eq!(files_with(world, &format!("{CANARY} {project:03}")), Vec::<String>::new(), "{project}");
+        }
     })
     .await;
 }

@@ -9,9 +9,10 @@ use keystile_core::id::{ApiId, KeyId, ProjectId};
 use keystile_store::{RequestDoor, RequestsOf, RequestsQuery};
 use serde::{Deserialize, Deserializer};
 
-use crate::manage::app::{App, found};
+use crate::manage::app::App;
 use crate::manage::caller::Asker;
 use crate::manage::problem::invalid;
+use crate::manage::usage::filters;
 use crate::problem::Problem;
 
 /// Longest text that paths and operations are compared with, in characters. No path is kept that is longer.
@@ -95,26 +96,14 @@ pub(super) async fn of_asker(
     if [&query.path, &query.operation].into_iter().flatten().any(is_unsound) {
         return Err(invalid(format!("path and operation have at most {MAX_TEXT} characters, and none is a NUL.")));
     }
-    let (organization, catalog) = (asker.organization, &app.catalog);
-    let api = match api {
-        None => None,
-        Some(id) => Some(found(catalog.api_number(organization, id).await, "API")?),
-    };
-    let project = match project {
-        None => None,
-        Some(id) => Some(found(catalog.project_number(organization, id).await, "project")?),
-    };
-    let key = match key {
-        None => None,
-        Some(id) => Some(found(catalog.key_number(organization, id).await, "key")?),
-    };
+    let only = filters(app, asker, (api, project, key)).await?;
     // What was found to be the asker's own is shown wherever it called; all else only as far as it is counted for the asker.
-    let of = match (key, project) {
+    let of = match (only.key, only.project) {
         (Some(key), _) => RequestsOf::Key(key),
         (None, Some(project)) => RequestsOf::Project(project),
         (None, None) => RequestsOf::Organization(asker.owner),
     };
-    Ok(RequestsQuery { of, project, api, ..query })
+    Ok(RequestsQuery { of, project: only.project, api: only.api, ..query })
 }
 
 macro_rules! from_text {

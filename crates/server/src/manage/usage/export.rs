@@ -12,8 +12,8 @@ use keystile_store::{Catalog, EventName, EventsAt, Ledger, RecordedUsage, StoreE
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::filters::{Filters, filters};
 use super::names::{Names, counted_for};
-use super::read::{Filters, filters};
 use super::span::span;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadUsage};

@@ -1,6 +1,7 @@
 //! `/v1/usage`: what was counted; the events that it is made of, what is recorded beside them, and whether it adds up (PRODUCT.md K28).
 
 mod export;
+mod filters;
 mod names;
 mod read;
 mod record;
@@ -12,6 +13,7 @@ use utoipa_axum::routes;
 
 use super::app::App;
 pub(crate) use export::{EventView, Events};
+pub(super) use filters::filters;
 pub(super) use names::Names;
 
 pub(super) fn routes() -> OpenApiRouter<App> {

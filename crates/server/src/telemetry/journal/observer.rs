@@ -80,7 +80,7 @@ impl Observer {
         self.allowance.as_ref().is_some_and(|allowance| allowance.take(now))
     }
 
-    /// Leaves what was remembered of a call in the sheet, now that it is counted. A refused one that found no room in the request
+    /// Leaves what was remembered of a call in the sheet, now that it is counted. One that was refused or failed and found no room in the request
     /// log may be left there all the same: a flood of others does not hide it.
     pub(crate) fn end(
         &self,

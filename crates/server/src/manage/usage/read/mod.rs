@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use axum::extract::State;
 use data_encoding::BASE64URL_NOPAD;
-use keystile_core::id::{ApiId, KeyId, ProjectId};
 use keystile_core::time::Timestamp;
-use keystile_core::usage::Dimensions;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::manage::app::{App, found};
-use crate::manage::caller::{Asker, Caller, ReadUsage};
+use crate::manage::app::App;
+use crate::manage::caller::{Caller, ReadUsage};
 use crate::manage::extract::Query;
 use crate::manage::problem::{internal, overloaded};
 use crate::problem::Problem;
@@ -74,42 +72,4 @@ pub(super) async fn read(
     let items = rows::named(&app, found, &percentiles, before).await.map_err(|error| internal(&error))?;
     let (from, until) = query.whole();
     Ok(axum::Json(Usage { from, until, items, next_cursor }))
-}
-
-/// Of which API, project and key, by their numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Filters {
-    api: Option<u32>,
-    project: Option<u32>,
-    key: Option<u32>,
-}
-
-impl Filters {
-    /// Whether something is asked for that is counted under these.
-    pub(super) fn let_through(&self, of: &Dimensions) -> bool {
-        let is = |asked: Option<u32>, number: u32| asked.is_none_or(|asked| asked == number);
-        is(self.api, of.api) && is(self.project, of.project) && is(self.key, of.key)
-    }
-}
-
-/// The numbers of what is asked about, all of it the asker's.
-pub(super) async fn filters(
-    app: &App,
-    asker: &Asker,
-    (api, project, key): (Option<ApiId>, Option<ProjectId>, Option<KeyId>),
-) -> Result<Filters, Problem> {
-    let (organization, catalog) = (asker.organization, &app.catalog);
-    let api = match api {
-        None => None,
-        Some(id) => Some(found(catalog.api_number(organization, id).await, "API")?),
-    };
-    let project = match project {
-        None => None,
-        Some(id) => Some(found(catalog.project_number(organization, id).await, "project")?),
-    };
-    let key = match key {
-        None => None,
-        Some(id) => Some(found(catalog.key_number(organization, id).await, "key")?),
-    };
-    Ok(Filters { api, project, key })
 }

@@ -10,9 +10,9 @@ use keystile_store::{GroupBy, Order, UsageQuery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::super::filters::{Filters, filters};
 use super::super::names::counted_for;
 use super::super::span::span;
-use super::{Filters, filters};
 use crate::manage::app::App;
 use crate::manage::caller::Asker;
 use crate::manage::problem::{internal, invalid};
@@ -140,12 +140,12 @@ pub(super) async fn understood(app: &App, asker: &Asker, asked: &Asked) -> Resul
     let of = filters(app, asker, (asked.api_id, asked.project_id, asked.key_id)).await?;
     // What was found to be the caller's own is shown whole; without such a filter, what is counted for the caller. End users and tags
     // are what an API's owner tells of its own calls, whosever they are.
-    let is_told =
-        matches!(only.as_ref().map(|(facet, _)| facet).or(by.facet.as_ref()), Some(Facet::EndUser | Facet::Tag(_)));
+    let facet = only.as_ref().map(|(facet, _)| facet).or(by.facet.as_ref());
+    let is_told = matches!(facet, Some(Facet::EndUser | Facet::Tag(_)));
     let organizations = if is_told || of == Filters::default() { counted_for(asker) } else { Vec::new() };
-    let is_of_keys = by.consumer || by.project || by.key || only.is_some() || by.facet.is_some();
-    let costly = is_of_keys && (!percentiles.is_empty() || by.consumer || by.facet.is_some() || only.is_some());
-    if costly && !percentiles.is_empty() && of.project.or(of.key).is_none() {
+    let has_percentiles = !percentiles.is_empty();
+    let costly = by.consumer || facet.is_some() || (has_percentiles && (by.project || by.key));
+    if costly && has_percentiles && of.project.or(of.key).is_none() {
         refuse_long(span)?;
     }
     let consumers = match by.consumer {
@@ -170,7 +170,7 @@ pub(super) async fn understood(app: &App, asker: &Asker, asked: &Asked) -> Resul
         label: asked.operation.clone(),
         only,
         consumers,
-        latencies: !percentiles.is_empty(),
+        latencies: has_percentiles,
         order,
         organizations,
         after,
