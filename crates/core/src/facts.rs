@@ -30,6 +30,8 @@ pub struct Facts<'a> {
     pub needs: Option<&'a PermissionQuery>,
     /// What it counts against limits; an ordinary call costs 1.
     pub cost: u32,
+    /// Whether whoever asks said that; otherwise it is what its operation costs, and the plan of its project may say something else.
+    pub cost_is_told: bool,
     /// Whether the limits of its API are asked: not if somebody else than its owner only says that it was made.
     pub charges_api: bool,
     /// Whether what it really costs is told when it has ended.
@@ -55,6 +57,7 @@ impl Facts<'_> {
             source: None,
             needs: None,
             cost: 1,
+            cost_is_told: false,
             charges_api: true,
             reports: false,
             operation: None,

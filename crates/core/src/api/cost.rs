@@ -1,5 +1,5 @@
-//! What calls of an API cost: 1 each, unless its owner says otherwise for single operations, or its upstream says so in each
-//! answer (PRODUCT.md K27).
+//! What calls of an API cost: 1 each, unless its owner says otherwise for single operations, for all that call it or in a plan, or
+//! its upstream says so in each answer (PRODUCT.md K27).
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use crate::limit::MAX_LIMIT;
 use crate::method::Method;
 use crate::operation::OperationTable;
 
-/// Most operations of one API that have a cost of their own.
+/// Most operations of one API, or of one plan, that have a cost of their own.
 const MAX_OPERATION_COSTS: usize = 1_000;
 
 /// What one operation costs. As JSON `{"operation": "POST /images", "cost": 10}`.
@@ -24,7 +24,7 @@ pub struct OperationCost {
     pub cost: u32,
 }
 
-/// What the operations of an API cost, for being looked up.
+/// What operations cost, for being looked up.
 #[derive(Debug)]
 pub struct Costs {
     table: OperationTable,
@@ -50,10 +50,15 @@ impl Costs {
 
     /// What a call costs.
     pub fn of(&self, method: Method, path: &str) -> u32 {
+        self.find(method, path).unwrap_or(1)
+    }
+
+    /// What a call costs, if it is of an operation that has a cost here.
+    pub fn find(&self, method: Method, path: &str) -> Option<u32> {
         if self.costs.is_empty() {
-            return 1;
+            return None;
         }
-        self.table.find(method, path).and_then(|found| self.costs.get(found.to_usize()).copied()).unwrap_or(1)
+        self.table.find(method, path).and_then(|found| self.costs.get(found.to_usize()).copied())
     }
 }
 
@@ -104,6 +109,8 @@ mod tests {
         let of = |method: &str, path| some.of(method.parse().unwrap(), path);
         assert_eq!([of("POST", "/images/7"), of("GET", "/health"), of("GET", "/images/7")], [10, 0, 2]);
         assert_eq!([of("GET", "/other"), of("PUT", "/images/7")], [1, 1]);
+        let find = |method: &str, path| some.find(method.parse().unwrap(), path);
+        assert_eq!([find("GET", "/health"), find("GET", "/other")], [Some(0), None]);
         assert_eq!(costs("[]").unwrap().of(Method::Get, "/x"), 1);
         for wrong in [
             r#"[{"operation":"GET /a","cost":1000000001}]"#,

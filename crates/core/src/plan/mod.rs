@@ -20,6 +20,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::api::{Costs, OperationCost, SettingError};
 use crate::limit::{LimitError, LimitRule, Scope};
 use crate::name::is_unseen;
 use crate::time::Timestamp;
@@ -114,6 +115,9 @@ pub struct PlanTerms {
     pub quotas: Vec<Quota>,
     /// By whose clock days, weeks and months begin.
     pub time_zone: Zone,
+    /// What calls of single operations cost under this plan, in place of what the API says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub operation_costs: Vec<OperationCost>,
     /// What it costs, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
@@ -133,6 +137,8 @@ struct PlanParts {
     #[serde(default)]
     time_zone: Zone,
     #[serde(default)]
+    operation_costs: Vec<OperationCost>,
+    #[serde(default)]
     price: Option<Price>,
     #[serde(default)]
     credits: Option<CreditTerms>,
@@ -142,18 +148,20 @@ impl TryFrom<PlanParts> for PlanTerms {
     type Error = PlanError;
 
     fn try_from(parts: PlanParts) -> Result<Self, PlanError> {
-        let PlanParts { rate_limits, quotas, time_zone, price, credits } = parts;
-        Self { rate_limits, quotas, time_zone, price, credits }.checked()
+        let PlanParts { rate_limits, quotas, time_zone, operation_costs, price, credits } = parts;
+        Self { rate_limits, quotas, time_zone, operation_costs, price, credits }.checked()
     }
 }
 
 /// The values are no terms of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlanError {
     /// The limits.
     Limits(LimitError),
     /// The quotas.
     Quotas(QuotaError),
+    /// What operations cost.
+    Costs(SettingError),
     /// Calls are paid by credits and have a price as well.
     PaidTwice,
 }
@@ -163,6 +171,7 @@ impl fmt::Display for PlanError {
         match self {
             Self::Limits(error) => write!(f, "rate_limits: {error}"),
             Self::Quotas(error) => write!(f, "quotas: {error}"),
+            Self::Costs(error) => error.fmt(f),
             Self::PaidTwice => f.write_str(
                 "calls of this plan are paid by credits, so its price has neither a unit_price nor units that it includes",
             ),
@@ -180,6 +189,7 @@ impl PlanTerms {
     pub fn checked(self) -> Result<Self, PlanError> {
         LimitRule::check_together(&self.rate_limits, Scope::Plan).map_err(PlanError::Limits)?;
         Quota::check_together(&self.quotas).map_err(PlanError::Quotas)?;
+        Costs::new(&self.operation_costs).map_err(PlanError::Costs)?;
         if self.credits.is_some() && self.price.as_ref().is_some_and(Price::is_of_units) {
             return Err(PlanError::PaidTwice);
         }

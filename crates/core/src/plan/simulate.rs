@@ -40,7 +40,7 @@ pub struct Call<'a> {
     pub at: Timestamp,
     /// Who made it: what would be a project.
     pub who: &'a str,
-    /// What it costs; an ordinary call costs 1.
+    /// What it costs under this plan; an ordinary call costs 1.
     pub cost: u32,
     /// With which key, if that is known.
     pub key: Option<KeyId>,
@@ -272,7 +272,8 @@ impl Simulation {
     /// # Errors
     /// [`PaidByCredits`].
     pub fn new(terms: PlanTerms, known: Known) -> Result<Self, PaidByCredits> {
-        let PlanTerms { rate_limits, quotas, time_zone, price, credits } = terms;
+        // What operations cost is what calls cost, which they say.
+        let PlanTerms { rate_limits, quotas, time_zone, operation_costs: _, price, credits } = terms;
         if credits.is_some() {
             return Err(PaidByCredits);
         }

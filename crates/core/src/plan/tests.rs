@@ -118,7 +118,7 @@ fn a_quota_tells_of_the_largest_share_that_is_reached() {
 
 #[test]
 fn the_terms_of_a_plan_are_read_as_they_are_written() {
-    let text = r#"{"rate_limits":[{"name":"burst","limit":60,"window_seconds":60,"algorithm":"sliding_window","by":["end_user"]}],"quotas":[{"name":"month","limit":10000,"period":"month","counts":"calls","on_exhausted":"allow","on_outage":"refuse","warn_at":[80,100]}],"time_zone":"Europe/Vienna"}"#;
+    let text = r#"{"rate_limits":[{"name":"burst","limit":60,"window_seconds":60,"algorithm":"sliding_window","by":["end_user"]}],"quotas":[{"name":"month","limit":10000,"period":"month","counts":"calls","on_exhausted":"allow","on_outage":"refuse","warn_at":[80,100]}],"time_zone":"Europe/Vienna","operation_costs":[{"operation":"POST /images/{id}","cost":10}]}"#;
     let terms: PlanTerms = serde_json::from_str(text).unwrap();
     assert_eq!(terms.quotas[0].counts, Counted::Calls);
     assert_eq!(serde_json::to_string(&terms).unwrap(), text);

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use keystile_core::api::{
-    CheckPath, CostHeader, Host, KeyLocation, NamedOperation, OperationCost, PathPrefix, PublishableOperation,
-    SettingError, Target, UpgradeProtocol, UpstreamUrl,
+    CheckPath, CostHeader, Host, KeyLocation, NamedOperation, OperationCost, PathPrefix, PublishableOperation, Target,
+    UpgradeProtocol, UpstreamUrl,
 };
 use keystile_core::key::{Environment, Prefix};
 use keystile_core::limit::LimitRule;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::fault::{Exit, Fault};
 use super::session::{API, Fields, Session};
 use super::table::{Column, away, field};
-use super::values::rate_limit;
+use super::values::{operation_cost, rate_limit};
 use super::{api_operations, api_secret};
 
 /// What to do with APIs.
@@ -354,14 +354,6 @@ fn document(file: &Path) -> Result<String, Fault> {
     std::fs::read_to_string(file).map_err(|error| {
         Fault::usage("the OpenAPI document can't be read", format!("{}: {error}", file.display()), "check --openapi")
     })
-}
-
-/// `POST /images/{id}=10`
-fn operation_cost(text: &str) -> Result<OperationCost, String> {
-    const FORM: &str = "write what an operation costs as \"POST /images/{id}=10\"";
-    let (operation, cost) = text.rsplit_once('=').ok_or(FORM)?;
-    let operation = operation.parse().map_err(|error: SettingError| error.to_string())?;
-    Ok(OperationCost { operation, cost: cost.trim().parse().map_err(|_| FORM)? })
 }
 
 pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> {

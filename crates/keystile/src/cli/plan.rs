@@ -1,6 +1,7 @@
 //! `keystile plan …`: what an API's owner offers to those who call it.
 
 use clap::{Args, Subcommand};
+use keystile_core::api::OperationCost;
 use keystile_core::limit::LimitRule;
 use keystile_core::plan::{CreditTerms, PlanName, PlanTerms, Price, Quota};
 use keystile_core::time::Timestamp;
@@ -14,7 +15,7 @@ use super::quotas::{self, quota};
 use super::session::{Fields, PLAN, Session};
 use super::simulate;
 use super::table::{Column, field, limits};
-use super::values::{moment, rate_limit};
+use super::values::{moment, operation_cost, rate_limit};
 
 /// What to do with plans.
 #[derive(Debug, Subcommand)]
@@ -88,13 +89,16 @@ pub struct Update {
     /// Take its quotas away.
     #[arg(long, conflicts_with = "quotas")]
     no_quotas: bool,
+    /// Let operations cost what the API says again.
+    #[arg(long, conflicts_with = "operation_costs")]
+    no_operation_costs: bool,
     /// Let it cost nothing.
     #[arg(long, conflicts_with = "price")]
     no_price: bool,
     /// Let its calls be paid by no credits.
     #[arg(long, conflicts_with = "credits")]
     no_credits: bool,
-    /// From when the new limits and quotas are in force, such as 2027-02-01; now unless given.
+    /// From when what is new of it is in force, such as 2027-02-01; now unless given.
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     from: Option<Timestamp>,
 }
@@ -118,6 +122,9 @@ pub(super) struct TermsArgs {
     /// several.
     #[arg(long = "quota", value_name = "QUOTA", value_parser = quota)]
     quotas: Vec<Quota>,
+    /// An operation whose calls cost something else than the API says, such as "POST /images/{id}=10"; repeat for several.
+    #[arg(long = "operation-cost", value_name = "OPERATION=COST", value_parser = operation_cost)]
+    operation_costs: Vec<OperationCost>,
     /// What it costs, such as "9.90 EUR/month,included=10000,unit=0.40/1000".
     #[arg(long, value_name = "PRICE", value_parser = price)]
     price: Option<Price>,
@@ -138,17 +145,19 @@ impl About {
 impl TermsArgs {
     /// Whether they say nothing.
     pub(super) fn is_empty(&self) -> bool {
-        let Self { rate_limits, quotas, price, credits, time_zone } = self;
-        rate_limits.is_empty() && quotas.is_empty() && price.is_none() && credits.is_none() && time_zone.is_none()
+        let Self { rate_limits, quotas, operation_costs, price, credits, time_zone } = self;
+        let has_lists = !(rate_limits.is_empty() && quotas.is_empty() && operation_costs.is_empty());
+        !has_lists && price.is_none() && credits.is_none() && time_zone.is_none()
     }
 
     /// Terms in which they replace what they speak of.
     pub(super) fn over(self, terms: PlanTerms) -> PlanTerms {
-        let Self { rate_limits, quotas, price, credits, time_zone } = self;
+        let Self { rate_limits, quotas, operation_costs, price, credits, time_zone } = self;
         PlanTerms {
             rate_limits: if rate_limits.is_empty() { terms.rate_limits } else { rate_limits },
             quotas: if quotas.is_empty() { terms.quotas } else { quotas },
             time_zone: time_zone.unwrap_or(terms.time_zone),
+            operation_costs: if operation_costs.is_empty() { terms.operation_costs } else { operation_costs },
             price: price.or(terms.price),
             credits: credits.or(terms.credits),
         }
@@ -158,6 +167,7 @@ impl TermsArgs {
         Fields::default()
             .with("rate_limits", (!self.rate_limits.is_empty()).then(|| json!(self.rate_limits)))
             .with("quotas", (!self.quotas.is_empty()).then(|| json!(self.quotas)))
+            .with("operation_costs", (!self.operation_costs.is_empty()).then(|| json!(self.operation_costs)))
             .with("price", self.price.map(|price| json!(price)))
             .with("credits", self.credits.map(|credits| json!(credits)))
             .with("time_zone", self.time_zone.map(|zone| zone.name().to_owned()))
@@ -186,6 +196,7 @@ pub(super) fn run(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Fault> 
             let none = |is_so: bool| is_so.then(|| Value::Array(Vec::new()));
             let fields = ask.about.fields().with("name", ask.name.as_ref().map(PlanName::as_str));
             let fields = fields.with("rate_limits", none(ask.no_rate_limits)).with("quotas", none(ask.no_quotas));
+            let fields = fields.with("operation_costs", none(ask.no_operation_costs));
             let fields = fields.with("price", ask.no_price.then_some(Value::Null));
             let fields = fields.with("credits", ask.no_credits.then_some(Value::Null));
             let fields = fields.with("standard", ask.standard).with("from", ask.from.map(|from| from.to_string()));

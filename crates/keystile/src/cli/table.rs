@@ -1,5 +1,6 @@
 //! Tables and cards: how objects of the API look to people.
 
+use keystile_core::api::OperationCost;
 use keystile_core::limit::LimitRule;
 use keystile_core::time::Timestamp;
 use serde_json::Value;
@@ -133,14 +134,26 @@ pub(super) fn card(object: &Value, now: Timestamp) -> String {
 fn versions(object: &Value) -> Option<String> {
     let versions = object.get("versions")?.as_array()?;
     let line = |version: &Value| {
-        let said =
-            [limits(version, "rate_limits"), quotas::all(version, "quotas"), price::of(version), credits_of(version)];
+        let said = [
+            limits(version, "rate_limits"),
+            quotas::all(version, "quotas"),
+            costs(version),
+            price::of(version),
+            credits_of(version),
+        ];
         let said: Vec<String> = said.into_iter().flatten().collect();
         let said = if said.is_empty() { "no limits".to_owned() } else { said.join("  ") };
         let (number, from, zone) = (field(version, "version"), field(version, "from"), field(version, "time_zone"));
         format!("\n  {number}, from {from}: {said} ({zone})")
     };
     Some(versions.iter().map(line).collect())
+}
+
+/// What operations cost, as it is typed.
+fn costs(version: &Value) -> Option<String> {
+    let costs: Vec<OperationCost> = serde_json::from_value(version.get("operation_costs")?.clone()).ok()?;
+    let cost = |one: &OperationCost| format!("{}={}", one.operation, one.cost);
+    (!costs.is_empty()).then(|| costs.iter().map(cost).collect::<Vec<_>>().join("  "))
 }
 
 /// What a plan says of credits, as it is typed.

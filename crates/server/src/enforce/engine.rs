@@ -139,6 +139,11 @@ impl Verdict {
         rules.zip(&self.readings).map(|((rule, scope), reading)| (rule, scope, *reading))
     }
 
+    /// What the call costs, if its project's plan says something else of its operation than the API does.
+    pub fn cost(&self) -> Option<u32> {
+        self.of_plan.as_ref().and_then(|said| said.cost)
+    }
+
     /// What the call has drawn by its project's plan, for whoever keeps it until it ends.
     pub fn take_drawn(&mut self) -> Option<Drawn> {
         self.of_plan.as_mut().and_then(|said| said.drawn.take())
@@ -273,6 +278,8 @@ impl Engine {
             Ok(of_plan) => of_plan,
             Err(code) => return verdict.code = code,
         };
+        let mut place = None;
+        let facts = of_plan.as_ref().map_or(facts, |of_plan| of_plan.at_its_cost(facts, &mut place));
         let charge = charge(key, door, facts, of_plan.as_ref());
         let mut weights = Weights::new();
         match of_plan {
@@ -352,12 +359,14 @@ impl Engine {
         let mut wanted = ArrayVec::<u32, MAX_ASKED>::new();
         let admitted = admitted.and_then(|shadow| {
             let of_plan = of_plan(&key, door, facts, &self.credits)?;
+            let mut place = None;
+            let facts = of_plan.as_ref().map_or(facts, |of_plan| of_plan.at_its_cost(facts, &mut place));
             let charge = charge(&key, door, &looking, of_plan.as_ref());
             self.counters.charge(&charge, &mut weights);
             let rules = charge.lists.iter().flatten().flat_map(|limits| &limits.rules);
             wanted.extend(rules.map(|rule| rule.counted(facts.cost)));
-            let Some(OfPlan { link, account, plan, wallet }) = &of_plan else { return Ok(shadow) };
-            said.plan = plan.cloned();
+            let Some(OfPlan { link, account, plan, wallet, cost }) = &of_plan else { return Ok(shadow) };
+            (said.plan, said.cost) = (plan.cloned(), *cost);
             said.credits = wallet.map(|wallet| wallet.left(facts.at.wall));
             if let Some(account) = account {
                 let order = order(&key, door, &looking, link, *plan);

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
+use keystile_core::api::Costs;
 use keystile_core::credit::CreditHolder;
 use keystile_core::decide::{Activation, ActivationState};
 use keystile_core::id::{ActivationId, OrganizationId};
@@ -28,6 +29,8 @@ pub struct PlanView {
     pub quotas: Vec<Quota>,
     /// By whose clock periods begin.
     pub zone: Zone,
+    /// What calls of single operations cost.
+    pub costs: Costs,
     /// Whether calls are paid by credits, and by which.
     pub credits: Option<CreditTerms>,
     /// Tells its quotas from others.
@@ -47,6 +50,7 @@ impl PlanView {
             fingerprint: fingerprint(&terms.quotas),
             quotas: terms.quotas.clone(),
             zone: terms.time_zone.clone(),
+            costs: Costs::new(&terms.operation_costs).expect("checked when it was read"),
             credits: terms.credits,
         }
     }

@@ -364,6 +364,9 @@ impl Worker {
         }
         if let Some(verdict) = &mut verdict {
             pending.would_refuse(verdict.shadow);
+            if let Some(cost) = verdict.cost() {
+                pending.costs(cost);
+            }
             if let Some(held) = verdict.held.take() {
                 pending.takes(Place::OfLimits(held));
             }

@@ -208,7 +208,8 @@ async fn judge(
     }
     let cost = question.cost.or_else(of_operation).unwrap_or(1);
     let charges_api = owner.is_none() || owner == api.map(|api| api.organization);
-    let facts = Facts { needs, cost, charges_api, reports: question.report, end_user, tags, ..described };
+    let cost_is_told = question.cost.is_some();
+    let facts = Facts { needs, cost, cost_is_told, charges_api, reports: question.report, end_user, tags, ..described };
     pending.costs(cost);
     let door = api.map_or(Door::KeyAlone, Door::Api);
     let label = match (api, method, path) {
@@ -241,6 +242,9 @@ async fn judge(
         pending.key(key);
     }
     pending.would_refuse(verdict.shadow);
+    if let Some(cost) = verdict.cost() {
+        pending.costs(cost);
+    }
     // What is told of calls of others' things is no statistic of theirs.
     let is_own = match (api, &verdict.key) {
         (Some(_), _) => charges_api,

@@ -170,7 +170,7 @@ proptest! {
             quotas: name(quotas, |quota, name| Quota { name, ..quota }),
             time_zone: zone.parse().unwrap(),
             price: Some(price),
-            credits: None,
+            ..PlanTerms::default()
         }.checked().unwrap();
         let mut simulation = Simulation::new(plan.clone(), OPERATIONS).unwrap();
         let (mut log, mut now) = (Vec::<Made>::new(), 1_790_000_000);

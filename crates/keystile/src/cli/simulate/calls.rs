@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use keystile_core::api::Costs;
 use keystile_core::id::KeyId;
+use keystile_core::method::Method;
 use keystile_core::operation::segments_label;
 use keystile_core::plan::{Call, Known};
 use keystile_core::target::CanonicalTarget;
@@ -203,6 +205,8 @@ pub(super) struct How {
     pub(super) must_name_api: bool,
     /// Whether operations must be known.
     pub(super) asks_operation: bool,
+    /// What operations cost under the plan, whatever they cost when they were called.
+    pub(super) costs: Costs,
 }
 
 /// Everything that was read.
@@ -334,11 +338,13 @@ impl Calls {
             (Some(first), Some(api)) => self.is_of_several_apis |= first != api,
             (_, None) => {}
         }
-        let operation = if self.how.asks_operation { label(&entry.what) } else { None };
+        let called = called(&entry.what);
+        let cost = called.as_ref().and_then(|(method, path)| self.how.costs.find(*method, path));
+        let operation = if self.how.asks_operation { label(&entry.what, called) } else { None };
         let kept = Kept {
             at: entry.at,
             who: self.who.number(&entry.who),
-            cost: entry.cost,
+            cost: cost.unwrap_or(entry.cost),
             operation: operation.map(|label| self.operations.number(label.as_bytes())),
             key: entry.key,
             address: entry.address,
@@ -405,19 +411,32 @@ pub(super) fn address(name: &[u8]) -> Option<IpAddr> {
     std::str::from_utf8(name).ok()?.parse().ok()
 }
 
-/// What a call would be counted as at an API without a document; `None` if the gateway would not understand it.
-fn label(what: &What<'_>) -> Option<String> {
-    let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+/// The method and the path of a call, of an operation that of its template; `None` if the gateway would not understand it.
+fn called(what: &What<'_>) -> Option<(Method, String)> {
     match what {
-        What::Operation(operation) => Some(operation.to_string()),
+        What::Operation(operation) => {
+            let (method, path) = operation.split_once(' ')?;
+            Some((method.parse().ok()?, path.to_owned()))
+        }
         What::Request { method, target } => {
+            let text = |bytes| std::str::from_utf8(bytes).ok();
             let (method, target) = (text(method)?.parse().ok()?, text(target)?);
-            let target = CanonicalTarget::parse(&target).ok()?;
-            let mut label = String::new();
-            segments_label(method, target.path(), &mut label);
-            Some(label)
+            Some((method, CanonicalTarget::parse(target).ok()?.path().to_owned()))
         }
         What::Unknown => None,
+    }
+}
+
+/// What a call would be counted as at an API without a document.
+fn label(what: &What<'_>, called: Option<(Method, String)>) -> Option<String> {
+    match what {
+        What::Operation(operation) => Some(operation.to_string()),
+        What::Request { .. } | What::Unknown => {
+            let (method, path) = called?;
+            let mut label = String::new();
+            segments_label(method, &path, &mut label);
+            Some(label)
+        }
     }
 }
 
@@ -460,7 +479,8 @@ mod tests {
     #[test]
     fn a_request_is_of_the_operation_that_the_gateway_would_count() {
         let request = |method: &'static str, target: &'static [u8]| {
-            label(&What::Request { method: method.as_bytes().into(), target: target.into() })
+            let what = What::Request { method: method.as_bytes().into(), target: target.into() };
+            label(&what, called(&what))
         };
         for (method, target, expected) in [
             ("GET", &b"/pets/7/toys?x=1"[..], Some("GET /pets/7/*")),
@@ -471,7 +491,9 @@ mod tests {
         ] {
             assert_eq!(request(method, target).as_deref(), expected, "{method} {target:?}");
         }
-        assert_eq!(label(&What::Operation("GET /pets/{id}".into())).as_deref(), Some("GET /pets/{id}"));
-        assert_eq!(label(&What::Unknown), None);
+        let documented = What::Operation("GET /pets/{id}".into());
+        assert_eq!(label(&documented, called(&documented)).as_deref(), Some("GET /pets/{id}"));
+        assert_eq!(called(&documented), Some((Method::Get, "/pets/{id}".to_owned())));
+        assert_eq!(label(&What::Unknown, None), None);
     }
 }

@@ -17,6 +17,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use keystile_core::api::Costs;
 use keystile_core::limit::Dimension;
 use keystile_core::plan::{Known, PaidByCredits, PlanTerms, Simulation};
 use keystile_core::time::Timestamp;
@@ -179,7 +180,7 @@ fn said_by_server(plan: &str, api: Option<&str>, session: &Session<'_>) -> Resul
 
 /// What the version of a plan says that is in force.
 fn in_force(plan: &Value) -> Option<PlanTerms> {
-    const PARTS: [&str; 5] = ["rate_limits", "quotas", "time_zone", "price", "credits"];
+    const PARTS: [&str; 6] = ["rate_limits", "quotas", "time_zone", "operation_costs", "price", "credits"];
     let versions = plan.get("versions")?.as_array()?;
     let version = versions.iter().find(|version| version.get("version") == plan.get("version"))?;
     let said = |name: &&str| version.get(*name).is_some_and(|value| !value.is_null());
@@ -211,7 +212,10 @@ fn run(
     // Said before a long log is read.
     Simulation::new(terms.clone(), Known::default()).map_err(refused)?;
     let asks_operation = terms.rate_limits.iter().any(|rule| rule.by.contains(&Dimension::Operation));
-    let mut calls = Calls::new(How { format, by, start, api, must_name_api, asks_operation });
+    let costs = Costs::new(&terms.operation_costs).map_err(|error| {
+        Fault::usage("these are no terms of a plan", error.to_string(), "correct the options and try again")
+    })?;
+    let mut calls = Calls::new(How { format, by, start, api, must_name_api, asks_operation, costs });
     for source in sources {
         let (name, lines) = source?;
         calls.read(&name, lines)?;

@@ -35,6 +35,8 @@ pub struct PlanSaid {
     pub(super) lefts: Lefts,
     /// The credits that are left, if its calls are paid by credits and they were asked.
     pub credits: Option<u64>,
+    /// What the call costs by its plan, if that says something else of its operation than the API does.
+    pub cost: Option<u32>,
     pub(super) drawn: Option<Drawn>,
     pub(super) awaits: Option<Supply>,
     /// Whether it was refused because what is used can't be written down.
@@ -47,6 +49,7 @@ impl PlanSaid {
             plan: plan.cloned(),
             lefts: Lefts::new(),
             credits: None,
+            cost: None,
             drawn: None,
             awaits: None,
             is_cut_off: false,
@@ -65,6 +68,18 @@ pub(super) struct OfPlan<'a> {
     pub(super) account: Option<&'a Arc<Account>>,
     /// The credits that the call is paid by.
     pub(super) wallet: Option<&'a Arc<credits::Account>>,
+    /// What the plan says that calls of this operation cost.
+    pub(super) cost: Option<u32>,
+}
+
+impl OfPlan<'_> {
+    /// The facts of a call at what it costs by the plan, which are put in this place if they are others.
+    pub(super) fn at_its_cost<'f, 'x>(&self, facts: &'f Facts<'x>, place: &'f mut Option<Facts<'x>>) -> &'f Facts<'x> {
+        match self.cost {
+            Some(cost) if cost != facts.cost => place.insert(Facts { cost, ..facts.clone() }),
+            _ => facts,
+        }
+    }
 }
 
 /// The plan of a key's project at an API, of calls that are charged there.
@@ -87,7 +102,9 @@ pub(super) fn of_plan<'a>(
     let has_quotas = !link.ceilings.is_empty() || plan.is_some_and(|plan| !plan.quotas.is_empty());
     let paid_by = plan.and_then(|plan| plan.credits.as_ref());
     let wallet = paid_by.map(|terms| link.wallet(credits, terms, &key.project, api.organization));
-    Ok(Some(OfPlan { link, plan, account: link.account.as_ref().filter(|_| has_quotas), wallet }))
+    let called = facts.method.zip(facts.path).filter(|_| !facts.cost_is_told);
+    let cost = called.zip(plan).and_then(|((method, path), plan)| plan.costs.find(method, path));
+    Ok(Some(OfPlan { link, plan, account: link.account.as_ref().filter(|_| has_quotas), wallet, cost }))
 }
 
 pub(super) fn order<'a>(
@@ -148,8 +165,9 @@ impl Engine {
         weights: &mut Weights,
         shadow: Rules,
     ) {
-        let OfPlan { link, plan, account, wallet } = of_plan;
+        let OfPlan { link, plan, account, wallet, cost } = of_plan;
         let mut said = PlanSaid::new(*plan);
+        said.cost = *cost;
         let credits = &mut said.credits;
         let mut by_limits = || {
             let held = self.counters.charge(charge, weights);

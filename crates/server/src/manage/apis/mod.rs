@@ -6,7 +6,7 @@ mod get;
 mod list;
 mod operations;
 mod secrets;
-mod settings;
+pub(super) mod settings;
 mod switch;
 mod targets;
 mod unknown_operations;

@@ -149,7 +149,7 @@ pub(super) struct TargetShape {
 #[derive(Deserialize, Serialize, ToSchema)]
 #[schema(as = OperationCost)]
 #[allow(dead_code, reason = "the core's own type reads and writes it; this is its shape in the OpenAPI document")]
-pub(super) struct OperationCostShape {
+pub(in crate::manage) struct OperationCostShape {
     /// Which operation; the path is below the prefix if that is taken off.
     #[schema(example = "POST /images/{id}")]
     operation: String,

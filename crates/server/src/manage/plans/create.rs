@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
+use keystile_core::api::OperationCost;
 use keystile_core::id::{ApiId, PlanId};
 use keystile_core::limit::LimitRule;
 use keystile_core::plan::{CreditTerms, PlanName, PlanTerms, Price, Quota};
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::checked;
 use super::view::{CreditTermsShape, PlanView, PriceShape, QuotaShape};
+use crate::manage::apis::settings::OperationCostShape;
 use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WritePlans};
 use crate::manage::extract::Json;
@@ -52,6 +54,10 @@ pub(super) struct PlanCreate {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "Europe/Vienna")]
     time_zone: Zone,
+    /// Operations whose calls cost something else for a project that has this plan than the API says; at most 1,000.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<OperationCostShape>>)]
+    operation_costs: Vec<OperationCost>,
     /// What it costs; nothing, if nothing is said.
     #[schema(value_type = Option<PriceShape>)]
     price: Option<Price>,
@@ -74,6 +80,7 @@ pub(super) async fn create(
         rate_limits: wanted.rate_limits,
         quotas: wanted.quotas,
         time_zone: wanted.time_zone,
+        operation_costs: wanted.operation_costs,
         price: wanted.price,
         credits: wanted.credits,
     };

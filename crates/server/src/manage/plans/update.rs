@@ -1,6 +1,7 @@
 //! `PATCH /v1/plans/{id}`
 
 use axum::extract::State;
+use keystile_core::api::OperationCost;
 use keystile_core::id::PlanId;
 use keystile_core::limit::LimitRule;
 use keystile_core::plan::{CreditTerms, PlanName, PlanTerms, Price, Quota};
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::checked;
 use super::view::{CreditTermsShape, PlanView, PriceShape, QuotaShape};
+use crate::manage::apis::settings::OperationCostShape;
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WritePlans};
 use crate::manage::extract::{Id, Json, said, spoken};
@@ -49,6 +51,10 @@ pub(super) struct PlanUpdate {
     #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>)]
     time_zone: Option<Zone>,
+    /// Operations whose calls cost something else than the API says; the whole list.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<Vec<OperationCostShape>>)]
+    operation_costs: Option<Vec<OperationCost>>,
     /// What it costs; `null` for nothing.
     #[serde(default, deserialize_with = "spoken")]
     #[schema(value_type = Option<PriceShape>)]
@@ -57,13 +63,13 @@ pub(super) struct PlanUpdate {
     #[serde(default, deserialize_with = "spoken")]
     #[schema(value_type = Option<CreditTermsShape>)]
     credits: Option<Option<CreditTerms>>,
-    /// From when new limits, quotas and another time zone are in force: now, unless a later moment is said.
+    /// From when new limits, quotas, costs, another time zone, price or credits are in force: now, unless a later moment is said.
     #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
 }
 
-/// Change a plan, for all projects that have it. Other limits, quotas, another time zone or price make a version, which is in force
+/// Change a plan, for all projects that have it. Other limits, quotas, costs of operations, another time zone, price or credits make a version, which is in force
 /// from a moment on; what is not said of it stays as it is in force then. A version that begins later still comes as it was said, unless another one
 /// is said from the same moment. What was used in the period counts on.
 #[utoipa::path(patch, operation_id = "updatePlan", path = "/v1/plans/{id}", tag = "Plans", params(("id" = String, Path)),
@@ -80,11 +86,12 @@ pub(super) async fn update(
     let says = wanted.rate_limits.is_some()
         || wanted.quotas.is_some()
         || wanted.time_zone.is_some()
+        || wanted.operation_costs.is_some()
         || wanted.price.is_some()
         || wanted.credits.is_some();
     if wanted.from.is_some() && !says {
         return Err(invalid(
-            "from says when rate_limits, quotas, a time_zone, a price or credits begin; say at least one of these.",
+            "from says when rate_limits, quotas, operation_costs, a time_zone, a price or credits begin; say at least one of these.",
         ));
     }
     let now = app.now();
@@ -97,6 +104,7 @@ pub(super) async fn update(
         rate_limits: wanted.rate_limits.unwrap_or(latest.rate_limits),
         quotas: wanted.quotas.unwrap_or(latest.quotas),
         time_zone: wanted.time_zone.unwrap_or(latest.time_zone),
+        operation_costs: wanted.operation_costs.unwrap_or(latest.operation_costs),
         price: wanted.price.unwrap_or(latest.price),
         credits: wanted.credits.unwrap_or(latest.credits),
     };

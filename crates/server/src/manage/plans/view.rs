@@ -1,5 +1,6 @@
 //! A plan as it is shown.
 
+use keystile_core::api::OperationCost;
 use keystile_core::id::{ApiId, PlanId};
 use keystile_core::limit::LimitRule;
 use keystile_core::plan::{CreditTerms, PlanName, Price, Quota};
@@ -8,6 +9,7 @@ use keystile_store::records::{Plan, PlanVersion};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::manage::apis::settings::OperationCostShape;
 use crate::manage::keys::policy::RateLimitShape;
 
 /// An amount for a period of the calendar.
@@ -111,6 +113,9 @@ pub(in crate::manage) struct VersionView {
     /// How much a project has in a period of the calendar.
     #[schema(value_type = Vec<QuotaShape>)]
     quotas: Vec<Quota>,
+    /// Operations whose calls cost something else than the API says.
+    #[schema(value_type = Vec<OperationCostShape>)]
+    operation_costs: Vec<OperationCost>,
     /// What it costs; `null` for nothing.
     #[schema(value_type = Option<PriceShape>)]
     price: Option<Price>,
@@ -133,6 +138,7 @@ impl From<PlanVersion> for VersionView {
             from: version.from,
             rate_limits: terms.rate_limits,
             quotas: terms.quotas,
+            operation_costs: terms.operation_costs,
             price: terms.price,
             credits: terms.credits,
             time_zone: terms.time_zone.name().to_owned(),
