@@ -12,7 +12,7 @@ pub fn owasp(action: &str) -> &'static str {
         }
         "key.delete" => "authn_token_delete",
         "key.canary_used" | "key.expose" => "authn_token_reuse",
-        "quota.warning" | "quota.exhausted" => "excess_rate_limit_exceeded",
+        "quota.warning" | "quota.exhausted" | "credits.low" | "credits.exhausted" => "excess_rate_limit_exceeded",
         "key.reveal" | "key.handed_over" => "sensitive_read",
         "session.create" => "authn_login_success",
         "session.prove" => "authn_login_success",

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use keystile_core::api::{ApiSettings, SecretName};
 use keystile_core::code::Code;
-use keystile_core::credit::{CreditHolder, CreditKind};
+use keystile_core::credit::{CreditHolder, CreditKind, CreditNotice};
 use keystile_core::decide::ActivationState;
 use keystile_core::id::{
     AccountId, ActivationId, ApiId, CreditGrantId, IdentityId, InvitationId, KeyId, MemberId, MemberRoleId,
@@ -238,6 +238,8 @@ pub enum Change {
     RevokeCredits { id: CreditGrantId, was: u64, reason: String },
     /// Grants what plans bring for the periods of moments, as far as that was not granted before.
     RefillCredits { due: Vec<(ActivationId, Timestamp)> },
+    /// Tells the actor's organization of credits that run down or end, once for each grant.
+    NoteCredits { notice: CreditNotice },
     /// Gives a project another plan at an API, or none; only the API's organization may.
     SetPlan { id: ActivationId, was: u64, plan: Option<PlanId> },
     /// What a project's people allow it at most at an API; only its organization may.

@@ -256,6 +256,7 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::Note { .. }
         | Change::EraseProject { .. }
         | Change::RefillCredits { .. }
+        | Change::NoteCredits { .. }
         | Change::EraseMember { .. }
         | Change::ImportKeys { .. }
         | Change::OpenHandOver { .. }

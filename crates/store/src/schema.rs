@@ -33,6 +33,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_13.sql"),
         include_str!("sqlite/schema/catalog_14.sql"),
         include_str!("sqlite/schema/catalog_15.sql"),
+        include_str!("sqlite/schema/catalog_16.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
@@ -50,6 +51,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("postgres/schema/catalog_13.sql"),
         include_str!("postgres/schema/catalog_14.sql"),
         include_str!("postgres/schema/catalog_15.sql"),
+        include_str!("postgres/schema/catalog_16.sql"),
     ],
 };
 /// Those of the ledger.

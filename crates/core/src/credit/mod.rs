@@ -3,8 +3,9 @@
 //! ([`CreditTerms`](crate::plan::CreditTerms)): one for each unit of what a call costs.
 //!
 //! A grant has an amount and a time in which it can be spent; those that end first are spent first. [`Wallet`] is what one
-//! process has of a holder's grants.
+//! process has of a holder's grants, and says when somebody is to be told of them ([`CreditNotice`]).
 
+mod notice;
 #[cfg(test)]
 mod tests;
 mod wallet;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{OrganizationId, ProjectId};
 
+pub use notice::{CreditNotice, CreditNoticeKind};
 pub use wallet::{Grant, Purse, Spent, Wallet};
 
 /// Most grants of one holder that have not ended.

@@ -1,3 +1,4 @@
+use crate::credit::CreditKind;
 use std::collections::HashMap;
 
 use proptest::collection::vec;
@@ -14,7 +15,7 @@ fn at(micros: i64) -> Timestamp {
 }
 
 fn grant(number: u32, amount: u64, start: i64, end: i64) -> Grant {
-    Grant { number, amount, span: Span { start: at(start), end: at(end) } }
+    Grant { number, kind: CreditKind::Paid, amount, span: Span { start: at(start), end: at(end) } }
 }
 
 /// Takes as much as there is, up to so much, as the store does: of the grants that can be spent, in order.

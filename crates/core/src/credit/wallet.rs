@@ -4,6 +4,7 @@
 
 use arrayvec::ArrayVec;
 
+use super::CreditKind;
 use crate::plan::{Drawing, Span};
 use crate::time::Timestamp;
 
@@ -15,6 +16,8 @@ const MAX_PARTS: usize = 4;
 pub struct Grant {
     /// The number under which it is kept.
     pub number: u32,
+    /// Why they were granted.
+    pub kind: CreditKind,
     /// How many.
     pub amount: u64,
     /// When they can be spent.

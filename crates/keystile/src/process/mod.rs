@@ -334,6 +334,7 @@ impl Process {
         tokio::spawn(Keeper::new(feed.clone(), store.ledger.clone(), clock.clone()).run());
         tokio::spawn(credits::Keeper::new(engine.clone(), store.ledger.clone(), clock.clone()).run());
         tokio::spawn(credits::Refills::new(feed.clone(), clock.clone()).run());
+        tokio::spawn(credits::Notices::new(feed.clone(), clock.clone()).run());
         tokio::spawn(rehash::write_down(feed.clone(), store.catalog.clone(), clock.clone()));
 
         let ending = Ending::new();

@@ -331,6 +331,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         }
         Change::RevokeCredits { id, was, reason } => credit::revoke(work, id, was, &reason).await,
         Change::RefillCredits { due } => credit::refill(work, &due).await,
+        Change::NoteCredits { notice } => notice::note_credits(work, &notice).await,
         Change::NoteQuota { id, notice } => notice::note_quota(work, id, &notice).await,
         Change::DeleteActivation { id } => activation::delete(work, id).await,
         Change::CreateKey { project, key, policy } => key::create(work, project, &key, &policy).await,

@@ -1,5 +1,6 @@
-//! What is told of keys and quotas: an entry in the audit, once.
+//! What is told of keys, quotas and credits: an entry in the audit, once.
 
+use keystile_core::credit::CreditNotice;
 use keystile_core::id::{ActivationId, KeyId};
 use keystile_core::key::KeyNotice;
 use keystile_core::plan::QuotaNotice;
@@ -8,8 +9,8 @@ use serde_json::json;
 use super::key::NO_SUCH;
 use super::{Done, Work};
 use crate::audit::Shown;
-use crate::catalog::activations;
 use crate::catalog::keys::find;
+use crate::catalog::{activations, credits};
 use crate::db::sql;
 use crate::{ApplyError, Subject};
 
@@ -40,6 +41,28 @@ pub(super) async fn note_quota(work: Work<'_>, id: ActivationId, notice: &QuotaN
     let mut after = before.clone();
     after["quota"] = json!(notice);
     Ok(Done::new(notice.action(), id, before.to_string(), after.to_string(), vec![Subject::Organization]))
+}
+
+/// Tells an organization of credits that run down or end, once for each grant: who granted them, or who holds them.
+pub(super) async fn note_credits(work: Work<'_>, notice: &CreditNotice) -> Result<Done, ApplyError> {
+    let grant = credits::of_number(work.db, work.tenant.id, notice.grant).await?;
+    let grant = grant.ok_or(ApplyError::NotFound("credit grant"))?;
+    let noted = sql("INSERT INTO credit_notices (credit_grant, organization, kind, at) VALUES (?, ?, ?, ?) \
+         ON CONFLICT DO NOTHING")
+    .bind(grant.number)
+    .bind(work.tenant.number)
+    .bind(notice.kind.as_str())
+    .bind(work.at.as_micros())
+    .execute(&mut *work.db)
+    .await?;
+    if noted == 0 {
+        return Err(ApplyError::Exists("this was told of the credits before"));
+    }
+    let before = grant.shown();
+    let mut after = before.clone();
+    after["credits"] = json!(notice);
+    let touched = vec![Subject::Organization];
+    Ok(Done::new(notice.kind.action(), grant.id, before.to_string(), after.to_string(), touched))
 }
 
 pub(super) async fn note(work: Work<'_>, id: KeyId, notice: &KeyNotice) -> Result<Done, ApplyError> {

@@ -59,6 +59,18 @@ pub(crate) async fn find(
     query.fetch_optional(db).await?.as_ref().map(read).transpose()
 }
 
+/// The grant of this number, if an organization may see it.
+pub(crate) async fn of_number(
+    db: &mut Connection,
+    organization: OrganizationId,
+    number: u32,
+) -> Result<Option<CreditGrant>, StoreError> {
+    let mut query = sql(SELECT);
+    query.push(" AND c.number = ").push_bind(number);
+    push_sides(&mut query, organization);
+    query.fetch_optional(db).await?.as_ref().map(read).transpose()
+}
+
 impl Catalog {
     /// Credits that an organization granted or holds, newest first.
     pub async fn credit_grants(

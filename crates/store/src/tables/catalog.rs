@@ -352,6 +352,12 @@ pub(crate) const CATALOG: &[Table] = &[
         ],
     },
     Table {
+        name: "credit_notices",
+        keys: 3,
+        numbered: false,
+        columns: &[("credit_grant", Number), ("organization", Number), ("kind", Text), ("at", Number)],
+    },
+    Table {
         name: "quota_notices",
         keys: 5,
         numbered: false,

@@ -1,6 +1,6 @@
 //! Credits: what is granted, by hand and with plans, and what is taken of it.
 
-use keystile_core::credit::{CreditHolder, CreditKind, EntryState, MAX_OPEN_GRANTS};
+use keystile_core::credit::{CreditHolder, CreditKind, CreditNotice, CreditNoticeKind, EntryState, MAX_OPEN_GRANTS};
 use keystile_core::id::{ActivationId, CreditGrantId, OrganizationId, PlanId};
 use keystile_core::plan::{CreditTerms, CreditsOf, Period, PlanTerms, Refill, Trial};
 use keystile_core::time::Timestamp;
@@ -33,6 +33,11 @@ pub async fn full(world: &World) {
     let made = granted(world, grant(world, 100)).await;
     let reserve = enter(world, "kept", &[(made.number, 100)], 7, Some(NOW.plus_secs(60)));
     world.ledger.move_credits(&[reserve]).await.unwrap();
+    world.apply(Change::NoteCredits { notice: notice(made.number) }).await.unwrap();
+}
+
+fn notice(grant: u32) -> CreditNotice {
+    CreditNotice { grant, kind: CreditNoticeKind::Low, remaining: 7, of: 100, ends_at: None }
 }
 
 async fn granted(world: &World, change: Change) -> CreditGrant {
@@ -65,6 +70,29 @@ async fn said(world: &World, one: CreditMove) -> EntrySaid {
 
 async fn taken(world: &World) -> Vec<(u32, u64)> {
     world.ledger.credits_taken().await.unwrap()
+}
+
+#[tokio::test]
+async fn that_credits_run_down_is_told_once_of_a_grant_to_each_side() {
+    everywhere(async |world| {
+        let own = granted(world, grant(world, 100)).await.number;
+        let note = async |notice| world.apply(Change::NoteCredits { notice }).await;
+        note(notice(own)).await.unwrap();
+        assert!(matches!(note(notice(own)).await, Err(ApplyError::Exists(_))));
+        note(CreditNotice { kind: CreditNoticeKind::Exhausted, ..notice(own) }).await.unwrap();
+        let theirs = world.apply_as_other(Change::NoteCredits { notice: notice(own) }).await;
+        assert!(matches!(theirs, Err(ApplyError::NotFound(_))), "whoever has nothing to do with it");
+        let (id, wish) = (ActivationId::from_entropy(bytes()), keystile_store::records::Wish::default());
+        let link = Change::CreateActivation { id, project: world.theirs.project, api: world.mine.api, wish };
+        world.apply(link).await.unwrap();
+        let held = grant_to(CreditHolder::Organization(world.theirs.id), 100, None);
+        let held = granted(world, held).await.number;
+        note(notice(held)).await.unwrap();
+        world.apply_as_other(Change::NoteCredits { notice: notice(held) }).await.unwrap();
+        let twice = world.apply_as_other(Change::NoteCredits { notice: notice(held) }).await;
+        assert!(matches!(twice, Err(ApplyError::Exists(_))));
+    })
+    .await;
 }
 
 #[tokio::test]

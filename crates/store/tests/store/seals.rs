@@ -204,7 +204,7 @@ async fn r04_tables_brought_back_to_before_there_were_seals_are_not_sealed_anew(
         run(&mut db, statement).await;
     }
     // Steps that came after the seals.
-    run(&mut db, "DROP TABLE credit_grants; DROP TABLE quota_notices; DROP TABLE activation_plans; DROP TABLE plan_versions; DROP INDEX activations_of_plan").await;
+    run(&mut db, "DROP TABLE credit_notices; DROP TABLE credit_grants; DROP TABLE quota_notices; DROP TABLE activation_plans; DROP TABLE plan_versions; DROP INDEX activations_of_plan").await;
     for column in ["plan", "plan_since", "wanted_plan", "ceilings"] {
         run(&mut db, format!("ALTER TABLE activations DROP COLUMN {column}")).await;
     }

@@ -154,6 +154,32 @@ fn k26_what_ends_first_is_spent_first_and_what_is_left_can_be_taken_back() {
 }
 
 #[test]
+fn k26_that_credits_run_down_and_end_is_an_event_once_of_each_grant() {
+    let world = shared();
+    let prepaid = Prepaid::new(world, json!({ "of": "project" }));
+    let grant = prepaid.grant(world, 10, json!({}));
+    let told = |grant: &Value| {
+        let path = format!("/v1/events?subject_id={}&limit=50", grant["id"].as_str().unwrap());
+        let (_, events) = world.manage().get(&path);
+        let all = events["items"].as_array().unwrap().clone();
+        let told = all.into_iter().filter(|event| event["type"] != "credits.grant");
+        told.map(|event| (event["type"].as_str().unwrap().to_owned(), event["after"]["credits"].clone()))
+            .collect::<Vec<_>>()
+    };
+    prepaid.passed(world, 8);
+    eventually("a fifth is told", || told(&grant).len() == 1);
+    assert_eq!(told(&grant), [("credits.low".to_owned(), json!({ "remaining": 2, "of": 10 }))]);
+    prepaid.passed(world, 3);
+    eventually("the end is told", || told(&grant).len() == 2);
+    assert!(told(&grant).contains(&("credits.exhausted".to_owned(), json!({ "remaining": 0, "of": 0 }))));
+    // Another grant is a reason to tell anew.
+    let next = prepaid.grant(world, 5, json!({}));
+    prepaid.passed(world, 9);
+    eventually("the end is told anew", || told(&next).iter().any(|(kind, _)| kind == "credits.exhausted"));
+    assert_eq!(told(&grant).len(), 2, "of the first nothing more");
+}
+
+#[test]
 fn k26_projects_of_an_organization_can_share_credits() {
     let world = shared();
     let first = Prepaid::new(world, json!({ "of": "organization" }));

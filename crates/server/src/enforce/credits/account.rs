@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use keystile_core::credit::{CreditHolder, CreditKind, Grant, Purse, Spent, Wallet};
+use keystile_core::credit::{CreditHolder, CreditKind, CreditNotice, Grant, Purse, Spent, Wallet};
 use keystile_core::id::OrganizationId;
 use keystile_core::plan::{Drawing, Span};
 use keystile_core::time::{Moment, Ticks, Timestamp};
@@ -43,6 +43,8 @@ pub struct Account {
 
 struct State {
     wallet: Wallet,
+    /// The organization whose they are, or whose project's.
+    held_by: Option<OrganizationId>,
     /// What plans brought: the trial, or credits for a time.
     brought: Vec<(u32, Option<Span>)>,
     /// When it was last asked.
@@ -114,6 +116,7 @@ impl Account {
     pub(super) fn new(owner: OrganizationId, holder: CreditHolder, line: Arc<Line>) -> Self {
         let state = State {
             wallet: Wallet::default(),
+            held_by: None,
             brought: Vec::new(),
             now: Timestamp::from_micros(0),
             step: 0,
@@ -189,6 +192,16 @@ impl Account {
         self.state.lock().wallet.left(now)
     }
 
+    /// The organization whose they are, or whose project's, once anything was granted.
+    pub(super) fn held_by(&self) -> Option<OrganizationId> {
+        self.state.lock().held_by
+    }
+
+    /// What there is to be told of now.
+    pub(super) fn notices(&self, now: Timestamp) -> Vec<CreditNotice> {
+        self.state.lock().wallet.notices(now)
+    }
+
     /// What of a grant is used, by all.
     pub(super) fn used(&self, number: u32) -> Option<u64> {
         let state = self.state.lock();
@@ -211,6 +224,7 @@ impl Account {
 
     pub(super) fn learn(&self, grant: &CreditGrant) {
         let mut state = self.state.lock();
+        state.held_by = Some(grant.holder_organization);
         let never = Timestamp::from_micros(i64::MAX);
         // What was taken back does not come again either.
         let span = Span { start: grant.starts_at, end: grant.ends_at.unwrap_or(never) };
@@ -223,7 +237,8 @@ impl Account {
             state.brought.retain(|(_, span)| span.is_none_or(|span| span.end > grant.created_at));
             state.brought.push(brought);
         }
-        state.wallet.put(Grant { number: grant.number, amount: grant.amount, span: grant.span() });
+        let (number, kind, amount) = (grant.number, grant.kind, grant.amount);
+        state.wallet.put(Grant { number, kind, amount, span: grant.span() });
     }
 
     pub(super) fn forget(&self, number: u32) {

@@ -2,11 +2,12 @@
 //! for each holder (a project, or an organization whose projects share them) at the APIs of an organization.
 //!
 //! As with quotas, what calls use is counted in memory, ahead of which the [`keeper`] takes from the ledger. [`refills`] has granted
-//! what plans bring. Charges and
+//! what plans bring, [`notices`] has organizations told of what runs down. Charges and
 //! reservations, which are asked for by an id ([`Order`]), are written down one by one, many in a transaction.
 
 mod account;
 mod keeper;
+mod notices;
 mod refills;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use account::{Account, Drawn, Wanted};
 pub use keeper::Keeper;
+pub use notices::Notices;
 pub use refills::Refills;
 
 /// Most charges and reservations that wait for the ledger.
