@@ -256,42 +256,42 @@ fn k25_what_goes_on_beyond_its_quota_is_counted_as_overage() {
 fn k27_a_plan_says_what_operations_cost_those_who_have_it() {
     let world = shared();
     let quota = json!([{ "name": "month", "limit": 20, "period": "month" }]);
-    let planned = Planned::new(&world, json!({ "quotas": quota }));
+    let planned = Planned::new(world, json!({ "quotas": quota }));
     let of = |path: &str, cost| json!({ "operation": format!("GET {}{path}", planned.caller.path), "cost": cost });
     let costs = json!([of("/images/{id}", 7), of("/health", 0)]);
-    planned.change(&world, json!({ "operation_costs": costs }));
+    planned.change(world, json!({ "operation_costs": costs }));
     let of_api = json!({ "operation_costs": [of("/images/{id}", 2), of("/x", 3)] });
     assert_eq!(world.manage().patch(&format!("/v1/apis/{}", planned.caller.api), &of_api).0, 200);
     let image = format!("{}/images/1", planned.caller.path);
     let get = |path: &str| world.call(&planned.caller.key, "GET", path).status;
-    assert_eq!((get(&image), planned.used(&world)), (200, 7), "the plan's word, not the API's");
-    assert_eq!((planned.call(&world).status, planned.used(&world)), (200, 10), "of others the API's");
-    assert_eq!((get(&format!("{}/health", planned.caller.path)), planned.used(&world)), (200, 10));
+    assert_eq!((get(&image), planned.used(world)), (200, 7), "the plan's word, not the API's");
+    assert_eq!((planned.call(world).status, planned.used(world)), (200, 10), "of others the API's");
+    assert_eq!((get(&format!("{}/health", planned.caller.path)), planned.used(world)), (200, 10));
     let operation = json!({ "method": "GET", "path": image });
-    let verified = planned.verified(&world, json!({ "operation": operation }));
-    assert_eq!((verified["allowed"].as_bool(), planned.used(&world)), (Some(true), 17));
-    let told = planned.verified(&world, json!({ "operation": operation, "cost": 1 }));
-    assert_eq!((told["allowed"].as_bool(), planned.used(&world)), (Some(true), 18), "what is told is what counts");
+    let verified = planned.verified(world, json!({ "operation": operation }));
+    assert_eq!((verified["allowed"].as_bool(), planned.used(world)), (Some(true), 17));
+    let told = planned.verified(world, json!({ "operation": operation, "cost": 1 }));
+    assert_eq!((told["allowed"].as_bool(), planned.used(world)), (Some(true), 18), "what is told is what counts");
     let explain = format!("/v1/keys/{}/explain", planned.caller.id);
     let (_, explained) = world.manage().post(&explain, &json!({ "api": planned.caller.api, "operation": operation }));
     assert_eq!(explained["code"], "quota_exhausted", "{explained}");
-    assert_eq!((get(&image), planned.used(&world)), (429, 18));
+    assert_eq!((get(&image), planned.used(world)), (429, 18));
     let (_, usage) = world.manage().get(&format!("/v1/usage?api_id={}", planned.caller.api));
     assert_eq!(usage["items"][0]["cost"], 18, "usage has what was drawn: {usage}");
     // A report says what it really was, whatever was thought.
-    planned.change(&world, json!({ "quotas": [{ "name": "month", "limit": 100, "period": "month" }] }));
-    let lease = planned.verified(&world, json!({ "operation": operation, "report": true }))["lease"]["id"].clone();
-    assert_eq!(planned.used(&world), 25);
+    planned.change(world, json!({ "quotas": [{ "name": "month", "limit": 100, "period": "month" }] }));
+    let lease = planned.verified(world, json!({ "operation": operation, "report": true }))["lease"]["id"].clone();
+    assert_eq!(planned.used(world), 25);
     let report = json!({ "lease": lease, "cost": 4 });
     assert_eq!(world.ask("/v1/usage/report", &report).status, 200);
-    assert_eq!(planned.used(&world), 22);
+    assert_eq!(planned.used(world), 22);
     // From a moment on it says something else, and nothing of it is lost by another change.
-    let plan = planned.change(&world, json!({ "operation_costs": [] }));
+    let plan = planned.change(world, json!({ "operation_costs": [] }));
     assert_eq!(
         (&plan["versions"][3]["operation_costs"], &plan["versions"][2]["operation_costs"]),
         (&json!([]), &costs)
     );
-    assert_eq!((get(&image), planned.used(&world)), (200, 24), "the API's word again");
+    assert_eq!((get(&image), planned.used(world)), (200, 24), "the API's word again");
     for (wrong, why) in [
         (
             json!([{ "operation": "GET /a/{b}", "cost": 1 }, { "operation": "GET /a/{c}", "cost": 2 }]),
