@@ -8,9 +8,12 @@ use std::sync::OnceLock;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use keystile_core::code::Code;
+use keystile_core::id::RequestId;
+use keystile_core::method::Method;
+use keystile_core::restrict::Rules;
 use keystile_core::time::Timestamp;
 use keystile_core::usage::{Bucket, Counts, Dimensions, UsageEvent};
-use keystile_store::{GroupBy, Ledger, OpenError, Store, UsageQuery};
+use keystile_store::{GroupBy, Ledger, LoggedRequest, OpenError, RequestDoor, Store, UsageQuery};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -97,6 +100,51 @@ fn a_minute_of_calls(bencher: Bencher<'_, '_>, events: u64) {
         installation.runtime.block_on(installation.ledger.roll_up()).unwrap();
         first = first.plus_secs(60);
     });
+}
+
+/// A call as it stands in the request log.
+fn logged(number: u64) -> LoggedRequest {
+    let mut id = [0; 16];
+    id[8..].copy_from_slice(&number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());
+    LoggedRequest {
+        id: RequestId::from_entropy(id),
+        at: NOW.plus_secs(i64::try_from(number / 50).unwrap()),
+        door: RequestDoor::Gateway,
+        organization: 1,
+        api: 2,
+        project: (number % 1_000) as u32 + 1,
+        key: (number % 10_000) as u32 + 1,
+        label: 16,
+        code: Code::Allowed,
+        status: 200,
+        method: Some(Method::Get),
+        host: Some("api.example.com".to_owned()),
+        path: Some(format!("/v1/pets/{number}/toys")),
+        client: Some([192, 0, 2, (number % 250) as u8].into()),
+        user_agent: Some("pets-client/1.2 (Linux; x86_64)".to_owned()),
+        shadow: Rules::NONE,
+        latency_us: 900,
+        upstream_us: Some(700),
+        bytes_in: 10,
+        bytes_out: 256,
+        trace: None,
+    }
+}
+
+/// As many as come twice a second at 50 and 200 calls a second, one more or less.
+#[divan::bench(args = [25, 99], sample_count = 100, sample_size = 1)]
+fn log_requests(bencher: Bencher<'_, '_>, rows: u64) {
+    let installation = new_installation();
+    let mut number = 0;
+    bencher
+        .counter(ItemsCount::new(rows))
+        .with_inputs(|| {
+            number += rows;
+            (number..number + rows).map(logged).collect::<Vec<_>>()
+        })
+        .bench_local_values(|some| {
+            installation.runtime.block_on(installation.ledger.log_requests(NOW, &some)).unwrap()
+        });
 }
 
 #[divan::bench(sample_count = 3, sample_size = 1)]
