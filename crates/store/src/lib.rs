@@ -55,7 +55,8 @@ pub use ledger::{
 pub use records::History;
 pub use root::{RootKeyError, RootKeys, RootSource};
 pub use usage::{
-    AddressUse, FacetUse, GroupBy, LabelRow, OperationRow, OperationsQuery, Order, UsageQuery, UsageRow, VersionUse,
+    AddressUse, EndUserUse, FacetUse, GroupBy, LabelRow, OperationRow, OperationsQuery, Order, UsageQuery, UsageRow,
+    VersionUse,
 };
 
 /// The two files of an installation, opened.

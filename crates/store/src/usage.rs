@@ -197,6 +197,25 @@ pub struct FacetUse {
     pub last_day: Timestamp,
 }
 
+/// Calls of an end user, with one key at one API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndUserUse {
+    /// The project; numbers are those of the catalogue, 0 where there was none.
+    pub project: u32,
+    /// The key.
+    pub key: u32,
+    /// The API.
+    pub api: u32,
+    /// Calls, refused ones too.
+    pub calls: u64,
+    /// What those cost that were let through.
+    pub cost: i64,
+    /// The first day (UTC) on which there were any.
+    pub first_day: Timestamp,
+    /// The last one.
+    pub last_day: Timestamp,
+}
+
 impl UsageQuery {
     /// All usage of a time in one row.
     pub const fn of((from, until): (Timestamp, Timestamp)) -> Self {

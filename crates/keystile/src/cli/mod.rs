@@ -17,6 +17,7 @@ mod credit;
 mod csv;
 mod described;
 mod encryption;
+mod end_user;
 mod fault;
 mod hours;
 mod import;
@@ -212,6 +213,12 @@ pub enum Command {
     Access(access::Ask),
     /// What was called, by whom, and how it ended.
     Usage(Box<usage::Usage>),
+    /// End users: what is kept about those who use the programs that call, exported and erased.
+    EndUser {
+        /// What to do.
+        #[command(subcommand)]
+        verb: end_user::Verb,
+    },
     /// The request log: single calls, who made them, from where, and what was answered.
     Logs {
         /// What to do.
@@ -302,6 +309,7 @@ pub fn run_in(world: World<'_>, client: Client) -> Exit {
                 Command::Route { verb } => route::run(verb, &mut session),
                 Command::Access(ask) => access::run(ask, &mut session),
                 Command::Usage(usage) => usage::run(*usage, &mut session),
+                Command::EndUser { verb } => end_user::run(verb, &mut session),
                 Command::Logs { verb } => logs::run(*verb, &mut session),
                 Command::Webhook { verb } => webhook::run(verb, &mut session),
                 Command::Audit { verb } => audit::run(&verb, &mut session),

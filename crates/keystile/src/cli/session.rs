@@ -259,9 +259,19 @@ impl Session<'_> {
 
     /// Erases something for ever, and what goes with it.
     pub(super) fn erase(&mut self, of: &str, id: &impl Display, and: &str) -> Result<Exit, Fault> {
+        self.erase_at(&format!("/v1/privacy/{of}/{id}"), &[], id, and)
+    }
+
+    /// The same, where it is not its path that says what is meant.
+    pub(super) fn erase_at(
+        &mut self,
+        path: &str,
+        query: &[(&str, &str)],
+        id: &impl Display,
+        and: &str,
+    ) -> Result<Exit, Fault> {
         self.confirm(&format!("Erase {id} and {and}? This can't be undone, by nobody."))?;
-        let path = format!("/v1/privacy/{of}/{id}");
-        self.server.send(&format!("erase {id}"), Method::DELETE, &path, &[], &Payload::Nothing)?;
+        self.server.send(&format!("erase {id}"), Method::DELETE, path, query, &Payload::Nothing)?;
         self.screen.note(&format!("erased {id}; backups and what others were told are not in its reach"));
         Ok(Exit::Ok)
     }

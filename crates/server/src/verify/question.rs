@@ -107,7 +107,7 @@ impl<'de> Deserialize<'de> for OwnTags {
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A name of an end user, as far as it can be one by its length. Control characters are in nobody's name.
-pub(super) fn is_end_user(name: &str) -> bool {
+pub(crate) fn is_end_user(name: &str) -> bool {
     (1..=MAX_SUBJECT_LEN).contains(&name.len()) && !name.contains(char::is_control)
 }
 

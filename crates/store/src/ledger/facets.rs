@@ -11,7 +11,7 @@ use keystile_core::usage::{Bucket, Counts, Dimensions, Facet, Latencies, UsageEv
 use super::Ledger;
 use super::counts::{Added, Kind, add};
 use crate::db::{Columns, Connection, Sql, Value, sql};
-use crate::{FacetUse, StoreError};
+use crate::{EndUserUse, FacetUse, StoreError};
 
 /// Values that are told apart of a facet of a key on one day.
 const MAX_VALUES: u64 = 1_000;
@@ -214,6 +214,67 @@ impl Ledger {
             })
         });
         each.collect()
+    }
+
+    /// What is known of the calls of an end user that are counted for an organization: a row for each project, key and API after this one, in
+    /// their order, at most so many. Calls [`Ledger::roll_up`] before the first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn end_user_use(
+        &self,
+        organization: u32,
+        name: &str,
+        after: Option<&EndUserUse>,
+        limit: u32,
+    ) -> Result<Vec<EndUserUse>, StoreError> {
+        if after.is_none() {
+            self.roll_up().await?;
+        }
+        let mut query = sql(
+            "SELECT project, key, api, CAST(sum(calls) AS BIGINT), CAST(sum(cost) AS BIGINT), min(start), max(start) \
+             FROM facet_day WHERE facet = ",
+        );
+        query.push_bind(Facet::EndUser.to_string()).push(" AND organization = ").push_bind(organization);
+        query.push(" AND value = ").push_bind(name);
+        if let Some(after) = after {
+            query.push(" AND (project, key, api) > ").push_list([after.project, after.key, after.api]);
+        }
+        query.push(" GROUP BY project, key, api ORDER BY project, key, api LIMIT ").push_bind(limit);
+        let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
+        let each = rows.iter().map(|row| {
+            let mut row = Columns::of(row);
+            Ok(EndUserUse {
+                project: row.number()?,
+                key: row.number()?,
+                api: row.number()?,
+                calls: row.number()?,
+                cost: row.integer()?,
+                first_day: row.moment()?,
+                last_day: row.moment()?,
+            })
+        });
+        each.collect()
+    }
+
+    /// Forgets which calls were an end user's, of those that are counted for an organization, and sees to it that the name is nowhere
+    /// in the file.
+    ///
+    /// # Errors
+    /// If the store fails, or somebody reads for a long time; what was forgotten until then is.
+    pub async fn forget_end_user(&self, organization: u32, name: &str) -> Result<(), StoreError> {
+        self.roll_up().await?;
+        for table in TABLES {
+            while self
+                .forget_some(table, |query| {
+                    query.push("facet = ").push_bind(Facet::EndUser.to_string());
+                    query.push(" AND organization = ").push_bind(organization);
+                    query.push(" AND value = ").push_bind(name.to_owned());
+                })
+                .await?
+            {}
+        }
+        Ok(self.0.base.wipe().await?)
     }
 
     /// Forgets the facets of the calls of these projects, and sees to it that they are nowhere in the file.

@@ -375,6 +375,32 @@ async fn who_called_is_forgotten_and_how_often_is_not() {
             used.into_iter().filter(|used| used.facet == Facet::EndUser).map(|used| used.value.into()).collect()
         };
         assert_eq!(end_users(facet_use(world, 1).await), mine);
+        // One of them alone, of one organization.
+        let one = mine.iter().min().unwrap();
+        let is_one = |event: &&UsageEvent| {
+            event.dimensions.organization == 1
+                && event.dimensions.project != 0
+                && event.facets.as_ref().is_some_and(|facets| facets.end_user.as_ref() == Some(one))
+        };
+        let (mut used, mut after) = (Vec::new(), None);
+        loop {
+            let some = world.ledger.end_user_use(1, one, after.as_ref(), 2).await.unwrap();
+            let Some(last) = some.last() else { break };
+            after = Some(*last);
+            used.extend(some);
+        }
+        let (calls, cost) = (used.iter().map(|used| used.calls).sum(), used.iter().map(|used| used.cost).sum());
+        let expected = all
+            .iter()
+            .filter(is_one)
+            .fold((0, 0), |(calls, cost), event| (calls + event.counts.calls, cost + event.counts.cost));
+        assert_eq!((calls, cost), expected);
+        assert!(calls > 0 && used.is_sorted_by_key(|used| (used.project, used.key, used.api)), "{used:?}");
+        world.ledger.forget_end_user(2, one).await.unwrap();
+        assert_eq!(world.ledger.end_user_use(1, one, None, 10).await.unwrap().len(), used.len().min(10));
+        world.ledger.forget_end_user(1, one).await.unwrap();
+        assert_eq!(world.ledger.end_user_use(1, one, None, 10).await.unwrap(), []);
+        assert_eq!(end_users(facet_use(world, 1).await).len(), mine.len() - 1);
         world.ledger.forget_facets_of(&[1]).await.unwrap();
         assert_eq!(facet_use(world, 1).await, []);
         let total: u64 = all.iter().map(|event| event.counts.calls).sum();

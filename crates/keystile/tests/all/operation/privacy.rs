@@ -71,6 +71,27 @@ fn k43_all_that_is_kept_of_a_consumer_is_exported_and_erased_from_every_file() {
         );
         assert_eq!(ended.code, 0, "{path}: {}{}", ended.out, ended.err);
     };
+    // An end user of an application, alone; the project's own facets go with it below.
+    let of_one = json!({ "key": text, "end_user": "ada/7 & co" });
+    assert_eq!(world.verify(&of_one).status, 200);
+    let asked = "/v1/privacy/end-users?end_user=ada%2F7%20%26%20co";
+    let used = lines(&manage.request("GET", asked, &[], b"").text());
+    assert_eq!((used.len(), &used[0]["calls"], &used[0]["key_id"]), (1, &json!(1), &json!(key)), "{used:?}");
+    let trial = manage.request("DELETE", &format!("{asked}&dry_run=true"), &[], b"");
+    assert!(trial.status == 400, "{}", trial.text());
+    let erase_user = ["--yes", "end-user", "erase", "ada/7 & co"];
+    let ended = run_with(
+        keystile(&erase_user)
+            .env("KEYSTILE_URL", world.admin_url())
+            .env("KEYSTILE_MANAGEMENT_KEY", world.management_key()),
+        b"",
+    );
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert_eq!(manage.request("GET", asked, &[], b"").text(), "");
+    let counted = manage.get("/v1/usage?group_by=end_user").1;
+    assert!(!counted.to_string().contains("ada/7"), "{counted}");
+    let (_, noted) = manage.get("/v1/audit?type=end_user.erase");
+    assert!(noted["items"].as_array().unwrap().len() == 1 && !noted.to_string().contains("ada"), "{noted}");
     let trial = manage.request("DELETE", &format!("/v1/privacy/projects/{project}?dry_run=true"), &[], b"");
     assert!(trial.status == 400 && trial.text().contains("the export shows"), "{}", trial.text());
     erase(format!("project erase {project}"));

@@ -130,7 +130,7 @@ fn k29_a_call_is_found_by_whatever_is_known_of_it() {
         ("address=here", "an IP address, or a network"),
         ("door=back", "gateway or verification"),
         ("since=1h", "unknown field `since`"),
-        ("from=2027-01-02T00:00:00Z&until=2027-01-01T00:00:00Z", "from lies after until"),
+        ("from=2027-01-02T00:00:00Z&until=2027-01-01T00:00:00Z", "from is not before until"),
     ] {
         let refused = manage.request("GET", &format!("/v1/requests?{query}"), &[], b"");
         assert!(problem(&refused, 400, "invalid").contains(because), "{}", refused.text());

@@ -78,7 +78,7 @@ pub(super) async fn list(
     let until = asked.until.unwrap_or_else(|| app.now().plus_secs(1));
     let from = asked.from.unwrap_or_else(|| until.plus_secs(-DEFAULT_SPAN_SECS));
     if from >= until {
-        return Err(invalid("from lies after until."));
+        return Err(invalid("from is not before until."));
     }
     let shown = limit(asked.limit)?;
     let after = asked.cursor.as_deref().map(label).transpose()?;

@@ -1,6 +1,7 @@
 //! `/v1/privacy`: all that is kept about a consumer, exported and erased (K43). A project stands for an application and whoever runs it, a member
-//! for a person.
+//! for a person, an end user for whoever uses an application.
 
+mod end_user;
 mod member;
 mod own;
 mod project;
@@ -22,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(project::export, project::erase))
         .routes(routes!(member::export, member::erase))
+        .routes(routes!(end_user::export, end_user::erase))
         .routes(routes!(own::export))
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn list(
     let before = asked.cursor.as_deref().map(read_cursor).transpose()?;
     let span = (asked.from, asked.until);
     if span.0.zip(span.1).is_some_and(|(from, until)| from >= until) {
-        return Err(invalid("from lies after until."));
+        return Err(invalid("from is not before until."));
     }
     let query = asked.query(&app, &caller).await?;
     // What can't be written at the moment can be searched all the same.

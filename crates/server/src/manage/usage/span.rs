@@ -16,7 +16,7 @@ pub(super) fn span(
     let until = until.unwrap_or_else(|| now.plus_secs(1));
     let from = from.unwrap_or_else(|| until.plus_secs(-USUAL_SECS));
     if from >= until {
-        return Err(invalid("from lies after until."));
+        return Err(invalid("from is not before until."));
     }
     Ok((from, until))
 }

@@ -15,6 +15,8 @@ use crate::upstream::Upstream;
 
 /// Longest path that is kept, in bytes.
 const MAX_PATH: usize = 2_048;
+/// Stands where the rest of a text was.
+const CUT: &str = "…";
 /// Longest user agent and host that are kept. Browsers need less than half of it.
 const MAX_TEXT: usize = 512;
 
@@ -123,13 +125,16 @@ pub(super) fn is_of_word(character: char) -> bool {
     character.is_ascii_alphanumeric() || "-_.~+=".contains(character)
 }
 
-/// At most so many bytes of a text. It is cut between words: half a key would not be recognised as one.
+/// At most so many bytes of a text, with a mark behind them if there were more. It is cut between words: half a key would not be
+/// recognised as one.
 fn bounded(text: &str, most: usize, separates: fn(char) -> bool) -> Box<str> {
     if text.len() <= most {
         return text.into();
     }
     let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    text[..text[..end].rfind(separates).unwrap_or(0)].into()
+    let end =
+        text[..end].rfind(separates).map_or(0, |last| last + text[last..].chars().next().map_or(0, char::len_utf8));
+    [&text[..end], CUT].concat().into()
 }
 
 #[cfg(test)]
@@ -139,7 +144,7 @@ mod tests {
     #[test]
     fn a_long_text_is_cut_between_words() {
         for (text, most, kept) in
-            [("one two", 7, "one two"), ("one two-three", 9, "one"), ("onetwothree", 5, ""), ("ö ö ö", 4, "ö")]
+            [("one two", 7, "one two"), ("one two-three", 9, "one …"), ("onetwothree", 5, "…"), ("ö ö ö", 4, "ö …")]
         {
             assert_eq!(&*bounded(text, most, |c| !is_of_word(c) && !c.is_alphabetic()), kept, "{text}");
         }

@@ -185,6 +185,11 @@ impl Things {
     }
 }
 
+/// Whether a parameter has to be in the query.
+fn is_asked_for(parameter: &Value) -> bool {
+    parameter["in"] == "query" && parameter["required"] == true
+}
+
 impl Route {
     /// The path with an id in it.
     pub(in super::super) fn path(&self, things: &Things) -> String {
@@ -200,7 +205,11 @@ impl Route {
     pub(in super::super) fn at(&self, id: &str) -> String {
         let event = "evt_0000000000000000000000";
         let path = self.template.replace("{id}", id).replace("{name}", "header:x-own").replace("{version}", "1");
-        path.replace("{delivery}", event)
+        let path = path.replace("{delivery}", event);
+        match self.operation["parameters"].as_array().and_then(|all| all.iter().find(|one| is_asked_for(one))) {
+            Some(parameter) => format!("{path}?{}=x", parameter["name"].as_str().expect("a name")),
+            None => path,
+        }
     }
 
     pub(in super::super) fn has_id(&self) -> bool {
