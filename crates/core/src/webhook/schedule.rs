@@ -14,8 +14,9 @@ pub const DISABLE_AFTER_SECS: i64 = 5 * 86_400;
 pub fn retry_after_micros(attempts: u32, draw: u32) -> Option<i64> {
     let place = usize::try_from(attempts.checked_sub(1)?).ok()?;
     let micros = PAUSES.get(place)? * 1_000_000;
-    let off = micros / 5 * i64::from(draw) / (i64::from(u32::MAX) + 1);
-    Some(micros - off)
+    // In wider numbers: a day's microseconds times any draw is more than 64 bits hold.
+    let off = i128::from(micros / 5) * i128::from(draw) / (i128::from(u32::MAX) + 1);
+    Some(micros - i64::try_from(off).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -40,5 +41,10 @@ mod tests {
         assert_eq!(retry_after_micros(2, 1 << 31), Some(27_000_000));
         let least = retry_after_micros(2, u32::MAX).unwrap();
         assert!((24_000_000..24_001_000).contains(&least), "{least}");
+        for attempts in 1..MAX_ATTEMPTS {
+            let (most, least) =
+                (retry_after_micros(attempts, 0).unwrap(), retry_after_micros(attempts, u32::MAX).unwrap());
+            assert!(((most - most / 5)..=most).contains(&least), "{attempts}: {least} of {most}");
+        }
     }
 }
