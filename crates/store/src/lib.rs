@@ -50,7 +50,8 @@ pub use keyring::NewEncryptionKey;
 pub use ledger::{
     Amount, Billed, BilledUsage, CreditEntriesOf, CreditMove, CreditMoved, Difference, EntryName, EntrySaid, EventName,
     EventsAt, GrantTaken, KeptEvent, KeptRequest, Ledger, LoggedRequest, NewUsage, NotMoved, NotRecorded,
-    RecordedUsage, Recount, RequestDoor, RequestsAt, RequestsOf, RequestsPage, RequestsQuery, Room, Taken, Taking, Use,
+    RecordedUsage, Recount, RequestDoor, RequestsAt, RequestsOf, RequestsPage, RequestsQuery, Room, Taken, Taking,
+    UsagePlace, Use,
 };
 pub use records::History;
 pub use root::{RootKeyError, RootKeys, RootSource};

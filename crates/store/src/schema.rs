@@ -66,6 +66,7 @@ pub(crate) const USAGE: Steps = Steps {
         include_str!("sqlite/schema/usage_7.sql"),
         include_str!("sqlite/schema/usage_8.sql"),
         include_str!("sqlite/schema/usage_9.sql"),
+        include_str!("sqlite/schema/usage_10.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/usage_1.sql"),
@@ -77,6 +78,7 @@ pub(crate) const USAGE: Steps = Steps {
         include_str!("postgres/schema/usage_7.sql"),
         include_str!("postgres/schema/usage_8.sql"),
         include_str!("postgres/schema/usage_9.sql"),
+        include_str!("postgres/schema/usage_10.sql"),
     ],
 };
 

@@ -70,11 +70,16 @@ impl<'de> Deserialize<'de> for EventPattern {
     }
 }
 
+/// The type of what tells of usage, hour by hour. It is no change, may be much, and is another's concern than changes are: it is
+/// told to whoever names it and to nobody else.
+pub const USAGE_HOUR: &str = "usage.hour";
+
 /// The events of which a webhook tells. There are two ways to say it, so that no list that became empty means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<EventPattern>", into = "Vec<EventPattern>")]
 pub enum EventFilter {
-    /// All of them, those too that come with later versions; written as an empty list.
+    /// All of them, those too that come with later versions; written as an empty list. Not what has to be named
+    /// ([`USAGE_HOUR`]).
     #[default]
     All,
     /// Those that one of these means; never an empty list.
@@ -88,6 +93,11 @@ impl EventFilter {
             Self::All => true,
             Self::Some(patterns) => patterns.iter().any(|pattern| pattern.admits(kind)),
         }
+    }
+
+    /// Whether it names this type, be it as one of a kind. Whoever wants all names none.
+    pub fn names(&self, kind: &str) -> bool {
+        *self != Self::All && self.admits(kind)
     }
 }
 
@@ -133,6 +143,19 @@ mod tests {
         }
         assert_eq!(EventFilter::try_from(Vec::new()), Ok(EventFilter::All));
         assert_eq!(Vec::from(filter), patterns());
+    }
+
+    #[test]
+    fn whoever_wants_all_names_none() {
+        let some = |texts: &[&str]| {
+            let patterns: Vec<EventPattern> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            EventFilter::try_from(patterns).unwrap()
+        };
+        for (texts, named) in
+            [(&[][..], false), (&["key.*"], false), (&["usage.hour"], true), (&["key.*", "usage.*"], true)]
+        {
+            assert_eq!(some(texts).names(USAGE_HOUR), named, "{texts:?}");
+        }
     }
 
     #[test]

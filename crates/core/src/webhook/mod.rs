@@ -10,8 +10,8 @@ mod network;
 mod schedule;
 mod url;
 
-pub use event::{event_id, sequence_of};
-pub use filter::{EventFilter, EventPattern, MAX_PATTERNS, NotAPattern};
+pub use event::{event_id, sequence_of, usage_hour_id};
+pub use filter::{EventFilter, EventPattern, MAX_PATTERNS, NotAPattern, USAGE_HOUR};
 pub use network::{Reach, is_public};
-pub use schedule::{DISABLE_AFTER_SECS, MAX_ATTEMPTS, retry_after_micros};
+pub use schedule::{DISABLE_AFTER_SECS, MAX_ATTEMPTS, retry_after_micros, retry_always_after_micros};
 pub use url::{MAX_URL_BYTES, NotAWebhookUrl, WebhookUrl};

@@ -19,6 +19,11 @@ pub fn retry_after_micros(attempts: u32, draw: u32) -> Option<i64> {
     Some(micros - i64::try_from(off).unwrap_or(0))
 }
 
+/// The same for what is never given up: once the pauses are through, the last one comes again and again.
+pub fn retry_always_after_micros(attempts: u32, draw: u32) -> i64 {
+    retry_after_micros(attempts.clamp(1, MAX_ATTEMPTS - 1), draw).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +38,14 @@ mod tests {
         assert_eq!(retry_after_micros(MAX_ATTEMPTS, 0), None);
         assert_eq!(retry_after_micros(0, 0), None, "before the first attempt there is nothing to repeat");
         assert!(DISABLE_AFTER_SECS * 1_000_000 > all);
+    }
+
+    #[test]
+    fn what_is_never_given_up_is_tried_each_day_in_the_end() {
+        assert_eq!(retry_always_after_micros(1, 0), 5_000_000);
+        for attempts in [MAX_ATTEMPTS - 1, MAX_ATTEMPTS, u32::MAX] {
+            assert_eq!(retry_always_after_micros(attempts, 0), 86_400_000_000, "{attempts}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub enum Verb {
     List,
     /// Make a webhook and print its secret, this one time, alone on standard output.
     Create(Create),
-    /// Show one webhook, without its secret.
+    /// Show one webhook, without its secret, and how far it was told of usage if it names that.
     Show {
         /// Its id.
         webhook: WebhookId,
@@ -94,7 +94,8 @@ struct Texts {
     /// What it is for.
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// A type of events that it tells of, such as key.revoke or 'key.*'; may be repeated. All if nothing is said.
+    /// A type of events that it tells of, such as key.revoke or 'key.*'; may be repeated. All changes if nothing is said;
+    /// usage.hour, what was counted in each hour, has to be named.
     #[arg(long = "event", value_name = "TYPE")]
     events: Vec<EventPattern>,
 }
@@ -115,7 +116,8 @@ pub struct Replay {
     /// This event alone.
     #[arg(long, value_name = "EVENT", required_unless_present = "since", conflicts_with = "since")]
     event: Option<EventId>,
-    /// All from here on that it tells of: an event's id, or a moment such as 2027-01-31 or 2027-01-31T12:00:00Z.
+    /// All from here on that it tells of: an event's id, or a moment such as 2027-01-31 or 2027-01-31T12:00:00Z; with a moment
+    /// usage too, if it names that.
     #[arg(long, value_name = "WHEN", value_parser = since)]
     since: Option<String>,
 }
@@ -199,6 +201,10 @@ fn replay(ask: &Replay, session: &mut Session<'_>) -> Result<Exit, Fault> {
         return Ok(Exit::Ok);
     }
     session.screen.note(&format!("{} events are sent to {webhook} anew", field(&replayed, "replayed")));
+    if replayed.get("usage_since").is_some_and(Value::is_string) {
+        let since = field(&replayed, "usage_since");
+        session.screen.note(&format!("what was recorded since {since} is sent anew, too"));
+    }
     if replayed.get("next_since").is_some_and(Value::is_string) {
         session.screen.note(&format!("there are more; go on with --since {}", field(&replayed, "next_since")));
     }

@@ -53,7 +53,7 @@ use keystile_server::telemetry::trace::{Exporter, Exports, Sampling};
 use keystile_server::tls::{Tls, TlsError, UpstreamTls};
 use keystile_server::upstream::Connector;
 use keystile_server::upstream::watch::look_after_targets;
-use keystile_server::usage::{Queue, Writer};
+use keystile_server::usage::{Hours, Queue, Writer};
 use keystile_server::usage_files::UsageFiles;
 use keystile_server::verify::AskedBy;
 use keystile_server::webhooks::Webhooks;
@@ -406,14 +406,19 @@ impl Process {
         for stream in streams {
             tokio::spawn(stream.run(ending.clone()));
         }
+        let hours = Hours::new(store.ledger.clone(), app.writer.clone(), app.feed.clone(), app.clock.clone());
         if let Some(folder) = config.usage_files.folder.clone() {
             let to = (folder, config.usage_files.format);
-            let kept = (store.catalog.clone(), store.ledger.clone());
-            let files = UsageFiles::new(kept, app.writer.clone(), app.feed.clone(), app.clock.clone(), to);
+            let files = UsageFiles::new(store.catalog.clone(), hours.clone(), to);
             files.declare(&app.metrics);
             tokio::spawn(files.run(ending.clone()));
         }
-        let telling = tokio::spawn(app.webhooks.clone().run(feed.clone(), ending.clone()));
+        let telling_usage = tokio::spawn(app.webhooks.clone().tell_usage(hours, feed.clone(), ending.clone()));
+        let telling = app.webhooks.clone().run(feed.clone(), ending.clone());
+        let telling = tokio::spawn(async move {
+            telling.await;
+            let _ = telling_usage.await;
+        });
         tokio::spawn(save_now_and_then(snapshot.clone(), feed, pulse, config.snapshot.save, ending.clone()));
         let (listeners, data) = (Mutex::new(copies), config.data.clone());
         let drain = config.gateway.drain;

@@ -63,7 +63,7 @@ pub use caller::PeerAddress;
 pub(crate) use ndjson::Pages;
 pub use problem::Encrypted;
 pub use rights::RIGHTS;
-pub(crate) use usage::{EventView as UsageLine, Events as UsageLines};
+pub(crate) use usage::{EventView as UsageLine, Events as UsageLines, Names as UsageNames};
 
 /// Largest body of an ordinary request.
 const BODY_LIMIT_BYTES: usize = 1 << 20;

@@ -20,20 +20,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use keystile_core::time::Timestamp;
-use keystile_core::usage::Bucket;
-use keystile_store::{Catalog, Ledger};
+use keystile_store::Catalog;
 use tokio::sync::mpsc;
 
-use crate::enforce::feed::Feed;
-use crate::enforce::maker::Maker;
 use crate::gateway::ending::Ending;
 use crate::manage::{Pages, UsageLine, UsageLines};
 use crate::telemetry::metrics::Registry;
-use crate::usage::Writer;
-use crate::world::Clock;
+use crate::usage::Hours;
+use crate::usage::hours::HOUR_SECS;
 
-/// How long after its end an hour is written: what was under way then is recorded by now.
-const GRACE_SECS: i64 = 300;
 /// How often it is looked whether an hour is over.
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 /// The pause after something failed.
@@ -65,10 +60,7 @@ impl Format {
 /// What writes them.
 pub struct UsageFiles {
     catalog: Catalog,
-    ledger: Ledger,
-    writer: Arc<Writer>,
-    feed: Arc<Feed>,
-    clock: Arc<dyn Clock>,
+    hours: Hours,
     folder: PathBuf,
     format: Format,
     done: Arc<Done>,
@@ -90,14 +82,8 @@ trait Sink: Send {
 
 impl UsageFiles {
     /// Into this folder. Nothing is written until [`UsageFiles::run`].
-    pub fn new(
-        (catalog, ledger): (Catalog, Ledger),
-        writer: Arc<Writer>,
-        feed: Arc<Feed>,
-        clock: Arc<dyn Clock>,
-        (folder, format): (PathBuf, Format),
-    ) -> Self {
-        Self { catalog, ledger, writer, feed, clock, folder, format, done: Arc::default() }
+    pub fn new(catalog: Catalog, hours: Hours, (folder, format): (PathBuf, Format)) -> Self {
+        Self { catalog, hours, folder, format, done: Arc::default() }
     }
 
     /// Declares its figures.
@@ -139,21 +125,18 @@ impl UsageFiles {
 
     /// Writes the next hour; whether there was one.
     async fn round(&self) -> Result<bool, String> {
-        // While another process takes this one's place, that one writes.
-        if self.feed.makers.now() != Maker::Here {
+        if !self.hours.are_told_here() {
             return Ok(false);
         }
         let failed = |error| crate::problem::causes(&error).to_string();
-        let Some(hour) = self.ledger.in_files_until().await.map_err(failed)? else { return Ok(false) };
-        let hour = hour.floor_secs(Bucket::Hour.secs());
-        let end = hour.plus_secs(Bucket::Hour.secs());
-        if self.clock.now().wall < end.plus_secs(GRACE_SECS) {
+        let Some(hour) = self.hours.ledger.in_files_until().await.map_err(failed)? else { return Ok(false) };
+        let hour = hour.floor_secs(HOUR_SECS);
+        if self.hours.over(hour).await.map_err(failed)?.is_none() {
             return Ok(false);
         }
-        self.writer.flush().await.map_err(failed)?;
-        self.ledger.roll_up().await.map_err(failed)?;
+        let end = hour.plus_secs(HOUR_SECS);
         self.write((hour, end)).await?;
-        self.ledger.note_in_files(end).await.map_err(failed)?;
+        self.hours.ledger.note_in_files(end).await.map_err(failed)?;
         Ok(true)
     }
 
@@ -161,7 +144,7 @@ impl UsageFiles {
     async fn write(&self, (hour, end): (Timestamp, Timestamp)) -> Result<(), String> {
         let failed = |error| crate::problem::causes(&error).to_string();
         let mut lines =
-            UsageLines::recorded_within((&self.catalog, &self.ledger), (hour, end)).await.map_err(failed)?;
+            UsageLines::recorded_within((&self.catalog, &self.hours.ledger), (hour, end)).await.map_err(failed)?;
         let mut page = lines.next().await.map_err(failed)?;
         if page.is_empty() {
             return Ok(());

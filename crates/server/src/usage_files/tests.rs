@@ -13,9 +13,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
+use crate::enforce::feed::Feed;
 use crate::enforce::operations::Labels;
 use crate::telemetry::metrics::Calls;
-use crate::usage::Queue;
+use crate::usage::hours::GRACE_SECS;
+use crate::usage::{Queue, Writer};
+use crate::world::Clock;
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -50,8 +53,8 @@ impl World {
         let labels: Arc<Labels> = engine.snapshot.labels.clone();
         let writer = Writer::new(Arc::new(Queue::default()), store.ledger.clone(), labels, counted, clock.clone(), 9);
         let to = (folder.path().join("usage"), format);
-        let kept = (store.catalog.clone(), store.ledger.clone());
-        let files = UsageFiles::new(kept, Arc::new(writer), feed, clock.clone(), to);
+        let hours = Hours::new(store.ledger.clone(), Arc::new(writer), feed, clock.clone());
+        let files = UsageFiles::new(store.catalog.clone(), hours, to);
         Self { files, store, clock, folder }
     }
 

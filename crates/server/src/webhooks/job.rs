@@ -38,6 +38,9 @@ const FORGET_AT: u64 = 60;
 /// How long attempts that are under way may take to their end when the process ends; then they are made anew.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Why nothing is sent that can't be signed.
+pub(super) const SECRET_UNREADABLE: &str = "its secret can't be read here; rotate it";
+
 /// A delivery: the webhook's number, and the place of its event.
 type Place = (u32, u64);
 
@@ -181,12 +184,7 @@ impl Webhooks {
             Ok(_) => return None,
             Err(error) => {
                 tracing::error!(webhook = %webhook.id, cause = ?error, "the secret of a webhook can't be read");
-                return Some(self.failed(
-                    webhook,
-                    sequence,
-                    attempts,
-                    "its secret can't be read here; rotate it".into(),
-                ));
+                return Some(self.failed(webhook, sequence, attempts, SECRET_UNREADABLE.into()));
             }
         };
         let event = Event::of(&self.catalog.installation(), due.entry);
@@ -204,10 +202,8 @@ impl Webhooks {
     fn failed(&self, webhook: Webhook, sequence: u64, attempts: u32, failure: Failure) -> Tried {
         let Failure { status, why: error } = failure;
         let at = self.clock.now().wall;
-        // Without chance they are all tried again at the same moment, which is no reason not to.
-        let draw = random(&*self.entropy).map_or(0, u32::from_le_bytes);
         let is_gone = status == Some(410);
-        let then = match retry_after_micros(attempts, draw).filter(|_| !is_gone) {
+        let then = match retry_after_micros(attempts, self.draw()).filter(|_| !is_gone) {
             Some(micros) => Then::Retry { at: Timestamp::from_micros(at.as_micros() + micros), error },
             None => Then::GiveUp { error },
         };
@@ -215,6 +211,12 @@ impl Webhooks {
         tally.fetch_add(1, Ordering::Relaxed);
         let attempt = Attempt { webhook: webhook.number, sequence, at, status, then };
         Tried { webhook, attempt, is_gone }
+    }
+
+    /// A number of chance for the pause until something is tried again.
+    pub(super) fn draw(&self) -> u32 {
+        // Without chance they are all tried again at the same moment, which is no reason not to.
+        random(&*self.entropy).map_or(0, u32::from_le_bytes)
     }
 
     /// Notes what came of attempts, and disables webhooks that lead nowhere.
@@ -226,19 +228,16 @@ impl Webhooks {
         self.catalog.note_attempts(&attempts).await?;
         for tried in std::mem::take(&mut under_way.tried) {
             under_way.busy.remove(&(tried.webhook.number, tried.attempt.sequence));
-            let has_failed = tried.attempt.then != Then::Done;
-            let long_ago = tried.attempt.at.plus_secs(-DISABLE_AFTER_SECS);
-            let reason = match tried.webhook.failing_since {
-                _ if tried.is_gone => "its receiver answered 410: it is gone",
-                Some(since) if has_failed && since <= long_ago => "nothing arrived for five days",
-                Some(_) | None => continue,
-            };
-            self.disable(feed, &tried.webhook, reason).await?;
+            let tried_at = (tried.attempt.at, tried.attempt.then != Then::Done);
+            if let Some(reason) = disabled_for(&tried.webhook, tried_at, tried.is_gone) {
+                self.disable(feed, &tried.webhook, reason).await?;
+            }
         }
         Ok(())
     }
 
-    async fn disable(&self, feed: &Feed, webhook: &Webhook, reason: &str) -> Result<(), StoreError> {
+    /// Disables a webhook for this reason, unless somebody looked after it meanwhile.
+    pub(super) async fn disable(&self, feed: &Feed, webhook: &Webhook, reason: &str) -> Result<(), StoreError> {
         let found = self.catalog.webhook(webhook.organization, webhook.id).await?;
         // Somebody looked after it meanwhile.
         let Some(webhook) = found.filter(|found| found.state == WebhookState::Active && found.url == webhook.url)
@@ -265,6 +264,21 @@ impl Webhooks {
             // It was changed or deleted at this moment.
             Err(_) => Ok(()),
         }
+    }
+}
+
+/// Why a webhook is disabled after an attempt at that moment, which failed or did not; `None` if it is not.
+pub(super) fn disabled_for(
+    webhook: &Webhook,
+    (at, has_failed): (Timestamp, bool),
+    is_gone: bool,
+) -> Option<&'static str> {
+    match webhook.failing_since {
+        _ if is_gone => Some("its receiver answered 410: it is gone"),
+        Some(since) if has_failed && since <= at.plus_secs(-DISABLE_AFTER_SECS) => {
+            Some("nothing arrived for five days")
+        }
+        Some(_) | None => None,
     }
 }
 

@@ -3,7 +3,8 @@
 //! An event is an entry of the audit ([`event`]), so there is no other place in which one could be forgotten. [`job`] makes
 //! deliveries of new entries and tries them until they arrive; it runs in the control plane, never on a thread that carries
 //! calls. [`send`] makes one attempt: where it may lead is [`guard`]'s to say, each time anew, and how it is signed
-//! [`sign`]'s. What is to be sent and what came of it is the store's to keep.
+//! [`sign`]'s. What is to be sent and what came of it is the store's to keep. Beside events, [`usage`] tells what was counted to
+//! whoever names it.
 //!
 //! The client is hyper over the connections of [`crate::upstream`], both in the tree: it must connect to the addresses that
 //! were judged and to no others, which clients that look names up themselves do not promise.
@@ -15,6 +16,7 @@ mod guard;
 mod job;
 mod send;
 mod sign;
+pub(crate) mod usage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -45,6 +47,8 @@ pub struct Webhooks {
     entropy: Arc<dyn Entropy>,
     /// Told when there may be something to send.
     wake: Notify,
+    /// Told when usage is to be sent anew.
+    wake_usage: Notify,
     tally: Tally,
 }
 
@@ -57,6 +61,10 @@ struct Tally {
     waiting: AtomicU64,
     /// Microseconds since 1970; 0 if nothing waits.
     waiting_since: AtomicI64,
+    usage_delivered: AtomicU64,
+    usage_failed: AtomicU64,
+    /// The end of the oldest hour that was tried in vain, in microseconds since 1970; 0 if there is none.
+    usage_behind_since: AtomicI64,
 }
 
 /// What came of a trial.
@@ -91,7 +99,8 @@ impl Webhooks {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { catalog, guard: Guard(reach), tls, clock, entropy, wake: Notify::new(), tally: Tally::default() }
+        let (wake, wake_usage) = (Notify::new(), Notify::new());
+        Self { catalog, guard: Guard(reach), tls, clock, entropy, wake, wake_usage, tally: Tally::default() }
     }
 
     /// Says that there may be something to send.
@@ -148,11 +157,34 @@ impl Webhooks {
         registry.gauge(
             "keystile_webhook_oldest_waiting_seconds",
             "How long the oldest delivery that waits has been there.",
-            move || match webhooks.tally.waiting_since.load(Ordering::Relaxed) {
-                0 => 0.0,
-                since => (webhooks.clock.now().wall.as_micros() - since).max(0) as f64 / 1e6,
+            move || webhooks.seconds_since(&webhooks.tally.waiting_since),
+        );
+        let webhooks = self.clone();
+        registry.family(
+            Kind::Counter,
+            "keystile_webhook_usage_attempts_total",
+            "Attempts to tell a webhook of an hour of usage, or a part of it, by what came of them; what failed is tried again.",
+            move |samples| {
+                let Tally { usage_delivered, usage_failed, .. } = &webhooks.tally;
+                for (result, count) in [("delivered", usage_delivered), ("failed", usage_failed)] {
+                    samples.put(&[("result", result)], count.load(Ordering::Relaxed));
+                }
             },
         );
+        let webhooks = self.clone();
+        registry.gauge(
+            "keystile_webhook_usage_behind_seconds",
+            "How long ago the oldest hour of usage ended that was tried and has not arrived.",
+            move || webhooks.seconds_since(&webhooks.tally.usage_behind_since),
+        );
+    }
+
+    /// Seconds since a moment that is 0 if there is none.
+    fn seconds_since(&self, moment: &AtomicI64) -> f64 {
+        match moment.load(Ordering::Relaxed) {
+            0 => 0.0,
+            since => (self.clock.now().wall.as_micros() - since).max(0) as f64 / 1e6,
+        }
     }
 }
 

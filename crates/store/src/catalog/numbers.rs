@@ -35,6 +35,13 @@ impl Catalog {
         self.ids(select, numbers, OrganizationId::from_slice).await
     }
 
+    /// The organizations of projects, by the numbers of those.
+    pub async fn organizations_of_projects(&self, numbers: &[u32]) -> Result<HashMap<u32, OrganizationId>, StoreError> {
+        let select = "SELECT p.number, o.id FROM projects p JOIN organizations o ON o.number = p.organization \
+             WHERE p.number IN ";
+        self.ids(select, numbers, OrganizationId::from_slice).await
+    }
+
     /// Every project's number with that of its organization, of deleted ones too.
     pub async fn projects_organizations(&self) -> Result<Vec<(u32, u32)>, StoreError> {
         let rows = sql("SELECT number, organization FROM projects").fetch_all(&mut self.0.base.read().await?).await?;

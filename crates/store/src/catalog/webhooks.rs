@@ -63,6 +63,18 @@ impl Catalog {
         find(&mut self.0.base.read().await?, organization, id).await
     }
 
+    /// The webhooks of all organizations that name this type of events, those too of which nothing is sent now.
+    pub async fn webhooks_naming(&self, kind: &str) -> Result<Vec<Webhook>, StoreError> {
+        let mut query = sql(SELECT);
+        // Only what may be meant is read; what is meant the filter says.
+        let stem = kind.split('.').next().unwrap_or(kind);
+        query.push(" AND w.events LIKE ").push_bind(format!("%\"{stem}.%")).push(" ORDER BY w.number");
+        let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
+        let mut found = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        found.retain(|webhook| webhook.events.names(kind));
+        Ok(found)
+    }
+
     /// What deliveries of a webhook are signed with at this moment: its secret, and the one before as long as that signs
     /// too. Empty if it was deleted.
     pub async fn webhook_secrets(

@@ -5,7 +5,7 @@ use keystile_core::time::Timestamp;
 use super::DeliveryState;
 use crate::catalog::audit::entries;
 use crate::catalog::webhooks;
-use crate::db::{Columns, damaged, signed, sql};
+use crate::db::{Columns, Connection, damaged, signed, sql};
 use crate::records::{AuditEntry, Webhook};
 use crate::{Catalog, StoreError};
 
@@ -125,14 +125,29 @@ impl Catalog {
             .bind(signed(attempt.sequence))
             .execute(db)
             .await?;
-            let since = if is_done {
-                sql("UPDATE webhooks SET failing_since = NULL WHERE number = ? AND failing_since IS NOT NULL")
-            } else {
-                sql("UPDATE webhooks SET failing_since = ? WHERE failing_since IS NULL AND number = ?")
-                    .bind(attempt.at.as_micros())
-            };
-            since.bind(attempt.webhook).execute(db).await?;
+            note_arrival(db, attempt.webhook, is_done, attempt.at).await?;
         }
         Ok(transaction.commit().await?)
     }
+
+    /// Notes whether what was sent to a webhook beside events arrived, which says since when nothing does.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn note_arrival(&self, webhook: u32, has_arrived: bool, at: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.0.base.write().await?;
+        self.0.newest(&mut transaction).await?;
+        note_arrival(&mut transaction, webhook, has_arrived, at).await?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+async fn note_arrival(db: &mut Connection, webhook: u32, has_arrived: bool, at: Timestamp) -> Result<(), StoreError> {
+    let since = if has_arrived {
+        sql("UPDATE webhooks SET failing_since = NULL WHERE number = ? AND failing_since IS NOT NULL")
+    } else {
+        sql("UPDATE webhooks SET failing_since = ? WHERE failing_since IS NULL AND number = ?").bind(at.as_micros())
+    };
+    since.bind(webhook).execute(db).await?;
+    Ok(())
 }

@@ -31,7 +31,7 @@ impl Ledger {
         if last.is_some_and(|last| sequence <= last) {
             return Ok(());
         }
-        let recorded_at = kept::not_in_files(db, recorded_at).await?;
+        let recorded_at = kept::recorded_now(db, recorded_at).await?;
         for labels in labels.chunks(LABELS) {
             let mut query = sql("INSERT INTO labels (number, api, text) VALUES ").seldom();
             for (place, label) in labels.iter().enumerate() {

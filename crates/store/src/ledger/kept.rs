@@ -19,13 +19,15 @@ use crate::db::{Columns, Connection, damaged, signed, sql};
 /// Events in one row: what is read and told of them at a time.
 const EVENTS: usize = 5_000;
 /// Bytes that a row takes besides its events, with its indexes.
-const ROW_BYTES: usize = 100;
+const ROW_BYTES: usize = 160;
 /// Rows that are forgotten in one transaction: some megabytes.
 const FORGOTTEN: u32 = 200;
 /// From when on events are kept, in `meta`.
 const KEPT_FROM: &str = "events_from";
 /// Up to when what was recorded is in files, in `meta`.
 const IN_FILES_UNTIL: &str = "in_files_until";
+/// Up to when nothing is recorded any more, in `meta`.
+const OVER_UNTIL: &str = "recorded_until";
 
 /// An event that was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +65,20 @@ impl EventsAt {
     pub(super) const fn hour(&self) -> Timestamp {
         Timestamp::from_micros(self.hour)
     }
+
+    fn unpack(&self, events: &[u8]) -> Result<Vec<KeptEvent>, BrokenBatch> {
+        let node = self.node.cast_unsigned();
+        let event = |kept: Kept| KeptEvent {
+            name: EventName { node, sequence: kept.sequence, place: kept.place },
+            recorded_at: kept.recorded_at,
+            event: kept.event,
+        };
+        Ok(codec::decode_kept(events)?.into_iter().map(event).collect())
+    }
+
+    fn damaged(&self, error: &BrokenBatch) -> StoreError {
+        damaged(format_args!("kept events of {}: {error}", self.hour()))
+    }
 }
 
 /// What is kept of an event: who called is kept apart, and for another time.
@@ -91,9 +107,11 @@ pub(super) async fn keep(db: &mut Connection, batches: &[Read], events: &[UsageE
         for (hour, events) in hours {
             for some in events.chunks(EVENTS) {
                 let bytes = codec::encode_kept(some);
-                let recorded_at = some.iter().map(|kept| kept.recorded_at).max().unwrap_or(hour);
-                sql("INSERT INTO kept_events (hour, node, sequence, place, recorded_at, bytes, events) \
-                     VALUES (?, ?, ?, ?, ?, ?, ?)")
+                let recorded = || some.iter().map(|kept| kept.recorded_at);
+                let (first_recorded_at, recorded_at) =
+                    (recorded().min().unwrap_or(hour), recorded().max().unwrap_or(hour));
+                sql("INSERT INTO kept_events (hour, node, sequence, place, recorded_at, bytes, events, first_recorded_at) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
                 .bind(hour.as_micros())
                 .bind(first.node)
                 .bind(first.sequence)
@@ -101,6 +119,7 @@ pub(super) async fn keep(db: &mut Connection, batches: &[Read], events: &[UsageE
                 .bind(recorded_at.as_micros())
                 .bind(signed((ROW_BYTES + bytes.len()) as u64))
                 .bind(bytes)
+                .bind(first_recorded_at.as_micros())
                 .execute(&mut *db)
                 .await?;
                 place += some.len() as u64;
@@ -132,9 +151,17 @@ pub(super) async fn kept_from(db: &mut Connection) -> Result<Option<Timestamp>, 
     moment(db, KEPT_FROM).await
 }
 
-/// When something counts as recorded: now, or if the clock was set back, when that is in no file yet that is written already.
-pub(super) async fn not_in_files(db: &mut Connection, now: Timestamp) -> Result<Timestamp, StoreError> {
-    Ok(moment(db, IN_FILES_UNTIL).await?.map_or(now, |until| now.max(until)))
+/// When something counts as recorded: now, or if the clock was set back, when that is in no hour that is over already.
+pub(super) async fn recorded_now(db: &mut Connection, now: Timestamp) -> Result<Timestamp, StoreError> {
+    Ok(over_until(db).await?.map_or(now, |until| now.max(until)))
+}
+
+/// Up to when nothing is recorded any more. Before that was noted, what is in files told it.
+async fn over_until(db: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
+    match moment(db, OVER_UNTIL).await? {
+        Some(until) => Ok(Some(until)),
+        None => moment(db, IN_FILES_UNTIL).await,
+    }
 }
 
 /// The events of the first row after this one, of hours from `from` until before `until`, if one of them was recorded from
@@ -161,14 +188,12 @@ pub(super) async fn next(
     query.push(" ORDER BY hour, node, sequence, place LIMIT 1");
     let Some(row) = query.fetch_optional(db).await? else { return Ok(None) };
     let mut row = Columns::of(&row);
-    let at = EventsAt { hour: row.integer()?, node: row.integer()?, sequence: row.integer()?, place: row.integer()? };
-    let read = codec::decode_kept(row.blob()?);
-    let event = |kept: Kept| KeptEvent {
-        name: EventName { node: at.node.cast_unsigned(), sequence: kept.sequence, place: kept.place },
-        recorded_at: kept.recorded_at,
-        event: kept.event,
-    };
-    Ok(Some((at, read.map(|read| read.into_iter().map(event).collect()))))
+    let at = place(&mut row)?;
+    Ok(Some((at, at.unpack(row.blob()?))))
+}
+
+fn place(row: &mut Columns<'_>) -> Result<EventsAt, StoreError> {
+    Ok(EventsAt { hour: row.integer()?, node: row.integer()?, sequence: row.integer()?, place: row.integer()? })
 }
 
 impl Ledger {
@@ -187,8 +212,71 @@ impl Ledger {
         let from = from.floor_secs(Bucket::Hour.secs());
         let next = next(&mut self.0.base.read().await?, (from, until), recorded_from, after).await?;
         let Some((at, events)) = next else { return Ok(None) };
-        let events = events.map_err(|error| damaged(format_args!("kept events of {}: {error}", at.hour())))?;
-        Ok(Some((at, events)))
+        Ok(Some((at, events.map_err(|error| at.damaged(&error))?)))
+    }
+
+    /// The rows of kept events in which something was recorded from `from` until before `until`, by the hours in which they happened.
+    /// Of a row that was written before that was noted it may be nothing.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn events_recorded(&self, (from, until): (Timestamp, Timestamp)) -> Result<Vec<EventsAt>, StoreError> {
+        let rows = sql("SELECT hour, node, sequence, place FROM kept_events WHERE recorded_at >= ? \
+             AND first_recorded_at < ? ORDER BY hour, node, sequence, place")
+        .bind(from.as_micros())
+        .bind(until.as_micros())
+        .fetch_all(&mut self.0.base.read().await?)
+        .await?;
+        rows.iter().map(|row| place(&mut Columns::of(row))).collect()
+    }
+
+    /// The kept events of a row; none if they were forgotten.
+    ///
+    /// # Errors
+    /// If the store fails, or the row is damaged.
+    pub async fn events_at(&self, at: EventsAt) -> Result<Vec<KeptEvent>, StoreError> {
+        let row = sql("SELECT events FROM kept_events WHERE hour = ? AND node = ? AND sequence = ? AND place = ?")
+            .bind(at.hour)
+            .bind(at.node)
+            .bind(at.sequence)
+            .bind(at.place)
+            .fetch_optional(&mut self.0.base.read().await?)
+            .await?;
+        let Some(row) = row else { return Ok(Vec::new()) };
+        at.unpack(Columns::of(&row).blob()?).map_err(|error| at.damaged(&error))
+    }
+
+    /// A moment from `from` on before which nothing was recorded after `from` that is still kept; `None` if nothing was at all.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn first_recorded(&self, from: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let mut db = self.0.base.read().await?;
+        let mut first = None;
+        for query in [
+            "SELECT min(first_recorded_at) FROM kept_events WHERE recorded_at >= ?",
+            "SELECT min(recorded_at) FROM recorded_usage WHERE recorded_at >= ?",
+        ] {
+            let row = sql(query).bind(from.as_micros()).fetch_one(&mut db).await?;
+            let found = Columns::of(&row).moment_if_any()?.map(|found| found.max(from));
+            first = [first, found].into_iter().flatten().min();
+        }
+        Ok(first)
+    }
+
+    /// Notes that nothing is recorded before this moment any more, whatever the clock says later; never takes it back.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn end_recording(&self, until: Timestamp) -> Result<(), StoreError> {
+        if over_until(&mut self.0.base.read().await?).await?.is_some_and(|over| over >= until) {
+            return Ok(());
+        }
+        let mut transaction = self.0.base.write().await?;
+        let over = over_until(&mut transaction).await?;
+        note_moment(&mut transaction, OVER_UNTIL, over.map_or(until, |over| over.max(until))).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Up to when what was recorded is in files by now; before there were any, the hour of the first event that is kept.

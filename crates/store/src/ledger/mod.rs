@@ -2,7 +2,7 @@
 //! them up by minute, hour and day (`counts`, `facets`) is done later, many batches at a time (`roll_up`), and before anybody asks (`query`,
 //! `operations`, `last_use`, `uses`). The events stay for a while (`kept`), and what is recorded by hand beside them
 //! (`recorded`), so that all of it can be counted anew (`recount`); what comes late for a statement is noted (`late`), and statements are made of
-//! one view of it all (`billed`). Beside all that, single calls are written down for a while (`requests`).
+//! one view of it all (`billed`). How far it was told to webhooks is kept as well (`places`). Beside all that, single calls are written down for a while (`requests`).
 //!
 //! A batch is known by its node and sequence, so that one that is sent again is not counted again.
 
@@ -18,6 +18,7 @@ mod last_use;
 mod late;
 mod meta;
 mod operations;
+mod places;
 mod query;
 mod recorded;
 mod recount;
@@ -32,6 +33,7 @@ pub use billed::{Billed, BilledUsage};
 pub use credits::{CreditEntriesOf, CreditMove, CreditMoved, EntryName, EntrySaid, GrantTaken, NotMoved, Room};
 pub use kept::{EventName, EventsAt, KeptEvent};
 pub use last_use::Use;
+pub use places::UsagePlace;
 pub use recorded::{NewUsage, NotRecorded, RecordedUsage};
 pub use recount::{Difference, Recount};
 pub use requests::{KeptRequest, LoggedRequest, RequestDoor, RequestsAt, RequestsOf, RequestsPage, RequestsQuery};

@@ -151,7 +151,7 @@ impl Ledger {
         let mut transaction = self.0.base.write().await?;
         let db = &mut *transaction;
         kept::begin(db, Some(now)).await?;
-        let recorded_at = kept::not_in_files(db, now).await?;
+        let recorded_at = kept::recorded_now(db, now).await?;
         let mut recorded = Vec::with_capacity(all.len());
         for (place, new) in all.iter().enumerate() {
             if let Some(before) = find(db, organization, &new.id).await? {
@@ -213,6 +213,30 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<RecordedUsage>, StoreError> {
         page(&mut self.0.base.read().await?, (from, until), recorded_from, after, limit).await
+    }
+
+    /// Usage that was recorded from `from` until before `until`, whenever it happened, after what was read before, at most so many: what
+    /// was recorded first comes first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn usage_recorded(
+        &self,
+        (from, until): (Timestamp, Timestamp),
+        after: Option<&RecordedUsage>,
+        limit: u32,
+    ) -> Result<Vec<RecordedUsage>, StoreError> {
+        let mut query = sql(SELECT);
+        query.push("recorded_at < ").push_bind(until.as_micros());
+        match after {
+            None => query.push(" AND recorded_at >= ").push_bind(from.as_micros()),
+            Some(after) => {
+                query.push(" AND (recorded_at, organization, id) > (").push_bind(after.recorded_at.as_micros());
+                query.push(", ").push_bind(after.organization).push(", ").push_bind(&after.id).push(")")
+            }
+        };
+        query.push(" ORDER BY recorded_at, organization, id LIMIT ").push_bind(limit);
+        query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read).collect()
     }
 
     /// Usage that was recorded of this project, the oldest first, after what was read before; at most so many.

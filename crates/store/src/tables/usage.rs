@@ -25,6 +25,7 @@ pub(crate) const USAGE: &[Table] = &[
             ("recorded_at", Number),
             ("bytes", Number),
             ("events", Bytes),
+            ("first_recorded_at", Number),
         ],
     },
     Table {
@@ -43,6 +44,23 @@ pub(crate) const USAGE: &[Table] = &[
             ("corrects", Text),
             ("note", Text),
             ("recorded_by", Text),
+        ],
+    },
+    Table {
+        name: "usage_places",
+        keys: 1,
+        numbered: false,
+        columns: &[
+            ("webhook", Number),
+            ("hour", Number),
+            ("part", Number),
+            ("attempts", Number),
+            ("next_at", Number),
+            ("status", Number),
+            ("error", Text),
+            ("last_at", Number),
+            ("delivered_at", Number),
+            ("missed_from", Number),
         ],
     },
     Table {

@@ -37,6 +37,7 @@ mod passkeys;
 mod patterns;
 mod people;
 mod peppers;
+mod places;
 mod plans;
 mod requests;
 mod roles;

@@ -13,7 +13,7 @@ use keystile_store::copy::{Copied, CopyError};
 use keystile_store::hand_over::{Token, lookup_of};
 use keystile_store::records::{ImportKey, KeyFilter, NewDeviceLogin, NewKey, Rehashed};
 use keystile_store::upkeep::{self, Kept};
-use keystile_store::{Change, GroupBy, LabelRow, NewUsage, OpenError, Store, UsageQuery};
+use keystile_store::{Change, GroupBy, LabelRow, NewUsage, OpenError, Store, UsagePlace, UsageQuery};
 use tempfile::TempDir;
 
 use crate::slow::slow_key;
@@ -110,6 +110,7 @@ async fn full(engine: Engine) -> World {
     let (at, note) = (Some(NOW.plus_secs(-7_200)), "moves too".to_owned());
     let recorded = NewUsage { id: "a".to_owned(), api: 1, project: 1, at, calls: 0, cost: 4, corrects: None, note };
     world.ledger.record((1, "me"), NOW, &[recorded]).await.unwrap();
+    world.ledger.begin_usage_place(&UsagePlace::beginning(1, NOW)).await.unwrap();
     world.ledger.log_requests(NOW, &[crate::requests::request(0)]).await.unwrap();
     world
 }
@@ -161,6 +162,8 @@ async fn an_installation_moves_between_engines_and_goes_on_there() {
         let usage = ledger.usage(&query).await.unwrap();
         assert_eq!((usage[0].label.as_deref(), usage[0].counts.calls), (Some("GET /pets/{id}"), 10));
         assert_eq!(ledger.facet_use(1, 1).await.unwrap()[0].value, "ada");
+        let here = UsagePlace::beginning(1, NOW);
+        assert_eq!(ledger.usage_places().await.unwrap(), [here], "and how far usage was told");
         let recount = ledger.recount((NOW.plus_secs(-7_200), NOW.plus_secs(60)), &[]).await.unwrap();
         assert_eq!((recount.events, recount.differing), (11, 0), "{recount:?}");
 

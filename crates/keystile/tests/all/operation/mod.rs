@@ -60,6 +60,7 @@ mod simulate;
 mod store_away;
 mod takeover;
 mod upgrade;
+mod usage_webhooks;
 mod verify;
 mod verify_document;
 mod webhooks;

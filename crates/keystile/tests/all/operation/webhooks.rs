@@ -14,7 +14,7 @@ use super::process::{keystile, run, settings};
 use super::world::{BINARY, World, id, name};
 
 const GONE: &[u8] = b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n";
-const FAILED: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\noops";
+pub(super) const FAILED: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\noops";
 
 /// How a receiver that uses nothing of ours checks a delivery: Python's HMAC, after the text of Standard Webhooks.
 const CHECK: &str = "import sys,hmac,hashlib,base64
@@ -24,12 +24,12 @@ body=sys.stdin.buffer.read()
 print('v1,'+base64.b64encode(hmac.new(key,f'{id}.{at}.'.encode()+body,hashlib.sha256).digest()).decode())";
 
 /// A webhook and its secret.
-struct Hook {
-    path: String,
-    secret: String,
+pub(super) struct Hook {
+    pub(super) path: String,
+    pub(super) secret: String,
 }
 
-fn hook(manage: &Api, receiver: &Upstream, events: &[&str]) -> Hook {
+pub(super) fn hook(manage: &Api, receiver: &Upstream, events: &[&str]) -> Hook {
     let made =
         manage.create("/v1/webhooks", &json!({ "url": format!("{}/hook?t=1", receiver.url()), "events": events }));
     Hook { path: format!("/v1/webhooks/{}", id(&made)), secret: made["secret"].as_str().unwrap().to_owned() }
@@ -43,22 +43,22 @@ fn signature(secret: &str, id: &str, at: &str, body: &[u8]) -> String {
     String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
 }
 
-fn field<'a>(request: &'a Recorded, name: &str) -> &'a str {
+pub(super) fn field<'a>(request: &'a Recorded, name: &str) -> &'a str {
     request.field(name).unwrap_or_else(|| panic!("{name} is missing: {}", request.text()))
 }
 
-fn event(request: &Recorded) -> Value {
+pub(super) fn event(request: &Recorded) -> Value {
     serde_json::from_slice(&request.body).unwrap()
 }
 
-fn seconds_now() -> i64 {
+pub(super) fn seconds_now() -> i64 {
     #[expect(clippy::disallowed_methods, reason = "a receiver has no other clock")]
     let now = SystemTime::now();
     i64::try_from(now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 
 /// Whether a receiver that wants deliveries to be at most five minutes old takes this one at that moment.
-fn is_taken(request: &Recorded, secret: &str, now: i64) -> bool {
+pub(super) fn is_taken(request: &Recorded, secret: &str, now: i64) -> bool {
     let (id, at) = (field(request, "webhook-id"), field(request, "webhook-timestamp"));
     let fresh = at.parse::<i64>().is_ok_and(|at| (now - at).abs() <= 300);
     let expected = signature(secret, id, at, &request.body);
@@ -66,7 +66,7 @@ fn is_taken(request: &Recorded, secret: &str, now: i64) -> bool {
 }
 
 /// All that has come, when each request was read to its end.
-fn arrived(receiver: &Upstream, count: usize) -> Vec<Recorded> {
+pub(super) fn arrived(receiver: &Upstream, count: usize) -> Vec<Recorded> {
     eventually("the deliveries arrive", || {
         receiver.requests().iter().filter(|request| request.complete).count() >= count
     });

@@ -1,6 +1,7 @@
 //! `GET /v1/usage/export`: the events that usage and statements are made of.
 
 use std::collections::HashMap;
+use std::vec::IntoIter;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -8,7 +9,7 @@ use keystile_core::code::Code;
 use keystile_core::id::{ApiId, KeyId, ProjectId};
 use keystile_core::time::Timestamp;
 use keystile_core::usage::UsageEvent;
-use keystile_store::{Catalog, EventName, EventsAt, Ledger, RecordedUsage, StoreError};
+use keystile_store::{Catalog, EventName, EventsAt, KeptEvent, Ledger, RecordedUsage, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -120,7 +121,7 @@ pub(super) async fn export(
     app.ledger.roll_up().await.map_err(|error| internal(&error))?;
     let all = Events::all_of(caller.owner, (&app.catalog, &app.ledger), span).await;
     let all = all.map_err(|error| internal(&error))?;
-    let organizations = if only == Filters::default() { counted_for(&caller) } else { Vec::new() };
+    let organizations = if only == Filters::default() { counted_for(caller.owner) } else { Vec::new() };
     ndjson::all(Events { organizations, recorded_from: asked.recorded_from, only, ..all }).await
 }
 
@@ -131,7 +132,8 @@ pub(crate) struct Events {
     labels: HashMap<u32, String>,
     span: (Timestamp, Timestamp),
     recorded_from: Option<Timestamp>,
-    recorded_until: Option<Timestamp>,
+    /// Only those that were recorded from a moment until before another one.
+    recorded: Option<(Timestamp, Timestamp)>,
     only: Filters,
     organizations: Vec<u32>,
     owner: u32,
@@ -141,6 +143,8 @@ pub(crate) struct Events {
 /// How far it has come.
 enum Place {
     Kept(Option<EventsAt>),
+    /// By when they were recorded: rows in which some of them are.
+    Listed(IntoIter<EventsAt>),
     Recorded(Option<RecordedUsage>),
     Done,
 }
@@ -158,43 +162,8 @@ impl Pages for Events {
     type Row = EventView;
 
     async fn next(&mut self) -> Result<Vec<EventView>, StoreError> {
-        loop {
-            let found = match &self.place {
-                Place::Kept(after) => match self.ledger.kept_events(self.span, self.recorded_from, *after).await? {
-                    None => {
-                        self.place = Place::Recorded(None);
-                        continue;
-                    }
-                    Some((at, events)) => {
-                        self.place = Place::Kept(Some(at));
-                        let each = events.into_iter().map(|kept| Found {
-                            name: Some(kept.name),
-                            recorded_at: kept.recorded_at,
-                            event: kept.event,
-                            recorded: None,
-                        });
-                        each.collect()
-                    }
-                },
-                Place::Recorded(after) => {
-                    let rows = self.ledger.recorded_usage(self.span, self.recorded_from, after.as_ref(), PAGE).await?;
-                    self.place = rows.last().map_or(Place::Done, |last| Place::Recorded(Some(last.clone())));
-                    let each = rows.into_iter().map(|row| Found {
-                        name: None,
-                        recorded_at: row.recorded_at,
-                        event: row.event(),
-                        recorded: Some(row),
-                    });
-                    each.collect()
-                }
-                Place::Done => return Ok(Vec::new()),
-            };
-            let found: Vec<Found> = found;
-            let asked: Vec<Found> = found.into_iter().filter(|one| self.is_asked(one)).collect();
-            if !asked.is_empty() {
-                return self.views(asked).await;
-            }
-        }
+        let found = self.found().await?;
+        if found.is_empty() { Ok(Vec::new()) } else { self.views(found).await }
     }
 }
 
@@ -212,7 +181,7 @@ impl Events {
             labels: labels.into_iter().map(|label| (label.number, label.text)).collect(),
             span,
             recorded_from: None,
-            recorded_until: None,
+            recorded: None,
             only: Filters::default(),
             organizations: Vec::new(),
             owner,
@@ -226,11 +195,82 @@ impl Events {
     /// If the store fails.
     pub(crate) async fn recorded_within(
         (catalog, ledger): (&Catalog, &Ledger),
-        (from, until): (Timestamp, Timestamp),
+        recorded: (Timestamp, Timestamp),
     ) -> Result<Self, StoreError> {
         let ever = (Timestamp::from_secs(0), Timestamp::from_micros(i64::MAX));
+        let rows = ledger.events_recorded(recorded).await?;
         let all = Self::all_of(Self::NOBODY, (catalog, ledger), ever).await?;
-        Ok(Self { recorded_from: Some(from), recorded_until: Some(until), ..all })
+        Ok(Self { recorded: Some(recorded), place: Place::Listed(rows.into_iter()), ..all })
+    }
+
+    /// The same of one organization, as its own export has it where nothing is asked about.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn recorded_of(
+        owner: u32,
+        kept: (&Catalog, &Ledger),
+        recorded: (Timestamp, Timestamp),
+    ) -> Result<Self, StoreError> {
+        Ok(Self { organizations: counted_for(owner), owner, ..Self::recorded_within(kept, recorded).await? })
+    }
+
+    /// The next events as they were counted, by numbers; none after the last ones.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn counted(&mut self) -> Result<Vec<UsageEvent>, StoreError> {
+        Ok(self.found().await?.into_iter().map(|found| found.event).collect())
+    }
+
+    /// The text of an operation.
+    pub(crate) fn operation(&self, label: u32) -> Option<&str> {
+        self.labels.get(&label).map(String::as_str)
+    }
+
+    /// The next ones that are asked for; none after the last ones.
+    async fn found(&mut self) -> Result<Vec<Found>, StoreError> {
+        loop {
+            let found = match &mut self.place {
+                Place::Kept(after) => match self.ledger.kept_events(self.span, self.recorded_from, *after).await? {
+                    None => {
+                        self.place = Place::Recorded(None);
+                        continue;
+                    }
+                    Some((at, events)) => {
+                        self.place = Place::Kept(Some(at));
+                        of_calls(events)
+                    }
+                },
+                Place::Listed(rows) => match rows.next() {
+                    None => {
+                        self.place = Place::Recorded(None);
+                        continue;
+                    }
+                    Some(at) => of_calls(self.ledger.events_at(at).await?),
+                },
+                Place::Recorded(after) => {
+                    let after = after.as_ref();
+                    let rows = match self.recorded {
+                        Some(recorded) => self.ledger.usage_recorded(recorded, after, PAGE).await?,
+                        None => self.ledger.recorded_usage(self.span, self.recorded_from, after, PAGE).await?,
+                    };
+                    self.place = rows.last().map_or(Place::Done, |last| Place::Recorded(Some(last.clone())));
+                    let each = rows.into_iter().map(|row| Found {
+                        name: None,
+                        recorded_at: row.recorded_at,
+                        event: row.event(),
+                        recorded: Some(row),
+                    });
+                    each.collect()
+                }
+                Place::Done => return Ok(Vec::new()),
+            };
+            let asked: Vec<Found> = found.into_iter().filter(|one| self.is_asked(one)).collect();
+            if !asked.is_empty() {
+                return Ok(asked);
+            }
+        }
     }
 
     /// The number of no organization.
@@ -240,7 +280,7 @@ impl Events {
         let (of, (from, until)) = (found.event.dimensions, self.span);
         (from..until).contains(&found.event.at)
             && self.recorded_from.is_none_or(|from| found.recorded_at >= from)
-            && self.recorded_until.is_none_or(|until| found.recorded_at < until)
+            && self.recorded.is_none_or(|(from, until)| (from..until).contains(&found.recorded_at))
             && (self.organizations.is_empty() || self.organizations.contains(&of.organization))
             && self.only.let_through(&of)
     }
@@ -295,6 +335,16 @@ impl Events {
             recorded_by,
         }
     }
+}
+
+fn of_calls(events: Vec<KeptEvent>) -> Vec<Found> {
+    let each = events.into_iter().map(|kept| Found {
+        name: Some(kept.name),
+        recorded_at: kept.recorded_at,
+        event: kept.event,
+        recorded: None,
+    });
+    each.collect()
 }
 
 /// An event's name as text.

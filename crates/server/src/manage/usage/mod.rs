@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::app::App;
 pub(crate) use export::{EventView, Events};
 pub(super) use filters::filters;
-pub(super) use names::Names;
+pub(crate) use names::Names;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()

@@ -5,10 +5,8 @@ use std::collections::HashMap;
 use keystile_core::id::{ApiId, KeyId, ProjectId};
 use keystile_store::{Catalog, StoreError};
 
-use crate::manage::caller::Asker;
-
 /// The ids of some APIs, projects and keys, by their numbers.
-pub(in crate::manage) struct Names {
+pub(crate) struct Names {
     apis: HashMap<u32, ApiId>,
     projects: HashMap<u32, ProjectId>,
     keys: HashMap<u32, KeyId>,
@@ -16,7 +14,7 @@ pub(in crate::manage) struct Names {
 
 impl Names {
     /// Those of these rows, each said by its numbers: of the API, the project and the key; 0 is none.
-    pub(in crate::manage) async fn of(
+    pub(crate) async fn of(
         catalog: &Catalog,
         rows: impl Iterator<Item = [Option<u32>; 3]> + Clone,
     ) -> Result<Self, StoreError> {
@@ -35,25 +33,25 @@ impl Names {
     }
 
     /// An API's.
-    pub(in crate::manage) fn api(&self, number: u32) -> Option<ApiId> {
+    pub(crate) fn api(&self, number: u32) -> Option<ApiId> {
         self.apis.get(&number).copied()
     }
 
     /// A project's.
-    pub(in crate::manage) fn project(&self, number: u32) -> Option<ProjectId> {
+    pub(crate) fn project(&self, number: u32) -> Option<ProjectId> {
         self.projects.get(&number).copied()
     }
 
     /// A key's.
-    pub(in crate::manage) fn key(&self, number: u32) -> Option<KeyId> {
+    pub(crate) fn key(&self, number: u32) -> Option<KeyId> {
         self.keys.get(&number).copied()
     }
 }
 
-/// The numbers of the organizations whose counts are the asker's, where it asks about no thing of its own. Calls that found neither
+/// The numbers of the organizations whose counts are this one's, where it asks about no thing of its own. Calls that found neither
 /// an API nor a key are the concern of whoever owns the installation.
-pub(super) fn counted_for(asker: &Asker) -> Vec<u32> {
-    match asker.owner {
+pub(super) fn counted_for(owner: u32) -> Vec<u32> {
+    match owner {
         1 => vec![0, 1],
         owner => vec![owner],
     }

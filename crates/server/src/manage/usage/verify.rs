@@ -142,7 +142,8 @@ pub(super) async fn verify(
     let _turn = turn.map_err(|_| overloaded("Usage is being counted anew for somebody else; ask again later."))?;
     app.writer.flush().await.map_err(|error| internal(&error))?;
     app.ledger.roll_up().await.map_err(|error| internal(&error))?;
-    let recount = app.ledger.recount((first, end), &counted_for(&caller)).await.map_err(|error| internal(&error))?;
+    let recount =
+        app.ledger.recount((first, end), &counted_for(caller.owner)).await.map_err(|error| internal(&error))?;
     let numbers = recount.differences.iter().map(|row| {
         let of = row.dimensions;
         [Some(of.api), Some(of.project), Some(of.key)]

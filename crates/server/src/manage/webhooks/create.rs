@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::view::{NewWebhookView, WebhookView};
-use super::{new_secret, reachable};
+use super::{new_secret, reachable, tells_of_usage};
 use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WriteWebhooks};
 use crate::manage::extract::Json;
@@ -28,7 +28,8 @@ pub(super) struct WebhookCreate {
     /// What it is for.
     #[serde(default)]
     description: String,
-    /// Of which types of events it tells, such as `key.revoke`, or `key.*` for all of a kind; of all if nothing is said.
+    /// Of which types of events it tells, such as `key.revoke`, or `key.*` for all of a kind; of all changes if nothing is said. Usage is no
+    /// change: `usage.hour`, which tells what was counted hour by hour, has to be named (or `usage.*`), and takes `usage.read` as well.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     events: EventFilter,
@@ -44,6 +45,7 @@ pub(super) async fn create(
     body: Json<WebhookCreate>,
 ) -> Result<impl IntoResponse, Problem> {
     let wanted = body.value;
+    tells_of_usage(&caller, &wanted.events)?;
     let id = WebhookId::from_entropy(app.id()?);
     let (secret, shown) = new_secret(&app, caller.organization, id)?;
     let change = Change::CreateWebhook {

@@ -8,8 +8,8 @@ use keystile_store::records::WebhookState;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::reachable;
 use super::view::WebhookView;
+use super::{reachable, shown, tells_of_usage};
 use crate::manage::app::App;
 use crate::manage::caller::{Caller, WriteWebhooks};
 use crate::manage::extract::{Id, Json, said};
@@ -27,7 +27,8 @@ pub(super) struct WebhookUpdate {
     /// What it is for.
     #[serde(default, deserialize_with = "said")]
     description: Option<String>,
-    /// Of which types of events it tells; an empty list for all.
+    /// Of which types of events it tells; an empty list for all changes. Whoever names `usage.hour`, or `usage.*`, or changes the URL of a
+    /// webhook that does, needs `usage.read`.
     #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<Vec<String>>)]
     events: Option<EventFilter>,
@@ -39,7 +40,7 @@ pub(super) struct WebhookUpdate {
 /// Change a webhook. Fields that are not said stay as they are.
 #[utoipa::path(patch, operation_id = "updateWebhook", path = "/v1/webhooks/{id}", tag = "Webhooks", params(("id" = String, Path)),
     request_body = WebhookUpdate, security(("management_key" = [])),
-    responses((status = 200, body = WebhookView), (status = 400), (status = 401), (status = 404), (status = 409)))]
+    responses((status = 200, body = WebhookView), (status = 400), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn update(
     caller: Caller<WriteWebhooks>,
     State(app): State<App>,
@@ -48,6 +49,11 @@ pub(super) async fn update(
 ) -> Result<axum::Json<WebhookView>, Problem> {
     let webhook = app.webhook(&caller, id).await?;
     let wanted = body.value;
+    let is_sent_otherwise = wanted.url.is_some() || wanted.events.is_some();
+    let events = wanted.events.unwrap_or(webhook.events);
+    if is_sent_otherwise {
+        tells_of_usage(&caller, &events)?;
+    }
     let url = match wanted.url {
         Some(url) => reachable(&app, url).await?,
         None => webhook.url,
@@ -62,9 +68,9 @@ pub(super) async fn update(
         was: webhook.revision,
         url,
         description: wanted.description.map_or(Ok(webhook.description), |text| checked_text("description", text))?,
-        events: wanted.events.unwrap_or(webhook.events),
+        events,
         state,
     };
     app.apply(&caller, change).await?;
-    Ok(axum::Json(WebhookView::from(app.webhook(&caller, id).await?)))
+    Ok(axum::Json(shown(&app, app.webhook(&caller, id).await?).await?))
 }

@@ -3,11 +3,14 @@
 use keystile_core::id::{EventId, WebhookId};
 use keystile_core::time::Timestamp;
 use keystile_core::webhook::{EventFilter, WebhookUrl, event_id};
+use keystile_store::UsagePlace;
 use keystile_store::deliveries::Delivery;
 use keystile_store::records::{Webhook, WebhookState};
 use serde::Serialize;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
+
+use crate::webhooks::usage::due_at;
 
 /// A webhook.
 #[derive(Serialize, ToSchema)]
@@ -21,7 +24,7 @@ pub(super) struct WebhookView {
     url: WebhookUrl,
     /// What it is for.
     description: String,
-    /// Of which types of events it tells; of all if the list is empty.
+    /// Of which types of events it tells; of all changes if the list is empty. Usage (`usage.hour`) is told where it is named, or `usage.*` is.
     #[schema(value_type = Vec<String>)]
     events: EventFilter,
     /// Whether anything is sent.
@@ -37,12 +40,49 @@ pub(super) struct WebhookView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     old_secret_until: Option<Timestamp>,
+    /// How far it was told of usage, if it names that and is asked for by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageView>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     /// When it was last changed.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+}
+
+/// How far a webhook was told of usage.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookUsage)]
+pub(super) struct UsageView {
+    /// All that was recorded before this hour was sent, and the parts of it before `part`.
+    #[schema(value_type = String, format = DateTime)]
+    sent_until: Timestamp,
+    /// The part of that hour that is next.
+    part: u32,
+    /// How often that was tried in vain.
+    attempts: u32,
+    /// When it is tried next.
+    #[schema(value_type = String, format = DateTime)]
+    next_at: Timestamp,
+    /// The status of the last answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// Why the last attempt failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// When it was tried last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_at: Option<Timestamp>,
+    /// When the receiver took something last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    delivered_at: Option<Timestamp>,
+    /// From here on events were forgotten before they were sent; the next part that is sent says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    missed_from: Option<Timestamp>,
 }
 
 /// A webhook with a new secret: shown this one time.
@@ -112,8 +152,32 @@ impl From<Webhook> for WebhookView {
             disabled_reason: Some(reason).filter(|reason| !reason.is_empty()),
             failing_since: webhook.failing_since,
             old_secret_until: webhook.old_secret_until,
+            usage: None,
             created_at: webhook.created_at,
             updated_at: webhook.updated_at,
+        }
+    }
+}
+
+impl WebhookView {
+    /// A webhook that names usage, with how far it was told.
+    pub(super) fn with_usage(webhook: Webhook, place: UsagePlace) -> Self {
+        Self { usage: Some(UsageView::from(place)), ..Self::from(webhook) }
+    }
+}
+
+impl From<UsagePlace> for UsageView {
+    fn from(place: UsagePlace) -> Self {
+        Self {
+            next_at: due_at(&place),
+            sent_until: place.hour,
+            part: place.part,
+            attempts: place.attempts,
+            status: place.status,
+            error: Some(place.error).filter(|error| !error.is_empty()),
+            last_at: place.last_at,
+            delivered_at: place.delivered_at,
+            missed_from: place.missed_from,
         }
     }
 }

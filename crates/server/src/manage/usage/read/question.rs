@@ -142,7 +142,7 @@ pub(super) async fn understood(app: &App, asker: &Asker, asked: &Asked) -> Resul
     // are what an API's owner tells of its own calls, whosever they are.
     let facet = only.as_ref().map(|(facet, _)| facet).or(by.facet.as_ref());
     let is_told = matches!(facet, Some(Facet::EndUser | Facet::Tag(_)));
-    let organizations = if is_told || of == Filters::default() { counted_for(asker) } else { Vec::new() };
+    let organizations = if is_told || of == Filters::default() { counted_for(asker.owner) } else { Vec::new() };
     let has_percentiles = !percentiles.is_empty();
     let costly = by.consumer || facet.is_some() || (has_percentiles && (by.project || by.key));
     if costly && has_percentiles && of.project.or(of.key).is_none() {

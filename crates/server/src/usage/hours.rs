@@ -1,0 +1,52 @@
+//! Hours of usage by when it was *recorded*: once one is over nothing is added to it, so what is told of it is final. What comes
+//! late is in a later one.
+
+use std::sync::Arc;
+
+use keystile_core::time::Timestamp;
+use keystile_core::usage::Bucket;
+use keystile_store::{Ledger, StoreError};
+
+use super::Writer;
+use crate::enforce::feed::Feed;
+use crate::enforce::maker::Maker;
+use crate::world::Clock;
+
+/// How long after its end an hour is told of: what was under way then is recorded by now.
+pub(crate) const GRACE_SECS: i64 = 300;
+/// An hour.
+pub(crate) const HOUR_SECS: i64 = Bucket::Hour.secs();
+
+/// Knows which hours are over.
+#[derive(Clone)]
+pub struct Hours {
+    pub(crate) ledger: Ledger,
+    writer: Arc<Writer>,
+    feed: Arc<Feed>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Hours {
+    /// Of this ledger, which the writer fills.
+    pub fn new(ledger: Ledger, writer: Arc<Writer>, feed: Arc<Feed>, clock: Arc<dyn Clock>) -> Self {
+        Self { ledger, writer, feed, clock }
+    }
+
+    /// Whether hours are told of here. While another process takes this one's place, that one does.
+    pub(crate) fn are_told_here(&self) -> bool {
+        self.feed.makers.now() == Maker::Here
+    }
+
+    /// Up to when hours are over, if that of `from` is: nothing is recorded in them any more, and all that was is added up.
+    pub(crate) async fn over(&self, from: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let until = self.clock.now().wall.plus_secs(-GRACE_SECS).floor_secs(HOUR_SECS);
+        if from >= until || !self.are_told_here() {
+            return Ok(None);
+        }
+        // First of all: what is written from here on is of a later hour, whatever the clock says.
+        self.ledger.end_recording(until).await?;
+        self.writer.flush().await?;
+        self.ledger.roll_up().await?;
+        Ok(Some(until))
+    }
+}
