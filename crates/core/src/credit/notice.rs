@@ -1,5 +1,7 @@
 //! What organizations are told of credits before somebody is refused for want of them.
 
+use std::str::FromStr;
+
 use serde::Serialize;
 
 use super::{CreditKind, Wallet};
@@ -19,6 +21,16 @@ pub enum CreditNoticeKind {
     Exhausted,
     /// A grant ends within seven days, and something is left of it.
     Ending,
+}
+
+impl FromStr for CreditNoticeKind {
+    type Err = crate::key::UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Low, Self::Exhausted, Self::Ending];
+        let allowed = "low, exhausted, ending";
+        all.into_iter().find(|kind| kind.as_str() == text).ok_or(crate::key::UnknownWord { allowed })
+    }
 }
 
 impl CreditNoticeKind {

@@ -95,9 +95,12 @@ impl EventFilter {
         }
     }
 
-    /// Whether it names this type, be it as one of a kind. Whoever wants all names none.
+    /// Whether it names this very type. Whoever wants all, or all of a kind, names none.
     pub fn names(&self, kind: &str) -> bool {
-        *self != Self::All && self.admits(kind)
+        match self {
+            Self::All => false,
+            Self::Some(patterns) => patterns.iter().any(|pattern| pattern.as_str() == kind),
+        }
     }
 }
 
@@ -152,7 +155,7 @@ mod tests {
             EventFilter::try_from(patterns).unwrap()
         };
         for (texts, named) in
-            [(&[][..], false), (&["key.*"], false), (&["usage.hour"], true), (&["key.*", "usage.*"], true)]
+            [(&[][..], false), (&["key.*"], false), (&["usage.hour"], true), (&["key.*", "usage.*"], false)]
         {
             assert_eq!(some(texts).names(USAGE_HOUR), named, "{texts:?}");
         }

@@ -334,7 +334,8 @@ impl Process {
         tokio::spawn(Keeper::new(feed.clone(), store.ledger.clone(), clock.clone()).run());
         tokio::spawn(credits::Keeper::new(engine.clone(), store.ledger.clone(), clock.clone()).run());
         tokio::spawn(credits::Refills::new(feed.clone(), clock.clone()).run());
-        tokio::spawn(credits::Notices::new(feed.clone(), clock.clone()).run());
+        let kept = (store.catalog.clone(), store.ledger.clone());
+        tokio::spawn(credits::Notices::new(feed.clone(), kept, clock.clone()).run());
         tokio::spawn(rehash::write_down(feed.clone(), store.catalog.clone(), clock.clone()));
 
         let ending = Ending::new();

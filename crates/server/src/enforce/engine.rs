@@ -21,7 +21,7 @@ use keystile_core::plan::{Left, Quota, QuotaOf};
 use keystile_core::restrict::{Rule, Rules, Said};
 
 pub use plan::{MAX_SUPPLIES, PlanSaid, Standing};
-use plan::{OfPlan, of_plan, order};
+use plan::{OfPlan, of_plan, order, told_of};
 
 use super::counters::{Charge, Counters, Held};
 use super::credits::Credits;
@@ -287,6 +287,7 @@ impl Engine {
             None => {
                 let held = self.counters.charge(&charge, &mut weights);
                 self.settled(verdict, &weights, held, shadow);
+                verdict.of_plan = told_of(key, door, facts);
             }
         }
     }

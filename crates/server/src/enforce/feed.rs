@@ -18,6 +18,7 @@ use keystile_store::records::{Api, FeedKey, FeedProject, FeedSlow};
 use keystile_store::{Catalog, History, Store, StoreError, StoreFault, Subject};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use super::credits::ENDED_SECS;
 use super::engine::Engine;
 use super::file::SnapshotFile;
 use super::keys::{KeyEntry, Keys, Text};
@@ -106,7 +107,8 @@ impl Feed {
             engine.slow.note_tokens();
         }
         engine.quotas.restore(store.ledger.balances().await?);
-        for grant in catalog.feed_credits(now).await? {
+        // Those too that have just ended: whoever held them is told if there are no others.
+        for grant in catalog.feed_credits(now.plus_secs(-ENDED_SECS)).await? {
             engine.credits.learn(&grant);
         }
         engine.credits.restore(store.ledger.credits_taken().await?);
@@ -170,6 +172,11 @@ impl Feed {
         let revision = self.catalog.probe(writes).await?;
         self.has_failed.store(false, Ordering::Relaxed);
         Ok(revision)
+    }
+
+    /// Whether another process, whose place this one took, has not ended yet.
+    pub async fn is_followed(&self) -> bool {
+        self.follower.lock().await.as_ref().is_some_and(|told| !told.is_closed())
     }
 
     /// From now on this follower is told of every change.

@@ -149,6 +149,17 @@ impl Leases {
         drop(all);
     }
 
+    /// Forgets of the calls that are counted for an organization, by its number, whether they were an end user's.
+    pub fn forget_end_user(&self, organization: u32, name: &str) {
+        let mut all = self.all.lock();
+        let of_it = all.by_id.values_mut().filter_map(|(_, lent)| lent.reports.as_mut());
+        for reports in of_it.filter(|reports| reports.dimensions.organization == organization) {
+            if let Some(facets) = reports.facets.as_mut().filter(|facets| facets.end_user.as_deref() == Some(name)) {
+                facets.end_user = None;
+            }
+        }
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.all.lock().by_id.len()

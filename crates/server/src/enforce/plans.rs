@@ -3,11 +3,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
-use keystile_core::api::Costs;
+use keystile_core::api::{Costs, OperationCost};
 use keystile_core::credit::CreditHolder;
 use keystile_core::decide::{Activation, ActivationState};
 use keystile_core::id::{ActivationId, OrganizationId};
 use keystile_core::limit::Scope;
+use keystile_core::method::Method;
 use keystile_core::permission::Permission;
 use keystile_core::plan::{CreditTerms, CreditsOf, PlanTerms, Quota, Span, in_force};
 use keystile_core::time::Timestamp;
@@ -30,7 +31,9 @@ pub struct PlanView {
     /// By whose clock periods begin.
     pub zone: Zone,
     /// What calls of single operations cost.
-    pub costs: Costs,
+    operation_costs: Vec<OperationCost>,
+    /// The same for being looked up, once somebody asks: most versions are never in force again.
+    costs: OnceLock<Costs>,
     /// Whether calls are paid by credits, and by which.
     pub credits: Option<CreditTerms>,
     /// Tells its quotas from others.
@@ -43,6 +46,15 @@ impl PlanView {
         self.from
     }
 
+    /// What a call of an operation costs, if the plan says so.
+    pub(super) fn cost(&self, method: Method, path: &str) -> Option<u32> {
+        if self.operation_costs.is_empty() {
+            return None;
+        }
+        let costs = || Costs::new(&self.operation_costs).expect("checked when it was read");
+        self.costs.get_or_init(costs).find(method, path)
+    }
+
     pub(super) fn new(terms: &PlanTerms, from: Timestamp, api: u32) -> Self {
         Self {
             from,
@@ -50,7 +62,8 @@ impl PlanView {
             fingerprint: fingerprint(&terms.quotas),
             quotas: terms.quotas.clone(),
             zone: terms.time_zone.clone(),
-            costs: Costs::new(&terms.operation_costs).expect("checked when it was read"),
+            operation_costs: terms.operation_costs.clone(),
+            costs: OnceLock::new(),
             credits: terms.credits,
         }
     }

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use keystile_core::time::Timestamp;
+use keystile_core::time::{Moment, Timestamp};
 use keystile_core::usage::Bucket;
 use keystile_store::{Ledger, StoreError};
+use parking_lot::Mutex;
 
 use super::Writer;
 use crate::enforce::feed::Feed;
@@ -17,6 +18,9 @@ pub(crate) const GRACE_SECS: i64 = 300;
 /// An hour.
 pub(crate) const HOUR_SECS: i64 = Bucket::Hour.secs();
 
+/// By so much more the wall clock may move on than time has passed, between two looks, before it is not believed.
+const LEAP_SECS: i64 = 2 * HOUR_SECS;
+
 /// Knows which hours are over.
 #[derive(Clone)]
 pub struct Hours {
@@ -24,12 +28,14 @@ pub struct Hours {
     writer: Arc<Writer>,
     feed: Arc<Feed>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// When it was last looked. That recording has ended is never taken back, so a clock that leaps for a moment is not to end it.
+    looked: Arc<Mutex<Option<Moment>>>,
 }
 
 impl Hours {
     /// Of this ledger, which the writer fills.
     pub fn new(ledger: Ledger, writer: Arc<Writer>, feed: Arc<Feed>, clock: Arc<dyn Clock>) -> Self {
-        Self { ledger, writer, feed, clock }
+        Self { ledger, writer, feed, clock, looked: Arc::default() }
     }
 
     /// Whether hours are told of here. While another process takes this one's place, that one does.
@@ -43,10 +49,32 @@ impl Hours {
         if from >= until || !self.are_told_here() {
             return Ok(None);
         }
+        if self.has_leapt() {
+            tracing::error!(
+                clock = %self.clock.now().wall,
+                "the clock has moved on further than time has passed; hours of usage are not ended by it until that is as it was, or the process is started again"
+            );
+            return Ok(None);
+        }
         // First of all: what is written from here on is of a later hour, whatever the clock says.
         self.ledger.end_recording(until).await?;
         self.writer.flush().await?;
         self.ledger.roll_up().await?;
         Ok(Some(until))
+    }
+
+    /// Whether the wall clock was put forward since it was last looked.
+    fn has_leapt(&self) -> bool {
+        let (now, mut looked) = (self.clock.now(), self.looked.lock());
+        let Some(last) = *looked else {
+            *looked = Some(now);
+            return false;
+        };
+        let passed = i64::try_from(now.ticks.nanos_since(last.ticks) / 1_000_000_000).unwrap_or(i64::MAX);
+        if now.wall.as_secs().saturating_sub(last.wall.as_secs()) > passed.saturating_add(LEAP_SECS) {
+            return true;
+        }
+        *looked = Some(now);
+        false
     }
 }

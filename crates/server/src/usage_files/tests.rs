@@ -26,7 +26,9 @@ struct Still(AtomicI64);
 
 impl Clock for Still {
     fn now(&self) -> Moment {
-        Moment { wall: START.plus_secs(self.0.load(Ordering::Relaxed)), ticks: Ticks::from_nanos(1 << 60) }
+        let secs = self.0.load(Ordering::Relaxed);
+        let nanos = (1 << 60) + secs.unsigned_abs() * 1_000_000_000;
+        Moment { wall: START.plus_secs(secs), ticks: Ticks::from_nanos(nanos) }
     }
 }
 

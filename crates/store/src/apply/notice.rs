@@ -1,6 +1,6 @@
 //! What is told of keys, quotas and credits: an entry in the audit, once.
 
-use keystile_core::credit::CreditNotice;
+use keystile_core::credit::{CreditNotice, CreditNoticeKind};
 use keystile_core::id::{ActivationId, KeyId};
 use keystile_core::key::KeyNotice;
 use keystile_core::plan::QuotaNotice;
@@ -47,6 +47,18 @@ pub(super) async fn note_quota(work: Work<'_>, id: ActivationId, notice: &QuotaN
 pub(super) async fn note_credits(work: Work<'_>, notice: &CreditNotice) -> Result<Done, ApplyError> {
     let grant = credits::of_number(work.db, work.tenant.id, notice.grant).await?;
     let grant = grant.ok_or(ApplyError::NotFound("credit grant"))?;
+    // Of a later grant it was told, which has ended meanwhile and is known to nobody any more.
+    let later = sql("SELECT n.at FROM credit_notices n JOIN credit_grants l ON l.number = n.credit_grant \
+         JOIN credit_grants c ON c.organization = l.organization AND c.holder = l.holder \
+         AND coalesce(c.project, 0) = coalesce(l.project, 0) AND (l.starts_at, l.number) > (c.starts_at, c.number) \
+         WHERE c.number = ? AND n.organization = ? AND n.kind = ?")
+    .bind(grant.number)
+    .bind(work.tenant.number)
+    .bind(notice.kind.as_str());
+    let is_of_all = notice.kind != CreditNoticeKind::Ending;
+    if is_of_all && later.fetch_optional(&mut *work.db).await?.is_some() {
+        return Err(ApplyError::Exists("this was told of later credits"));
+    }
     let noted = sql("INSERT INTO credit_notices (credit_grant, organization, kind, at) VALUES (?, ?, ?, ?) \
          ON CONFLICT DO NOTHING")
     .bind(grant.number)

@@ -1,6 +1,6 @@
 //! Credits that were granted: seen by both sides, who granted them and who holds them.
 
-use keystile_core::credit::CreditHolder;
+use keystile_core::credit::{CreditHolder, CreditNoticeKind};
 use keystile_core::id::{CreditGrantId, OrganizationId, PlanId, ProjectId};
 
 use super::push_page;
@@ -92,6 +92,21 @@ impl Catalog {
         }
         push_page(&mut query, "c.number", page);
         query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read).collect()
+    }
+
+    /// What was told of credits to all who are told: the number of the grant, and what.
+    pub async fn credit_notices(&self) -> Result<Vec<(u32, CreditNoticeKind)>, StoreError> {
+        let query = sql(
+            "SELECT n.credit_grant, n.kind FROM credit_notices n JOIN credit_grants c ON c.number = n.credit_grant \
+             GROUP BY n.credit_grant, n.kind, c.organization, c.holder \
+             HAVING count(*) = CASE WHEN c.organization = c.holder THEN 1 ELSE 2 END",
+        );
+        let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
+        let read = |row: &Row| {
+            let mut row = Columns::of(row);
+            Ok((row.number()?, row.word()?))
+        };
+        rows.iter().map(read).collect()
     }
 
     /// One grant that an organization may see.

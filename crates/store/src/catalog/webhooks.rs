@@ -67,8 +67,7 @@ impl Catalog {
     pub async fn webhooks_naming(&self, kind: &str) -> Result<Vec<Webhook>, StoreError> {
         let mut query = sql(SELECT);
         // Only what may be meant is read; what is meant the filter says.
-        let stem = kind.split('.').next().unwrap_or(kind);
-        query.push(" AND w.events LIKE ").push_bind(format!("%\"{stem}.%")).push(" ORDER BY w.number");
+        query.push(" AND w.events LIKE ").push_bind(format!("%\"{kind}\"%")).push(" ORDER BY w.number");
         let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
         let mut found = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         found.retain(|webhook| webhook.events.names(kind));

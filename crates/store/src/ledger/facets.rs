@@ -10,7 +10,7 @@ use keystile_core::usage::{Bucket, Counts, Dimensions, Facet, Latencies, UsageEv
 
 use super::Ledger;
 use super::counts::{Added, Kind, add};
-use crate::db::{Columns, Connection, Sql, Value, sql};
+use crate::db::{Columns, Connection, Row, Sql, Value, sql};
 use crate::{EndUserUse, FacetUse, StoreError};
 
 /// Values that are told apart of a facet of a key on one day.
@@ -258,23 +258,48 @@ impl Ledger {
     }
 
     /// Forgets which calls were an end user's, of those that are counted for an organization, and sees to it that the name is nowhere
-    /// in the file.
+    /// in the file. Rows are looked for day by day, and nobody waits for that.
     ///
     /// # Errors
     /// If the store fails, or somebody reads for a long time; what was forgotten until then is.
     pub async fn forget_end_user(&self, organization: u32, name: &str) -> Result<(), StoreError> {
         self.roll_up().await?;
-        for table in TABLES {
-            while self
-                .forget_some(table, |query| {
-                    query.push("facet = ").push_bind(Facet::EndUser.to_string());
-                    query.push(" AND organization = ").push_bind(organization);
-                    query.push(" AND value = ").push_bind(name.to_owned());
-                })
-                .await?
-            {}
+        let facet = Facet::EndUser.to_string();
+        let ends = sql("SELECT min(start), max(start) FROM facet_hour WHERE facet = ?").bind(facet.clone());
+        let ends = ends.fetch_one(&mut self.0.base.read().await?).await?;
+        let mut ends = Columns::of(&ends);
+        let (first, last) = (ends.moment_if_any()?, ends.moment_if_any()?);
+        let Some((first, last)) = first.zip(last) else { return Ok(()) };
+        let mut day = first.floor_secs(Bucket::Day.secs());
+        while day <= last {
+            let next = day.plus_secs(Bucket::Day.secs());
+            for table in TABLES {
+                let key = key_of(table);
+                let mut query = sql(format!("SELECT {key} FROM {table} WHERE facet = ")).seldom();
+                query.push_bind(facet.clone()).push(" AND start >= ").push_bind(day.as_micros());
+                query.push(" AND start < ").push_bind(next.as_micros());
+                query.push(" AND organization = ").push_bind(organization).push(" AND value = ").push_bind(name);
+                let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
+                let rows = rows.iter().map(|row| key_values(table, row)).collect::<Result<Vec<_>, StoreError>>()?;
+                for some in rows.chunks(VALUES) {
+                    self.forget_these(table, some).await?;
+                }
+            }
+            day = next;
         }
         Ok(self.0.base.wipe().await?)
+    }
+
+    /// Forgets the rows of a table with these keys.
+    async fn forget_these(&self, table: &str, keys: &[Vec<Value<'static>>]) -> Result<(), StoreError> {
+        let mut query = sql(format!("DELETE FROM {table} WHERE ({}) IN (VALUES ", key_of(table))).seldom();
+        for (place, key) in keys.iter().enumerate() {
+            query.push(if place == 0 { "" } else { ", " }).push_list(key.iter().cloned());
+        }
+        query.push(")");
+        let mut transaction = self.0.base.write().await?;
+        query.execute(&mut transaction).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Forgets the facets of the calls of these projects, and sees to it that they are nowhere in the file.
@@ -329,10 +354,7 @@ impl Ledger {
 
     /// Forgets some rows of a table; whether there may be more.
     async fn forget_some(&self, table: &str, which: impl Fn(&mut Sql<'_>) + Send) -> Result<bool, StoreError> {
-        let key = match table {
-            "facet_values" => "start, organization, project, key, facet, value",
-            _ => "facet, start, organization, project, key, api, code, status, value",
-        };
+        let key = key_of(table);
         let mut query = sql(format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE ")).seldom();
         which(&mut query);
         query.push(" LIMIT ").push_bind(i64::try_from(FORGOTTEN).unwrap_or(i64::MAX)).push(")");
@@ -341,6 +363,26 @@ impl Ledger {
         transaction.commit().await?;
         Ok(gone == FORGOTTEN)
     }
+}
+
+/// The columns that tell the rows of a table apart.
+fn key_of(table: &str) -> &'static str {
+    match table {
+        "facet_values" => "start, organization, project, key, facet, value",
+        _ => "facet, start, organization, project, key, api, code, status, value",
+    }
+}
+
+/// The same of a row.
+fn key_values(table: &str, row: &Row) -> Result<Vec<Value<'static>>, StoreError> {
+    let mut row = Columns::of(row);
+    let value = |column: &str| {
+        Ok(match column {
+            "facet" | "value" => Value::from(row.text()?),
+            _ => Value::from(row.integer()?),
+        })
+    };
+    key_of(table).split(", ").map(value).collect()
 }
 
 /// Where values of facets are.

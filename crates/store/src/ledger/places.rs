@@ -127,7 +127,7 @@ impl Ledger {
     pub async fn move_usage_place(&self, was: &UsagePlace, to: &UsagePlace) -> Result<bool, StoreError> {
         let mut transaction = self.0.base.write().await?;
         let moved = sql("UPDATE usage_places SET hour = ?, part = ?, attempts = ?, next_at = ?, status = ?, error = ?, \
-             last_at = ?, delivered_at = ?, missed_from = ? WHERE webhook = ? AND hour = ? AND part = ? AND attempts = ?")
+             last_at = ?, delivered_at = ?, missed_from = ? WHERE webhook = ? AND hour = ? AND part = ? AND attempts = ? AND next_at = ?")
         .bind(to.hour.as_micros())
         .bind(to.part)
         .bind(to.attempts)
@@ -141,6 +141,7 @@ impl Ledger {
         .bind(was.hour.as_micros())
         .bind(was.part)
         .bind(was.attempts)
+        .bind(was.next_at.as_micros())
         .execute(&mut transaction)
         .await?;
         transaction.commit().await?;

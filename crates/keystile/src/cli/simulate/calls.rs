@@ -219,6 +219,8 @@ pub(super) struct Calls {
     left: [Left; Skipped::ALL.len()],
     /// Calls that stood behind a later one.
     pub(super) late: u64,
+    /// Lines that said another cost than the plan.
+    pub(super) replaced: u64,
     /// Whether a log had no date, and none was said.
     pub(super) is_without_date: bool,
     /// The API of the first call, if it is known.
@@ -238,6 +240,7 @@ impl Calls {
             lines: 0,
             left: Default::default(),
             late: 0,
+            replaced: 0,
             is_without_date: false,
             api: None,
             is_of_several_apis: false,
@@ -340,6 +343,7 @@ impl Calls {
         }
         let called = called(&entry.what);
         let cost = called.as_ref().and_then(|(method, path)| self.how.costs.find(*method, path));
+        self.replaced += u64::from(cost.is_some_and(|cost| cost != entry.cost && entry.cost != 1));
         let operation = if self.how.asks_operation { label(&entry.what, called) } else { None };
         let kept = Kept {
             at: entry.at,

@@ -56,6 +56,10 @@ pub(super) fn tell(terms: &PlanTerms, calls: &Calls, mut found: Simulated, globa
     }
     warn(calls, &found, screen);
     skipped(calls, screen);
+    if calls.replaced > 0 {
+        let calls = several(calls.replaced, "line");
+        screen.note(&format!("costs: what the plan says of an operation took the place of what was said of {calls}"));
+    }
     if calls.late > 0 {
         screen.note(&format!("put in order of time: {} stood behind later ones", several(calls.late, "call")));
     }
@@ -184,6 +188,7 @@ fn all(terms: &PlanTerms, calls: &Calls, found: &Simulated, sum: &Sum, shown: us
             "reason": why.as_str(), "lines": lines.lines, "first": left(lines),
         })).collect::<Vec<_>>(),
         "out_of_order": calls.late,
+        "costs_replaced": calls.replaced,
         "without_date": calls.is_without_date,
         "totals": figures(sum.sums, sum.overage, sum.amount.clone())
             .as_object()

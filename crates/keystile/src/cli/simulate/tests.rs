@@ -134,7 +134,9 @@ fn operations_cost_what_the_plan_says() {
     let costs = ["--operation-cost", "GET /pets/{id}=5", "--operation-cost", "GET /health=0", "--quota", "100/month"];
     let log = b"time\tclient\tmethod\tpath\tcost\n2026-11-27T10:00:00Z\ta\tGET\t/pets/7?x=1\t3\n\
                 2026-11-27T10:00:01Z\ta\tGET\t/health\t1\n2026-11-27T10:00:02Z\ta\tPOST\t/pets/7\t3\n";
-    assert_eq!(found(log, &costs)["totals"]["units"], 5 + 3, "of others what the log says");
+    let simulated = found(log, &costs);
+    assert_eq!(simulated["totals"]["units"], 5 + 3, "of others what the log says");
+    assert_eq!(simulated["costs_replaced"], 1, "one that somebody may have told");
     let event = |operation: &str| {
         format!(
             r#"{{"id":"1-1-0","kind":"call","at":"2027-01-08T00:00:00Z","recorded_at":"2027-01-08T00:00:01Z","api_id":"api_1","project_id":"prj_1","key_id":null,"operation":"{operation}","code":"allowed","status":200,"calls":1,"latency_us":1,"bytes_in":0,"bytes_out":0,"units":3}}

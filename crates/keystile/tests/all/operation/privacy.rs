@@ -77,6 +77,9 @@ fn k43_all_that_is_kept_of_a_consumer_is_exported_and_erased_from_every_file() {
     let asked = "/v1/privacy/end-users?end_user=ada%2F7%20%26%20co";
     let used = lines(&manage.request("GET", asked, &[], b"").text());
     assert_eq!((used.len(), &used[0]["calls"], &used[0]["key_id"]), (1, &json!(1), &json!(key)), "{used:?}");
+    // One whose cost is told after the erasure.
+    let later = json!({ "key": text, "client": { "ip": "127.0.0.1" }, "end_user": "ada/7 & co", "report": true });
+    let lease = world.verify(&later).json()["lease"]["id"].clone();
     let trial = manage.request("DELETE", &format!("{asked}&dry_run=true"), &[], b"");
     assert!(trial.status == 400, "{}", trial.text());
     let erase_user = ["--yes", "end-user", "erase", "ada/7 & co"];
@@ -87,6 +90,7 @@ fn k43_all_that_is_kept_of_a_consumer_is_exported_and_erased_from_every_file() {
         b"",
     );
     assert_eq!(ended.code, 0, "{}", ended.err);
+    assert_eq!(world.ask("/v1/usage/report", &json!({ "lease": lease, "cost": 5 })).status, 200);
     assert_eq!(manage.request("GET", asked, &[], b"").text(), "");
     let counted = manage.get("/v1/usage?group_by=end_user").1;
     assert!(!counted.to_string().contains("ada/7"), "{counted}");
@@ -110,7 +114,7 @@ fn k43_all_that_is_kept_of_a_consumer_is_exported_and_erased_from_every_file() {
     std::thread::sleep(std::time::Duration::from_millis(2_500));
     let files = contents(&data);
     assert!(files.len() > 3, "{:?}", files.keys());
-    for text in [CANARY, CONTACT, "203.0.113.42", &email] {
+    for text in [CANARY, CONTACT, "203.0.113.42", "ada/7 & co", &email] {
         assert!(holders(&files, text).is_empty(), "{text} in {:?}", holders(&files, text));
     }
 }

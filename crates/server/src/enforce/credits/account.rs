@@ -27,7 +27,7 @@ const LOOK_NANOS: u64 = 10_000_000_000;
 /// Grants of which one step is taken.
 const MAX_ROOMS: usize = 64;
 /// How long a grant that has ended is remembered here, for what calls give back of it.
-const ENDED_SECS: i64 = 86_400;
+pub const ENDED_SECS: i64 = 86_400;
 
 /// What one holder has.
 pub struct Account {

@@ -20,11 +20,11 @@ use keystile_core::credit::CreditHolder;
 use keystile_core::id::{OrganizationId, ProjectId};
 use keystile_core::time::Timestamp;
 use keystile_store::records::CreditGrant;
-use keystile_store::{EntryName, EntrySaid};
+use keystile_store::{EntryName, EntrySaid, Ledger, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-pub use account::{Account, Drawn, Wanted};
+pub use account::{Account, Drawn, ENDED_SECS, Wanted};
 pub use keeper::Keeper;
 pub use notices::Notices;
 pub use refills::Refills;
@@ -149,6 +149,14 @@ impl Credits {
                 account.note(number, total, 0);
             }
         }
+    }
+
+    /// Looks anew at what is taken of all grants, by whoever takes.
+    pub(super) async fn look_anew(&self, ledger: &Ledger) -> Result<(), StoreError> {
+        // Nothing is moved meanwhile.
+        let _turn = self.turn.lock().await;
+        self.restore(ledger.credits_taken().await?);
+        Ok(())
     }
 
     /// What is used of these grants, as far as it is known here: of those that have not ended.

@@ -102,9 +102,28 @@ pub(super) fn of_plan<'a>(
     let has_quotas = !link.ceilings.is_empty() || plan.is_some_and(|plan| !plan.quotas.is_empty());
     let paid_by = plan.and_then(|plan| plan.credits.as_ref());
     let wallet = paid_by.map(|terms| link.wallet(credits, terms, &key.project, api.organization));
-    let called = facts.method.zip(facts.path).filter(|_| !facts.cost_is_told);
-    let cost = called.zip(plan).and_then(|((method, path), plan)| plan.costs.find(method, path));
+    let cost = plan.and_then(|plan| cost_of(plan, facts));
     Ok(Some(OfPlan { link, plan, account: link.account.as_ref().filter(|_| has_quotas), wallet, cost }))
+}
+
+/// What a call costs by a plan, if that says so and nobody else does.
+fn cost_of(plan: &PlanView, facts: &Facts<'_>) -> Option<u32> {
+    let (method, path) = facts.method.zip(facts.path).filter(|_| !facts.cost_is_told)?;
+    plan.cost(method, path)
+}
+
+/// That of a call that nothing is drawn for, because somebody else than the API's owner says that it was made: it is counted at what it
+/// costs all the same.
+pub(super) fn told_of(key: &Recognised, door: Door<'_>, facts: &Facts<'_>) -> Option<Box<PlanSaid>> {
+    let Door::Api(api) = door else { return None };
+    if facts.charges_api {
+        return None;
+    }
+    let (number, _) = key.project.link(api.number)?.plan?;
+    let cost = cost_of(api.plans.at(number, facts.at.wall)?, facts)?;
+    let mut said = PlanSaid::new(None);
+    said.cost = Some(cost);
+    Some(said)
 }
 
 pub(super) fn order<'a>(

@@ -61,7 +61,7 @@ pub(super) struct UseView {
 }
 
 /// All that is kept about an end user, as verification was told of them by this organization: how often they called, with which key. NDJSON,
-/// a line for each key and API. Their name is kept nowhere else. Prove first who you are.
+/// a line for each key and API. Besides, their name stands only where somebody wrote it: in overrides of limits. Prove first who you are.
 #[utoipa::path(get, operation_id = "exportEndUser", path = "/v1/privacy/end-users", tag = "Privacy", params(Asked),
     security(("management_key" = [])),
     responses((status = 200, body = UseView, content_type = "application/x-ndjson"), (status = 400), (status = 401), (status = 403)))]
@@ -124,6 +124,8 @@ pub(super) async fn erase(
     let name = asked.name()?;
     let change = Change::Note { action: "end_user.erase", subject: caller.organization.to_string(), made: None };
     app.apply(&caller, change).await?;
+    // What is told of calls that were made before is told of nobody.
+    app.feed.engine().leases.forget_end_user(caller.owner, &name);
     app.writer.flush().await.map_err(|error| internal(&error))?;
     app.ledger.forget_end_user(caller.owner, &name).await.map_err(|error| internal(&error))?;
     wiped(&app).await?;

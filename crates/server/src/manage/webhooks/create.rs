@@ -29,7 +29,7 @@ pub(super) struct WebhookCreate {
     #[serde(default)]
     description: String,
     /// Of which types of events it tells, such as `key.revoke`, or `key.*` for all of a kind; of all changes if nothing is said. Usage is no
-    /// change: `usage.hour`, which tells what was counted hour by hour, has to be named (or `usage.*`), and takes `usage.read` as well.
+    /// change: `usage.hour`, which tells what was counted hour by hour, has to be named itself (not by `usage.*`), and takes `usage.read` as well.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     events: EventFilter,

@@ -27,7 +27,7 @@ pub(super) struct WebhookUpdate {
     /// What it is for.
     #[serde(default, deserialize_with = "said")]
     description: Option<String>,
-    /// Of which types of events it tells; an empty list for all changes. Whoever names `usage.hour`, or `usage.*`, or changes the URL of a
+    /// Of which types of events it tells; an empty list for all changes. Whoever names `usage.hour`, or changes the URL of a
     /// webhook that does, needs `usage.read`.
     #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<Vec<String>>)]

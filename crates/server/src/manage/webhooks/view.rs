@@ -24,7 +24,7 @@ pub(super) struct WebhookView {
     url: WebhookUrl,
     /// What it is for.
     description: String,
-    /// Of which types of events it tells; of all changes if the list is empty. Usage (`usage.hour`) is told where it is named, or `usage.*` is.
+    /// Of which types of events it tells; of all changes if the list is empty. Usage (`usage.hour`) is told where it is named itself.
     #[schema(value_type = Vec<String>)]
     events: EventFilter,
     /// Whether anything is sent.

@@ -19,6 +19,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use keystile_core::id::OrganizationId;
 use keystile_core::time::Timestamp;
 use keystile_core::webhook::{USAGE_HOUR, retry_always_after_micros, usage_hour_id};
 use keystile_store::records::{Webhook, WebhookState};
@@ -40,6 +41,12 @@ use told::{Data, Line, UsageHour};
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Webhooks that are told at once: the rows of so many hours are in memory.
 const ALL: usize = 16;
+/// Those of one organization: others have their turn, however slow its receivers are.
+const OF_ONE: usize = 4;
+/// How long one is told before it is another one's turn, in nanoseconds.
+const TURN_NANOS: u64 = 5_000_000_000;
+/// The pause after one's turn is over, before others have theirs.
+const SOON: Duration = Duration::from_millis(100);
 /// The pause after usage could not be read.
 const REST_SECS: i64 = 60;
 /// How long attempts that are under way may take to their end when the process ends; then they are made anew.
@@ -62,7 +69,7 @@ struct Teller {
 #[derive(Default)]
 struct UnderWay {
     running: JoinSet<()>,
-    busy: HashMap<u32, AbortHandle>,
+    busy: HashMap<u32, (OrganizationId, AbortHandle)>,
 }
 
 /// What came of an attempt.
@@ -83,14 +90,13 @@ impl Webhooks {
                 () = teller.ending.left() => break,
                 () = tokio::time::sleep(LOOK_EVERY) => None,
                 () = teller.webhooks.wake_usage.notified() => None,
-                Some(ended) = under_way.running.join_next() => Some(ended),
+                Some(ended) = under_way.running.join_next() => {
+                    tokio::time::sleep(SOON).await;
+                    Some(ended)
+                }
             };
             if let Some(Err(error)) = &ended {
                 tracing::error!(%error, "telling a webhook of usage broke off; it is tried again");
-            }
-            // Whoever is through has nothing more for now; others may have waited for the place.
-            if ended.is_some() && under_way.busy.len() < ALL {
-                continue;
             }
             match teller.round(&mut under_way).await {
                 Ok(()) => has_failed = false,
@@ -151,16 +157,18 @@ impl Teller {
         }
         let behind = behind.map_or(0, |hour| hour.plus_secs(HOUR_SECS).as_micros());
         self.webhooks.tally.usage_behind_since.store(behind, Ordering::Relaxed);
-        under_way.busy.retain(|_, task| !task.is_finished());
-        due.sort_by_key(|(tried_at, ..)| *tried_at);
+        under_way.busy.retain(|_, (_, task)| !task.is_finished());
+        // Whoever was not told for the longest time comes first.
+        due.sort_by_key(|(tried_at, _, place)| (place.last_at, *tried_at));
         for (_, webhook, place) in due {
             if under_way.busy.len() >= ALL {
                 break;
             }
-            let number = webhook.number;
-            if !under_way.busy.contains_key(&number) {
+            let (number, organization) = (webhook.number, webhook.organization);
+            let of_one = under_way.busy.values().filter(|(of, _)| *of == organization).count();
+            if !under_way.busy.contains_key(&number) && of_one < OF_ONE {
                 let task = under_way.running.spawn(self.clone().tell(webhook, place));
-                under_way.busy.insert(number, task);
+                under_way.busy.insert(number, (organization, task));
             }
         }
         Ok(())
@@ -185,13 +193,16 @@ impl Teller {
         ledger.move_usage_place(&place, &next).await.map(drop)
     }
 
-    /// Tells a webhook hour by hour, until it has all of them or something does not arrive.
+    /// Tells a webhook hour by hour, until it has all of them, its turn is over, or something does not arrive.
     async fn tell_hours(&self, webhook: &Webhook, mut place: UsagePlace) -> Result<(), StoreError> {
         let catalog = &self.webhooks.catalog;
         let Some(owner) = catalog.organization(webhook.organization, webhook.organization).await? else {
             return Ok(());
         };
-        while let Some(until) = self.hours.over(place.hour).await? {
+        let began = self.hours.clock.ticks();
+        while self.hours.clock.ticks().nanos_since(began) < TURN_NANOS
+            && let Some(until) = self.hours.over(place.hour).await?
+        {
             let Some(next) = self.pass_over(place, until).await? else { return Ok(()) };
             if next.hour >= until {
                 return Ok(());
@@ -279,7 +290,9 @@ impl Teller {
             };
             next.last_at = Some(at);
             let is_kept = ledger.move_usage_place(&place, &next).await?;
-            self.webhooks.catalog.note_arrival(webhook.number, failure.is_none(), at).await?;
+            if failure.is_some() || webhook.failing_since.is_some() {
+                self.webhooks.catalog.note_arrival(webhook.number, failure.is_none(), at).await?;
+            }
             let Some(failure) = failure else {
                 if !is_kept {
                     return Ok(None);

@@ -30,11 +30,14 @@ const HOUR: i64 = HOUR_SECS;
 const MINE: OrganizationId = OrganizationId::from_entropy([1; 16]);
 const HOOK: WebhookId = WebhookId::from_entropy([9; 16]);
 
-struct Still(AtomicI64);
+/// Seconds since the start, and by how many more the wall clock was put forward.
+struct Still(AtomicI64, AtomicI64);
 
 impl Clock for Still {
     fn now(&self) -> Moment {
-        Moment { wall: START.plus_secs(self.0.load(Ordering::Relaxed)), ticks: Ticks::from_nanos(1 << 60) }
+        let (secs, leap) = (self.0.load(Ordering::Relaxed), self.1.load(Ordering::Relaxed));
+        let nanos = (1 << 60) + secs.unsigned_abs() * 1_000_000_000;
+        Moment { wall: START.plus_secs(secs + leap), ticks: Ticks::from_nanos(nanos) }
     }
 }
 
@@ -131,7 +134,7 @@ impl World {
         ] {
             store.catalog.apply(&author(0), change).await.unwrap();
         }
-        let clock = Arc::new(Still(AtomicI64::new(0)));
+        let clock = Arc::new(Still(AtomicI64::new(0), AtomicI64::new(0)));
         let ledger = store.ledger.clone();
         Self { teller: teller(&store, &clock).await, ledger, clock, receiver, _folder: folder }
     }
@@ -199,6 +202,19 @@ fn said(told: &[Value]) -> Vec<(Value, u64, u64, i64)> {
         (data["starts_at"].clone(), part, sum(told, "calls").unsigned_abs(), sum(told, "units"))
     };
     told.iter().map(one).collect()
+}
+
+#[tokio::test]
+async fn a_clock_that_leaps_for_a_moment_ends_no_hours() {
+    let world = World::new().await;
+    assert_eq!(world.until(0).await, [json!(null); 0]);
+    world.count(1, 60, 1, &[(50, 1)]).await;
+    assert_eq!(said(&world.until(2 * HOUR).await).len(), 1);
+    world.clock.1.store(30 * 24 * HOUR, Ordering::Relaxed);
+    world.until(2 * HOUR + 10).await;
+    world.clock.1.store(0, Ordering::Relaxed);
+    world.count(2, 2 * HOUR + 20, 1, &[(2 * HOUR + 15, 1)]).await;
+    assert_eq!(said(&world.until(4 * HOUR).await), [(hour(2), 1, 1, 2)], "and not in a month");
 }
 
 #[tokio::test]
@@ -282,7 +298,7 @@ async fn what_does_not_arrive_is_sent_again_from_its_part_on_over_restarts_too()
     world.receiver.status.store(200, Ordering::Relaxed);
     let store = Store { catalog: world.teller.webhooks.catalog.clone(), ledger: world.ledger.clone() };
     let world = World { teller: teller(&store, &world.clock).await, ..world };
-    world.update(30 * 24 * HOUR, &["usage.*"], WebhookState::Active).await;
+    world.update(30 * 24 * HOUR, &["usage.hour"], WebhookState::Active).await;
     let rest = world.until(30 * 24 * HOUR + 1).await;
     assert_eq!(rest[0], first[1]);
     assert_eq!(
