@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use super::{CreditKind, Wallet};
+use crate::plan::Span;
 use crate::time::Timestamp;
 
 /// Credits are low from this share on of what was granted, in percent.
@@ -19,7 +20,7 @@ pub enum CreditNoticeKind {
     Low,
     /// Nothing is left.
     Exhausted,
-    /// A grant ends within seven days, and something is left of it.
+    /// A grant ends within seven days and is in the second half of its time, and something is left of it.
     Ending,
 }
 
@@ -76,7 +77,9 @@ impl Wallet {
     /// refills it is known when they end.
     pub fn notices(&mut self, now: Timestamp) -> Vec<CreditNotice> {
         let mut notices = Vec::new();
-        let begun = self.purses().iter().filter(|purse| purse.grant.span.start <= now);
+        // What was taken back is nobody's.
+        let has_begun = |span: Span| span.start <= now && span.start < span.end;
+        let begun = self.purses().iter().filter(|purse| has_begun(purse.grant.span));
         // Whatever comes later is a reason to tell anew.
         let Some(latest) = begun.max_by_key(|purse| (purse.grant.span.start, purse.grant.number)) else {
             return notices;
@@ -93,9 +96,10 @@ impl Wallet {
         notices.extend(kind.map(|kind| CreditNotice { grant, kind, remaining, of, ends_at: None }));
         let soon = now.plus_secs(AHEAD_SECS);
         let ends_soon = |grant: &super::Grant| {
+            let (passed, to_come) =
+                (now.as_secs() - grant.span.start.as_secs(), grant.span.end.as_secs() - now.as_secs());
             // One that is short from the beginning ends soon all the time.
-            let is_long = grant.span.end > grant.span.start.plus_secs(AHEAD_SECS);
-            grant.kind != CreditKind::Refill && is_long && grant.span.end <= soon
+            grant.kind != CreditKind::Refill && grant.span.end <= soon && to_come <= passed
         };
         notices.extend(self.open(now).filter(|purse| purse.left() > 0 && ends_soon(&purse.grant)).map(|purse| {
             CreditNotice {
@@ -114,7 +118,6 @@ impl Wallet {
 mod tests {
     use super::super::Grant;
     use super::*;
-    use crate::plan::Span;
 
     const DAY: i64 = 86_400;
     const EVER: Timestamp = Timestamp::from_micros(i64::MAX);
@@ -156,6 +159,8 @@ mod tests {
         // What was used up long ago makes nothing low that was just bought.
         assert_eq!(told(&[(paid(1), 100), (paid(2), 100), (paid(3), 0)], 2), []);
         assert_eq!(told(&[(paid(1), 100), (paid(3), 90)], 2), [(3, Low, 10, 100)]);
+        let revoked = grant(5, CreditKind::Paid, 10, (2, Some(2)));
+        assert_eq!(told(&[(paid(1), 90), (revoked, 0)], 2), [(1, Low, 10, 100)], "what was taken back is nobody's");
         // What begins later is no reason to tell anew before it does.
         let later = grant(4, CreditKind::Refill, 50, (10, Some(20)));
         assert_eq!(told(&[(paid(1), 100), (later, 0)], 9), [(1, Exhausted, 0, 0)]);
@@ -175,5 +180,10 @@ mod tests {
         let refill = grant(2, CreditKind::Refill, 100, (0, Some(30)));
         let short = grant(3, CreditKind::Bonus, 100, (0, Some(7)));
         assert_eq!(told(&[(refill, 0), (short, 0), ever], 3), []);
+        assert_eq!(
+            told(&[(refill, 0), (short, 0), ever], 4),
+            [(3, Ending, 100, 100)],
+            "in the second half of its time"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Values that people type: limits (`100/min`), spans (`7d`) and moments.
 
-use keystile_core::api::{OperationCost, SettingError};
+use keystile_core::api::{NamedOperation, OperationCost, SettingError};
 use keystile_core::limit::{Algorithm, Counted, LimitRule, MAX_OVERRIDES, NoSuchDimension, Override};
 use keystile_core::time::Timestamp;
 
@@ -227,7 +227,10 @@ pub(super) fn thousands(number: u64) -> String {
 pub(super) fn operation_cost(text: &str) -> Result<OperationCost, String> {
     const FORM: &str = "write what an operation costs as \"POST /images/{id}=10\"";
     let (operation, cost) = text.rsplit_once('=').ok_or(FORM)?;
-    let operation = operation.parse().map_err(|error: SettingError| error.to_string())?;
+    let operation: NamedOperation = operation.parse().map_err(|error: SettingError| error.to_string())?;
+    if operation.path().contains('*') {
+        return Err(format!("`*` is no pattern there, write {{name}} for a part of a path; {FORM}"));
+    }
     Ok(OperationCost { operation, cost: cost.trim().parse().map_err(|_| FORM)? })
 }
 

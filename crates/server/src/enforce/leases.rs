@@ -149,15 +149,18 @@ impl Leases {
         drop(all);
     }
 
-    /// Forgets of the calls that are counted for an organization, by its number, whether they were an end user's.
-    pub fn forget_end_user(&self, organization: u32, name: &str) {
+    /// Forgets of the calls that are counted for an organization, by its number, whether they were an end user's; how many were.
+    pub fn forget_end_user(&self, organization: u32, name: &str) -> u64 {
+        let mut forgotten = 0;
         let mut all = self.all.lock();
         let of_it = all.by_id.values_mut().filter_map(|(_, lent)| lent.reports.as_mut());
         for reports in of_it.filter(|reports| reports.dimensions.organization == organization) {
             if let Some(facets) = reports.facets.as_mut().filter(|facets| facets.end_user.as_deref() == Some(name)) {
                 facets.end_user = None;
+                forgotten += 1;
             }
         }
+        forgotten
     }
 
     /// How many there are.

@@ -258,18 +258,19 @@ impl Ledger {
     }
 
     /// Forgets which calls were an end user's, of those that are counted for an organization, and sees to it that the name is nowhere
-    /// in the file. Rows are looked for day by day, and nobody waits for that.
+    /// in the file; says of how many rows. They are looked for day by day, and nobody waits for that.
     ///
     /// # Errors
     /// If the store fails, or somebody reads for a long time; what was forgotten until then is.
-    pub async fn forget_end_user(&self, organization: u32, name: &str) -> Result<(), StoreError> {
+    pub async fn forget_end_user(&self, organization: u32, name: &str) -> Result<u64, StoreError> {
         self.roll_up().await?;
         let facet = Facet::EndUser.to_string();
         let ends = sql("SELECT min(start), max(start) FROM facet_hour WHERE facet = ?").bind(facet.clone());
         let ends = ends.fetch_one(&mut self.0.base.read().await?).await?;
         let mut ends = Columns::of(&ends);
         let (first, last) = (ends.moment_if_any()?, ends.moment_if_any()?);
-        let Some((first, last)) = first.zip(last) else { return Ok(()) };
+        let Some((first, last)) = first.zip(last) else { return Ok(0) };
+        let mut forgotten = 0;
         let mut day = first.floor_secs(Bucket::Day.secs());
         while day <= last {
             let next = day.plus_secs(Bucket::Day.secs());
@@ -282,12 +283,14 @@ impl Ledger {
                 let rows = query.fetch_all(&mut self.0.base.read().await?).await?;
                 let rows = rows.iter().map(|row| key_values(table, row)).collect::<Result<Vec<_>, StoreError>>()?;
                 for some in rows.chunks(VALUES) {
+                    forgotten += some.len() as u64;
                     self.forget_these(table, some).await?;
                 }
             }
             day = next;
         }
-        Ok(self.0.base.wipe().await?)
+        self.0.base.wipe().await?;
+        Ok(forgotten)
     }
 
     /// Forgets the rows of a table with these keys.

@@ -398,7 +398,8 @@ async fn who_called_is_forgotten_and_how_often_is_not() {
         assert!(calls > 0 && used.is_sorted_by_key(|used| (used.project, used.key, used.api)), "{used:?}");
         world.ledger.forget_end_user(2, one).await.unwrap();
         assert_eq!(world.ledger.end_user_use(1, one, None, 10).await.unwrap().len(), used.len().min(10));
-        world.ledger.forget_end_user(1, one).await.unwrap();
+        assert_ne!(world.ledger.forget_end_user(1, one).await.unwrap(), 0);
+        assert_eq!(world.ledger.forget_end_user(1, one).await.unwrap(), 0);
         assert_eq!(world.ledger.end_user_use(1, one, None, 10).await.unwrap(), []);
         assert_eq!(end_users(facet_use(world, 1).await).len(), mine.len() - 1);
         world.ledger.forget_facets_of(&[1]).await.unwrap();

@@ -419,7 +419,8 @@ pub(super) fn address(name: &[u8]) -> Option<IpAddr> {
 fn called(what: &What<'_>) -> Option<(Method, String)> {
     match what {
         What::Operation(operation) => {
-            let (method, path) = operation.split_once(' ')?;
+            // Of an API without a document the rest of the path was not kept: it may have been any operation.
+            let (method, path) = operation.split_once(' ').filter(|(_, path)| !path.contains('*'))?;
             Some((method.parse().ok()?, path.to_owned()))
         }
         What::Request { method, target } => {

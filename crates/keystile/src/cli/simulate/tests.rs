@@ -143,7 +143,7 @@ fn operations_cost_what_the_plan_says() {
 "#
         )
     };
-    let usage = ["GET /pets/{petId}", "GET /pets", "(other)"].map(event).concat();
+    let usage = ["GET /pets/{petId}", "GET /pets/7/*", "(other)"].map(event).concat();
     assert_eq!(found(usage.as_bytes(), &costs)["totals"]["units"], 5 + 3 + 3, "an operation is known by its template");
 }
 

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use super::form::problem;
+use super::form::{moment, problem};
 use super::process::{keystile, run, settings};
 use super::world::{BINARY, Caller, World, id, name, shared};
 
@@ -177,6 +177,16 @@ fn k26_that_credits_run_down_and_end_is_an_event_once_of_each_grant() {
     prepaid.passed(world, 9);
     eventually("the end is told anew", || told(&next).iter().any(|(kind, _)| kind == "credits.exhausted"));
     assert_eq!(told(&grant).len(), 2, "of the first nothing more");
+    // One that ends soon, in the second half of its time; what was taken back is told of by nobody.
+    let now = world.manage().create("/v1/projects", &json!({ "name": name("clock") }))["created_at"].clone();
+    let ends = moment(now.as_str().unwrap()).plus_secs(8).to_string();
+    let short = prepaid.grant(world, 50, json!({ "ends_at": ends }));
+    eventually("that it ends is told", || told(&short).iter().any(|(kind, _)| kind == "credits.ending"));
+    let back = prepaid.grant(world, 20, json!({}));
+    let revoke = format!("/v1/credits/{}/revoke", back["id"].as_str().unwrap());
+    assert_eq!(world.manage().post(&revoke, &json!({})).0, 200);
+    eventually("its end is told", || told(&short).iter().any(|(kind, _)| kind == "credits.exhausted"));
+    assert!(told(&back).iter().all(|(kind, _)| kind == "credits.revoke"), "{:?}", told(&back));
 }
 
 #[test]

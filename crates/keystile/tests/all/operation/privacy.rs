@@ -92,10 +92,12 @@ fn k43_all_that_is_kept_of_a_consumer_is_exported_and_erased_from_every_file() {
     assert_eq!(ended.code, 0, "{}", ended.err);
     assert_eq!(world.ask("/v1/usage/report", &json!({ "lease": lease, "cost": 5 })).status, 200);
     assert_eq!(manage.request("GET", asked, &[], b"").text(), "");
+    let (status, unknown) = manage.delete(asked);
+    assert_eq!(status, 404, "whoever is not known is not said to be erased: {unknown}");
     let counted = manage.get("/v1/usage?group_by=end_user").1;
     assert!(!counted.to_string().contains("ada/7"), "{counted}");
     let (_, noted) = manage.get("/v1/audit?type=end_user.erase");
-    assert!(noted["items"].as_array().unwrap().len() == 1 && !noted.to_string().contains("ada"), "{noted}");
+    assert!(noted["items"].as_array().unwrap().len() == 2 && !noted.to_string().contains("ada"), "{noted}");
     let trial = manage.request("DELETE", &format!("/v1/privacy/projects/{project}?dry_run=true"), &[], b"");
     assert!(trial.status == 400 && trial.text().contains("the export shows"), "{}", trial.text());
     erase(format!("project erase {project}"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use keystile_core::credit::{CreditHolder, CreditKind, CreditNotice, Grant, Purse, Spent, Wallet};
+use keystile_core::credit::{CreditHolder, CreditKind, CreditNotice, CreditNoticeKind, Grant, Purse, Spent, Wallet};
 use keystile_core::id::OrganizationId;
 use keystile_core::plan::{Drawing, Span};
 use keystile_core::time::{Moment, Ticks, Timestamp};
@@ -43,6 +43,8 @@ pub struct Account {
 
 struct State {
     wallet: Wallet,
+    /// Whether a call found too little since something was granted last.
+    was_refused: bool,
     /// The organization whose they are, or whose project's.
     held_by: Option<OrganizationId>,
     /// What plans brought: the trial, or credits for a time.
@@ -116,6 +118,7 @@ impl Account {
     pub(super) fn new(owner: OrganizationId, holder: CreditHolder, line: Arc<Line>) -> Self {
         let state = State {
             wallet: Wallet::default(),
+            was_refused: false,
             held_by: None,
             brought: Vec::new(),
             now: Timestamp::from_micros(0),
@@ -157,6 +160,7 @@ impl Account {
         match found {
             Drawing::Fits => {}
             Drawing::Exhausted => {
+                state.was_refused = true;
                 state.is_doubted |= order.now.ticks.nanos_since(state.taken_at) >= LOOK_NANOS;
                 if state.runs_short() {
                     self.ask();
@@ -199,7 +203,14 @@ impl Account {
 
     /// What there is to be told of now.
     pub(super) fn notices(&self, now: Timestamp) -> Vec<CreditNotice> {
-        self.state.lock().wallet.notices(now)
+        let mut state = self.state.lock();
+        let mut notices = state.wallet.notices(now);
+        // Of what is left there is too little for a call that came.
+        let was_refused = state.was_refused;
+        for notice in notices.iter_mut().filter(|notice| was_refused && notice.kind == CreditNoticeKind::Low) {
+            notice.kind = CreditNoticeKind::Exhausted;
+        }
+        notices
     }
 
     /// What of a grant is used, by all.
@@ -224,7 +235,7 @@ impl Account {
 
     pub(super) fn learn(&self, grant: &CreditGrant) {
         let mut state = self.state.lock();
-        state.held_by = Some(grant.holder_organization);
+        (state.held_by, state.was_refused) = (Some(grant.holder_organization), false);
         let never = Timestamp::from_micros(i64::MAX);
         // What was taken back does not come again either.
         let span = Span { start: grant.starts_at, end: grant.ends_at.unwrap_or(never) };

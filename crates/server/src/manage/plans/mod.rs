@@ -25,5 +25,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 /// Terms that make sense together.
 fn checked(terms: PlanTerms) -> Result<PlanTerms, Problem> {
+    if terms.operation_costs.iter().any(|of| of.operation.path().contains('*')) {
+        return Err(invalid("operation_costs: write {name} for a part of a path; `*` is no pattern there."));
+    }
     terms.checked().map_err(|error: PlanError| invalid(format!("{error}.")))
 }

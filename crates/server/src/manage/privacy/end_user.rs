@@ -14,7 +14,7 @@ use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadPrivacy, WritePrivacy};
 use crate::manage::extract::Query;
 use crate::manage::ndjson::{self, PAGE, Pages};
-use crate::manage::problem::{internal, invalid};
+use crate::manage::problem::{internal, invalid, not_found};
 use crate::manage::usage::Names;
 use crate::problem::Problem;
 use crate::verify::question::is_end_user;
@@ -111,10 +111,10 @@ impl Pages for Uses {
 }
 
 /// Erase an end user, for ever: that their calls were theirs. The calls stay counted, as those of nobody who is known. Calls that are
-/// made afterwards are counted under the name again. Backups and what webhooks were told are not in its reach. Prove first who you are.
+/// made afterwards are counted under the name again, and overrides of limits keep it. Backups and what webhooks were told are not in its reach. Prove first who you are.
 #[utoipa::path(delete, operation_id = "eraseEndUser", path = "/v1/privacy/end-users", tag = "Privacy", params(Asked),
     security(("management_key" = [])),
-    responses((status = 204), (status = 400), (status = 401), (status = 403)))]
+    responses((status = 204), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn erase(
     caller: Caller<WritePrivacy>,
     State(app): State<App>,
@@ -125,9 +125,14 @@ pub(super) async fn erase(
     let change = Change::Note { action: "end_user.erase", subject: caller.organization.to_string(), made: None };
     app.apply(&caller, change).await?;
     // What is told of calls that were made before is told of nobody.
-    app.feed.engine().leases.forget_end_user(caller.owner, &name);
+    let under_way = app.feed.engine().leases.forget_end_user(caller.owner, &name);
     app.writer.flush().await.map_err(|error| internal(&error))?;
-    app.ledger.forget_end_user(caller.owner, &name).await.map_err(|error| internal(&error))?;
+    let kept = app.ledger.forget_end_user(caller.owner, &name).await.map_err(|error| internal(&error))?;
     wiped(&app).await?;
+    if under_way + kept == 0 {
+        return Err(not_found("end user").because(
+            "Of no call that is counted for this organization was it said to be theirs. Names are as verification was told them, by whoever owns the API.",
+        ));
+    }
     Ok(StatusCode::NO_CONTENT)
 }

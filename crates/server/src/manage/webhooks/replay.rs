@@ -103,6 +103,9 @@ pub(super) async fn since(
     let usage_since = match usage_from {
         None => None,
         Some(moment) => {
+            // What is not kept any more nobody waits for.
+            let kept_from = app.ledger.events_kept_from().await.map_err(|error| internal(&error))?;
+            let moment = kept_from.map_or(moment, |kept_from| kept_from.max(moment));
             let put_back = app.ledger.put_usage_place_back(webhook.number, moment, app.now()).await;
             app.webhooks.wake_usage();
             Some(put_back.map_err(|error| internal(&error))?)

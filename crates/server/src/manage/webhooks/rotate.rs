@@ -6,8 +6,8 @@ use keystile_store::Change;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::new_secret;
 use super::view::{NewWebhookView, WebhookView};
+use super::{new_secret, tells_of_usage};
 use crate::manage::app::{App, Made};
 use crate::manage::caller::{Caller, WriteWebhooks};
 use crate::manage::extract::{Id, Json, RequestHash};
@@ -29,16 +29,17 @@ pub(super) struct Rotation {
 }
 
 /// Give a webhook another secret, which is in the answer, this one time. For a day deliveries are signed with both.
+/// Of one that names `usage.hour` it takes `usage.read` as well.
 #[utoipa::path(post, operation_id = "rotateWebhookSecret", path = "/v1/webhooks/{id}/rotate_secret", tag = "Webhooks",
     params(("id" = String, Path)), request_body = Rotation, security(("management_key" = [])),
-    responses((status = 200, body = NewWebhookView), (status = 400), (status = 401), (status = 404)))]
+    responses((status = 200, body = NewWebhookView), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn rotate(
     caller: Caller<WriteWebhooks>,
     State(app): State<App>,
     Id(id): Id<WebhookId>,
     body: Option<Json<Rotation>>,
 ) -> Result<axum::Json<NewWebhookView>, Problem> {
-    app.webhook(&caller, id).await?;
+    tells_of_usage(&caller, &app.webhook(&caller, id).await?.events)?;
     let (wanted, hash) = match body {
         Some(body) => (body.value, body.hash),
         None => (Rotation::default(), RequestHash::of("POST", &format!("/v1/webhooks/{id}/rotate_secret"))),
