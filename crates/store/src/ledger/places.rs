@@ -163,7 +163,7 @@ impl Ledger {
         self.begin_usage_place(&back).await?;
         let mut transaction = self.0.base.write().await?;
         sql("UPDATE usage_places SET part = CASE WHEN hour < ? THEN part ELSE 1 END, \
-             hour = CASE WHEN hour < ? THEN hour ELSE ? END, attempts = 0, next_at = ?, missed_from = NULL WHERE webhook = ?")
+             hour = CASE WHEN hour < ? THEN hour ELSE ? END, attempts = 0, next_at = ? WHERE webhook = ?")
         .bind(back.hour.as_micros())
         .bind(back.hour.as_micros())
         .bind(back.hour.as_micros())
