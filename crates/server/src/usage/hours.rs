@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use keystile_core::time::{Moment, Timestamp};
+use keystile_core::time::{Moment, Ticks, Timestamp};
 use keystile_core::usage::Bucket;
 use keystile_store::{Ledger, StoreError};
 use parking_lot::Mutex;
@@ -18,8 +18,11 @@ pub(crate) const GRACE_SECS: i64 = 300;
 /// An hour.
 pub(crate) const HOUR_SECS: i64 = Bucket::Hour.secs();
 
-/// By so much more the wall clock may move on than time has passed, between two looks, before it is not believed.
+/// By so much more the wall clock may move on than time has passed, between two looks, before it is not believed at once: it may be
+/// put back. A machine that slept has leapt as well.
 const LEAP_SECS: i64 = 2 * HOUR_SECS;
+/// After so long it is believed.
+const DOUBT_NANOS: u64 = 600 * 1_000_000_000;
 
 /// Knows which hours are over.
 #[derive(Clone)]
@@ -28,8 +31,15 @@ pub struct Hours {
     writer: Arc<Writer>,
     feed: Arc<Feed>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// When it was last looked. That recording has ended is never taken back, so a clock that leaps for a moment is not to end it.
-    looked: Arc<Mutex<Option<Moment>>>,
+    looked: Arc<Mutex<Looked>>,
+}
+
+/// When it was last looked. That recording has ended is never taken back, so a clock that leaps for a moment is not to end it.
+#[derive(Default)]
+struct Looked {
+    last: Option<Moment>,
+    /// Since when the clock is ahead.
+    doubted: Option<Ticks>,
 }
 
 impl Hours {
@@ -50,10 +60,6 @@ impl Hours {
             return Ok(None);
         }
         if self.has_leapt() {
-            tracing::error!(
-                clock = %self.clock.now().wall,
-                "the clock has moved on further than time has passed; hours of usage are not ended by it until that is as it was, or the process is started again"
-            );
             return Ok(None);
         }
         // First of all: what is written from here on is of a later hour, whatever the clock says.
@@ -66,15 +72,19 @@ impl Hours {
     /// Whether the wall clock was put forward since it was last looked.
     fn has_leapt(&self) -> bool {
         let (now, mut looked) = (self.clock.now(), self.looked.lock());
-        let Some(last) = *looked else {
-            *looked = Some(now);
-            return false;
-        };
+        let last = looked.last.unwrap_or(now);
         let passed = i64::try_from(now.ticks.nanos_since(last.ticks) / 1_000_000_000).unwrap_or(i64::MAX);
         if now.wall.as_secs().saturating_sub(last.wall.as_secs()) > passed.saturating_add(LEAP_SECS) {
-            return true;
+            if looked.doubted.is_none() {
+                let was = last.wall.plus_secs(passed);
+                tracing::warn!(clock = %now.wall, %was, "the clock was put forward, or the machine slept; hours of usage end by it in ten minutes, unless it is put back");
+            }
+            let since = *looked.doubted.get_or_insert(now.ticks);
+            if now.ticks.nanos_since(since) < DOUBT_NANOS {
+                return true;
+            }
         }
-        *looked = Some(now);
+        *looked = Looked { last: Some(now), doubted: None };
         false
     }
 }

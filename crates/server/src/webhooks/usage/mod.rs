@@ -68,8 +68,11 @@ struct Teller {
 /// Who is being told, by number.
 #[derive(Default)]
 struct UnderWay {
-    running: JoinSet<()>,
+    /// Each with whether there is more for it.
+    running: JoinSet<bool>,
     busy: HashMap<u32, (OrganizationId, AbortHandle)>,
+    /// Whether others wait for a place.
+    has_waiting: bool,
 }
 
 /// What came of an attempt.
@@ -90,13 +93,17 @@ impl Webhooks {
                 () = teller.ending.left() => break,
                 () = tokio::time::sleep(LOOK_EVERY) => None,
                 () = teller.webhooks.wake_usage.notified() => None,
-                Some(ended) = under_way.running.join_next() => {
-                    tokio::time::sleep(SOON).await;
-                    Some(ended)
-                }
+                Some(ended) = under_way.running.join_next() => Some(ended),
             };
             if let Some(Err(error)) = &ended {
                 tracing::error!(%error, "telling a webhook of usage broke off; it is tried again");
+            }
+            match ended {
+                // Another one's turn.
+                Some(Ok(has_more)) if has_more || under_way.has_waiting => tokio::time::sleep(SOON).await,
+                // Whoever is through has nothing more for now.
+                Some(_) => continue,
+                None => {}
             }
             match teller.round(&mut under_way).await {
                 Ok(()) => has_failed = false,
@@ -160,8 +167,10 @@ impl Teller {
         under_way.busy.retain(|_, (_, task)| !task.is_finished());
         // Whoever was not told for the longest time comes first.
         due.sort_by_key(|(tried_at, _, place)| (place.last_at, *tried_at));
+        under_way.has_waiting = false;
         for (_, webhook, place) in due {
             if under_way.busy.len() >= ALL {
+                under_way.has_waiting = true;
                 break;
             }
             let (number, organization) = (webhook.number, webhook.organization);
@@ -174,13 +183,16 @@ impl Teller {
         Ok(())
     }
 
-    /// Tells a webhook what it has not been told yet.
-    async fn tell(self: Arc<Self>, webhook: Webhook, place: UsagePlace) {
-        let number = webhook.number;
-        if let Err(error) = self.tell_hours(&webhook, place).await {
-            tracing::warn!(webhook = %webhook.id, cause = ?error, "a webhook can't be told of usage; that is tried again");
-            // If that fails as well, the store is away, which the next look finds out.
-            let _ = self.rest(number).await;
+    /// Tells a webhook what it has not been told yet; whether there is more, and it is another one's turn.
+    async fn tell(self: Arc<Self>, webhook: Webhook, place: UsagePlace) -> bool {
+        match self.tell_hours(&webhook, place).await {
+            Ok(has_more) => has_more,
+            Err(error) => {
+                tracing::warn!(webhook = %webhook.id, cause = ?error, "a webhook can't be told of usage; that is tried again");
+                // If that fails as well, the store is away, which the next look finds out.
+                let _ = self.rest(webhook.number).await;
+                false
+            }
         }
     }
 
@@ -193,24 +205,25 @@ impl Teller {
         ledger.move_usage_place(&place, &next).await.map(drop)
     }
 
-    /// Tells a webhook hour by hour, until it has all of them, its turn is over, or something does not arrive.
-    async fn tell_hours(&self, webhook: &Webhook, mut place: UsagePlace) -> Result<(), StoreError> {
+    /// Tells a webhook hour by hour, until it has all of them, its turn is over, or something does not arrive; whether it was its turn.
+    async fn tell_hours(&self, webhook: &Webhook, mut place: UsagePlace) -> Result<bool, StoreError> {
         let catalog = &self.webhooks.catalog;
         let Some(owner) = catalog.organization(webhook.organization, webhook.organization).await? else {
-            return Ok(());
+            return Ok(false);
         };
         let began = self.hours.clock.ticks();
-        while self.hours.clock.ticks().nanos_since(began) < TURN_NANOS
-            && let Some(until) = self.hours.over(place.hour).await?
-        {
-            let Some(next) = self.pass_over(place, until).await? else { return Ok(()) };
-            if next.hour >= until {
-                return Ok(());
+        while let Some(until) = self.hours.over(place.hour).await? {
+            if self.hours.clock.ticks().nanos_since(began) >= TURN_NANOS {
+                return Ok(true);
             }
-            let Some(next) = self.tell_hour(webhook, owner.number, next).await? else { return Ok(()) };
+            let Some(next) = self.pass_over(place, until).await? else { return Ok(false) };
+            if next.hour >= until {
+                return Ok(false);
+            }
+            let Some(next) = self.tell_hour(webhook, owner.number, next).await? else { return Ok(false) };
             place = next;
         }
-        Ok(())
+        Ok(false)
     }
 
     /// The place with the next hour in which something was recorded, or at the end of what is over; `None` if it was put elsewhere.

@@ -215,6 +215,12 @@ async fn a_clock_that_leaps_for_a_moment_ends_no_hours() {
     world.clock.1.store(0, Ordering::Relaxed);
     world.count(2, 2 * HOUR + 20, 1, &[(2 * HOUR + 15, 1)]).await;
     assert_eq!(said(&world.until(4 * HOUR).await), [(hour(2), 1, 1, 2)], "and not in a month");
+    // A machine that slept for a day is believed after a while.
+    world.clock.1.store(24 * HOUR, Ordering::Relaxed);
+    world.count(3, 28 * HOUR + 20, 1, &[(28 * HOUR + 10, 1)]).await;
+    assert_eq!(said(&world.until(6 * HOUR).await), []);
+    assert_eq!(said(&world.until(6 * HOUR + 500).await), []);
+    assert_eq!(said(&world.until(6 * HOUR + 700).await), [(hour(28), 1, 1, 2)]);
 }
 
 #[tokio::test]
