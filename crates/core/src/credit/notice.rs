@@ -18,7 +18,7 @@ const AHEAD_SECS: i64 = 7 * 86_400;
 pub enum CreditNoticeKind {
     /// A fifth is left of the grants of which anything is left, or less.
     Low,
-    /// Nothing is left.
+    /// Nothing is left, or too little for a call that came.
     Exhausted,
     /// A grant ends within seven days and is in the second half of its time, and something is left of it.
     Ending,
@@ -57,7 +57,7 @@ impl CreditNoticeKind {
 /// What is told of a holder's credits, once for each grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct CreditNotice {
-    /// The number of the grant that it is about: the one that ends, else the one that could be spent last.
+    /// The number of the grant under which it is told: the one that ends, else the one that began last.
     #[serde(skip)]
     pub grant: u32,
     /// Why.
@@ -73,8 +73,8 @@ pub struct CreditNotice {
 }
 
 impl Wallet {
-    /// What there is to be told of now: at most once that credits are low or used up, and of each grant that ends soon. Of
-    /// refills it is known when they end.
+    /// What there is to be told of now: that credits are low or used up, and of each grant that ends soon, but for refills, of
+    /// which the next one comes by itself.
     pub fn notices(&mut self, now: Timestamp) -> Vec<CreditNotice> {
         let mut notices = Vec::new();
         // What was taken back is nobody's.
@@ -85,8 +85,8 @@ impl Wallet {
             return notices;
         };
         let grant = latest.grant.number;
-        let begun_with = self.open(now).filter(|purse| purse.left() > 0);
-        let of = begun_with.fold(0_u64, |sum, purse| sum.saturating_add(purse.grant.amount));
+        let of = self.open(now).filter(|purse| purse.left() > 0);
+        let of = of.fold(0_u64, |sum, purse| sum.saturating_add(purse.grant.amount));
         let remaining = self.left(now);
         let kind = match remaining {
             0 => Some(CreditNoticeKind::Exhausted),

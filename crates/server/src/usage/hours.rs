@@ -56,10 +56,7 @@ impl Hours {
     /// Up to when hours are over, if that of `from` is: nothing is recorded in them any more, and all that was is added up.
     pub(crate) async fn over(&self, from: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let until = self.clock.now().wall.plus_secs(-GRACE_SECS).floor_secs(HOUR_SECS);
-        if from >= until || !self.are_told_here() {
-            return Ok(None);
-        }
-        if self.has_leapt() {
+        if from >= until || !self.are_told_here() || self.has_leapt() {
             return Ok(None);
         }
         // First of all: what is written from here on is of a later hour, whatever the clock says.
@@ -69,7 +66,7 @@ impl Hours {
         Ok(Some(until))
     }
 
-    /// Whether the wall clock was put forward since it was last looked.
+    /// Whether the wall clock was put forward since it was last looked, and nobody knows yet whether it stays so.
     fn has_leapt(&self) -> bool {
         let (now, mut looked) = (self.clock.now(), self.looked.lock());
         let last = looked.last.unwrap_or(now);

@@ -4,7 +4,7 @@ use keystile_core::credit::{CreditHolder, CreditNoticeKind};
 use keystile_core::id::{CreditGrantId, OrganizationId, PlanId, ProjectId};
 
 use super::push_page;
-use crate::db::{Columns, Connection, Row, Sql, sql};
+use crate::db::{Columns, Connection, Row, Sql, Value, sql};
 use crate::records::{CreditFilter, CreditGrant, Page};
 use crate::{Catalog, StoreError};
 
@@ -53,10 +53,7 @@ pub(crate) async fn find(
     organization: OrganizationId,
     id: CreditGrantId,
 ) -> Result<Option<CreditGrant>, StoreError> {
-    let mut query = sql(SELECT);
-    query.push(" AND c.id = ").push_bind(id.to_bytes());
-    push_sides(&mut query, organization);
-    query.fetch_optional(db).await?.as_ref().map(read).transpose()
+    find_by(db, organization, "c.id", id.to_bytes().into()).await
 }
 
 /// The grant of this number, if an organization may see it.
@@ -65,8 +62,17 @@ pub(crate) async fn of_number(
     organization: OrganizationId,
     number: u32,
 ) -> Result<Option<CreditGrant>, StoreError> {
+    find_by(db, organization, "c.number", number.into()).await
+}
+
+async fn find_by(
+    db: &mut Connection,
+    organization: OrganizationId,
+    column: &str,
+    value: Value<'_>,
+) -> Result<Option<CreditGrant>, StoreError> {
     let mut query = sql(SELECT);
-    query.push(" AND c.number = ").push_bind(number);
+    query.push(" AND ").push(column).push(" = ").push_bind(value);
     push_sides(&mut query, organization);
     query.fetch_optional(db).await?.as_ref().map(read).transpose()
 }

@@ -75,7 +75,6 @@ pub(super) async fn export(
     let change = Change::Note { action: "end_user.export", subject: caller.organization.to_string(), made: None };
     app.apply(&caller, change).await?;
     app.writer.flush().await.map_err(|error| internal(&error))?;
-    app.ledger.roll_up().await.map_err(|error| internal(&error))?;
     ndjson::all(Uses { catalog: app.catalog, ledger: app.ledger, owner: caller.owner, name, after: None }).await
 }
 

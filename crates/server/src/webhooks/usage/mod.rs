@@ -150,7 +150,7 @@ impl Teller {
                 continue;
             }
             if place.attempts > 0 {
-                behind = behind.min(Some(place.hour)).or(Some(place.hour));
+                behind = Some(behind.map_or(place.hour, |oldest| oldest.min(place.hour)));
             }
             // One that somebody looked after is tried at once.
             let was_changed = place.last_at.is_some_and(|last| last < webhook.updated_at);
@@ -169,16 +169,17 @@ impl Teller {
         due.sort_by_key(|(tried_at, _, place)| (place.last_at, *tried_at));
         under_way.has_waiting = false;
         for (_, webhook, place) in due {
-            if under_way.busy.len() >= ALL {
-                under_way.has_waiting = true;
-                break;
-            }
             let (number, organization) = (webhook.number, webhook.organization);
-            let of_one = under_way.busy.values().filter(|(of, _)| *of == organization).count();
-            if !under_way.busy.contains_key(&number) && of_one < OF_ONE {
-                let task = under_way.running.spawn(self.clone().tell(webhook, place));
-                under_way.busy.insert(number, (organization, task));
+            if under_way.busy.contains_key(&number) {
+                continue;
             }
+            let of_one = under_way.busy.values().filter(|(of, _)| *of == organization).count();
+            if under_way.busy.len() >= ALL || of_one >= OF_ONE {
+                under_way.has_waiting = true;
+                continue;
+            }
+            let task = under_way.running.spawn(self.clone().tell(webhook, place));
+            under_way.busy.insert(number, (organization, task));
         }
         Ok(())
     }
@@ -205,7 +206,8 @@ impl Teller {
         ledger.move_usage_place(&place, &next).await.map(drop)
     }
 
-    /// Tells a webhook hour by hour, until it has all of them, its turn is over, or something does not arrive; whether it was its turn.
+    /// Tells a webhook hour by hour, until it has all of them, its turn is over, or something does not arrive; whether it was
+    /// its turn that was over.
     async fn tell_hours(&self, webhook: &Webhook, mut place: UsagePlace) -> Result<bool, StoreError> {
         let catalog = &self.webhooks.catalog;
         let Some(owner) = catalog.organization(webhook.organization, webhook.organization).await? else {
