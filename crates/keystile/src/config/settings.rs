@@ -67,6 +67,7 @@ settings! {
     gateway: Gateway = "gateway", "The gateway, which consumers call." {
         listen: Option<SocketAddr> = "listen", listener(), loopback(4400), "Where it listens.";
         tls_listen: Option<SocketAddr> = "tls_listen", listener(), None, "Where it listens with TLS, by the certificates of [tls].";
+        url: Option<UpstreamUrl> = "url", url_or_off(), None, "Where clients reach it, such as https://api.example.com: the examples that people are shown begin with it. Without it they begin with where it listens.";
         http2: bool = "http2", flag(), true, "Whether clients with TLS may speak HTTP/2.";
         h2c: bool = "h2c", flag(), false, "Whether clients in clear may begin with HTTP/2, as gRPC clients inside a network do.";
         workers: Option<u32> = "workers", auto_or_whole(1..=1_024), None, "Threads that carry calls; `auto` is one a processor core.";

@@ -10,6 +10,7 @@ mod countries;
 mod disk;
 pub mod handshake;
 mod listeners;
+mod pages;
 pub mod workers;
 use zeroize::Zeroizing;
 
@@ -371,7 +372,8 @@ impl Process {
         let guests = Arc::new(Admission::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS));
         declare(&app, [("calls", admission.clone()), ("admin", guests.clone())], tls.as_ref());
         disk::declare(&app.metrics, config.data.clone());
-        let router = manage::router(app.clone());
+        let api = manage::router(app.clone());
+        let router = pages::before(&app, api, config, &addresses);
         for (listener, security) in secured(admin, tls.as_ref()) {
             let (router, admin_ending) = (router.clone(), ending.clone());
             let carry = move |stream, peer: SocketAddr, permit| {

@@ -74,7 +74,6 @@ pub fn router(app: App) -> Router {
     let json = describe::finished(&document).to_string();
     router
         .route("/openapi.json", get(move || async move { page::json(json) }))
-        .route("/", get(page::front))
         .route("/page.css", get(page::style))
         .route("/hand-over", get(hand_over::page).post(hand_over::open))
         .route("/hand-over.js", get(hand_over::script))
@@ -89,6 +88,14 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(problem::after_panic))
         .layer(axum::middleware::from_fn_with_state(app.clone(), problem::finish))
         .with_state(app)
+}
+
+/// The management API with pages before it: what they don't have is the API's. Their answers are finished as its own are.
+pub fn with_pages(app: App, api: Router, pages: Router) -> Router {
+    pages
+        .layer(CatchPanicLayer::custom(problem::after_panic))
+        .layer(axum::middleware::from_fn_with_state(app, problem::finish))
+        .fallback_service(api)
 }
 
 /// The OpenAPI 3.1 document of the management API.

@@ -1,4 +1,4 @@
-//! What the admin listener answers without a key: the front page, health, readiness and metrics.
+//! What the admin listener answers without a key: health, readiness, metrics, and the style of the small pages.
 
 use axum::Extension;
 use axum::extract::State;
@@ -12,10 +12,6 @@ use super::app::App;
 use crate::problem::{PROBLEM_JSON, Problem, Wire};
 use crate::telemetry::health::{Check, Status};
 use crate::telemetry::metrics::Format;
-
-const PAGE: &str = include_str!("page.html");
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// An answer in JSON that is ready already.
 pub(super) fn json(text: String) -> Response {
@@ -36,13 +32,7 @@ pub(super) fn script(text: &'static str) -> Response {
     ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], text).into_response()
 }
 
-/// The front page: what runs here and how to go on. It holds nothing of the installation.
-pub(super) async fn front() -> Response {
-    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)];
-    (headers, PAGE).into_response()
-}
-
-/// The style of the front page, a file of its own because the page's policy allows no style inside it.
+/// The style of the small pages, a file of its own because their policy allows no style inside them.
 pub(super) async fn style() -> Response {
     ([(CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("page.css")).into_response()
 }
