@@ -5,6 +5,7 @@
 //! of the API into the few fields that it shows, and renders them; the frame round it is [`shell`]. A form is sent as a form and
 //! becomes one request of the API; what that refuses stands above the form again, with all that was typed.
 
+mod apis;
 mod enter;
 mod keys;
 mod login;
@@ -66,6 +67,7 @@ pub fn console(site: Site) -> Router {
     let console = Arc::new(Console { api: Api::new(site.api), now: site.now, gateway: site.gateway });
     let pages = Router::new()
         .merge(overview::routes())
+        .merge(apis::routes())
         .merge(keys::routes())
         .merge(requests::routes())
         .route("/logout", axum::routing::post(login::leave))

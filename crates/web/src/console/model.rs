@@ -76,8 +76,26 @@ pub(crate) struct Api {
     pub(crate) key_prefix: String,
     pub(crate) key_days: u32,
     pub(crate) approval: String,
+    pub(crate) strip_prefix: bool,
+    pub(crate) unknown_operations: String,
+    pub(crate) operation_permissions: String,
+    pub(crate) operation_costs: Vec<OperationCost>,
+    pub(crate) open_operations: Vec<String>,
+    pub(crate) max_key_days: Option<u32>,
+    pub(crate) rotate_key_days: Option<u32>,
+    pub(crate) unused_key_days: Option<u32>,
+    pub(crate) unused_keys: String,
+    pub(crate) recoverable_keys: bool,
+    pub(crate) environments: Vec<String>,
     pub(crate) document: Option<Document>,
     pub(crate) created_at: Timestamp,
+}
+
+/// What an operation costs.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct OperationCost {
+    pub(crate) operation: String,
+    pub(crate) cost: u64,
 }
 
 /// What an API is documented by.

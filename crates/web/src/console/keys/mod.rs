@@ -17,6 +17,8 @@ use super::Console;
 use super::model::{List, Project};
 use super::visit::Visit;
 
+pub(super) use made::call_url;
+
 pub(super) fn routes() -> Router<Arc<Console>> {
     Router::new()
         .route("/keys", get(list::list).post(create::create))
@@ -33,7 +35,7 @@ pub(super) fn routes() -> Router<Arc<Console>> {
 }
 
 /// The projects that a form offers: the newest ones.
-async fn projects(visit: &Visit) -> Vec<Project> {
+pub(super) async fn projects(visit: &Visit) -> Vec<Project> {
     let list: List<Project> = visit.aside("/v1/projects?limit=200").await;
     list.items
 }
