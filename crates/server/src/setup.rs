@@ -149,7 +149,7 @@ impl Setup<'_> {
     pub async fn take_back(&self, organization: OrganizationId, id: KeyId) -> Result<(), SetupError> {
         let Some(key) = self.catalog.key(organization, id).await? else { return Ok(()) };
         let state = KeyState::Revoked { at: self.at };
-        let change = Change::KeyState { id, was: key.revision, state, action: "revoke" };
+        let change = Change::KeyState { id, was: key.revision, state, action: "revoke", reason: String::new() };
         self.catalog.apply(&self.author(organization), change).await?;
         Ok(())
     }

@@ -205,7 +205,7 @@ async fn a_node_that_followed_knows_what_a_node_that_starts_reads() {
                     (KeyState::Disabled { .. }, 1) => KeyState::Active,
                     _ => KeyState::Revoked { at: AT },
                 };
-                Change::KeyState { id, was: key.revision, state, action: "test" }
+                Change::KeyState { id, was: key.revision, state, action: "test", reason: String::new() }
             }
             8 if !projects.is_empty() => {
                 let project = projects[dice.throw(projects.len() as u64) as usize];

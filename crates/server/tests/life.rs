@@ -233,7 +233,7 @@ impl World {
         let Some((place, id)) = self.living(key) else { return };
         let Some(state) = next(self.model.keys[place].state) else { return };
         let was = self.revision(id).await;
-        self.apply(Change::KeyState { id, was, state, action: "test" }).await.unwrap();
+        self.apply(Change::KeyState { id, was, state, action: "test", reason: String::new() }).await.unwrap();
         self.model.keys[place].state = state;
     }
 

@@ -253,7 +253,7 @@ pub enum Change {
     /// Changes a key's name, rights or end.
     UpdateKey { id: KeyId, was: u64, name: String, policy: Policy, expires_at: Option<Timestamp>, tags: Tags },
     /// Changes a key's state. `action` is the word for the audit: `revoke`, `disable`, `enable`.
-    KeyState { id: KeyId, was: u64, state: KeyState, action: &'static str },
+    KeyState { id: KeyId, was: u64, state: KeyState, action: &'static str, reason: String },
     /// Ends a key that others know, and adds the one that takes its place, with the same project and policy.
     CompromiseKey { id: KeyId, was: u64, replacement: Option<NewKey>, reason: String },
     /// Notes that a key was sent where others could read it, or that a canary was used; [`ApplyError::Exists`] if that is known

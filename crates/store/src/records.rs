@@ -552,6 +552,8 @@ pub struct KeyFilter {
     pub kind: Option<KeyKind>,
     /// Only those of exactly this name.
     pub name: Option<String>,
+    /// Only those with this in their name (in any case) or in what is shown of their text, or with this id.
+    pub search: Option<String>,
     /// Only those of which a text is hashed with this pepper.
     pub pepper: Option<u32>,
     /// Those that were deleted after this moment, instead of those that are there.

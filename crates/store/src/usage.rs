@@ -72,6 +72,8 @@ pub struct UsageQuery {
     pub project: Option<u32>,
     /// Only this key's.
     pub key: Option<u32>,
+    /// Only these keys', if there are any.
+    pub keys: Vec<u32>,
     /// Only calls with this decision.
     pub code: Option<Code>,
     /// Only calls with a status from the first until before the second.
@@ -237,6 +239,7 @@ impl UsageQuery {
             api: None,
             project: None,
             key: None,
+            keys: Vec::new(),
             code: None,
             statuses: None,
             label: None,

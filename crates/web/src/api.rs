@@ -64,15 +64,15 @@ pub(crate) struct Refusal {
 pub(crate) type Asked<T> = Result<T, Refusal>;
 
 impl Visitor {
-    /// Whoever made this request.
-    pub(crate) fn of(headers: &HeaderMap, extensions: &Extensions) -> Self {
+    /// Whoever made this request, over a connection of which this is known.
+    pub(crate) fn of(headers: &HeaderMap, extensions: Extensions) -> Self {
         let mut own = HeaderMap::new();
         for name in OF_VISITORS {
             for value in headers.get_all(&name) {
                 own.append(&name, value.clone());
             }
         }
-        Self { headers: own, extensions: extensions.clone() }
+        Self { headers: own, extensions }
     }
 
     /// The same with another cookie, after the API gave one.

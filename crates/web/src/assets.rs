@@ -35,10 +35,10 @@ const FILES: [Source; 15] = files! {
         "css/dialogs.css", "css/pages.css", "css/narrow.css"
     ];
     "htmx.js": "text/javascript; charset=utf-8" = ["htmx.min.js"];
+    "command-palette.js": "text/javascript; charset=utf-8" = ["elements/command-palette.js"];
     "app.js": "text/javascript; charset=utf-8" = ["app.js"];
     "usage-chart.js": "text/javascript; charset=utf-8" = ["elements/usage-chart.js"];
     "live-tail.js": "text/javascript; charset=utf-8" = ["elements/live-tail.js"];
-    "command-palette.js": "text/javascript; charset=utf-8" = ["elements/command-palette.js"];
     "first-call.js": "text/javascript; charset=utf-8" = ["elements/first-call.js"];
     "passkey.js": "text/javascript; charset=utf-8" = ["elements/passkey.js"];
     "theme.js": "text/javascript; charset=utf-8" = ["theme.js"];

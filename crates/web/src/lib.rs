@@ -13,4 +13,4 @@ mod assets;
 pub mod console;
 mod ui;
 
-pub use console::{Site, console};
+pub use console::{Calls, Site, console};

@@ -184,7 +184,7 @@ async fn k08_an_end_is_told_before_it_comes_and_when_it_has_each_once() {
     // Of one that is revoked nothing is told.
     let key = world.store.catalog.key(OWNER, long).await.unwrap().unwrap();
     let state = key.state.revoke(START);
-    world.apply(Change::KeyState { id: long, was: key.revision, state, action: "revoke" }).await;
+    world.apply(Change::KeyState { id: long, was: key.revision, state, action: "revoke", reason: String::new() }).await;
     assert_eq!(world.told_after(20).await, none);
 }
 
@@ -286,7 +286,9 @@ async fn k09_unused_keys_are_disabled_and_deleted_where_the_owner_wants_that() {
     assert_eq!(state(&world, key).await, Some(KeyState::Disabled { since }));
     // Somebody who enables it wants it: it is not disabled for the same silence again, nor deleted.
     let was = world.store.catalog.key(OWNER, key).await.unwrap().unwrap().revision;
-    world.apply(Change::KeyState { id: key, was, state: KeyState::Active, action: "enable" }).await;
+    world
+        .apply(Change::KeyState { id: key, was, state: KeyState::Active, action: "enable", reason: String::new() })
+        .await;
     let none: [(String, String); 0] = [];
     assert_eq!(world.told_after(300).await, none);
 
@@ -295,7 +297,7 @@ async fn k09_unused_keys_are_disabled_and_deleted_where_the_owner_wants_that() {
     let (key, other) = (world.key(None).await, world.key(None).await);
     let was = world.store.catalog.key(OWNER, other).await.unwrap().unwrap().revision;
     let disabled = KeyState::Disabled { since: START };
-    world.apply(Change::KeyState { id: other, was, state: disabled, action: "disable" }).await;
+    world.apply(Change::KeyState { id: other, was, state: disabled, action: "disable", reason: String::new() }).await;
     assert_eq!(world.told_after(30).await, [told("key.unused", key), told("key.disable", key)]);
     assert_eq!(world.told_after(29).await, none);
     assert_eq!(world.told_after(1).await, [told("key.delete", key)]);

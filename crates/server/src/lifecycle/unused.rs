@@ -62,7 +62,8 @@ impl Lifecycle {
         let key = self.catalog.key(due.organization, due.key).await?;
         if let Some(key) = key.filter(|key| key.state == KeyState::Active) {
             let state = KeyState::Disabled { since: now };
-            let change = Change::KeyState { id: due.key, was: key.revision, state, action: "disable" };
+            let change =
+                Change::KeyState { id: due.key, was: key.revision, state, action: "disable", reason: String::new() };
             self.change(due.organization, change, now).await?;
         }
         Ok(())

@@ -5,8 +5,10 @@ use keystile_core::key::{DigestAlgorithm, KeyKind, KeyState, Standing};
 use keystile_core::metadata::Tags;
 use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
+use serde_json::json;
 
 use super::{Done, Work, number_of, or_exists, pepper, policy, refuse_stale, text, version};
+use crate::audit::Shown;
 use crate::catalog::keys::{find, find_deleted};
 use crate::catalog::projects;
 use crate::db::{signed, sql, state_columns, to_json};
@@ -108,7 +110,7 @@ pub(super) async fn change_state(
     id: KeyId,
     was: u64,
     state: KeyState,
-    action: &'static str,
+    (action, reason): (&'static str, &str),
 ) -> Result<Done, ApplyError> {
     let before = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
     refuse_stale(before.revision, was)?;
@@ -125,8 +127,12 @@ pub(super) async fn change_state(
         .execute(&mut *work.db)
         .await?;
     let after = find(work.db, work.tenant.id, id).await?.ok_or(NO_SUCH)?;
-    let action = format!("key.{action}");
-    Ok(Done::changed(action, id, [&before, &after], Subject::Keys(before.number, before.number)))
+    let mut shown = after.shown();
+    if !reason.is_empty() {
+        shown["reason"] = json!(reason);
+    }
+    let touched = vec![Subject::Keys(before.number, before.number)];
+    Ok(Done::new(format!("key.{action}"), id, before.shown().to_string(), shown.to_string(), touched))
 }
 
 pub(super) async fn expose(work: Work<'_>, id: KeyId, version: u16, action: &'static str) -> Result<Done, ApplyError> {

@@ -338,7 +338,9 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::UpdateKey { id, was, name, policy, expires_at, tags } => {
             key::update(work, id, was, key::Update { name: &name, policy: &policy, expires_at, tags: &tags }).await
         }
-        Change::KeyState { id, was, state, action } => key::change_state(work, id, was, state, action).await,
+        Change::KeyState { id, was, state, action, reason } => {
+            key::change_state(work, id, was, state, (action, &reason)).await
+        }
         Change::CompromiseKey { id, was, replacement, reason } => {
             compromise::compromise(work, id, was, replacement.as_ref(), &reason).await
         }

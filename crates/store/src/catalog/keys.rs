@@ -8,7 +8,7 @@ use keystile_core::metadata::Tags;
 
 use super::{push_label, push_name, push_page};
 use crate::apply::known_otherwise;
-use crate::db::{Columns, Connection, Row, sql, standing_word};
+use crate::db::{Columns, Connection, Row, Sql, sql, standing_word};
 use crate::records::{FormerVersion, Key, KeyFilter, Page};
 use crate::{Catalog, StoreError};
 
@@ -88,6 +88,22 @@ async fn one(
     query.fetch_optional(db).await?.as_ref().map(read).transpose()
 }
 
+/// Keys that somebody looks for by a part of what they know.
+fn push_search(query: &mut Sql<'_>, text: &str) {
+    // No name has a NUL, and PostgreSQL takes none.
+    if text.contains('\0') {
+        query.push(" AND 1 = 0");
+        return;
+    }
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    query.push(" AND (lower(k.name) LIKE ").push_bind(format!("%{}%", escaped.to_lowercase())).push(" ESCAPE '\\'");
+    query.push(" OR k.hint LIKE ").push_bind(format!("%{escaped}%")).push(" ESCAPE '\\'");
+    if let Ok(id) = text.parse::<KeyId>() {
+        query.push(" OR k.id = ").push_bind(id.to_bytes());
+    }
+    query.push(")");
+}
+
 impl Catalog {
     /// The keys of an organization, newest first.
     pub async fn keys(
@@ -124,6 +140,9 @@ impl Catalog {
             push_label(&mut query, "k.labels", label);
         }
         push_name(&mut query, "k.name", filter.name.as_deref());
+        if let Some(text) = &filter.search {
+            push_search(&mut query, text);
+        }
         push_page(&mut query, "k.number", page);
         query.fetch_all(&mut self.0.base.read().await?).await?.iter().map(read).collect()
     }

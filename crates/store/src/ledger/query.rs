@@ -237,8 +237,8 @@ enum Source {
 
 /// What an answer is put together from.
 fn sources(query: &UsageQuery, has_totals: bool) -> &'static [Source] {
-    let is_about_keys =
-        !has_totals || query.by.project || query.by.key || query.by.consumer || query.project.or(query.key).is_some();
+    let is_about_some = query.project.or(query.key).is_some() || !query.keys.is_empty();
+    let is_about_keys = !has_totals || query.by.project || query.by.key || query.by.consumer || is_about_some;
     match (&query.only, &query.by.facet, is_about_keys) {
         (Some(_), ..) => &[Source::Known],
         (None, Some(_), true) => &[Source::Known, Source::All(Kind::Keys), Source::TakenOff],
@@ -295,6 +295,9 @@ fn push_filters(sql: &mut Sql<'static>, query: &UsageQuery) {
         if let Some(number) = wanted {
             sql.push(" AND ").push(column).push(" = ").push_bind(number);
         }
+    }
+    if !query.keys.is_empty() {
+        sql.push(" AND key IN ").push_list(query.keys.iter().copied());
     }
     if let Some((first, end)) = query.statuses {
         sql.push(" AND status >= ").push_bind(first).push(" AND status < ").push_bind(end);

@@ -97,7 +97,10 @@ async fn the_keys_that_could_call_are_counted_once_a_project() {
             let was = world.my_key(id).await.revision;
             if change == 3 {
                 let state = KeyState::Disabled { since: NOW };
-                world.apply(Change::KeyState { id, was, state, action: "disable" }).await.unwrap();
+                world
+                    .apply(Change::KeyState { id, was, state, action: "disable", reason: String::new() })
+                    .await
+                    .unwrap();
             } else if change == 4 {
                 world.apply(Change::DeleteKey { id }).await.unwrap();
             }

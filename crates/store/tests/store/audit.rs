@@ -117,7 +117,7 @@ async fn e04_what_can_not_be_written_into_the_audit_is_not_done_and_no_secret_is
             Change::CreateKey { project: world.mine.project, key, policy: Policy::default() },
             // Whoever reveals a text reads it once this has gone well.
             Change::RevealKey { id: recoverable, version: 1 },
-            Change::KeyState { id: world.mine.key, was, state, action: "revoke" },
+            Change::KeyState { id: world.mine.key, was, state, action: "revoke", reason: String::new() },
         ] {
             let name = format!("{change:?}");
             assert!(matches!(world.apply(change).await, Err(ApplyError::Store(_))), "{engine:?}: {name}");

@@ -145,7 +145,7 @@ async fn every_state_of_a_key_is_kept_with_its_moment() {
             (KeyState::Revoked { at: NOW.plus_secs(1) }, "revoke"),
         ] {
             let was = world.my_key(id).await.revision;
-            world.apply(Change::KeyState { id, was, state, action }).await.unwrap();
+            world.apply(Change::KeyState { id, was, state, action, reason: String::new() }).await.unwrap();
             assert_eq!(world.my_key(id).await.state, state);
             let last = &world.catalog.audit(world.mine.id, None, 1).await.unwrap()[0];
             assert_eq!((last.action.as_str(), last.subject.as_str()), (&*format!("key.{action}"), &*id.to_string()));
@@ -215,7 +215,13 @@ async fn what_was_changed_meanwhile_is_not_overwritten() {
             world.apply(change).await.unwrap();
         }
         let revision = catalog.revision().await.unwrap();
-        let late = Change::KeyState { id: mine.key, was: key, state: KeyState::Active, action: "enable" };
+        let late = Change::KeyState {
+            id: mine.key,
+            was: key,
+            state: KeyState::Active,
+            action: "enable",
+            reason: String::new(),
+        };
         for change in changes().into_iter().chain([late]) {
             let name = format!("{change:?}");
             let refused = world.apply(change).await;

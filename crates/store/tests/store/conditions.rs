@@ -57,7 +57,7 @@ async fn what_is_only_tried_is_told_and_leaves_nothing_behind() {
         let revision = catalog.revision().await.unwrap();
         let key = world.my_key(world.mine.key).await;
         let state = KeyState::Revoked { at: NOW };
-        let revoke = Change::KeyState { id: key.id, was: key.revision, state, action: "revoke" };
+        let revoke = Change::KeyState { id: key.id, was: key.revision, state, action: "revoke", reason: String::new() };
         let tried = catalog.apply_if(&TRIED, &author, revoke).await.unwrap();
         let [Thing::Key(would_be)] = tried.preview.as_slice() else { panic!("{tried:?}") };
         assert_eq!(would_be.state, state);

@@ -191,7 +191,7 @@ async fn change(catalog: &Catalog, organization: OrganizationId, project: Projec
         println!("created {id}");
         if n % 3 == 0 {
             let state = KeyState::Revoked { at: NOW };
-            let change = Change::KeyState { id, was: applied.revision, state, action: "revoke" };
+            let change = Change::KeyState { id, was: applied.revision, state, action: "revoke", reason: String::new() };
             catalog.apply(&author, change).await.unwrap();
             println!("revoked {id}");
         }

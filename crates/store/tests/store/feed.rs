@@ -185,7 +185,7 @@ async fn any_change(world: &World, tenant: &Tenant, dice: &mut Dice) -> Change {
         (9, _, _, Some(key), _) => {
             let state = [KeyState::Active, KeyState::Disabled { since: NOW }, KeyState::Revoked { at: NOW }];
             let state = state[dice.below(3) as usize];
-            Change::KeyState { id: key.id, was: key.revision, state, action: "revoke" }
+            Change::KeyState { id: key.id, was: key.revision, state, action: "revoke", reason: String::new() }
         }
         (10, _, _, Some(key), _) => Change::DeleteKey { id: key.id },
         (11, Some(project), ..) => {

@@ -103,7 +103,7 @@ async fn keys_of_an_api_are_found_by_the_age_of_their_version() {
         assert_eq!(catalog.keys_of_api(api, at(0), Standing::Active, active[0].number, 10).await.unwrap(), []);
         let (id, was) = (world.mine.key, world.my_key(world.mine.key).await.revision);
         let state = KeyState::Disabled { since: NOW };
-        world.apply(Change::KeyState { id, was, state, action: "disable" }).await.unwrap();
+        world.apply(Change::KeyState { id, was, state, action: "disable", reason: String::new() }).await.unwrap();
         assert_eq!((of_api(api, Standing::Active).await.len(), of_api(api, Standing::Disabled).await.len()), (0, 1));
         world.apply(Change::DeleteActivation { id: world.mine.activation }).await.unwrap();
         assert_eq!(of_api(api, Standing::Disabled).await, []);

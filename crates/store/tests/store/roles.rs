@@ -178,7 +178,7 @@ async fn a_key_that_only_revoked_ones_share_a_role_with_is_no_reason_to_keep_it(
         let held = key(world, with("a", &[&reader])).await;
         let was = world.my_key(held).await.revision;
         let state = KeyState::Revoked { at: NOW };
-        world.apply(Change::KeyState { id: held, was, state, action: "revoke" }).await.unwrap();
+        world.apply(Change::KeyState { id: held, was, state, action: "revoke", reason: String::new() }).await.unwrap();
         world.apply(Change::DeleteRole { id: reader.id, from_keys: false }).await.unwrap();
         assert_eq!(world.my_key(held).await.policy.roles, []);
     })

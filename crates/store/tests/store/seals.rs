@@ -323,7 +323,10 @@ async fn r04_what_was_altered_is_neither_fed_nor_sealed_by_a_change_of_it() {
         assert!(fed().await.altered, "{engine:?}: what was altered is not sealed");
         let was = world.my_key(key.id).await.revision;
         let state = KeyState::Revoked { at: NOW };
-        world.apply(Change::KeyState { id: key.id, was, state, action: "revoke" }).await.unwrap();
+        world
+            .apply(Change::KeyState { id: key.id, was, state, action: "revoke", reason: String::new() })
+            .await
+            .unwrap();
         assert!(fed().await.altered);
         // Its neighbours are none the worse.
         let mut others = 0;
@@ -390,7 +393,13 @@ async fn changes_that_are_tried_and_changes_that_are_refused_leave_every_seal() 
     for engine in ENGINES {
         let (world, _) = filled(*engine).await;
         let key = world.my_key(world.mine.key).await;
-        let stale = Change::KeyState { id: key.id, was: 1, state: KeyState::Revoked { at: NOW }, action: "revoke" };
+        let stale = Change::KeyState {
+            id: key.id,
+            was: 1,
+            state: KeyState::Revoked { at: NOW },
+            action: "revoke",
+            reason: String::new(),
+        };
         assert!(matches!(world.apply(stale).await, Err(ApplyError::Stale)));
         let trial = keystile_store::Conditions { dry_run: true, ..Default::default() };
         let (name, tags) = ("tried".to_owned(), key.tags.clone());

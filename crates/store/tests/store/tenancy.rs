@@ -103,7 +103,13 @@ async fn z05_what_is_anothers_can_not_be_changed() {
                 expires_at: None,
                 tags: keystile_core::metadata::Tags::default(),
             },
-            Change::KeyState { id: theirs.key, was: key_was, state: KeyState::Revoked { at: NOW }, action: "revoke" },
+            Change::KeyState {
+                id: theirs.key,
+                was: key_was,
+                state: KeyState::Revoked { at: NOW },
+                action: "revoke",
+                reason: String::new(),
+            },
             Change::DeleteKey { id: theirs.key },
         ] {
             let name = format!("{change:?}");

@@ -80,7 +80,13 @@ async fn z05_a_text_of_another_organization_is_none() {
 async fn a_key_that_can_not_be_used_any_more_keeps_no_text() {
     everywhere(async |world| {
         let ways: [&dyn Fn(KeyId, u64) -> Change; 3] = [
-            &|id, was| Change::KeyState { id, was, state: KeyState::Revoked { at: NOW }, action: "revoke" },
+            &|id, was| Change::KeyState {
+                id,
+                was,
+                state: KeyState::Revoked { at: NOW },
+                action: "revoke",
+                reason: String::new(),
+            },
             &|id, was| Change::CompromiseKey { id, was, replacement: None, reason: String::new() },
             &|id, _| Change::DeleteKey { id },
         ];
@@ -88,7 +94,10 @@ async fn a_key_that_can_not_be_used_any_more_keeps_no_text() {
             let key = recoverable(world, &format!("text {n}")).await;
             let disabled = KeyState::Disabled { since: NOW };
             let was = world.my_key(key).await.revision;
-            world.apply(Change::KeyState { id: key, was, state: disabled, action: "disable" }).await.unwrap();
+            world
+                .apply(Change::KeyState { id: key, was, state: disabled, action: "disable", reason: String::new() })
+                .await
+                .unwrap();
             assert!(kept(world, key).await.is_some(), "it may be enabled again");
             let was = world.my_key(key).await.revision;
             world.apply(way(key, was)).await.unwrap();

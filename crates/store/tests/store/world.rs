@@ -133,7 +133,7 @@ impl World {
     pub async fn revoke(&self, id: KeyId) {
         let was = self.my_key(id).await.revision;
         let state = KeyState::Revoked { at: NOW };
-        self.apply(Change::KeyState { id, was, state, action: "revoke" }).await.unwrap();
+        self.apply(Change::KeyState { id, was, state, action: "revoke", reason: String::new() }).await.unwrap();
     }
 
     /// Ends the store, as a process does that stops in order.

@@ -48,7 +48,7 @@ pub(super) async fn enter(State(console): State<Arc<Console>>, request: Request,
     let form = Fields::read(&body);
     let path = parts.uri.path_and_query().map_or("/", |whole| whole.as_str()).to_owned();
     let is_partial = parts.headers.contains_key(&HX_REQUEST);
-    let mut visitor = Visitor::of(&parts.headers, &parts.extensions);
+    let mut visitor = console.visitor(&parts.headers, &parts.extensions);
     let mut proven = None;
     let mut doubt = None;
     if parts.method == Method::POST && !form.exact(PASSWORD).is_empty() {

@@ -39,7 +39,7 @@ struct Ways {
 /// The form.
 pub(super) async fn page(State(console): State<Arc<Console>>, request: Request) -> Response {
     let query = Fields::read(request.uri().query().unwrap_or_default().as_bytes());
-    let visitor = Visitor::of(request.headers(), request.extensions());
+    let visitor = console.visitor(request.headers(), request.extensions());
     shown(&console, &visitor, Login { next: own_path(query.one("next")), ..Login::default() }).await
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn log_in(State(console): State<Arc<Console>>, request: Request
     let Ok(body) = axum::body::to_bytes(body, 1 << 16).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let visitor = Visitor::of(&parts.headers, &parts.extensions);
+    let visitor = console.visitor(&parts.headers, &parts.extensions);
     let form = Fields::read(&Bytes::from(body));
     let question = Object::default()
         .with("email", form.one("email"))

@@ -7,15 +7,19 @@
 
 mod apis;
 mod enter;
+mod first_call;
 mod keys;
 mod login;
 mod model;
 mod overview;
+mod palette;
 mod requests;
 mod shell;
+mod switch;
 mod traffic;
 mod visit;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -23,11 +27,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
-use http::HeaderValue;
+use bytes::Bytes;
 use http::header::CONTENT_SECURITY_POLICY;
+use http::{Extensions, HeaderMap, HeaderValue};
 use keystile_core::time::Timestamp;
 
-use crate::api::{Api, Refusal};
+use crate::api::{Api, Refusal, Visitor};
 use crate::assets;
 
 /// Largest form: an OpenAPI document stands in one.
@@ -36,6 +41,13 @@ const BODY_LIMIT_BYTES: usize = 33 << 20;
 /// What pages may do: nothing inside them runs or styles, and nothing comes from elsewhere (S-7).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Carries a call to the gateway of this process, as a client would; an error is a sentence.
+pub type Calls = Arc<
+    dyn Fn(http::Request<Bytes>) -> Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, String>> + Send>>
+        + Send
+        + Sync,
+>;
 
 /// What the console needs of the process that it runs in.
 #[derive(Clone)]
@@ -46,6 +58,10 @@ pub struct Site {
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Where clients reach the gateway, without a slash at the end: `https://api.example.com`.
     pub gateway: String,
+    /// Calls it.
+    pub calls: Calls,
+    /// What is known of the connection of a request, which the management API is to know, too.
+    pub connection: fn(&Extensions) -> Extensions,
 }
 
 /// The console as pages see it.
@@ -53,9 +69,16 @@ pub(crate) struct Console {
     api: Api,
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     gateway: String,
+    calls: Calls,
+    connection: fn(&Extensions) -> Extensions,
 }
 
 impl Console {
+    /// Whoever made this request.
+    fn visitor(&self, headers: &HeaderMap, extensions: &Extensions) -> Visitor {
+        Visitor::of(headers, (self.connection)(extensions))
+    }
+
     /// The time.
     fn time(&self) -> jiff::Timestamp {
         jiff::Timestamp::from_microsecond((self.now)().as_micros()).unwrap_or_default()
@@ -64,11 +87,20 @@ impl Console {
 
 /// The pages and what they are made of.
 pub fn console(site: Site) -> Router {
-    let console = Arc::new(Console { api: Api::new(site.api), now: site.now, gateway: site.gateway });
+    let console = Arc::new(Console {
+        api: Api::new(site.api),
+        now: site.now,
+        gateway: site.gateway,
+        calls: site.calls,
+        connection: site.connection,
+    });
     let pages = Router::new()
         .merge(overview::routes())
         .merge(apis::routes())
+        .merge(first_call::routes())
         .merge(keys::routes())
+        .merge(palette::routes())
+        .merge(switch::routes())
         .merge(requests::routes())
         .route("/logout", axum::routing::post(login::leave))
         .layer(from_fn_with_state(console.clone(), enter::enter));

@@ -40,7 +40,6 @@ struct Overview {
 struct Health {
     tone: &'static str,
     text: String,
-    checks: Vec<(String, String)>,
 }
 
 /// A step of the beginning.
@@ -87,9 +86,9 @@ struct Ready {
 #[derive(Deserialize)]
 struct Check {
     name: String,
-    status: String,
+    ok: bool,
     #[serde(default)]
-    detail: Option<String>,
+    reason: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -145,13 +144,13 @@ fn health(ready: Ready) -> Health {
         "ready" | "ok" => ("ok", "Everything works".to_owned()),
         "" => ("bad", "The server can't do its work at the moment".to_owned()),
         _ => {
-            let wrong = ready.checks.iter().filter(|check| check.status != "ok");
+            let wrong = ready.checks.iter().filter(|check| !check.ok);
             let said: Vec<String> =
-                wrong.map(|check| check.detail.clone().unwrap_or_else(|| check.name.clone())).collect();
+                wrong.map(|check| check.reason.clone().unwrap_or_else(|| check.name.clone())).collect();
             ("warn", format!("Something wants attention: {}", said.join("; ")))
         }
     };
-    Health { tone, text, checks: ready.checks.into_iter().map(|check| (check.name, check.status)).collect() }
+    Health { tone, text }
 }
 
 fn steps(has_api: bool, has_key: bool, has_calls: bool) -> Vec<Step> {

@@ -76,6 +76,13 @@ const GROUPS: [(&str, &[Entry]); 4] = [
     ),
 ];
 
+/// The places that a visitor may go to: what they are called, where they are, their icon.
+pub(super) fn places(visit: &Visit) -> Vec<(&'static str, &'static str, &'static str)> {
+    let all = GROUPS.iter().flat_map(|(_, places)| *places);
+    let open = all.filter(|(.., right)| right.is_empty() || visit.may(right));
+    open.map(|(_, text, path, icon, _)| (*text, *path, *icon)).collect()
+}
+
 /// A page in its frame.
 #[derive(Template)]
 #[template(path = "console/shell.html")]

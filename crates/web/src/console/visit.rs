@@ -5,7 +5,8 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::response::{Html as Page, IntoResponse, Response};
-use http::header::{LOCATION, SET_COOKIE};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, LOCATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
@@ -23,6 +24,9 @@ use crate::ui::time::Zone;
 
 /// Where htmx is told to go.
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
+
+/// Letters of an answer that are shown.
+const MAX_SHOWN: usize = 2_000;
 
 /// The cookie in which the browser says its time zone.
 pub(super) const ZONE_COOKIE: &str = "keystile_zone";
@@ -132,6 +136,17 @@ impl Visit {
     /// Asks the API for something.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Asked<Answer> {
         self.console.api.ask(&self.visitor, method, path, body).await
+    }
+
+    /// Calls the gateway at this address with this key, as a client would: the status, and the beginning of the answer.
+    ///
+    /// # Errors
+    /// Why it was not reached.
+    pub(crate) async fn call(&self, url: &str, key: &str) -> Result<(u16, String), String> {
+        let request = http::Request::get(url).header(AUTHORIZATION, format!("Bearer {key}")).body(Bytes::new());
+        let answer = (self.console.calls)(request.map_err(|error| error.to_string())?).await?;
+        let text = String::from_utf8_lossy(answer.body());
+        Ok((answer.status().as_u16(), text.chars().take(MAX_SHOWN).collect()))
     }
 
     /// A page.

@@ -9,6 +9,8 @@ use super::number::{exact, short};
 const LINES: u64 = 3;
 /// Height of a chart in its own units.
 const HEIGHT: f64 = 100.0;
+/// Labels begin no further right than this, of a hundred.
+const LAST_LABEL: usize = 95;
 /// How much of its place a bar takes.
 const BAR: f64 = 0.72;
 
@@ -62,7 +64,8 @@ impl Bars {
         let top = ceiling(highest);
         let count = data.len().max(1);
         let axis = data.iter().enumerate().filter_map(|(at, datum)| {
-            let text = datum.axis.clone()?;
+            // A label that would not fit before the edge is left out.
+            let text = datum.axis.clone().filter(|_| at * 100 / count < LAST_LABEL)?;
             Some(Tick { text, x: format!("{:.2}", (at as f64 + 0.14) * 100.0 / count as f64) })
         });
         let axis = axis.collect();

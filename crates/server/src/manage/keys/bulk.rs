@@ -141,9 +141,13 @@ pub(super) async fn bulk(
 /// What one key's own request would be answered with.
 async fn act(app: &App, asker: &Asker, action: Action, id: KeyId, set: Option<&KeyUpdate>) -> Result<u16, Problem> {
     match (action, set) {
-        (Action::Disable, _) => change(asker, app, id, "disable", KeyState::disable).await.map(|_| 200),
+        (Action::Disable, _) => {
+            change(asker, app, id, ("disable", String::new()), KeyState::disable).await.map(|_| 200)
+        }
         (Action::Enable, _) => enabled(asker, app, id).await.map(|_| 200),
-        (Action::Revoke, _) => change(asker, app, id, "revoke", |state, now| Ok(state.revoke(now))).await.map(|_| 200),
+        (Action::Revoke, _) => {
+            change(asker, app, id, ("revoke", String::new()), |state, now| Ok(state.revoke(now))).await.map(|_| 200)
+        }
         (Action::Delete, _) => app.apply(asker, Change::DeleteKey { id }).await.map(|_| 204),
         (Action::Undelete, _) => brought_back(asker, app, id).await.map(|_| 200),
         (Action::Update, Some(set)) => changed(asker, app, id, set.clone()).await.map(|_| 200),
@@ -172,7 +176,16 @@ async fn found(app: &App, asker: &Asker, action: Action, filter: Filter) -> Resu
         app.project(asker, project).await?;
     }
     let deleted_after = (action == Action::Undelete).then(|| app.brought_back_after());
-    let filter = KeyFilter { project: project_id, standing: state, kind, name, pepper: None, deleted_after, labels };
+    let filter = KeyFilter {
+        project: project_id,
+        standing: state,
+        kind,
+        name,
+        pepper: None,
+        search: None,
+        deleted_after,
+        labels,
+    };
     let page = Page { before: None, limit: MAX_KEYS as u32 + 1 };
     let keys = app.catalog.keys(asker.organization, filter, page).await.map_err(|error| internal(&error))?;
     if keys.len() > MAX_KEYS {

@@ -51,6 +51,7 @@ pub(super) async fn export(
 ) -> Result<Response, Problem> {
     caller.proven()?;
     let filter = KeyFilter {
+        search: None,
         pepper: None,
         project: asked.project_id,
         standing: asked.state,

@@ -12,7 +12,7 @@ use crate::manage::app::App;
 use crate::manage::caller::{Caller, ReadKeys};
 use crate::manage::extract::Query;
 use crate::manage::list::{List, labels, list as shown, page};
-use crate::manage::problem::internal;
+use crate::manage::problem::{internal, invalid};
 use crate::problem::Problem;
 
 /// Which keys.
@@ -37,11 +37,27 @@ pub(super) struct Asked {
     pepper: Option<u32>,
     /// Only those of exactly this name.
     name: Option<String>,
+    /// Only those with this in their name (in any case) or in what is shown of their text, such as the last four letters; or with
+    /// this id. At most 200 characters.
+    q: Option<String>,
     /// Only those with all of these labels, separated by commas.
     label: Option<String>,
     /// The keys that were deleted and can still be brought back, instead of those that are there.
     #[serde(default)]
     deleted: bool,
+}
+
+/// Longest text that is looked for.
+const MAX_SEARCH_CHARS: usize = 200;
+
+fn searched(text: Option<String>) -> Result<Option<String>, Problem> {
+    let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    match text {
+        Some(text) if text.chars().count() > MAX_SEARCH_CHARS => {
+            Err(invalid(format!("q is at most {MAX_SEARCH_CHARS} characters.")))
+        }
+        text => Ok(text),
+    }
 }
 
 /// The keys of the organization.
@@ -59,6 +75,7 @@ pub(super) async fn list(
         standing: asked.state,
         kind: asked.kind,
         name: asked.name,
+        search: searched(asked.q)?,
         pepper: asked.pepper,
         deleted_after: asked.deleted.then(|| app.brought_back_after()),
         labels,

@@ -11,33 +11,35 @@ use super::policy::checked;
 use super::view::KeyView;
 use crate::manage::app::{App, stale};
 use crate::manage::caller::{Asker, Caller, WriteKeys};
-use crate::manage::extract::{Id, Nothing};
+use crate::manage::extract::{Id, Json, Nothing};
 use crate::manage::problem::conflict;
+use crate::manage::reason::{Reason, reason};
 use crate::problem::Problem;
 
-/// End a key for good.
+/// End a key for good. A reason is kept in the audit log.
 #[utoipa::path(post, operation_id = "revokeKey", path = "/v1/keys/{id}/revoke", tag = "Keys", params(("id" = String, Path)),
-    security(("management_key" = [])), responses((status = 200, body = KeyView), (status = 401), (status = 404)))]
+    request_body = Reason, security(("management_key" = [])),
+    responses((status = 200, body = KeyView), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn revoke(
     caller: Caller<WriteKeys>,
     State(app): State<App>,
     Id(id): Id<KeyId>,
-    _: Nothing,
+    body: Option<Json<Reason>>,
 ) -> Result<axum::Json<KeyView>, Problem> {
-    change(&caller, &app, id, "revoke", |state, now| Ok(state.revoke(now))).await
+    change(&caller, &app, id, ("revoke", reason(body)?), |state, now| Ok(state.revoke(now))).await
 }
 
-/// Switch a key off.
+/// Switch a key off. A reason is kept in the audit log.
 #[utoipa::path(post, operation_id = "disableKey", path = "/v1/keys/{id}/disable", tag = "Keys", params(("id" = String, Path)),
-    security(("management_key" = [])),
-    responses((status = 200, body = KeyView), (status = 401), (status = 404), (status = 409)))]
+    request_body = Reason, security(("management_key" = [])),
+    responses((status = 200, body = KeyView), (status = 400), (status = 401), (status = 404), (status = 409)))]
 pub(super) async fn disable(
     caller: Caller<WriteKeys>,
     State(app): State<App>,
     Id(id): Id<KeyId>,
-    _: Nothing,
+    body: Option<Json<Reason>>,
 ) -> Result<axum::Json<KeyView>, Problem> {
-    change(&caller, &app, id, "disable", KeyState::disable).await
+    change(&caller, &app, id, ("disable", reason(body)?), KeyState::disable).await
 }
 
 /// Switch a key on again.
@@ -61,7 +63,7 @@ pub(super) fn may_bring_back(asker: &Asker, key: &Key) -> Result<(), Problem> {
 /// Switches a key on again.
 pub(super) async fn enabled(asker: &Asker, app: &App, id: KeyId) -> Result<axum::Json<KeyView>, Problem> {
     may_bring_back(asker, &app.key(asker, id).await?)?;
-    change(asker, app, id, "enable", |state, _| state.enable()).await
+    change(asker, app, id, ("enable", String::new()), |state, _| state.enable()).await
 }
 
 /// How often a change is tried anew that somebody else's came before.
@@ -72,7 +74,7 @@ pub(super) async fn change(
     asker: &Asker,
     app: &App,
     id: KeyId,
-    action: &'static str,
+    (action, reason): (&'static str, String),
     next: impl Fn(KeyState, Timestamp) -> Result<KeyState, StateError>,
 ) -> Result<axum::Json<KeyView>, Problem> {
     let mut tries = 0;
@@ -80,7 +82,13 @@ pub(super) async fn change(
         let key = app.key(asker, id).await?;
         let state = next(key.state, app.now()).map_err(|error| conflict(format!("{error}.")))?;
         tries += 1;
-        match app.apply_unless_stale(asker, Change::KeyState { id, was: key.revision, state, action }).await? {
+        match app
+            .apply_unless_stale(
+                asker,
+                Change::KeyState { id, was: key.revision, state, action, reason: reason.clone() },
+            )
+            .await?
+        {
             // What was changed meanwhile is no reason not to end a key.
             false if tries < TRIES => {}
             false => return Err(stale()),

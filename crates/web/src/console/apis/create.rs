@@ -251,7 +251,9 @@ fn with(fields: &Fields, name: &str, text: &str) -> Fields {
 pub(super) async fn edit(visit: Visit, Path(id): Path<String>) -> Shown {
     let fields = visit.form.as_ref();
     match visit.send(Method::PATCH, &at(&id), Some(&request(fields))).await {
-        Ok(_) => Ok(visit.go_saying(&format!("/apis/{}", crate::ui::form::segment(&id)), "Saved. The next call sees it.")),
+        Ok(_) => {
+            Ok(visit.go_saying(&format!("/apis/{}", crate::ui::form::segment(&id)), "Saved. The next call sees it."))
+        }
         Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
         Err(refusal) => Ok(shown(&visit, Some(&id), fields, Some(refusal.detail))),
     }
@@ -271,7 +273,9 @@ mod tests {
                 "strip_prefix": false, "operation_permissions": "tags", "unknown_operations": "refuse",
             })
         );
-        let plain = request(&Fields::read(b"upstream=http%3A%2F%2Fa&openapi=openapi%3A+3.1.0&strip_prefix=on&permissions=none"));
+        let plain = request(&Fields::read(
+            b"upstream=http%3A%2F%2Fa&openapi=openapi%3A+3.1.0&strip_prefix=on&permissions=none",
+        ));
         assert_eq!(plain["openapi"], "openapi: 3.1.0");
         assert_eq!((&plain["strip_prefix"], &plain["operation_permissions"]), (&json!(true), &json!("off")));
     }

@@ -44,7 +44,12 @@ pub(super) async fn list(visit: Visit) -> Shown {
     let usage: Usage = match visit.may("usage.read") && !list.items.is_empty() {
         true => {
             let from = iso(from);
-            visit.aside(&format!("/v1/usage?{}", query(&[("from", &from), ("bucket", "day"), ("group_by", "api"), ("limit", "10000")]))).await
+            visit
+                .aside(&format!(
+                    "/v1/usage?{}",
+                    query(&[("from", &from), ("bucket", "day"), ("group_by", "api"), ("limit", "10000")])
+                ))
+                .await
         }
         false => Usage::default(),
     };

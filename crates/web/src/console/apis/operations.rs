@@ -70,8 +70,15 @@ pub(super) async fn operations(visit: &Visit, api: &Api) -> Asked<Html> {
     let list: List<Operation> = visit.get(&format!("/v1/apis/{}/operations", api.id)).await?;
     let from = thirty_days_before(visit.now);
     let from_text = iso(from);
-    let asked = query(&[("api_id", &api.id), ("from", &from_text), ("bucket", "day"), ("group_by", "operation"), ("limit", "10000")]);
-    let usage: Usage = if visit.may("usage.read") { visit.aside(&format!("/v1/usage?{asked}")).await } else { Usage::default() };
+    let asked = query(&[
+        ("api_id", &api.id),
+        ("from", &from_text),
+        ("bucket", "day"),
+        ("group_by", "operation"),
+        ("limit", "10000"),
+    ]);
+    let usage: Usage =
+        if visit.may("usage.read") { visit.aside(&format!("/v1/usage?{asked}")).await } else { Usage::default() };
     let first_day = from.as_second().div_euclid(86_400);
     let mut by_operation: HashMap<&str, Vec<&super::UsageItem>> = HashMap::new();
     for item in &usage.items {
@@ -92,7 +99,9 @@ pub(super) async fn operations(visit: &Visit, api: &Api) -> Asked<Html> {
         }
     });
     let rows = rows.collect();
-    let unknown: List<UnknownOperation> = visit.aside(&format!("/v1/apis/{}/unknown_operations?{}", api.id, query(&[("limit", "20"), ("from", &from_text)]))).await;
+    let unknown: List<UnknownOperation> = visit
+        .aside(&format!("/v1/apis/{}/unknown_operations?{}", api.id, query(&[("limit", "20"), ("from", &from_text)])))
+        .await;
     let unknown = unknown.items.into_iter().map(|one| Unknown {
         method: one.method.unwrap_or_default(),
         path: one.path.unwrap_or_else(|| "(others)".into()),

@@ -57,7 +57,8 @@ pub(super) fn policy(visit: &Visit, api: &Api, fault: Option<String>) -> Html {
 /// # Errors
 /// A sentence about the field that says nothing that can be sent.
 fn request(fields: &Fields) -> Result<Value, String> {
-    let or_null = |name: &str, called: &str| fields.number(name, called).map(|days| days.map_or(Value::Null, Value::from));
+    let or_null =
+        |name: &str, called: &str| fields.number(name, called).map(|days| days.map_or(Value::Null, Value::from));
     let object = Object::default()
         .text("key_prefix", fields.one("key_prefix"))
         .some("key_days", fields.number("key_days", "Days of a new key")?)

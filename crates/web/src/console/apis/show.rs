@@ -52,7 +52,8 @@ pub(super) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
 
 /// A tab in its frame.
 pub(super) fn framed(visit: &Visit, api: &Api, tab: &str, content: Html) -> Show {
-    let path = |word: &str| if word.is_empty() { format!("/apis/{}", api.id) } else { format!("/apis/{}?tab={word}", api.id) };
+    let path =
+        |word: &str| if word.is_empty() { format!("/apis/{}", api.id) } else { format!("/apis/{}?tab={word}", api.id) };
     Show {
         id: api.id.clone(),
         name: api.name.clone(),
@@ -107,14 +108,18 @@ async fn overview(visit: &Visit, api: &Api) -> Asked<Html> {
         false => None,
     };
     let targets: List<TargetState> = visit.aside(&format!("{}/targets", at(&api.id))).await;
-    let access: List<Access> = visit.aside(&format!("/v1/access?{}", query(&[("api_id", &api.id), ("state", "approved"), ("limit", "10")]))).await;
+    let access: List<Access> = visit
+        .aside(&format!("/v1/access?{}", query(&[("api_id", &api.id), ("state", "approved"), ("limit", "10")])))
+        .await;
     let mut consumers: Vec<Access> = access.items;
     consumers.sort_by_key(|one| std::cmp::Reverse(one.calls_30_days));
     Ok(Html::of(&Overview {
         traffic: calls.map(|calls| Html::of(&calls)),
         url: call_url(visit, api),
         entrance: entrance(api),
-        document: api.document.as_ref().map(|document| format!("{} {}, {}", document.title, document.version, of(document.operations, "operation", "operations"))),
+        document: api.document.as_ref().map(|document| {
+            format!("{} {}, {}", document.title, document.version, of(document.operations, "operation", "operations"))
+        }),
         permissions: match api.operation_permissions.as_str() {
             "tags" => "By the tags of its document",
             "security" => "By the scopes of its document",
@@ -123,7 +128,10 @@ async fn overview(visit: &Visit, api: &Api) -> Asked<Html> {
         },
         created: visit.zone.minute(api.created_at),
         targets: targets.items.into_iter().map(target).collect(),
-        consumers: consumers.into_iter().map(|one| (one.project_id, one.project_name, short(one.calls_30_days))).collect(),
+        consumers: consumers
+            .into_iter()
+            .map(|one| (one.project_id, one.project_name, short(one.calls_30_days)))
+            .collect(),
         id: api.id.clone(),
     }))
 }
@@ -151,7 +159,9 @@ struct End {
 }
 
 async fn end_shown(visit: &Visit, api: &Api, is_delete: bool, fault: Option<String>) -> Shown {
-    let access: List<Access> = visit.aside(&format!("/v1/access?{}", query(&[("api_id", &api.id), ("state", "approved"), ("limit", "200")]))).await;
+    let access: List<Access> = visit
+        .aside(&format!("/v1/access?{}", query(&[("api_id", &api.id), ("state", "approved"), ("limit", "200")])))
+        .await;
     let content = End {
         fault,
         is_delete,
@@ -187,7 +197,8 @@ pub(super) async fn delete_form(visit: Visit, Path(id): Path<String>) -> Shown {
 pub(super) async fn delete(visit: Visit, Path(id): Path<String>) -> Shown {
     let api: Api = visit.get(&at(&id)).await?;
     if visit.form.one("confirm") != api.name.trim() {
-        return end_shown(&visit, &api, true, Some("Type the name of the API, so that it is the one you mean.".into())).await;
+        return end_shown(&visit, &api, true, Some("Type the name of the API, so that it is the one you mean.".into()))
+            .await;
     }
     match visit.send(Method::DELETE, &at(&id), None).await {
         Ok(_) => Ok(visit.go_saying("/apis", &format!("{} is gone.", api.name))),

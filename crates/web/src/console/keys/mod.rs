@@ -17,7 +17,7 @@ use super::Console;
 use super::model::{List, Project};
 use super::visit::Visit;
 
-pub(super) use made::call_url;
+pub(in crate::console) use made::call_url;
 
 pub(super) fn routes() -> Router<Arc<Console>> {
     Router::new()

@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 use super::super::filters::{Filters, filters};
 use super::super::names::counted_for;
 use super::super::span::span;
-use crate::manage::app::App;
+use crate::manage::app::{App, found};
 use crate::manage::caller::Asker;
 use crate::manage::problem::{internal, invalid};
 use crate::manage::statuses::Statuses;
@@ -50,9 +50,8 @@ pub(in crate::manage::usage) struct Asked {
     /// Only this project's.
     #[param(value_type = Option<String>)]
     project_id: Option<ProjectId>,
-    /// Only this key's.
-    #[param(value_type = Option<String>)]
-    key_id: Option<KeyId>,
+    /// Only this key's, or these keys': up to 200 ids, separated by commas.
+    key_id: Option<String>,
     /// Only calls with this code.
     #[param(value_type = Option<String>)]
     code: Option<Code>,
@@ -137,15 +136,19 @@ pub(super) async fn understood(app: &App, asker: &Asker, asked: &Asked) -> Resul
     let only = only(asked)?;
     let percentiles = percentiles(asked.percentiles.as_deref())?;
     refuse_uncounted(asked, &by, only.as_ref())?;
-    let of = filters(app, asker, (asked.api_id, asked.project_id, asked.key_id)).await?;
+    let mut keys = keys(asked.key_id.as_deref())?;
+    let one = if keys.len() == 1 { keys.pop() } else { None };
+    let of = filters(app, asker, (asked.api_id, asked.project_id, one)).await?;
+    let keys = numbers(app, asker, &keys).await?;
     // What was found to be the caller's own is shown whole; without such a filter, what is counted for the caller. End users and tags
     // are what an API's owner tells of its own calls, whosever they are.
     let facet = only.as_ref().map(|(facet, _)| facet).or(by.facet.as_ref());
     let is_told = matches!(facet, Some(Facet::EndUser | Facet::Tag(_)));
-    let organizations = if is_told || of == Filters::default() { counted_for(asker.owner) } else { Vec::new() };
+    let organizations =
+        if is_told || (of == Filters::default() && keys.is_empty()) { counted_for(asker.owner) } else { Vec::new() };
     let has_percentiles = !percentiles.is_empty();
     let costly = by.consumer || facet.is_some() || (has_percentiles && (by.project || by.key));
-    if costly && has_percentiles && of.project.or(of.key).is_none() {
+    if costly && has_percentiles && of.project.or(of.key).is_none() && keys.is_empty() {
         refuse_long(span)?;
     }
     let consumers = match by.consumer {
@@ -165,6 +168,7 @@ pub(super) async fn understood(app: &App, asker: &Asker, asked: &Asked) -> Resul
         api: of.api,
         project: of.project,
         key: of.key,
+        keys,
         code: asked.code,
         statuses: asked.status.map(|statuses| (statuses.range().0, statuses.range().1 + 1)),
         label: asked.operation.clone(),
@@ -178,6 +182,25 @@ pub(super) async fn understood(app: &App, asker: &Asker, asked: &Asked) -> Resul
         ..UsageQuery::of(span)
     };
     Ok(Question { query, percentiles, compares: asked.compare.is_some(), costly })
+}
+
+/// Keys that one question is about.
+const MAX_KEYS: usize = 200;
+
+/// The keys that are asked about.
+fn keys(text: Option<&str>) -> Result<Vec<KeyId>, Problem> {
+    let ids = text.into_iter().flat_map(|text| text.split(',')).map(|id| id.trim().parse::<KeyId>());
+    let ids: Vec<KeyId> = ids.collect::<Result<_, _>>().map_err(|error| invalid(format!("key_id: {error}.")))?;
+    if ids.len() > MAX_KEYS { Err(invalid(format!("key_id is at most {MAX_KEYS} keys."))) } else { Ok(ids) }
+}
+
+/// Their numbers, all of them the asker's.
+async fn numbers(app: &App, asker: &Asker, ids: &[KeyId]) -> Result<Vec<u32>, Problem> {
+    let mut numbers = Vec::with_capacity(ids.len());
+    for id in ids {
+        numbers.push(found(app.catalog.key_number(asker.organization, *id).await, "key")?);
+    }
+    Ok(numbers)
 }
 
 /// Percentiles of every project or key by itself are those of as many sketches as there are rows.
