@@ -4,13 +4,15 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
-import { front } from "./front.mjs";
+import { consoleFirst } from "./console/first.mjs";
+import { consoleKeys } from "./console/keys.mjs";
+import { consoleLogin } from "./console/login.mjs";
 import { handOver } from "./hand_over.mjs";
 import { passkeys } from "./passkeys.mjs";
 import { identityProvider } from "./provider.mjs";
 import { welcome } from "./welcome.mjs";
 
-const { KEYSTILE_MODULES, KEYSTILE_CHROMIUM, KEYSTILE_PICTURES, KEYSTILE_ADMIN, KEYSTILE_AUTHORIZATION, KEYSTILE_GATEWAY } =
+const { KEYSTILE_MODULES, KEYSTILE_CHROMIUM, KEYSTILE_PICTURES, KEYSTILE_ADMIN, KEYSTILE_AUTHORIZATION, KEYSTILE_GATEWAY, KEYSTILE_ROOM } =
   process.env;
 const require = createRequire(join(KEYSTILE_MODULES, "index.js"));
 const { chromium } = require("playwright-core");
@@ -31,6 +33,8 @@ class Look {
     this.look = look;
     this.admin = KEYSTILE_ADMIN;
     this.gateway = KEYSTILE_GATEWAY;
+    // The built-in upstream is three ports further.
+    this.upstream = KEYSTILE_ADMIN.replace(/\d+$/, (port) => Number(port) + 3);
     /** Paths that the room expects to be refused. */
     this.refused = new Set();
   }
@@ -42,7 +46,7 @@ class Look {
     page.on("console", (message) => {
       // Of what is refused the browser says so too; below it is judged by what was asked for.
       const isRefusal = message.text().startsWith("Failed to load resource");
-      if (message.type() === "error" && !isRefusal) this.fault(`the console says: ${message.text()}`);
+      if (message.type() === "error" && !isRefusal) this.fault(`${page.url()}: the console says: ${message.text()} (${JSON.stringify(message.location())})`);
     });
     page.on("response", (response) => {
       const path = new URL(response.url()).pathname;
@@ -61,9 +65,14 @@ class Look {
     return text ? JSON.parse(text) : undefined;
   }
 
+  /** Where the picture of a state is. */
+  picture(state) {
+    return join(KEYSTILE_PICTURES, `${this.look.name}-${state}.png`);
+  }
+
   /** Takes a picture of a state and lets axe judge it. axe is put in through the debugger, which no content policy stops. */
   async judge(page, state) {
-    await page.screenshot({ path: join(KEYSTILE_PICTURES, `${this.look.name}-${state}.png`), fullPage: true });
+    await page.screenshot({ path: this.picture(state), fullPage: true });
     const session = await page.context().newCDPSession(page);
     await session.send("Runtime.evaluate", { expression: axe });
     const run = { expression: "axe.run().then((found) => JSON.stringify(found.violations))", awaitPromise: true, returnByValue: true };
@@ -71,6 +80,8 @@ class Look {
     for (const violation of JSON.parse(result.value)) {
       this.fault(`${state}: axe: ${violation.id}: ${violation.help} at ${violation.nodes.map((node) => node.target).join(", ")}`);
     }
+    // axe leaves empty style attributes behind, which are not the page's.
+    await page.evaluate("document.querySelectorAll('[style=\"\"]').forEach((element) => element.removeAttribute('style'))");
     const overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
     this.holds(overflow <= 0, `${state}: nothing is wider than the window`);
     seen += 1;
@@ -89,7 +100,14 @@ mkdirSync(KEYSTILE_PICTURES, { recursive: true });
 const browser = await chromium.launch({ executablePath: KEYSTILE_CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
 try {
   for (const look of LOOKS) {
-    for (const room of [front, handOver, welcome, passkeys, identityProvider]) await room(new Look(browser, look));
+    const rooms = [handOver, welcome, passkeys, identityProvider, consoleLogin, consoleFirst, consoleKeys];
+    for (const room of rooms.filter(({ name }) => !KEYSTILE_ROOM || name === KEYSTILE_ROOM)) {
+      try {
+        await room(new Look(browser, look));
+      } catch (error) {
+        faults.push(`${look.name}: ${room.name} did not come to its end: ${error.stack}`);
+      }
+    }
   }
 } finally {
   await browser.close();

@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// Start this binary instead of building one.
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// Only the room of this name, such as `consoleKeys`.
+    #[arg(long)]
+    room: Option<String>,
 }
 
 /// What is missing for it, and Debian's package of that.
@@ -46,7 +49,7 @@ pub(crate) fn main(options: &Options) -> io::Result<bool> {
     let binary = options.binary.clone().map_or_else(build, Ok)?;
     let folder = crate::target_folder()?.join("pages");
     modules(&folder)?;
-    let pictures = folder.join("pictures");
+    let pictures = crate::target_folder()?.join("screens");
     let (gateway, _) = Gateway::start(&binary, None)?;
     let status = Command::new("node")
         .arg(crate::root().canonicalize()?.join("xtask/pages/run.mjs"))
@@ -57,6 +60,7 @@ pub(crate) fn main(options: &Options) -> io::Result<bool> {
         .env("KEYSTILE_ADMIN", gateway.admin())
         .env("KEYSTILE_GATEWAY", format!("http://{}", gateway.address))
         .env("KEYSTILE_AUTHORIZATION", gateway.authorization())
+        .env("KEYSTILE_ROOM", options.room.as_deref().unwrap_or_default())
         .status()?;
     say::note(format_args!("pictures: {}", pictures.display()));
     Ok(status.success())

@@ -84,7 +84,13 @@ document.addEventListener("htmx:afterSwap", () => {
   const dialog = /** @type {HTMLDialogElement | null} */ (find("#dialog > dialog"));
   if (dialog && !dialog.open) dialog.showModal();
   relate();
+  guardConfirmed();
 });
+// What is ended by its typed name waits for it; without script, the server asks.
+const guardConfirmed = () => {
+  for (const button of document.querySelectorAll("[data-confirm-button]")) /** @type {HTMLButtonElement} */ (button).disabled = true;
+};
+guardConfirmed();
 document.addEventListener("htmx:sendError", () => say("The server was not reached. Try again."));
 
 // ---- Tabs of code

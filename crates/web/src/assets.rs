@@ -68,7 +68,7 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
         let file = format!("{stem}.{}.{ending}", &hash[..HASH_LETTERS]);
         all.urls.insert(name, format!("/assets/{file}"));
-        let gzip = (!kind.starts_with("font/")).then(|| compressed(&content));
+        let gzip = (!kind.starts_with("font/")).then(|| compressed(&content, Compression::best()));
         all.by_file.insert(file, Asset { kind, plain: content.into(), gzip });
     }
     all
@@ -89,11 +89,18 @@ impl Assets {
     }
 }
 
-fn compressed(content: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+/// A text, smaller.
+pub(crate) fn compressed(content: &[u8], how: Compression) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), how);
     // Memory takes everything.
     let _ = encoder.write_all(content);
     encoder.finish().unwrap_or_default().into()
+}
+
+/// Whether a browser takes gzip.
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let accepts = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    accepts.flat_map(|text| text.split(',')).any(|word| word.trim() == "gzip")
 }
 
 /// The address of a file.
@@ -107,8 +114,6 @@ pub(crate) fn url(name: &str) -> &'static str {
 /// A file, which never changes under its name.
 pub(crate) async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Response {
     let Some(asset) = ASSETS.by_file.get(&file) else { return StatusCode::NOT_FOUND.into_response() };
-    let accepts = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let takes_gzip = accepts.flat_map(|text| text.split(',')).any(|word| word.trim() == "gzip");
     let head = [
         (CONTENT_TYPE, HeaderValue::from_static(asset.kind)),
         (CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
@@ -116,7 +121,7 @@ pub(crate) async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Respo
         (VARY, HeaderValue::from_static("accept-encoding")),
     ];
     match &asset.gzip {
-        Some(gzip) if takes_gzip => {
+        Some(gzip) if accepts_gzip(&headers) => {
             (head, [(CONTENT_ENCODING, HeaderValue::from_static("gzip"))], gzip.clone()).into_response()
         }
         _ => (head, asset.plain.clone()).into_response(),

@@ -8,7 +8,7 @@ use super::{Fault, File, Tree};
 const MAX_LINES: usize = 700;
 
 /// The crates that each crate may use; the order is the direction.
-const MAY_USE: [(&str, &[&str]); 6] = [
+const MAY_USE: [(&str, &[&str]); 7] = [
     ("crates/core", &[]),
     ("crates/store", &["keystile-core"]),
     ("crates/server", &["keystile-core", "keystile-store"]),

@@ -340,6 +340,15 @@ async fn keys_are_found_by_project_state_and_kind() {
             (KeyFilter { project: Some(other), standing: Some(Standing::Revoked), ..all() }, vec![]),
             (KeyFilter { name: Some("revoked".to_owned()), ..all() }, vec![revoked]),
             (KeyFilter { name: Some("REVOKED".to_owned()), ..all() }, vec![]),
+            (KeyFilter { search: Some("EVOK".to_owned()), ..all() }, vec![revoked]),
+            (KeyFilter { search: Some("ks_…".to_owned()), ..all() }, vec![revoked, managing, world.mine.key]),
+            (KeyFilter { search: Some(managing.to_string()), ..all() }, vec![managing]),
+            (KeyFilter { search: Some(world.theirs.key.to_string()), ..all() }, vec![]),
+            // No letter of it stands for others.
+            (KeyFilter { search: Some("r%d".to_owned()), ..all() }, vec![]),
+            (KeyFilter { search: Some("_evoked".to_owned()), ..all() }, vec![]),
+            (KeyFilter { search: Some("\\".to_owned()), ..all() }, vec![]),
+            (KeyFilter { search: Some("a\0b".to_owned()), ..all() }, vec![]),
         ] {
             let keys = world.catalog.keys(world.mine.id, filter.clone(), ALL).await.unwrap();
             assert_eq!(keys.iter().map(|key| key.id).collect::<Vec<_>>(), expected, "{filter:?}");

@@ -23,17 +23,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::Response;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use http::header::CONTENT_SECURITY_POLICY;
-use http::{Extensions, HeaderMap, HeaderValue};
+use flate2::Compression;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
+use http_body_util::{BodyExt, Collected};
 use keystile_core::time::Timestamp;
 
 use crate::api::{Api, Refusal, Visitor};
-use crate::assets;
+use crate::assets::{self, accepts_gzip, compressed};
 
 /// Largest form: an OpenAPI document stands in one.
 const BODY_LIMIT_BYTES: usize = 33 << 20;
@@ -109,14 +111,29 @@ pub fn console(site: Site) -> Router {
         .route("/login", get(login::page).post(login::log_in))
         .with_state(console)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
-        .layer(from_fn(with_policy))
+        .layer(from_fn(finish))
         .route("/assets/{file}", get(assets::serve))
 }
 
-async fn with_policy(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    response
+/// Finishes pages: what they may do, and smaller where the browser takes that. Only what was read is compressed: a form's answer may
+/// hold a secret beside what somebody typed, and lengths would tell of it (BREACH).
+async fn finish(request: Request, next: Next) -> Response {
+    let is_read = request.method() == Method::GET && accepts_gzip(request.headers());
+    let response = next.run(request).await;
+    let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let (mut parts, body) = response.into_parts();
+    parts.headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    if !is_read || !is_page {
+        return Response::from_parts(parts, body);
+    }
+    // It is in memory already.
+    let Ok(whole) = body.collect().await.map(Collected::to_bytes) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    parts.headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    Response::from_parts(parts, compressed(&whole, Compression::fast()).into())
 }
 
 /// What a page answers.

@@ -109,8 +109,12 @@ fn usage_equals_what_was_called() {
             assert_eq!(sum, total, "{group} {bucket}");
         }
     }
+    let calls_of = |key: &str| -> u64 {
+        rows(&manage, &format!("key_id={key}")).iter().map(|row| row["calls"].as_u64().unwrap()).sum()
+    };
     for (filter, count) in [
         (format!("key_id={}", r.id), 12),
+        (format!("key_id={},{}", r.id, w.id), 12 + calls_of(&w.id)),
         (format!("project_id={}", r.project), 13),
         (format!("api_id={}", w.api), 5),
         ("code=rate_limited".to_owned(), 2),
