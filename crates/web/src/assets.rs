@@ -32,7 +32,7 @@ const FILES: [Source; 15] = files! {
     "chevron-dark.svg": "image/svg+xml" = ["chevron-dark.svg"];
     "app.css": "text/css; charset=utf-8" = [
         "css/tokens.css", "css/base.css", "css/layout.css", "css/controls.css", "css/tables.css", "css/charts.css",
-        "css/dialogs.css", "css/pages.css", "css/narrow.css"
+        "css/dialogs.css", "css/pages.css", "css/rooms.css", "css/narrow.css"
     ];
     "htmx.js": "text/javascript; charset=utf-8" = ["htmx.min.js"];
     "command-palette.js": "text/javascript; charset=utf-8" = ["elements/command-palette.js"];

@@ -8,11 +8,18 @@
 mod apis;
 mod enter;
 mod first_call;
+mod access;
+mod confirm;
+mod enter;
+mod export;
+mod history;
 mod keys;
 mod login;
 mod model;
 mod overview;
 mod palette;
+mod plans;
+mod preview;
 mod requests;
 mod shell;
 mod switch;
@@ -104,6 +111,8 @@ pub fn console(site: Site) -> Router {
         .merge(palette::routes())
         .merge(switch::routes())
         .merge(requests::routes())
+        .merge(access::routes())
+        .merge(plans::routes())
         .route("/logout", axum::routing::post(login::leave))
         .layer(from_fn_with_state(console.clone(), enter::enter));
     Router::new()
