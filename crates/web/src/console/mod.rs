@@ -20,6 +20,7 @@ mod overview;
 mod palette;
 mod plans;
 mod preview;
+mod projects;
 mod requests;
 mod shell;
 mod switch;
@@ -111,6 +112,7 @@ pub fn console(site: Site) -> Router {
         .merge(palette::routes())
         .merge(switch::routes())
         .merge(requests::routes())
+        .merge(projects::routes())
         .merge(access::routes())
         .merge(plans::routes())
         .route("/logout", axum::routing::post(login::leave))

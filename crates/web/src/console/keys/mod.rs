@@ -18,6 +18,7 @@ use super::model::{List, Project};
 use super::visit::Visit;
 
 pub(in crate::console) use made::call_url;
+pub(super) use status::status;
 
 pub(super) fn routes() -> Router<Arc<Console>> {
     Router::new()
