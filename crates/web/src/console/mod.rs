@@ -16,6 +16,7 @@ mod history;
 mod keys;
 mod login;
 mod model;
+mod once;
 mod overview;
 mod palette;
 mod plans;
@@ -26,6 +27,7 @@ mod shell;
 mod switch;
 mod traffic;
 mod visit;
+mod webhooks;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -115,6 +117,7 @@ pub fn console(site: Site) -> Router {
         .merge(projects::routes())
         .merge(access::routes())
         .merge(plans::routes())
+        .merge(webhooks::routes())
         .route("/logout", axum::routing::post(login::leave))
         .layer(from_fn_with_state(console.clone(), enter::enter));
     Router::new()
