@@ -9,11 +9,14 @@ mod apis;
 mod enter;
 mod first_call;
 mod access;
+mod alerts;
+mod anomalies;
 mod confirm;
 mod enter;
 mod export;
 mod history;
 mod keys;
+mod leaks;
 mod login;
 mod model;
 mod once;
@@ -23,6 +26,8 @@ mod plans;
 mod preview;
 mod projects;
 mod requests;
+#[cfg(test)]
+mod rooms_test;
 mod shell;
 mod switch;
 mod traffic;
@@ -118,6 +123,9 @@ pub fn console(site: Site) -> Router {
         .merge(access::routes())
         .merge(plans::routes())
         .merge(webhooks::routes())
+        .merge(alerts::routes())
+        .merge(anomalies::routes())
+        .merge(leaks::routes())
         .route("/logout", axum::routing::post(login::leave))
         .layer(from_fn_with_state(console.clone(), enter::enter));
     Router::new()
