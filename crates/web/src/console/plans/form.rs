@@ -7,6 +7,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::credits::CreditFields;
 use super::quota::{PERIODS, QuotaField, quota_fields};
 use super::rate::{LimitField, WINDOWS, limit_fields};
 use super::terms::{LIMITS, PRESETS, QUOTAS, has_others, kept, options, preset, request};
@@ -48,6 +49,7 @@ struct Form {
     is_by_billing: bool,
     has_price: bool,
     costs: String,
+    credits: CreditFields,
     from: String,
     holders: Option<String>,
     code: AsCode,
@@ -84,6 +86,7 @@ fn filled(visit: &Visit, fields: &Fields, was: Option<&Plan>, fault: Option<Stri
         is_by_billing: fields.one("price_period") == "billing_period",
         has_price: price.iter().any(|name| !fields.one(name).is_empty()) || !fields.one("operation_costs").is_empty(),
         costs: fields.exact("operation_costs").trim().into(),
+        credits: CreditFields::of(fields),
         from: fields.one("from").into(),
         holders: None,
         code: as_code(visit, fields, was),

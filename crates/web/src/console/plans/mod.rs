@@ -1,5 +1,6 @@
 //! Plans: what an API's owner offers to those who call it. The list, making one and giving it a new version, its page, deleting it.
 
+mod credits;
 mod form;
 mod list;
 mod quota;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::quota::{quota_fields, quotas, whole};
 use super::words::cost_line;
-use super::{Plan, Quota, Version, quota, rate};
+use super::{Plan, Quota, Version, credits, quota, rate};
 use crate::ui::form::{Fields, Object, query};
 use crate::ui::html::shell;
 
@@ -13,7 +13,7 @@ pub(super) const LIMITS: usize = 3;
 /// Rows of quotas.
 pub(super) const QUOTAS: usize = 2;
 /// What makes a version: it is in force from a moment on.
-const OF_VERSIONS: [&str; 4] = ["rate_limits", "quotas", "operation_costs", "price"];
+const OF_VERSIONS: [&str; 5] = ["rate_limits", "quotas", "operation_costs", "price", "credits"];
 
 /// Plans that many begin with: the word of the address, the name, calls per minute and per month, and for whom.
 pub(super) const PRESETS: [(&str, &str, u64, Option<u64>, &str); 3] = [
@@ -78,6 +78,9 @@ pub(super) fn kept(plan: &Plan) -> Fields {
             pairs.push(("per_units".into(), number(price.per_units, 1)));
             pairs.push(("price_period".into(), price.period.clone().unwrap_or_default()));
         }
+        if let Some(terms) = &version.credits {
+            pairs.extend(credits::kept(terms));
+        }
     }
     let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     Fields::read(query(&pairs).as_bytes())
@@ -133,6 +136,7 @@ fn parts(fields: &Fields) -> Result<Map<String, Value>, String> {
     all.insert("quotas".into(), quotas(&quota_fields(None, fields, QUOTAS))?.into());
     all.insert("operation_costs".into(), costs(fields.exact("operation_costs"))?.into());
     all.insert("price".into(), price(fields)?);
+    all.insert("credits".into(), credits::credits(fields)?);
     Ok(all)
 }
 
@@ -226,6 +230,11 @@ pub(super) fn options(body: &Value, is_new: bool) -> String {
     match body.get("price") {
         Some(Value::Null) => text.push_str(" --no-price"),
         Some(price) => text.push_str(&format!(" \\\n  --price {}", shell(&price_option(price)))),
+        None => {}
+    }
+    match body.get("credits") {
+        Some(Value::Null) => text.push_str(" --no-credits"),
+        Some(terms) => text.push_str(&format!(" --credits {}", shell(&credits::option(terms)))),
         None => {}
     }
     if has("from") {
