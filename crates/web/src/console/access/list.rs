@@ -7,7 +7,7 @@ use askama::Template;
 use super::{Access, Activation, badge_of, permissions_text};
 use crate::api::{Asked, Refusal};
 use crate::console::Shown;
-use crate::console::export::Csv;
+use crate::console::lists::{Csv, next_page};
 use crate::console::model::{Api, List};
 use crate::console::plans::Plan;
 use crate::console::shell::Place;
@@ -91,7 +91,6 @@ pub(super) async fn list(visit: Visit) -> Shown {
     let plans: List<Plan> = visit.aside("/v1/plans?limit=200").await;
     let apis: List<Api> = visit.aside("/v1/apis?limit=200").await;
     let api = asked.one("api_id");
-    let rest = asked.query_without(&["cursor"]);
     let tab = |(word, text, ..): &(&'static str, &'static str, &str, &str)| {
         (format!("/access?{}", query(&[("state", word), ("api_id", api)])), *text, *word == state)
     };
@@ -103,7 +102,7 @@ pub(super) async fn list(visit: Visit) -> Shown {
         empty: (title, about),
         is_filtered: !asked.query_without(&["cursor", "state"]).is_empty(),
         filter: query(&[("state", state), ("api_id", api), ("project_id", asked.one("project_id"))]),
-        next: list.next_cursor.map(|cursor| format!("/access?{rest}&{}", query(&[("cursor", &cursor)]))),
+        next: list.next_cursor.map(|cursor| next_page("/access", asked, &cursor)),
         is_first: asked.one("cursor").is_empty(),
         may_judge: visit.may("activations.write"),
     };

@@ -120,7 +120,7 @@ pub(super) async fn edit(visit: Visit, Path(id): Path<String>) -> Shown {
 async fn edit_shown(visit: &Visit, plan: &Plan, fields: &Fields, fault: Option<String>) -> Response {
     let (counts, is_part) = holders(visit, &format!("&api_id={}", plan.api_id)).await;
     let count = counts.get(&plan.id).copied().unwrap_or(0);
-    let more = if is_part { "at least " } else { "" };
+    let more = if is_part { "At least " } else { "" };
     let content = Form {
         holders: Some(format!("{more}{}", of(count, "project has it", "projects have it"))),
         ..filled(visit, fields, Some(plan), fault)

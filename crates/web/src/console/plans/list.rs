@@ -9,7 +9,7 @@ use super::words::{cost_line, credits_words, limit_words, price_words, quota_wor
 use super::{Plan, holders};
 use crate::api::Asked;
 use crate::console::Shown;
-use crate::console::export::Csv;
+use crate::console::lists::{Csv, next_page};
 use crate::console::model::{Api, List};
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
@@ -87,7 +87,7 @@ pub(super) async fn list(visit: Visit) -> Shown {
             .collect(),
         groups,
         is_filtered: !rest.is_empty(),
-        next: list.next_cursor.map(|cursor| format!("/plans?{rest}&{}", query(&[("cursor", &cursor)]))),
+        next: list.next_cursor.map(|cursor| next_page("/plans", asked, &cursor)),
         may_write: visit.may("plans.write"),
         filter: rest,
     };

@@ -8,7 +8,7 @@ use super::Project;
 use crate::api::Asked;
 use crate::console::Shown;
 use crate::console::access::{Access, badge_of};
-use crate::console::export::Csv;
+use crate::console::lists::{Csv, next_page};
 use crate::console::model::{Key, List, Usage};
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
@@ -81,7 +81,7 @@ pub(super) async fn list(visit: Visit) -> Shown {
         is_filtered: !rest.is_empty(),
         rows: rows.collect(),
         others: if rest.is_empty() && asked.one("cursor").is_empty() { others(&visit).await } else { Vec::new() },
-        next: list.next_cursor.map(|cursor| format!("/projects?{rest}&{}", query(&[("cursor", &cursor)]))),
+        next: list.next_cursor.map(|cursor| next_page("/projects", asked, &cursor)),
         is_first: asked.one("cursor").is_empty(),
         may_write: visit.may("projects.write"),
     };

@@ -32,7 +32,7 @@ fn said(trial: &Trial) -> String {
     let took = exact(trial.duration_ms);
     match (trial.delivered, &trial.error) {
         (true, _) => format!("The test arrived: it was answered{status} after {took} ms."),
-        (false, Some(error)) => format!("The test did not arrive: {error}."),
+        (false, Some(error)) => format!("The test did not arrive: {}.", error.trim_end_matches('.')),
         (false, None) => format!("The test was not taken: it was answered{status} after {took} ms."),
     }
 }

@@ -1,9 +1,16 @@
-//! Lists as files for spreadsheets.
+//! Lists: where their next page is, and all of them as files for spreadsheets.
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 
 use crate::ui::csv::cell;
+use crate::ui::form::{Fields, query};
+
+/// The page after this one, with the same filters.
+pub(super) fn next_page(path: &str, asked: &Fields, cursor: &str) -> String {
+    let (rest, cursor) = (asked.query_without(&["cursor"]), query(&[("cursor", cursor)]));
+    if rest.is_empty() { format!("{path}?{cursor}") } else { format!("{path}?{rest}&{cursor}") }
+}
 
 /// A file of lines of cells, under the names of its columns.
 pub(super) struct Csv(String);
@@ -28,5 +35,16 @@ impl Csv {
             (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
         ];
         (head, self.0).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_has_the_same_filters() {
+        assert_eq!(next_page("/a", &Fields::default(), "x"), "/a?cursor=x");
+        assert_eq!(next_page("/a", &Fields::read(b"state=b&cursor=x&none="), "y"), "/a?state=b&cursor=y");
     }
 }
