@@ -5,14 +5,13 @@
 //! of the API into the few fields that it shows, and renders them; the frame round it is [`shell`]. A form is sent as a form and
 //! becomes one request of the API; what that refuses stands above the form again, with all that was typed.
 
-mod apis;
-mod enter;
-mod first_call;
 mod access;
 mod alerts;
 mod anomalies;
+mod apis;
 mod confirm;
 mod enter;
+mod first_call;
 mod history;
 mod keys;
 mod leaks;
