@@ -30,6 +30,7 @@ mod rooms_test;
 mod shell;
 mod switch;
 mod traffic;
+mod usage;
 mod visit;
 mod webhooks;
 
@@ -125,6 +126,7 @@ pub fn console(site: Site) -> Router {
         .merge(alerts::routes())
         .merge(anomalies::routes())
         .merge(leaks::routes())
+        .merge(usage::routes())
         .route("/logout", axum::routing::post(login::leave))
         .layer(from_fn_with_state(console.clone(), enter::enter));
     Router::new()

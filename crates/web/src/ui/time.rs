@@ -69,6 +69,13 @@ impl Zone {
         self.text(at, format)
     }
 
+    /// When the day of this date (`2027-01-31`) begins, so many days later.
+    pub(crate) fn day_start(&self, date: &str, later: i64) -> Option<Timestamp> {
+        let date: jiff::civil::Date = date.parse().ok()?;
+        let day = date.checked_add(later.days()).ok()?;
+        self.zone.to_timestamp(day.to_datetime(jiff::civil::Time::midnight())).ok()
+    }
+
     /// The zone with how far it is from UTC at this moment: `Europe/Vienna (UTC+1)`.
     pub(crate) fn described(&self, at: Timestamp) -> String {
         let minutes = self.zone.to_offset(at).seconds() / 60;
@@ -155,6 +162,14 @@ mod tests {
         assert_eq!(Zone::named(Some("<b>")).name, "UTC");
         assert_eq!(Zone::named(None).described(summer), "UTC");
         assert!(zone.ago(summer).to_string().contains(" data-ago>"));
+    }
+
+    #[test]
+    fn a_date_is_a_day_where_the_visitor_is() {
+        let zone = Zone::named(Some("Europe/Vienna"));
+        assert_eq!(zone.day_start("2026-07-01", 0), Some(at("2026-06-30T22:00:00Z")));
+        assert_eq!(zone.day_start("2026-12-31", 1), Some(at("2026-12-31T23:00:00Z")));
+        assert_eq!(zone.day_start("31.12.2026", 0), None);
     }
 
     #[test]
