@@ -10,6 +10,7 @@ mod alerts;
 mod anomalies;
 mod apis;
 mod confirm;
+mod audit;
 mod enter;
 mod first_call;
 mod history;
@@ -24,6 +25,7 @@ mod palette;
 mod plans;
 mod preview;
 mod projects;
+mod people;
 mod requests;
 #[cfg(test)]
 mod rooms_test;
@@ -127,6 +129,7 @@ pub fn console(site: Site) -> Router {
         .merge(anomalies::routes())
         .merge(leaks::routes())
         .merge(usage::routes())
+        .merge(audit::routes())
         .route("/logout", axum::routing::post(login::leave))
         .layer(from_fn_with_state(console.clone(), enter::enter));
     Router::new()
