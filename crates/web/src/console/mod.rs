@@ -10,6 +10,7 @@ mod alerts;
 mod anomalies;
 mod apis;
 mod confirm;
+mod ask;
 mod audit;
 mod enter;
 mod first_call;
@@ -29,8 +30,10 @@ mod people;
 mod requests;
 #[cfg(test)]
 mod rooms_test;
+mod rights;
 mod shell;
 mod switch;
+mod team;
 mod traffic;
 mod usage;
 mod visit;
@@ -130,6 +133,7 @@ pub fn console(site: Site) -> Router {
         .merge(leaks::routes())
         .merge(usage::routes())
         .merge(audit::routes())
+        .merge(team::routes())
         .route("/logout", axum::routing::post(login::leave))
         .layer(from_fn_with_state(console.clone(), enter::enter));
     Router::new()

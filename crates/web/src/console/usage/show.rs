@@ -10,7 +10,7 @@ use crate::api::Asked;
 use crate::console::Shown;
 use crate::console::model::{Api, List, Project};
 use crate::console::shell::Place;
-use crate::console::traffic::{Range, traffic};
+use crate::console::traffic::{Range, Traffic, traffic};
 use crate::console::visit::Visit;
 use crate::ui::csv;
 use crate::ui::form::query;
@@ -26,7 +26,8 @@ const CSV_ROWS: &str = "10000";
 #[derive(Template)]
 #[template(path = "console/usage/show.html")]
 struct Show {
-    traffic: Html,
+    fault: Option<String>,
+    traffic: Option<Html>,
     is_empty: bool,
     is_filtered: bool,
     ways: Vec<(String, &'static str, bool)>,
@@ -40,7 +41,7 @@ struct Show {
     lines: Vec<Line>,
     has_more: bool,
     filter: String,
-    heat: Html,
+    heat: Option<Html>,
     as_code: AsCode,
     gateway: String,
 }
@@ -50,8 +51,12 @@ pub(super) async fn show(visit: Visit) -> Shown {
     let (range, by) = (Range::read(asked.one("range")), By::read(asked.one("by")));
     let of = filters(&visit);
     let has_latency = asked.has("p95");
-    let card = traffic(&visit, range, &of).await?;
-    let page = page(&visit, ROWS, "").await?;
+    // A filter that makes no sense is said so above the filters.
+    let (card, page, heat, fault) = match read(&visit, range, &of).await {
+        Ok((card, page, heat)) => (Some(card), page, Some(heat), None),
+        Err(refusal) if refusal.status == 400 => (None, Page::default(), None, Some(refusal.detail)),
+        Err(refusal) => return Err(refusal),
+    };
     let names = Names::of(&visit, by, &page.items).await;
     let apis: List<Api> = visit.aside("/v1/apis?limit=200").await;
     let projects: List<Project> = visit.aside("/v1/projects?limit=200").await;
@@ -63,8 +68,9 @@ pub(super) async fn show(visit: Visit) -> Shown {
     };
     let narrowed = asked.query_without(&["cursor", by.filter().unwrap_or_default()]);
     let content = Show {
-        is_empty: card.is_empty && page.items.is_empty(),
-        traffic: Html::of(&card),
+        fault,
+        is_empty: card.as_ref().is_none_or(|card| card.is_empty) && page.items.is_empty(),
+        traffic: card.map(|card| Html::of(&card)),
         is_filtered: !of.is_empty(),
         ways: By::ALL.into_iter().map(way).collect(),
         by,
@@ -82,11 +88,16 @@ pub(super) async fn show(visit: Visit) -> Shown {
         lines: lines(&page.items, by, &names, &narrowed),
         has_more: page.next_cursor.is_some(),
         filter: asked.query_without(&["cursor"]),
-        heat: month(&visit, &of).await?,
+        heat,
         as_code: as_code(&visit, by, range, &of, has_latency),
         gateway: visit.gateway().to_owned(),
     };
     Ok(visit.page(Place::Usage, "Usage", &content))
+}
+
+/// All that the page shows.
+async fn read(visit: &Visit, range: Range, of: &[(&str, &str)]) -> Asked<(Traffic, Page, Html)> {
+    Ok((traffic(visit, range, of).await?, page(visit, ROWS, "").await?, month(visit, of).await?))
 }
 
 /// Hours of a range.
