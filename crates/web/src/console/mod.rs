@@ -34,6 +34,7 @@ mod rights;
 mod shell;
 mod switch;
 mod team;
+mod tokens;
 mod traffic;
 mod usage;
 mod visit;
@@ -134,6 +135,7 @@ pub fn console(site: Site) -> Router {
         .merge(usage::routes())
         .merge(audit::routes())
         .merge(team::routes())
+        .merge(tokens::routes())
         .route("/logout", axum::routing::post(login::leave))
         .layer(from_fn_with_state(console.clone(), enter::enter));
     Router::new()

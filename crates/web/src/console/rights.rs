@@ -61,10 +61,11 @@ impl Rights {
         (offered.collect(), typed.join(", "))
     }
 
-    /// The rights to see, and no other.
-    pub(super) fn to_see(&self) -> BTreeSet<String> {
+    /// The rights to see, and no other, as far as whoever gives them has them.
+    pub(super) fn to_see(&self, may: impl Fn(&str) -> bool) -> BTreeSet<String> {
         // What shows texts of keys or all that is kept about somebody is no mere look.
-        let seen = self.rights.iter().filter(|right| right.name.ends_with(".read") && !right.step_up);
+        let seen =
+            self.rights.iter().filter(|right| right.name.ends_with(".read") && !right.step_up && may(&right.name));
         seen.map(|right| right.name.clone()).collect()
     }
 }
@@ -94,6 +95,7 @@ mod tests {
         let (offered, typed) = rights.offer(&ticked(&form));
         assert_eq!(offered.iter().map(|one| one.is_chosen).collect::<Vec<_>>(), [true, false, false]);
         assert_eq!(typed, "events.*, webhooks.*");
-        assert_eq!(rights.to_see(), set(&["keys.read"]), "an export is no mere look");
+        assert_eq!(rights.to_see(|_| true), set(&["keys.read"]), "an export is no mere look");
+        assert_eq!(rights.to_see(|_| false), set(&[]), "nobody gives what they lack");
     }
 }
