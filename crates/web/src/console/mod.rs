@@ -31,6 +31,7 @@ mod requests;
 #[cfg(test)]
 mod rooms_test;
 mod rights;
+mod sessions;
 mod shell;
 mod switch;
 mod team;
@@ -136,6 +137,7 @@ pub fn console(site: Site) -> Router {
         .merge(audit::routes())
         .merge(team::routes())
         .merge(tokens::routes())
+        .merge(sessions::routes())
         .route("/logout", axum::routing::post(login::leave))
         .layer(from_fn_with_state(console.clone(), enter::enter));
     Router::new()
