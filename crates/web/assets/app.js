@@ -165,6 +165,7 @@ document.addEventListener("change", async (event) => {
     into.value = await input.files[0].text();
     into.dispatchEvent(new Event("input", { bubbles: true }));
   }
+  if (input.matches("[data-keys]")) localStorage.setItem("keys", input.checked ? "on" : "off");
   if (input.matches("[data-all]")) {
     for (const box of document.querySelectorAll(input.dataset.all ?? "")) /** @type {HTMLInputElement} */ (box).checked = input.checked;
   }
@@ -179,6 +180,11 @@ document.addEventListener("change", async (event) => {
 
 // ---- Keys. Those of one letter can be switched off (WCAG 2.1.4): localStorage "keys" = "off".
 
+const keysBox = /** @type {HTMLInputElement | null} */ (find("[data-keys]"));
+if (keysBox) {
+  keysBox.checked = localStorage.getItem("keys") !== "off";
+  keysBox.disabled = false;
+}
 const isTyping = (/** @type {EventTarget | null} */ target) => /** @type {Element} */ (target).matches?.("input, textarea, select, [contenteditable]");
 document.addEventListener("keydown", (event) => {
   const secret = /** @type {HTMLDialogElement | null} */ (find("dialog[data-secret][open]"));

@@ -32,6 +32,7 @@ mod requests;
 mod rooms_test;
 mod rights;
 mod sessions;
+mod settings;
 mod shell;
 mod switch;
 mod team;
@@ -138,6 +139,7 @@ pub fn console(site: Site) -> Router {
         .merge(team::routes())
         .merge(tokens::routes())
         .merge(sessions::routes())
+        .merge(settings::routes())
         .route("/logout", axum::routing::post(login::leave))
         .layer(from_fn_with_state(console.clone(), enter::enter));
     Router::new()
