@@ -15,6 +15,7 @@ mod audit;
 mod enter;
 mod first_call;
 mod history;
+mod hygiene;
 mod keys;
 mod leaks;
 mod lists;
@@ -140,6 +141,7 @@ pub fn console(site: Site) -> Router {
         .merge(tokens::routes())
         .merge(sessions::routes())
         .merge(settings::routes())
+        .merge(hygiene::routes())
         .route("/logout", axum::routing::post(login::leave))
         .layer(from_fn_with_state(console.clone(), enter::enter));
     Router::new()
