@@ -32,6 +32,8 @@ mod requests;
 #[cfg(test)]
 mod rooms_test;
 mod rights;
+#[cfg(test)]
+mod rooms;
 mod sessions;
 mod settings;
 mod shell;

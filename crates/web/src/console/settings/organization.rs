@@ -16,7 +16,6 @@ use crate::ui::html::{AsCode, shell};
 /// An organization.
 #[derive(Debug, Deserialize)]
 pub(super) struct Organization {
-    pub(super) id: String,
     pub(super) name: String,
     pub(super) kind: String,
     pub(super) created_at: Timestamp,

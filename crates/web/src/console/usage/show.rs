@@ -51,10 +51,10 @@ pub(super) async fn show(visit: Visit) -> Shown {
     let (range, by) = (Range::read(asked.one("range")), By::read(asked.one("by")));
     let of = filters(&visit);
     let has_latency = asked.has("p95");
-    // A filter that makes no sense is said so above the filters.
+    // A filter that makes no sense, or names nothing that there is, is said so above the filters.
     let (card, page, heat, fault) = match read(&visit, range, &of).await {
         Ok((card, page, heat)) => (Some(card), page, Some(heat), None),
-        Err(refusal) if refusal.status == 400 => (None, Page::default(), None, Some(refusal.detail)),
+        Err(refusal) if [400, 404].contains(&refusal.status) => (None, Page::default(), None, Some(refusal.detail)),
         Err(refusal) => return Err(refusal),
     };
     let names = Names::of(&visit, by, &page.items).await;
