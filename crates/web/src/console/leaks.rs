@@ -275,7 +275,7 @@ async fn report(visit: Visit, Path(id): Path<String>) -> Shown {
         );
     };
     let once = Once {
-        title: "Save the key that takes its place",
+        title: "Save the key that takes its place".into(),
         about: format!("{} is revoked. This one has its name, project and rights.", replacement.name),
         label: "Secret key",
         secret: replacement.key,
@@ -286,6 +286,7 @@ async fn report(visit: Visit, Path(id): Path<String>) -> Shown {
             .filter_map(|(name, text)| Some((name, text?)))
             .collect(),
         then: format!("/keys/{}", replacement.id),
+        ..Once::default()
     };
     Ok(visit.secret(Place::Leaks, "Save the new key", &once))
 }

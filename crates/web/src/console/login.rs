@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::response::{Html as Page, IntoResponse, Response};
 use http::header::{LOCATION, SET_COOKIE};
@@ -57,7 +56,7 @@ pub(super) async fn log_in(State(console): State<Arc<Console>>, request: Request
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let visitor = console.visitor(&parts.headers, &parts.extensions);
-    let form = Fields::read(&Bytes::from(body));
+    let form = Fields::read(&body);
     let question = Object::default()
         .with("email", form.one("email"))
         .with("password", form.exact("password"))

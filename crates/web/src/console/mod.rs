@@ -9,9 +9,9 @@ mod access;
 mod alerts;
 mod anomalies;
 mod apis;
-mod confirm;
 mod ask;
 mod audit;
+mod confirm;
 mod enter;
 mod first_call;
 mod history;
@@ -24,16 +24,12 @@ mod model;
 mod once;
 mod overview;
 mod palette;
+mod people;
 mod plans;
 mod preview;
 mod projects;
-mod people;
 mod requests;
-#[cfg(test)]
-mod rooms_test;
 mod rights;
-#[cfg(test)]
-mod rooms;
 mod sessions;
 mod settings;
 mod shell;

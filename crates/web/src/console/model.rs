@@ -57,11 +57,7 @@ pub(crate) struct RateLimit {
 pub(crate) struct Project {
     pub(crate) id: String,
     pub(crate) name: String,
-    pub(crate) description: String,
     pub(crate) environment: String,
-    pub(crate) state: String,
-    pub(crate) contact: String,
-    pub(crate) created_at: Timestamp,
 }
 
 /// An API.
@@ -127,8 +123,6 @@ pub(crate) struct UsageItem {
     pub(crate) operation: Option<String>,
     #[serde(default)]
     pub(crate) code: Option<String>,
-    #[serde(default)]
-    pub(crate) status: Option<u16>,
     #[serde(default)]
     pub(crate) status_class: Option<String>,
     #[serde(default)]

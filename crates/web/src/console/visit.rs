@@ -68,8 +68,6 @@ pub(crate) struct Membership {
     pub(crate) organization_id: String,
     /// Its name.
     pub(crate) name: String,
-    /// The role there.
-    pub(crate) role: String,
 }
 
 /// One request of somebody who is logged in.

@@ -113,11 +113,6 @@ impl Object {
             None => self,
         }
     }
-
-    /// Whether nothing is in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl From<Object> for Value {

@@ -105,15 +105,15 @@ fn link_shown(visit: &Visit, made: &Invitation, path: &str) -> Response {
         title: "Send this link".into(),
         about: format!("{} is invited as {}.", whom.as_deref().unwrap_or("Whoever has it"), made.role),
         label: "Link",
-        text: format!("{}{path}", visit.origin),
+        secret: Some(format!("{}{path}", visit.origin)),
         note: match whom {
             Some(email) => format!("Only an account with the address {email} can accept it. It is shown this once."),
             None => "Whoever has the link can accept it, so send it to one person alone. It is shown this once.".into(),
         },
-        snippet: String::new(),
         facts: vec![("Role", made.role.clone()), ("Good until", visit.zone.label(made.expires_at, "%-d %b %Y, %H:%M"))],
         advice: "No mail is sent: the link goes by you.",
         then: "/team".into(),
+        ..Once::default()
     };
     visit.secret(Place::Team, "Send this link", &content)
 }

@@ -115,12 +115,12 @@ pub(super) async fn password(visit: Visit, Path(id): Path<String>) -> Shown {
         title: "Send this link".into(),
         about: format!("{} chooses a new password with it.", name(&member)),
         label: "Link",
-        text: format!("{}{}", visit.origin, link.path),
+        secret: Some(format!("{}{}", visit.origin, link.path)),
         note: "Whoever has the link can use it, so send it to the member alone. It is shown this once.".into(),
-        snippet: String::new(),
         facts: vec![("Good until", visit.zone.label(link.expires_at, "%-d %b %Y, %H:%M"))],
         advice: "No mail is sent: the link goes by you.",
         then: "/team".into(),
+        ..Once::default()
     };
     Ok(visit.secret(Place::Team, "Send this link", &content))
 }

@@ -198,11 +198,11 @@ fn once(visit: &Visit, key: &Key, text: String) -> Once {
         about: key.name.clone(),
         label: "Management token",
         note: "This is the only time the token is shown. We store a hash and cannot recover it.".into(),
-        snippet: format!(
+        snippet: Some(format!(
             "export KEYSTILE_URL={}\nexport KEYSTILE_MANAGEMENT_KEY={text}\nkeystile whoami\n\ncurl {}/v1/whoami \\\n  -H \
              \"Authorization: Bearer $KEYSTILE_MANAGEMENT_KEY\"",
             visit.origin, visit.origin
-        ),
+        )),
         facts: vec![
             ("Key ID", key.id.clone()),
             ("May", rights_told(&key.permissions)),
@@ -210,7 +210,8 @@ fn once(visit: &Visit, key: &Key, text: String) -> Once {
         ],
         advice: "Store it in a secret manager.",
         then: "/tokens".into(),
-        text,
+        secret: Some(text),
+        ..Once::default()
     }
 }
 

@@ -212,7 +212,7 @@ struct Made {
 pub(super) fn once(answer: &Answer, title: &'static str) -> Asked<Once> {
     let made: Made = answer.read()?;
     Ok(Once {
-        title,
+        title: title.into(),
         about: made.url,
         label: "Signing secret",
         secret: made.secret,
@@ -220,6 +220,7 @@ pub(super) fn once(answer: &Answer, title: &'static str) -> Asked<Once> {
         snippet: Some(format!("keystile webhook test {}", made.id)),
         facts: vec![("Webhook ID", made.id.clone())],
         then: format!("/webhooks/{}", made.id),
+        ..Once::default()
     })
 }
 
