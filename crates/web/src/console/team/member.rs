@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Choice, choices};
 use crate::api::{Asked, Refusal};
 use crate::console::Shown;
-use crate::console::ask::Ask;
+use crate::console::ask::{Ask, Preview};
 use crate::console::once::Once;
 use crate::console::people::Member;
 use crate::console::shell::Place;
@@ -43,6 +43,22 @@ pub(super) async fn role_form(visit: Visit, Path(id): Path<String>) -> Shown {
     role_shown(&visit, &member, &member.role, None).await
 }
 
+fn role_code(visit: &Visit, member: &Member, chosen: &str) -> AsCode {
+    AsCode::new(
+        format!("keystile member update {} --role {}", shell(&member.email), shell(chosen)),
+        &visit.origin,
+        "PATCH",
+        &format!("/v1/members/{}", member.id),
+        Some(&json!({"role": chosen})),
+    )
+}
+
+/// The request as the form is filled in.
+pub(super) async fn code(visit: Visit, Path(id): Path<String>) -> Shown {
+    let member = member(&visit, &id).await?;
+    Ok(visit.part(&Preview { code: role_code(&visit, &member, visit.form.one("role")) }))
+}
+
 async fn role_shown(visit: &Visit, member: &Member, chosen: &str, fault: Option<String>) -> Shown {
     let content = RoleForm {
         fault,
@@ -50,13 +66,7 @@ async fn role_shown(visit: &Visit, member: &Member, chosen: &str, fault: Option<
         name: name(member).to_owned(),
         was: member.role.clone(),
         roles: choices(visit, chosen).await?,
-        code: AsCode::new(
-            format!("keystile member update {} --role {}", shell(&member.email), shell(chosen)),
-            &visit.origin,
-            "PATCH",
-            &format!("/v1/members/{}", member.id),
-            Some(&json!({"role": chosen})),
-        ),
+        code: role_code(visit, member, chosen),
     };
     Ok(visit.modal(Place::Team, "Another role", &content))
 }

@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<Arc<Console>> {
         .route("/team/invite/code", post(invite::code))
         .route("/team/invitations/{id}/withdraw", get(invite::withdraw_form).post(invite::withdraw))
         .route("/team/members/{id}/role", get(member::role_form).post(member::role))
+        .route("/team/members/{id}/role/code", post(member::code))
         .route("/team/members/{id}/password", get(member::password_form).post(member::password))
         .route("/team/members/{id}/factors", get(member::factors_form).post(member::factors))
         .route("/team/members/{id}/remove", get(member::remove_form).post(member::remove))
