@@ -1,7 +1,6 @@
 //! `/leaks`: keys that others may know. A key that was found is looked up by what may be shown of it, and ended.
 //!
-//! The text that somebody found never goes into an address, a page or the log: it is made the hint that the API shows, and that
-//! is compared.
+//! The text that somebody found never goes into an address, a page or the log: it is compared with what the API shows of each key.
 
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use axum::extract::Path;
 use axum::routing::get;
 use http::Method;
 use jiff::{Timestamp, ToSpan};
-use keystile_core::key::hint;
+use keystile_core::key::{NotAKey, Presented};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -116,55 +115,81 @@ async fn reported(visit: &Visit) -> Vec<Report> {
     told.collect()
 }
 
-/// What was typed: an id, or what the API shows of a text.
-#[derive(Debug, PartialEq, Eq)]
+/// What was typed. It may be a secret, so that nothing but a test prints it.
+#[derive(PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 enum Found {
     /// The id of a key.
     Id(String),
-    /// The hint of one.
+    /// What may be shown of one.
     Hint(String),
+    /// A text that could be one.
+    Text(String),
+    /// One of ours, but for a letter.
+    Mistyped,
     /// Nothing that says which key it is.
     Nothing,
 }
 
+/// Letters of a key's id.
+const ID_LETTERS: usize = 26;
+
 fn read(text: &str) -> Found {
     let text = text.trim().trim_start_matches("Bearer ").trim_matches(['"', '\'', ' ']);
-    if text.starts_with("key_") && text.len() == 26 {
+    if text.starts_with("key_") && text.len() == ID_LETTERS {
         return Found::Id(text.to_owned());
     }
     if text.contains('•') {
         return Found::Hint(text.to_owned());
     }
-    match hint(text) {
-        empty if empty == "••••" => Found::Nothing,
-        hint => Found::Hint(hint),
+    match Presented::parse(text) {
+        Ok(_) => Found::Text(text.to_owned()),
+        Err(NotAKey::Checksum) => Found::Mistyped,
+        Err(NotAKey::Shape) => Found::Nothing,
     }
 }
 
-async fn find(visit: Visit) -> Shown {
-    let (found, is_part) = match read(visit.form.one("found")) {
-        Found::Nothing => {
-            let fault = "This is neither the id of a key, nor a text that could be one. Paste all of it.";
-            return shown(&visit, Leaks { fault: Some(fault.into()), ..Leaks::default() }).await;
-        }
-        Found::Id(id) => match visit.get::<Key>(&format!("/v1/keys/{}", segment(&id))).await {
-            Ok(key) => (vec![row(&visit, key)], false),
-            Err(refusal) if refusal.status == 404 => (Vec::new(), false),
-            Err(refusal) => return Err(refusal),
-        },
-        Found::Hint(hint) => with_hint(&visit, &hint).await?,
-    };
-    shown(&visit, Leaks { found: Some(found), is_part, ..Leaks::default() }).await
+/// Whether this may be shown of the text: it begins and ends as the text does.
+fn fits(hint: &str, text: &str) -> bool {
+    let Some((beginning, end)) = hint.split_once("••••") else { return false };
+    let says_something = !(beginning.is_empty() && end.is_empty());
+    says_something && text.starts_with(beginning) && text.ends_with(end)
 }
 
-/// The keys of which this may be shown; and whether there are more than were looked through.
-async fn with_hint(visit: &Visit, hint: &str) -> Asked<(Vec<Row>, bool)> {
+async fn find(visit: Visit) -> Shown {
+    let fault = match read(visit.form.one("found")) {
+        Found::Id(id) => {
+            let rows = match visit.get::<Key>(&format!("/v1/keys/{}", segment(&id))).await {
+                Ok(key) => vec![row(&visit, key)],
+                Err(refusal) if refusal.status == 404 => Vec::new(),
+                Err(refusal) => return Err(refusal),
+            };
+            return shown(&visit, Leaks { found: Some(rows), ..Leaks::default() }).await;
+        }
+        Found::Hint(hint) => return looked_up(&visit, |key| key.hint == hint).await,
+        Found::Text(text) => return looked_up(&visit, |key| fits(&key.hint, &text)).await,
+        Found::Mistyped => {
+            "It looks like one of our keys, but its checksum does not hold: a letter is missing or wrong."
+        }
+        Found::Nothing => "This is neither the id of a key, nor a text that could be one. Paste all of it.",
+    };
+    shown(&visit, Leaks { fault: Some(fault.into()), ..Leaks::default() }).await
+}
+
+/// The page with the keys that fit.
+async fn looked_up(visit: &Visit, fits: impl Fn(&Key) -> bool) -> Shown {
+    let (rows, is_part) = matching(visit, fits).await?;
+    shown(visit, Leaks { found: Some(rows), is_part, ..Leaks::default() }).await
+}
+
+/// Keys that fit; and whether there are more than were looked through.
+async fn matching(visit: &Visit, fits: impl Fn(&Key) -> bool) -> Asked<(Vec<Row>, bool)> {
     let mut rows = Vec::new();
     let mut cursor = String::new();
     for _ in 0..PAGES {
-        let page: List<Key> =
-            visit.get(&format!("/v1/keys?{}", query(&[("limit", "200"), ("cursor", &cursor)]))).await?;
-        rows.extend(page.items.into_iter().filter(|key| key.hint == hint).map(|key| row(visit, key)));
+        let asked = query(&[("limit", "200"), ("cursor", &cursor)]);
+        let page: List<Key> = visit.get(&format!("/v1/keys?{asked}")).await?;
+        rows.extend(page.items.into_iter().filter(&fits).map(|key| row(visit, key)));
         if rows.len() >= SHOWN {
             rows.truncate(SHOWN);
             return Ok((rows, true));
@@ -300,8 +325,16 @@ mod tests {
         let id = format!("key_{}", "0".repeat(22));
         assert_eq!(read(&format!(" {id} ")), Found::Id(id));
         assert_eq!(read("ks_live_Ab3d••••9f3a"), Found::Hint("ks_live_Ab3d••••9f3a".into()));
-        assert_eq!(read("sk_other_vendor_0123456789abcdef"), Found::Hint("••••cdef".into()));
+        let other = "sk_other_vendor_0123456789abcdef";
+        assert_eq!(read(&format!("Bearer {other}")), Found::Text(other.into()));
         assert_eq!(read(""), Found::Nothing);
+    }
+
+    #[test]
+    fn a_text_is_compared_with_its_first_and_last_letters() {
+        let text = "ks_live_Ab3dxxxxxxxxxxxx9f3a";
+        assert!(fits("ks_live_Ab3d••••9f3a", text) && fits("••••9f3a", text) && fits("ks_live_••••", text));
+        assert!(!fits("ks_live_Ab3d••••9f3b", text) && !fits("••••", text) && !fits("ks_live_Ab3d", text));
     }
 
     #[test]
