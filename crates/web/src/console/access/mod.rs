@@ -2,6 +2,7 @@
 
 mod act;
 mod approve;
+mod credits;
 mod limits;
 mod list;
 mod show;
@@ -33,6 +34,9 @@ pub(super) fn routes() -> Router<Arc<Console>> {
         .route("/access/{id}/suspend", get(act::suspend_form).post(act::suspend))
         .route("/access/{id}/remove", get(act::remove_form).post(act::remove))
         .route("/access/{id}/plan", get(limits::plan_form).post(limits::plan))
+        .route("/access/{id}/credits", get(credits::grant_form).post(credits::grant))
+        .route("/access/{id}/credits/code", post(credits::code))
+        .route("/access/{id}/credits/{grant}/revoke", get(credits::revoke_form).post(credits::revoke))
         .route("/access/{id}/ceilings", get(limits::ceilings_form).post(limits::ceilings))
 }
 

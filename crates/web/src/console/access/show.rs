@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::Path;
 
+use super::credits::credits;
 use super::{Access, Activation, Quotas, Used, activation, badge, badge_of, listed};
 use crate::api::{Asked, Refusal};
 use crate::console::Shown;
@@ -18,7 +19,8 @@ use crate::ui::number::{exact, percent};
 use crate::ui::time::Moment;
 
 /// The tabs: the word of the address, what it is called, and the right without which it is left out.
-const TABS: [(&str, &str, &str); 2] = [("", "Standing", ""), ("history", "History", "audit.read")];
+const TABS: [(&str, &str, &str); 3] =
+    [("", "Standing", ""), ("credits", "Credits", "credits.read"), ("history", "History", "audit.read")];
 
 /// How much of its quotas a project has used.
 #[derive(Template)]
@@ -78,7 +80,7 @@ struct Show {
     api: String,
     badge: Badge,
     tabs: Vec<(String, &'static str, bool)>,
-    history: Option<Html>,
+    tab: Option<Html>,
     standing: Option<Html>,
     asked: String,
     granted: String,
@@ -130,7 +132,11 @@ pub(super) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
         },
         is_our_project,
         tabs: tabs.map(|(word, text, _)| (path(word), *text, *word == tab)).collect(),
-        history: if tab == "history" { Some(history(&visit, &link.id).await?) } else { None },
+        tab: match tab {
+            "credits" => Some(credits(&visit, &link, visit.may("credits.write") && is_our_api).await?),
+            "history" => Some(history(&visit, &link.id).await?),
+            _ => None,
+        },
         standing: match tab.is_empty() && link.is_granted() {
             true => standing(&visit, &link.id).await.ok().map(|standing| Html::of(&standing)),
             false => None,
