@@ -15,6 +15,7 @@ use keystile_server::enforce::feed::Feed;
 use keystile_server::enforce::news::Trouble;
 use keystile_server::exposure::exposures;
 use keystile_server::identity::{Identity, IdentitySettings, Pages};
+use keystile_server::mail::{Mailer, Means};
 use keystile_server::manage::{App, router};
 use keystile_server::telemetry::metrics::{Calls, Registry};
 use keystile_server::telemetry::pulse::Pulse;
@@ -63,6 +64,7 @@ async fn app_over(store: &Store, queue: &Arc<Queue>) -> App {
     let identity = Identity::new(store.catalog.clone(), clock.clone(), entropy.clone(), people);
     App {
         identity: Arc::new(identity),
+        mail: Arc::new(Mailer::new(Means::Nothing, clock.clone(), entropy.clone()).unwrap()),
         webhooks: Arc::new(webhooks),
         catalog: store.catalog.clone(),
         ledger: store.ledger.clone(),

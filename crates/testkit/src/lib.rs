@@ -1,7 +1,7 @@
 //! What tests of the whole product need: the real binary running ([`Installation`]), an upstream that remembers every
 //! byte it got and answers by a script ([`Upstream`]), and clients that say exactly what a test tells them to
 //! ([`raw`], [`Api`]). Tests of the store get a database server of their own ([`Postgres`]), those of
-//! countries a file of addresses ([`mmdb`]).
+//! countries a file of addresses ([`mmdb`]), those of e-mail a server that keeps what it gets ([`Postbox`]).
 //!
 //! Nothing here shares code with the product: its parsers are its own and stricter, so that a test never believes a
 //! message only because the product wrote it the same way. Everything blocks and every wait has an end, after which the
@@ -16,6 +16,7 @@ mod message;
 mod mmdb;
 mod passkey;
 mod ports;
+mod postbox;
 mod postgres;
 mod provider;
 pub mod raw;
@@ -27,6 +28,7 @@ pub use api::Api;
 pub use installation::Installation;
 pub use mmdb::mmdb;
 pub use passkey::Authenticator;
+pub use postbox::{Postbox, Posted};
 pub use postgres::Postgres;
 pub use provider::{Provider, Signed, strange_key};
 pub use upstream::{Recorded, Step, Upstream};

@@ -174,6 +174,7 @@ fn contradictions(config: &Config, entries: &[Entry]) -> Vec<ConfigError> {
             hints: vec!["allowed: with `issuer`, which may be \"off\"".to_owned()],
         });
     }
+    mail_contradictions(config, &place, &says, &mut errors);
     if config.gateway.proxy_protocol && config.gateway.trusted_proxies.is_empty() {
         errors.push(ConfigError {
             place: place(&["gateway.proxy_protocol"]),
@@ -202,6 +203,50 @@ fn contradictions(config: &Config, entries: &[Entry]) -> Vec<ConfigError> {
         });
     }
     errors
+}
+
+/// What is wrong with how letters are sent.
+fn mail_contradictions(
+    config: &Config,
+    place: &impl Fn(&[&str]) -> Place,
+    says: &impl Fn(&str) -> bool,
+    errors: &mut Vec<ConfigError>,
+) {
+    let mut wrong = |name: &str, what: &str, hint: &str| {
+        errors.push(ConfigError {
+            place: place(&[name]),
+            what: format!("{name}: {what}"),
+            hints: vec![format!("allowed: {hint}")],
+        });
+    };
+    let Some(server) = &config.mail.server else {
+        if let Some(name) = ["mail.password_file", "mail.from", "mail.authorities"].into_iter().find(|name| says(name))
+            && !says("mail.server")
+        {
+            wrong(name, "no server is named, so this would do nothing", "with `server`, which may be \"off\"");
+        }
+        return;
+    };
+    if config.mail.from.is_none() {
+        wrong("mail.server", "nobody said who letters are from", "with `from` in [mail], or `server = \"off\"`");
+    }
+    if config.login.origin.is_none()
+        && listeners(config).iter().any(|(name, address)| name.starts_with("admin.") && is_exposed(address))
+    {
+        wrong(
+            "mail.server",
+            "letters hold links to this server, and nobody said where browsers reach it",
+            "with `origin` in [login], or `server = \"off\"`",
+        );
+    }
+    let has_password = server.has_password() || config.mail.password_file.is_some();
+    if server.user().is_some() != has_password || (server.has_password() && config.mail.password_file.is_some()) {
+        wrong(
+            "mail.server",
+            "a user and a password belong together, and the password is said once",
+            "`user:password@` in `server`, or `user@` there and `password_file`, or neither",
+        );
+    }
 }
 
 fn listeners(config: &Config) -> Vec<(&'static str, std::net::SocketAddr)> {

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use keystile_core::api::UpstreamUrl;
 use keystile_server::audit_stream::SyslogTarget;
 use keystile_server::identity::{Issuer, PagesOrigin};
+use keystile_server::mail::{MailServer, Sender};
 use keystile_server::telemetry::journal::Destination;
 use keystile_server::telemetry::trace::Sample;
 use keystile_store::postgres::Url as DatabaseUrl;
@@ -348,6 +349,34 @@ pub(super) fn issuer_or_off() -> Rule<Option<Issuer>> {
         |raw| match raw.text() {
             Some("off") => Ok(None),
             Some(text) => text.parse().map(Some).map_err(|_| Complaint::of("this is no such URL")),
+            None => Err(Complaint::kind(raw)),
+        },
+    )
+}
+
+/// A mail server, or nothing. What is written has no password.
+pub(super) fn mail_server_or_off() -> Rule<Option<MailServer>> {
+    rule(
+        r#"smtp://user:password@host:port, smtps://user:password@host:port, or "off""#,
+        |server| quoted(&server.as_ref().map_or_else(|| "off".to_owned(), MailServer::to_string)),
+        |raw| match raw.text() {
+            Some("off") => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|error| {
+                Complaint::of(format!("{error}; what was given is not repeated here, because it could hold a password"))
+            }),
+            None => Err(Complaint::kind(raw)),
+        },
+    )
+}
+
+/// Who letters are from, or nobody.
+pub(super) fn sender_or_off() -> Rule<Option<Sender>> {
+    rule(
+        r#"an e-mail address, such as keys@example.com or Keys <keys@example.com>, or "off""#,
+        |sender| quoted(&sender.as_ref().map_or_else(|| "off".to_owned(), Sender::to_string)),
+        |raw| match raw.text() {
+            Some("off") => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| Complaint::of(format!("`{}` is no sender", shown(text)))),
             None => Err(Complaint::kind(raw)),
         },
     )

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use keystile_core::api::UpstreamUrl;
 use keystile_server::audit_stream::SyslogTarget;
 use keystile_server::identity::{Issuer, PagesOrigin};
+use keystile_server::mail::{MailServer, Sender};
 use keystile_server::telemetry::journal::Destination;
 use keystile_server::telemetry::trace::Sample;
 use keystile_server::tls::MinVersion;
@@ -18,9 +19,9 @@ use keystile_store::postgres::Url as DatabaseUrl;
 use super::given::Given;
 use super::root_key::RootKeyPlace;
 use super::rule::{
-    Word, access_log, auto_or_whole, database_or_off, flag, issuer_or_off, listener, millis, name, networks,
-    origin_or_off, path, path_or_off, paths, root_key, root_key_or_off, seconds, share, syslog_or_off, url_or_off,
-    whole, whole_or_off, word,
+    Word, access_log, auto_or_whole, database_or_off, flag, issuer_or_off, listener, mail_server_or_off, millis, name,
+    networks, origin_or_off, path, path_or_off, paths, root_key, root_key_or_off, seconds, sender_or_off, share,
+    syslog_or_off, url_or_off, whole, whole_or_off, word,
 };
 
 macro_rules! settings {
@@ -146,6 +147,12 @@ settings! {
         client_id: String = "client_id", name(), "keystile".to_owned(), "What this server is called there.";
         client_secret_file: Option<PathBuf> = "client_secret_file", path_or_off(), None, "A file with the secret of that client. Without it the client is public, and proves itself by PKCE alone.";
         name: String = "name", name(), "single sign-on".to_owned(), "What people call it: the button says `Log in with …`.";
+    }
+    mail: Mail = "mail", "E-mail to people, such as links to sign in." {
+        server: Option<MailServer> = "server", mail_server_or_off(), None, "The mail server that letters are given to. Over smtp:// the connection is encrypted before anything is said (STARTTLS), unless the server is on this machine; over smtps:// from its beginning. Without a server nobody is written to.";
+        password_file: Option<PathBuf> = "password_file", path_or_off(), None, "A file with the password for the user of `server`, in place of one that stands there.";
+        from: Option<Sender> = "from", sender_or_off(), None, "Who letters are from.";
+        authorities: Option<PathBuf> = "authorities", path_or_off(), None, "A PEM file with an authority whose certificate the mail server may show, besides those that the system trusts. It is read at the start.";
     }
     retention: Retention = "retention", "For how long details are kept." {
         audit_days: Option<u32> = "audit_days", whole_or_off(1..=36_500), None, "After how many days the details of an entry of the audit are taken out: the address, and how the thing was before and after. Who did what and when stays, and the chain stays whole.";

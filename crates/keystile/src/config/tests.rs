@@ -77,15 +77,15 @@ fn the_manual_page_names_every_setting_once() {
 fn every_wrong_line_is_named_with_its_place() {
     let gateway = "listen, tls_listen, http2, h2c, workers, trusted_proxies, proxy_protocol, max_connections, max_connections_per_address, max_concurrent_calls, idle_seconds, head_seconds, body_stall_seconds, write_stall_seconds, connect_seconds, drain_seconds, handover_seconds, max_staleness_seconds, country_database, upstream_authorities";
     let address = r#"an address and port, such as 127.0.0.1:4400 or [::1]:4400, or "off""#;
-    let top = "data, database, root_key, previous_root_key, gateway, admin, check, limits, tls, keys, usage, log, request_log, trace, audit, login, oidc, retention, usage_files, webhooks, snapshot";
+    let top = "data, database, root_key, previous_root_key, gateway, admin, check, limits, tls, keys, usage, log, request_log, trace, audit, login, oidc, mail, retention, usage_files, webhooks, snapshot";
     for (text, expected) in [
         ("[gateway]\n  lisen = 1\n", format!("2:3: unknown setting `lisen` in [gateway]\n    allowed: {gateway}\n    did you mean `listen`?")),
         ("[gateway]\nport = 1\n", format!("2:1: unknown setting `port` in [gateway]\n    allowed: {gateway}")),
-        ("\n[gatway]\nlisten = \"off\"\nworkers = 1\n", "2:2: unknown section `gatway`\n    allowed: gateway, admin, check, limits, tls, keys, usage, log, request_log, trace, audit, login, oidc, retention, usage_files, webhooks, snapshot\n    did you mean `gateway`?".to_owned()),
+        ("\n[gatway]\nlisten = \"off\"\nworkers = 1\n", "2:2: unknown section `gatway`\n    allowed: gateway, admin, check, limits, tls, keys, usage, log, request_log, trace, audit, login, oidc, mail, retention, usage_files, webhooks, snapshot\n    did you mean `gateway`?".to_owned()),
         ("listen = \"off\"\n", format!("1:1: unknown setting `listen`\n    allowed: {top}\n    `listen` belongs to [gateway]")),
         ("dta = \"x\"\n", format!("1:1: unknown setting `dta`\n    allowed: {top}\n    did you mean `data`?")),
         ("[usage]\ndata = \"x\"\n", "2:1: unknown setting `data` in [usage]\n    allowed: flush_ms\n    `data` belongs to the top of the file".to_owned()),
-        ("[data]\nx = 1\n", "1:2: `data` is a setting, not a section\n    allowed: gateway, admin, check, limits, tls, keys, usage, log, request_log, trace, audit, login, oidc, retention, usage_files, webhooks, snapshot".to_owned()),
+        ("[data]\nx = 1\n", "1:2: `data` is a setting, not a section\n    allowed: gateway, admin, check, limits, tls, keys, usage, log, request_log, trace, audit, login, oidc, mail, retention, usage_files, webhooks, snapshot".to_owned()),
         ("gateway = 1\n", "1:1: `gateway` is a section, not a setting\n    write [gateway] on a line of its own and its settings below it".to_owned()),
         ("gateway.listen = \"127.0.0.1\"\n", format!("1:18: gateway.listen: `127.0.0.1` is an address without a port\n    allowed: {address}")),
         ("gateway.listen = \"4400\"\n", format!("1:18: gateway.listen: `4400` is a port without an address\n    allowed: {address}")),
@@ -337,4 +337,27 @@ fn traces_and_the_access_log_go_where_they_are_sent() {
         (config.trace.sample.share(), config.log.access, config.trace.endpoint),
         (0.01, Destination::Stdout, None)
     );
+}
+
+#[test]
+fn a_mail_server_is_shown_without_its_password_and_needs_what_letters_need() {
+    let sound = "[mail]\nserver = \"smtp://keys:canary-1@mail.example.com\"\nfrom = \"Keys <keys@example.com>\"\n";
+    let loaded = load_text(sound).unwrap();
+    let shown = loaded.show();
+    assert!(shown.contains("\"smtp://keys@mail.example.com:587\"") && !shown.contains("canary-1"), "{shown}");
+    assert!(!format!("{:?}", loaded.config).contains("canary-1"));
+    for text in [
+        "[mail]\nserver = \"smtp://keys:canary-1@mail.example.com\"\n",
+        "[mail]\nserver = \"smtp://keys@mail.example.com\"\nfrom = \"keys@example.com\"\n",
+        "[mail]\nserver = \"smtp://keys:canary-1@mail.example.com\"\nfrom = \"keys@example.com\"\npassword_file = \"p\"\n",
+        "[mail]\nserver = \"smtp://mail.example.com\"\nfrom = \"keys@example.com\"\npassword_file = \"p\"\n",
+        "[mail]\nserver = \"http://canary-1@mail.example.com\"\nfrom = \"keys@example.com\"\n",
+        "[mail]\nserver = \"smtp://mail.example.com\"\nfrom = \"keys\"\n",
+        "[mail]\nfrom = \"keys@example.com\"\n",
+        "[mail]\nserver = \"smtp://mail.example.com\"\nfrom = \"keys@example.com\"\n[admin]\nlisten = \"0.0.0.0:4401\"\n",
+    ] {
+        let told = load_text(text).unwrap_err().to_string();
+        assert!(told.contains("mail.") && !told.contains("canary-1"), "{text}\n{told}");
+    }
+    assert!(load_text("[mail]\nserver = \"off\"\nfrom = \"keys@example.com\"\n").is_ok());
 }

@@ -39,6 +39,7 @@ pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
     private_keys(config, &mut findings);
     leftovers(config, now, &mut findings);
     audit_file(config, &mut findings);
+    mail(config, &mut findings);
     findings
 }
 
@@ -281,6 +282,36 @@ fn audit_file(config: &Config, findings: &mut Vec<Finding>) {
         format!("[audit] file names a folder that is not there ({}): the audit is told to nobody", folder.display()),
         "make the folder, or name another file; what was not told is told then",
     ));
+}
+
+fn mail(config: &Config, findings: &mut Vec<Finding>) {
+    if config.mail.server.is_none() {
+        findings.push(Finding::new(
+            "no_mail_server",
+            Severity::Low,
+            "no mail server is set up: nobody can be sent a link to sign in",
+            "name one in [mail]: server = \"smtps://user@mail.example.com\", password_file and from",
+        ));
+    }
+    let Some(file) = &config.mail.password_file else { return };
+    match mode(file) {
+        None => findings.push(Finding::new(
+            "mail_password_missing",
+            Severity::High,
+            format!(
+                "[mail] password_file names a file that is not there ({}): the server would not start again",
+                file.display()
+            ),
+            "put the file there, or correct `password_file`",
+        )),
+        Some(mode) if mode & 0o077 != 0 => findings.push(Finding::new(
+            "mail_password_readable",
+            Severity::Medium,
+            format!("{} may be used by others than its owner (mode {mode:03o})", file.display()),
+            format!("chmod go= {}", file.display()),
+        )),
+        Some(_) => {}
+    }
 }
 
 fn mode(path: &Path) -> Option<u32> {

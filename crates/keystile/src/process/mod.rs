@@ -11,6 +11,7 @@ mod disk;
 pub mod handshake;
 mod listeners;
 mod pages;
+pub mod mail;
 pub mod workers;
 use zeroize::Zeroizing;
 
@@ -125,6 +126,9 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// Letters can't be sent.
+    #[error(transparent)]
+    Mail(#[from] mail::NoMail),
     /// A thread can't be started.
     #[error("a worker can't be started: {0}")]
     Worker(io::Error),
@@ -167,6 +171,8 @@ pub struct Opened {
     tls: Option<Arc<Tls>>,
     upstream_tls: Arc<UpstreamTls>,
     countries: Option<(CountryFile, Arc<Database>)>,
+    /// Whether links that letters would hold go into the log if no mail server is set up.
+    pub shows_links: bool,
     /// The owner, with a management key if it was made just now.
     pub owner: Owner,
 }
@@ -203,7 +209,7 @@ impl Opened {
                 );
             }
         }
-        Ok(Self { store, clock, entropy, tls, upstream_tls, countries, owner })
+        Ok(Self { store, clock, entropy, tls, upstream_tls, countries, shows_links: false, owner })
     }
 
     /// Makes things before anybody is answered.
@@ -268,7 +274,8 @@ impl Process {
         config: &Config,
         follower: Option<Follower>,
     ) -> Result<Self, StartError> {
-        let Opened { store, clock, entropy, owner, tls, upstream_tls, countries } = opened;
+        let Opened { store, clock, entropy, owner, tls, upstream_tls, countries, shows_links } = opened;
+        let mail = mail::mailer(config, shows_links, (&clock, &entropy))?;
         let snapshot = Arc::new(SnapshotFile::new(config.data.join(SNAPSHOT_FILE), &store.catalog));
         let feed = Arc::new(Feed::start(&store, Some(&snapshot), clock.now().wall).await?);
         if let Some(follower) = follower {
@@ -311,6 +318,7 @@ impl Process {
             clock: clock.clone(),
             exposures: exposures.clone(),
             identity,
+            mail,
             undelete: config.keys.undelete,
             entropy: entropy.clone(),
         };
@@ -550,6 +558,7 @@ impl Process {
         }
         // It ends by itself, but not while the store keeps it waiting; what it could not note is sent once more.
         let _ = tokio::time::timeout(TELLING_ENDS, self.telling).await;
+        self.app.mail.end().await;
         if let Err(error) = self.app.writer.flush().await {
             tracing::error!(cause = ?error, "the last counts could not be written");
         }
@@ -583,6 +592,7 @@ fn declare(app: &App, doors: [(&'static str, Arc<Admission>); 2], tls: Option<&A
     shadow::declare(app.feed.engine().clone(), registry);
     leases::declare(app.feed.engine().clone(), registry);
     app.webhooks.declare(registry);
+    app.mail.declare(registry);
     Admission::declare(doors, registry);
     if let Some(tls) = tls {
         tls.declare(registry, app.clock.clone());

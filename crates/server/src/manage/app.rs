@@ -21,6 +21,7 @@ use crate::enforce::change::NotMade;
 use crate::enforce::feed::Feed;
 use crate::exposure::Exposures;
 use crate::identity::Identity;
+use crate::mail::Mailer;
 use crate::problem::Problem;
 use crate::telemetry::metrics::{Calls, Registry};
 use crate::telemetry::pulse::Pulse;
@@ -52,6 +53,8 @@ pub struct App {
     pub webhooks: Arc<Webhooks>,
     /// People and what proves who they are.
     pub identity: Arc<Identity>,
+    /// Sends letters to them.
+    pub mail: Arc<Mailer>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Where canaries are reported that somebody uses.

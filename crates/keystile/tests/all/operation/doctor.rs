@@ -17,6 +17,9 @@ fn settings(folder: &Path, text: &str) -> String {
     file.display().to_string()
 }
 
+/// A mail server, which is not asked.
+const MAIL: &str = "[mail]\nserver = \"smtps://mail.example.com\"\nfrom = \"keys@example.com\"\n";
+
 /// What it finds, by their words.
 fn findings(config: &str) -> Vec<String> {
     let told = run(&mut keystile(&["doctor", "--json", "--config", config]));
@@ -46,7 +49,7 @@ fn a_weak_deployment_is_named_and_a_mended_one_is_left_alone() {
     let weak = settings(folder.path(), &weak);
     assert_eq!(
         findings(&weak),
-        ["no_recent_backup", "plain_http", "plain_http", "management_reachable", "nothing_kept"]
+        ["no_recent_backup", "plain_http", "plain_http", "management_reachable", "no_mail_server", "nothing_kept"]
     );
 
     let mut world = World::of(Installation::start(BINARY, &["--data", data.to_str().unwrap()]), None);
@@ -87,7 +90,7 @@ fn a_weak_deployment_is_named_and_a_mended_one_is_left_alone() {
     fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
     let identity = folder.path().join("identity").display().to_string();
     let recipient = run(&mut keystile(&["db", "identity", &identity])).out.trim().to_owned();
-    let mended = settings(folder.path(), &format!("data = {data:?}\nroot_key = {root_key:?}\n"));
+    let mended = settings(folder.path(), &format!("data = {data:?}\nroot_key = {root_key:?}\n{MAIL}"));
     let file = folder.path().join("backup.age").display().to_string();
     let made = run(&mut keystile(&["db", "backup", &file, "--recipient", &recipient, "--config", &mended]));
     assert_eq!(made.code, 0, "{made:?}");
@@ -96,7 +99,7 @@ fn a_weak_deployment_is_named_and_a_mended_one_is_left_alone() {
     fs::set_permissions(&root_key, Permissions::from_mode(0o444)).unwrap();
     let open = settings(
         folder.path(),
-        &format!("data = {data:?}\nroot_key = {root_key:?}\n[gateway]\ntrusted_proxies = [\"0.0.0.0/0\"]\n"),
+        &format!("data = {data:?}\nroot_key = {root_key:?}\n{MAIL}[gateway]\ntrusted_proxies = [\"0.0.0.0/0\"]\n"),
     );
     assert_eq!(findings(&open), ["everybody_is_a_trusted_proxy", "root_key_readable"]);
     let sound = fs::read(&root_key).unwrap();
@@ -116,7 +119,7 @@ fn a_weak_deployment_is_named_and_a_mended_one_is_left_alone() {
     let more = settings(
         folder.path(),
         &format!(
-            "data = {data:?}\nroot_key = {root_key:?}\nprevious_root_key = \"env:FORMER\"\n[audit]\nfile = {:?}\n",
+            "data = {data:?}\nroot_key = {root_key:?}\nprevious_root_key = \"env:FORMER\"\n{MAIL}[audit]\nfile = {:?}\n",
             folder.path().join("nowhere/audit.ndjson")
         ),
     );
@@ -139,6 +142,27 @@ fn settings_that_are_wrong_are_said_before_anything_is_looked_at() {
     let wrong = settings(folder.path(), "datta = \"x\"\n");
     let told = run(&mut keystile(&["doctor", "--config", &wrong]));
     assert!(told.code == 2 && told.err.contains("datta"), "{told:?}");
+}
+
+#[test]
+fn it_says_whether_mail_is_set_up_and_its_password_is_kept_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mail-password");
+    let mail = |more: &str| {
+        let text = format!("data = {:?}\n{more}", folder.path().join("data"));
+        let all = findings(&settings(folder.path(), &text));
+        all.into_iter().filter(|id| id.contains("mail")).collect::<Vec<_>>()
+    };
+    assert_eq!(mail(""), ["no_mail_server"]);
+    let with = format!(
+        "[mail]\nserver = \"smtps://u@mail.example.com\"\nfrom = \"k@example.com\"\npassword_file = {file:?}\n"
+    );
+    assert_eq!(mail(&with), ["mail_password_missing"]);
+    fs::write(&file, "secret\n").unwrap();
+    for (mode, found) in [(0o644, vec!["mail_password_readable"]), (0o600, vec![])] {
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        assert_eq!(mail(&with), found, "{mode:o}");
+    }
 }
 
 #[test]
