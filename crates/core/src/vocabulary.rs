@@ -21,6 +21,7 @@ pub fn owasp(action: &str) -> &'static str {
         "login.fail" => "authn_login_fail",
         "login.lock" => "authn_login_lock",
         "session.end" | "session.end_all" => "session_expired",
+        "account.offer_link" | "account.offer_reset" => "authn_token_created",
         "account.password_change" | "account.password_reset" => "authn_password_change",
         "account.totp_add" | "account.factors_remove" | "account.recovery_codes" => "user_updated",
         "account.password_remove" => "user_updated",

@@ -60,7 +60,7 @@ async fn app_over(store: &Store, queue: &Arc<Queue>) -> App {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let webhooks = Webhooks::new(store.catalog.clone(), Reach::default(), tls, clock.clone(), entropy.clone());
     let sessions = SessionLimits { idle_secs: 3_600, lifetime_secs: 86_400, proven_secs: 300 };
-    let people = IdentitySettings { sessions, breached: None, pages: Pages::Unknown, provider: None };
+    let people = IdentitySettings { sessions, breached: None, pages: Pages::Unknown, provider: None, links: None };
     let identity = Identity::new(store.catalog.clone(), clock.clone(), entropy.clone(), people);
     App {
         identity: Arc::new(identity),

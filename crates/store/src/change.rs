@@ -160,6 +160,8 @@ pub enum Change {
     /// Makes a link to a new password of this member, if it is still as it was, in the place of others for the account. It is good as
     /// long as the account is what it is now, in all its organizations.
     OfferReset { member: MemberId, was: u64, lookup: [u8; 32], ends_at: Timestamp },
+    /// Makes a link that lets the holder of an account in, once. Of more than some at a time the oldest ends.
+    OfferSignIn { account: AccountId, lookup: [u8; 32], ends_at: Timestamp },
     /// Notes that something was done that changes nothing of the catalogue, `project.export`, `usage.record` and so on; with what it
     /// made as JSON, if that is said.
     Note { action: &'static str, subject: String, made: Option<String> },

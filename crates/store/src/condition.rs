@@ -239,6 +239,7 @@ pub(crate) fn things(change: &Change) -> [Option<ThingId>; 2] {
         | Change::EndSessions { .. }
         | Change::SetPassword { .. }
         | Change::OfferReset { .. }
+        | Change::OfferSignIn { .. }
         | Change::JudgeDeviceLogin { .. }
         | Change::FinishDeviceLogin { .. }
         | Change::OfferTotp { .. }

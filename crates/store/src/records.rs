@@ -16,7 +16,7 @@ pub use people::{
 pub use plans::{Had, Plan, PlanVersion, Subscription};
 pub use proof::{
     Challenge, Failure, Identity, Named, NewIdentity, NewPasskey, Passkey, PasswordHash, Shown, Totp, Try, UsedFactor,
-    UsedIdentity, UsedPasskey, Ways,
+    UsedIdentity, UsedLink, UsedPasskey, Ways,
 };
 
 use std::net::IpAddr;

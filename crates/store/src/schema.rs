@@ -34,6 +34,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("sqlite/schema/catalog_14.sql"),
         include_str!("sqlite/schema/catalog_15.sql"),
         include_str!("sqlite/schema/catalog_16.sql"),
+        include_str!("sqlite/schema/catalog_17.sql"),
     ],
     postgres: &[
         include_str!("postgres/schema/catalog_1.sql"),
@@ -52,6 +53,7 @@ pub(crate) const CATALOG: Steps = Steps {
         include_str!("postgres/schema/catalog_14.sql"),
         include_str!("postgres/schema/catalog_15.sql"),
         include_str!("postgres/schema/catalog_16.sql"),
+        include_str!("postgres/schema/catalog_17.sql"),
     ],
 };
 /// Those of the ledger.

@@ -24,7 +24,7 @@ use crate::tables::{CATALOG, ROWS, Table, Values};
 use crate::{StoreError, StoreFault};
 
 /// The tables whose rows are sealed, and the columns of each that are not covered: notes that are written beside changes.
-const SEALED: [(&str, &[&str]); 31] = [
+const SEALED: [(&str, &[&str]); 32] = [
     ("organizations", &[]),
     ("accounts", &[]),
     ("member_roles", &[]),
@@ -32,6 +32,7 @@ const SEALED: [(&str, &[&str]); 31] = [
     ("invitations", &[]),
     ("sessions", &["seen_at"]),
     ("password_resets", &[]),
+    ("sign_in_links", &[]),
     ("totps", &[]),
     ("device_logins", &[]),
     ("passkeys", &[]),

@@ -1,4 +1,4 @@
-//! Secrets that are no keys but look like one: what a session, an invitation and a link to a new password are known by. They
+//! Secrets that are no keys but look like one: what a session, an invitation and a link (to a new password, or in) are known by. They
 //! carry the mark of all keys, so whatever finds lost keys finds them too (scanners, logs that hide what looks like a key).
 
 use sha2::{Digest, Sha256};
@@ -17,6 +17,8 @@ pub enum TokenKind {
     Reset,
     /// A device that waits to be let in.
     Device,
+    /// Whoever comes by a link.
+    SignIn,
 }
 
 impl TokenKind {
@@ -26,6 +28,7 @@ impl TokenKind {
             Self::Invitation => "invitation",
             Self::Reset => "reset",
             Self::Device => "device",
+            Self::SignIn => "signin",
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the settings say of e-mail, as what sends it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use keystile_server::mail::{Mailer, Means, NoMailServer};
 use keystile_server::world::{Clock, Entropy};
 use zeroize::Zeroizing;
 
+use super::Both;
 use crate::config::Config;
 
 /// Why letters can't be sent.
@@ -24,6 +26,20 @@ pub enum NoMail {
     /// What the server needs can't be used.
     #[error(transparent)]
     Server(#[from] NoMailServer),
+}
+
+/// What links to this server begin with: where browsers reach it as the settings say, else where it listens. The name of this machine
+/// for itself is the one under which browsers have passkeys. `None` if letters reach nobody.
+pub fn links(config: &Config, mail: &Mailer, admin: Both<SocketAddr>) -> Option<String> {
+    let at = |scheme: &str, address: Option<SocketAddr>| {
+        let address = address?;
+        Some(match address.ip().to_canonical().is_loopback() {
+            true => format!("{scheme}://localhost:{}", address.port()),
+            false => format!("{scheme}://{address}"),
+        })
+    };
+    let origin = config.login.origin.as_ref().map(ToString::to_string);
+    origin.or_else(|| at("https", admin.tls)).or_else(|| at("http", admin.clear)).filter(|_| mail.is_of_use())
 }
 
 /// What sends letters. Without a server the links that they would hold go into the log if `shows_links`, or nowhere.

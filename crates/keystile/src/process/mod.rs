@@ -238,7 +238,13 @@ fn identity_settings(config: &Config) -> Result<IdentitySettings, StartError> {
         None if doors.iter().flatten().all(|door| door.ip().to_canonical().is_loopback()) => Pages::Here,
         None => Pages::Unknown,
     };
-    Ok(IdentitySettings { sessions, breached: config.login.breached.clone(), pages, provider: provider(config)? })
+    Ok(IdentitySettings {
+        sessions,
+        breached: config.login.breached.clone(),
+        pages,
+        provider: provider(config)?,
+        links: None,
+    })
 }
 
 /// The identity provider, if there is one.
@@ -301,7 +307,9 @@ impl Process {
         let reach = Reach::with(config.webhooks.networks.clone());
         let (catalog, tls_out) = (store.catalog.clone(), upstream_tls.clone());
         let webhooks = Webhooks::new(catalog, reach, tls_out, clock.clone(), entropy.clone());
-        let people = identity_settings(config)?;
+        let addresses = listeners.addresses();
+        let links = mail::links(config, &mail, addresses.admin);
+        let people = IdentitySettings { links, ..identity_settings(config)? };
         let sessions = people.sessions;
         let identity = Arc::new(Identity::new(store.catalog.clone(), clock.clone(), entropy.clone(), people));
         let requests = Arc::new(RequestLog::new(store.ledger.clone(), writer.clone(), clock.clone()));
@@ -348,7 +356,6 @@ impl Process {
         tokio::spawn(rehash::write_down(feed.clone(), store.catalog.clone(), clock.clone()));
 
         let ending = Ending::new();
-        let addresses = listeners.addresses();
         let copies = listeners.copies().map_err(StartError::Worker)?;
         let Listeners(Doors { gateway, admin, check }) = listeners;
         let patience = patience(config);

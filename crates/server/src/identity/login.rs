@@ -34,6 +34,9 @@ pub enum LoginError {
     /// Nobody here is known by what an identity provider vouched for, or is a member of anything.
     #[error("nobody is known by this identity here")]
     UnknownIdentity,
+    /// The link was used, has ended, or never was; or its account is a member of nothing.
+    #[error("the link lets nobody in")]
+    WrongLink,
     /// There was no answer of a passkey that could be looked at.
     #[error(transparent)]
     Passkey(#[from] PasskeyError),
@@ -358,6 +361,7 @@ impl Identity {
         Err(match wrong.tried {
             Tried::Password(_) => LoginError::Wrong,
             Tried::Other(Failure::Identity) => LoginError::UnknownIdentity,
+            Tried::Other(Failure::Link) => LoginError::WrongLink,
             Tried::Other(_) => LoginError::WrongPasskey,
         })
     }

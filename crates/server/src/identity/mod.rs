@@ -6,6 +6,7 @@
 //! account is answered like one with another password, after the same work.
 //!
 //! Whoever has a second factor ([`factor`]) shows it with the password; each code is taken once, in the transaction that it opens.
+//! A link that comes by e-mail ([`link`]) takes the place of a password, but not of a second factor.
 //! A passkey ([`passkey`]) takes the place of all of it, and so does what an identity provider vouches for ([`provider`]).
 //!
 //! Not here: routes and cookies (`manage`), what a role may do (the core).
@@ -13,6 +14,7 @@
 mod device;
 mod factor;
 mod hashing;
+mod link;
 mod login;
 mod origin;
 mod passkey;
@@ -31,10 +33,12 @@ use keystile_core::time::{Moment, Timestamp};
 use keystile_store::records::{Membership, PasswordHash, Session};
 use keystile_store::{Catalog, StoreError};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 pub use device::{DeviceCodes, Polled};
 pub(crate) use device::{INTERVAL_SECS as DEVICE_INTERVAL_SECS, LIFE_SECS as DEVICE_LIFE_SECS};
 pub use factor::{Enrolment, RecoveryCodes};
+pub use link::{LINK_SECS, NoLetter};
 pub use login::{LoginError, Opened, Proof, Proven, Visitor};
 pub use origin::{Issuer, NotAnOrigin, Pages, PagesOrigin};
 pub use passkey::{Answer, Asked, PasskeyError};
@@ -46,7 +50,7 @@ use crate::world::{Clock, Entropy, NoEntropy, random};
 use hashing::{Hashing, Overloaded};
 use seal::Seal;
 use strength::Weak;
-use tries::{Strangers, Tries};
+use tries::{Letters, Strangers, Tries};
 
 /// Seconds for which a session may go on unnoted: its store is written once in so long, not with each request.
 const NOTED_SECS: i64 = 30;
@@ -62,6 +66,8 @@ pub struct IdentitySettings {
     pub pages: Pages,
     /// The identity provider at which people may log in.
     pub provider: Option<ProviderSettings>,
+    /// What links in letters begin with, if letters reach anybody.
+    pub links: Option<String>,
 }
 
 /// People and what proves who they are.
@@ -75,7 +81,12 @@ pub struct Identity {
     breached: Option<BreachedFile>,
     passkeys: passkey::Passkeys,
     provider: Option<provider::Provider>,
+    /// What links in letters begin with, if letters reach anybody.
+    links: Option<String>,
     tries: Mutex<Tries>,
+    letters: Mutex<Letters>,
+    /// Letters that are being written.
+    writing: Arc<Semaphore>,
     /// Failed ways back from the identity provider, each of which asked it.
     returns: Mutex<Tries>,
     strangers: Mutex<Strangers>,
@@ -147,7 +158,10 @@ impl Identity {
             breached,
             passkeys,
             provider,
+            links: settings.links,
             tries,
+            letters: Mutex::default(),
+            writing: Arc::new(Semaphore::new(link::WRITING)),
             returns: Mutex::default(),
             strangers: Mutex::default(),
             address_key,

@@ -158,6 +158,9 @@ pub(super) fn refused(app: &App, error: LoginError) -> Response {
         LoginError::WrongPasskey => login_failed()
             .because("This passkey is not known here, or it is too old an answer; log in another way.")
             .into_response(),
+        LoginError::WrongLink => login_failed()
+            .because("This link was used, has ended, or never was; ask for another one.")
+            .into_response(),
         LoginError::UnknownIdentity => login_failed()
             .because("Nobody is known by this identity here; log in another way, and connect it with your account.")
             .into_response(),

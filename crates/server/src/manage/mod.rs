@@ -26,6 +26,7 @@ mod extract;
 mod hand_over;
 mod invitations;
 mod keys;
+mod links;
 mod list;
 mod login;
 mod member_roles;
@@ -127,6 +128,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(audit::routes())
         .merge(encryption::routes())
         .merge(login::routes())
+        .merge(links::routes())
         .merge(passkeys::routes())
         .merge(provider::routes())
         .merge(account::routes())

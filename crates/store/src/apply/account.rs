@@ -29,7 +29,7 @@ pub(super) async fn insert(
 ) -> Result<u32, ApplyError> {
     let password = match &account.entry {
         Entry::Password(hash) => Some(hash.expose().to_owned()),
-        Entry::Identity(_) => None,
+        Entry::Identity(_) | Entry::Links => None,
     };
     let row =
         sql("INSERT INTO accounts (id, email, name, password, password_at, alone, created_at, updated_at, revision) \
@@ -251,6 +251,7 @@ pub(super) fn fail(account: Option<AccountId>, failure: Failure) -> Done {
         }
         Failure::Password { in_a_row } => ("login.fail", json!({ "in_a_row": in_a_row })),
         Failure::Passkey => ("login.fail", json!({ "factor": "passkey" })),
+        Failure::Link => ("login.fail", json!({ "factor": "link" })),
         Failure::Identity => ("login.fail", json!({ "factor": "identity" })),
         Failure::Counter => ("passkey.counter_went_back", json!({ "factor": "passkey" })),
     };

@@ -123,7 +123,7 @@ pub(super) async fn member(mut work: Work<'_>, id: MemberId, was: u64) -> Result
         ));
     }
     session::end_all_of(work.db, account, None).await?;
-    for what in ["password_resets", "totps", "recovery_codes", "passkeys", "identities"] {
+    for what in ["password_resets", "sign_in_links", "totps", "recovery_codes", "passkeys", "identities"] {
         let mut query = sql("DELETE FROM ");
         query.push(what).push(" WHERE account = ").push_bind(account);
         query.execute(&mut *work.db).await?;

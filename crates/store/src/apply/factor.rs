@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::account::{NO_SUCH, forgive, has_password, refuse_shared, unchanged};
 use super::encryption::refuse_retired;
-use super::{Done, Work, identity, passkey, session};
+use super::{Done, Work, identity, link, passkey, session};
 use crate::catalog::accounts::number;
 use crate::db::{Connection, signed, sql};
-use crate::records::{Challenge, Shown, UsedFactor, Ways};
+use crate::records::{Challenge, Shown, UsedFactor, UsedLink, Ways};
 use crate::secret::Sealed;
 use crate::{ApplyError, Subject};
 
@@ -118,6 +118,7 @@ pub(super) async fn hold(db: &mut Connection, account: u32, shown: &Shown, at: T
         Shown::Password { hash, factor, forgives } => (hash, *factor, *forgives),
         Shown::Passkey(used) => return passkey::use_up(db, account, used, at).await,
         Shown::Identity(used) => return identity::use_up(db, account, used, at).await,
+        Shown::Link(used) => return hold_link(db, account, used, at).await,
     };
     let same = sql("SELECT count(*) FROM accounts WHERE number = ? AND password = ?");
     let same: u32 = same.bind(account).bind(hash.expose()).fetch_number(&mut *db).await?;
@@ -126,6 +127,20 @@ pub(super) async fn hold(db: &mut Connection, account: u32, shown: &Shown, at: T
     }
     use_up(db, account, factor).await?;
     forgive(db, forgives).await
+}
+
+/// A link is used up as well, and is not all where one-time codes are asked for.
+async fn hold_link(db: &mut Connection, account: u32, used: &UsedLink, at: Timestamp) -> Result<(), ApplyError> {
+    if used.factor.is_none() && has_totp(db, account).await? {
+        return Err(NO_PROOF);
+    }
+    link::use_up(db, account, used.lookup, at).await?;
+    use_up(db, account, used.factor).await?;
+    match used.factor {
+        Some(_) => forgive(db, used.forgives).await,
+        // Nothing that somebody could guess was shown.
+        None => Ok(()),
+    }
 }
 
 /// Notes that a challenge was answered; nobody answers it again.
@@ -188,6 +203,9 @@ pub(super) const fn word(shown: &Shown) -> Option<&'static str> {
     match shown {
         Shown::Passkey(_) => Some("passkey"),
         Shown::Identity(_) => Some("identity"),
+        Shown::Link(UsedLink { factor: None, .. }) => Some("link"),
+        Shown::Link(UsedLink { factor: Some(UsedFactor::Totp { .. }), .. }) => Some("link_and_totp"),
+        Shown::Link(UsedLink { factor: Some(UsedFactor::RecoveryCode { .. }), .. }) => Some("link_and_recovery_code"),
         Shown::Password { factor: None, .. } => None,
         Shown::Password { factor: Some(UsedFactor::Totp { .. }), .. } => Some("totp"),
         Shown::Password { factor: Some(UsedFactor::RecoveryCode { .. }), .. } => Some("recovery_code"),

@@ -20,6 +20,7 @@ mod import;
 mod invitation;
 mod journal;
 mod key;
+mod link;
 mod member;
 mod member_role;
 mod notice;
@@ -275,6 +276,7 @@ async fn make(work: Work<'_>, change: Change) -> Result<Done, ApplyError> {
         Change::OfferReset { member, was, lookup, ends_at } => {
             account::offer_reset(work, (member, was), lookup, ends_at).await
         }
+        Change::OfferSignIn { account, lookup, ends_at } => link::offer(work, account, lookup, ends_at).await,
         Change::AddPasskey(passkey) => passkey::add(work, &passkey).await,
         Change::RenamePasskey { id, account, name } => passkey::rename(work, (id, account), &name).await,
         Change::RemovePasskey { id, account, except, ways } => {

@@ -148,7 +148,8 @@ pub(super) async fn end_all(work: Work<'_>, id: AccountId, except: Option<Sessio
     Ok(Done::new("session.end_all", id, String::new(), shown, vec![Subject::Organization]))
 }
 
-/// Ends the sessions of an account, but for one, and lets no device in that was let in before; says how many sessions.
+/// Ends the sessions of an account, but for one, and lets nobody in by what was offered before: no device that was let in, no link. Says
+/// how many sessions.
 pub(super) async fn end_all_of(
     db: &mut Connection,
     account: u32,
@@ -160,12 +161,13 @@ pub(super) async fn end_all_of(
         query.push(" AND id <> ").push_bind(except.to_bytes());
     }
     let ended = query.execute(&mut *db).await?;
-    sql("DELETE FROM device_logins WHERE account = ?").bind(account).execute(db).await?;
+    sql("DELETE FROM device_logins WHERE account = ?").bind(account).execute(&mut *db).await?;
+    sql("DELETE FROM sign_in_links WHERE account = ?").bind(account).execute(db).await?;
     Ok(ended)
 }
 
 /// Refuses a session where its account is no member.
-async fn refuse_stranger(db: &mut Connection, account: u32, organization: u32) -> Result<(), ApplyError> {
+pub(super) async fn refuse_stranger(db: &mut Connection, account: u32, organization: u32) -> Result<(), ApplyError> {
     let is_member: u32 =
         sql("SELECT count(*) FROM members WHERE account = ? AND organization = ? AND deleted_at IS NULL")
             .bind(account)

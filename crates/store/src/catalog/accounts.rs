@@ -158,6 +158,32 @@ impl Catalog {
         query.fetch_optional(&mut db).await?.as_ref().map(read).transpose()
     }
 
+    /// The account that a link lets in, if it is open at this moment.
+    pub async fn account_of_link(&self, lookup: [u8; 32], now: Timestamp) -> Result<Option<Credentials>, StoreError> {
+        let mut db = self.0.base.view().await?;
+        let account = "WHERE number IN (SELECT account FROM sign_in_links WHERE lookup = ?)";
+        for (table, condition) in [("sign_in_links", "WHERE lookup = ?"), ("accounts", account)] {
+            if self.0.sealer.is_altered(&mut db, table, (condition, &[lookup.into()])).await? {
+                return Ok(None);
+            }
+        }
+        let mut query = sql(SELECT);
+        query.push("a.number = (SELECT account FROM sign_in_links WHERE lookup = ").push_bind(&lookup[..]);
+        query.push(" AND ends_at > ").push_bind(now.as_micros()).push(")");
+        query.fetch_optional(&mut db).await?.as_ref().map(read).transpose()
+    }
+
+    /// Whether somebody has a way in that is safer than a link: a passkey, or what an identity provider vouches for.
+    pub async fn has_other_way(&self, account: AccountId) -> Result<bool, StoreError> {
+        let ways: u32 = sql("SELECT (SELECT count(*) FROM passkeys k WHERE k.account = a.number) + \
+             (SELECT count(*) FROM identities i WHERE i.account = a.number) FROM accounts a WHERE a.id = ?")
+        .bind(account.to_bytes())
+        .fetch_number_if_any(&mut self.0.base.read().await?)
+        .await?
+        .unwrap_or_default();
+        Ok(ways > 0)
+    }
+
     /// The seed of somebody's one-time codes, if there is one.
     ///
     /// # Errors

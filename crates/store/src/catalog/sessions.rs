@@ -159,6 +159,8 @@ impl Catalog {
             .bind(now.as_micros())
             .execute(&mut transaction)
             .await?;
+        let links =
+            sql("DELETE FROM sign_in_links WHERE ends_at <= ?").bind(now.as_micros()).execute(&mut transaction).await?;
         let devices =
             sql("DELETE FROM device_logins WHERE ends_at <= ?").bind(now.as_micros()).execute(&mut transaction).await?;
         let spent = sql("DELETE FROM spent_challenges WHERE ends_at <= ?")
@@ -178,6 +180,6 @@ impl Catalog {
         .execute(&mut transaction)
         .await?;
         self.0.commit(transaction).await?;
-        Ok(sessions + resets + devices + spent + failures)
+        Ok(sessions + resets + links + devices + spent + failures)
     }
 }

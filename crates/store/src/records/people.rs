@@ -63,6 +63,8 @@ pub enum Entry {
     Password(PasswordHash),
     /// What an identity provider vouches for.
     Identity(NewIdentity),
+    /// Links that come by e-mail alone.
+    Links,
 }
 
 /// Who joins an organization.

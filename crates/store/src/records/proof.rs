@@ -83,13 +83,15 @@ pub enum Shown {
     Passkey(UsedPasskey),
     /// What an identity provider vouched for.
     Identity(UsedIdentity),
+    /// A link that came by e-mail.
+    Link(UsedLink),
 }
 
 impl Shown {
     /// When it was proven, if that is not now: a provider vouches for whoever logged in there hours ago, too.
     pub fn proven_at(&self, now: Timestamp) -> Timestamp {
         match self {
-            Self::Password { .. } | Self::Passkey(_) => now,
+            Self::Password { .. } | Self::Passkey(_) | Self::Link(_) => now,
             Self::Identity(used) => used.proven_at.map_or(Timestamp::from_secs(0), |at| at.min(now)),
         }
     }
@@ -194,6 +196,17 @@ pub struct UsedPasskey {
     pub challenge: Challenge,
 }
 
+/// A link that somebody showed, and what is asked for besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsedLink {
+    /// What its token is found by.
+    pub lookup: [u8; 32],
+    /// The second factor.
+    pub factor: Option<UsedFactor>,
+    /// The tries that are forgotten if there was one.
+    pub forgives: [u8; 32],
+}
+
 /// What was asked once, and is answered once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Challenge {
@@ -224,6 +237,8 @@ pub enum Failure {
     Passkey,
     /// What an identity provider vouched for.
     Identity,
+    /// A link.
+    Link,
     /// The counter of a passkey did not go on: there may be a copy of it.
     Counter,
 }

@@ -140,6 +140,12 @@ pub(crate) const CATALOG: &[Table] = &[
         ],
     },
     Table {
+        name: "sign_in_links",
+        keys: 1,
+        numbered: false,
+        columns: &[("lookup", Bytes), ("account", Number), ("created_at", Number), ("ends_at", Number), ("seal", Text)],
+    },
+    Table {
         name: "totps",
         keys: 1,
         numbered: false,

@@ -31,6 +31,7 @@ mod import;
 mod kept;
 mod last_use;
 mod ledger;
+mod links;
 mod moving;
 mod notices;
 mod passkeys;

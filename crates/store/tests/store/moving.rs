@@ -77,6 +77,8 @@ async fn full(engine: Engine) -> World {
     crate::people::with_totp(&world, &ada, &session).await;
     let was = ada.revision;
     world.apply(Change::OfferReset { member: ada.id, was, lookup: [3; 32], ends_at: NOW.plus_secs(60) }).await.unwrap();
+    let link = Change::OfferSignIn { account: ada.account.id, lookup: [7; 32], ends_at: NOW.plus_secs(60) };
+    world.apply(link).await.unwrap();
     crate::passkeys::add(&world, &ada, b"an id").await;
     crate::identities::add(&world, &ada, "248289761001").await;
     let waits =

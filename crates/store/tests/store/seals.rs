@@ -19,7 +19,7 @@ use crate::tampering::run_in;
 use crate::world::{ENGINES, Engine, NOW, World, author, bytes, create_webhook, policy};
 
 /// Tables whose rows are decided by, and their columns that are not: what people read, and what is noted beside changes.
-const DECIDED_BY: [(&str, &[&str]); 31] = [
+const DECIDED_BY: [(&str, &[&str]); 32] = [
     ("accounts", &[]),
     ("activation_plans", &[]),
     ("activations", &[]),
@@ -63,6 +63,7 @@ const DECIDED_BY: [(&str, &[&str]); 31] = [
     ("revisions", &[]),
     ("roles", &[]),
     ("sessions", &["seen_at"]),
+    ("sign_in_links", &[]),
     ("slow_hashes", &[]),
     ("totps", &[]),
     ("webhooks", &["handed_to", "failing_since"]),
@@ -74,6 +75,7 @@ const BESIDES: &str = "
         VALUES (x'01010101010101010101010101010101', 1, 'r', 'd', '[]', 1, 1, 1);
     INSERT INTO password_resets (lookup, account, standing, created_at, ends_at)
         SELECT lookup, account, lookup, 1, 2 FROM sessions LIMIT 1;
+    INSERT INTO sign_in_links (lookup, account, created_at, ends_at) SELECT lookup, account, 1, 2 FROM sessions LIMIT 1;
     INSERT INTO hand_overs (lookup, key, sealed, created_at, ends_at) SELECT lookup, 1, lookup, 1, 2 FROM sessions LIMIT 1;
     INSERT INTO slow_hashes (key, version, digest, lookup, hash) SELECT number, 1, digest, 5, 'h' FROM keys LIMIT 1;
     INSERT INTO former_digests (key, version, pepper, digest) SELECT number, 1, 1, digest FROM keys LIMIT 1;
@@ -204,7 +206,7 @@ async fn r04_tables_brought_back_to_before_there_were_seals_are_not_sealed_anew(
         run(&mut db, statement).await;
     }
     // Steps that came after the seals.
-    run(&mut db, "DROP TABLE credit_notices; DROP TABLE credit_grants; DROP TABLE quota_notices; DROP TABLE activation_plans; DROP TABLE plan_versions; DROP INDEX activations_of_plan").await;
+    run(&mut db, "DROP TABLE sign_in_links; DROP TABLE credit_notices; DROP TABLE credit_grants; DROP TABLE quota_notices; DROP TABLE activation_plans; DROP TABLE plan_versions; DROP INDEX activations_of_plan").await;
     for column in ["plan", "plan_since", "wanted_plan", "ceilings"] {
         run(&mut db, format!("ALTER TABLE activations DROP COLUMN {column}")).await;
     }

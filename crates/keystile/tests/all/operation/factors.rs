@@ -9,7 +9,7 @@ use super::people::{PASSWORD, Person};
 use super::world::{World, shared};
 
 /// The code that an app shows now (RFC 6238), by the reader of a test and not by the product's library.
-fn code(secret: &str) -> String {
+pub(super) fn code(secret: &str) -> String {
     code_in(secret, 0)
 }
 
@@ -45,7 +45,7 @@ fn log_in(world: &World, person: &Person, password: &str, code: Option<&str>) ->
 }
 
 /// Somebody with one-time codes: the secret and the recovery codes.
-fn enrolled(world: &World, role: &str) -> (Person, String, Vec<String>) {
+pub(super) fn enrolled(world: &World, role: &str) -> (Person, String, Vec<String>) {
     let person = world.person(role);
     let api = world.as_person(&person);
     let (status, offer) = api.post("/v1/account/totp", &json!({}));

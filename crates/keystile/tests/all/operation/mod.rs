@@ -36,6 +36,7 @@ mod keys;
 mod kinds;
 mod leaks;
 mod limits;
+mod links;
 mod login;
 mod manage;
 mod members;

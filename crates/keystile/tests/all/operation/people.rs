@@ -1,7 +1,9 @@
 //! People for tests: they are invited, accept, and are logged in.
 
+use std::sync::{Mutex, PoisonError};
+
 use keystile_testkit::raw::Answer;
-use keystile_testkit::{Api, Authenticator};
+use keystile_testkit::{Api, Authenticator, eventually};
 use serde_json::{Value, json};
 
 use super::world::{World, id, name};
@@ -74,6 +76,22 @@ impl World {
         assert_eq!(answer.status, 200, "{}", answer.text());
         let text = |field: &str| answer.json()[field].as_str().unwrap().to_owned();
         (text("session_id"), text("token"))
+    }
+
+    /// The token of a new link to sign in, of an account without passkeys. Without a mail server `keystile dev` has it in its log, where
+    /// nothing says whose it is: one is asked for after the other.
+    pub(super) fn link_of(&self, email: &str) -> String {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let links = || -> Vec<String> {
+            let log = self.installation.log();
+            let after = log.split("/enter#").skip(1);
+            after.map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()).collect()
+        };
+        let before = links().len();
+        assert_eq!(self.anonymously("/v1/login/link/begin", &json!({ "email": email })).status, 202);
+        eventually("the link is in the log", || links().len() > before);
+        links().pop().unwrap()
     }
 
     /// Another organization with its first member.

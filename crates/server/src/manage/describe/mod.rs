@@ -13,7 +13,9 @@ use crate::describe::{headers_of, id_pattern, merge, problem_content, refine};
 const SCHEMAS: &str = include_str!("schemas.json");
 
 /// Requests that do something elsewhere or nothing at all: they can't be tried, and leave their thing as it is.
-const NO_CHANGE: [&str; 41] = [
+const NO_CHANGE: [&str; 43] = [
+    "beginLinkLogin",
+    "logInByLink",
     "recordUsage",
     "eraseProject",
     "eraseMember",
@@ -59,7 +61,9 @@ const NO_CHANGE: [&str; 41] = [
 /// What never changes once it is there, and so has no state that could be asked about.
 const STATELESS: [&str; 1] = ["getRequest"];
 /// Requests that need nobody to be known: what they carry is the proof.
-const OPEN: [&str; 11] = [
+const OPEN: [&str; 13] = [
+    "beginLinkLogin",
+    "logInByLink",
     "loginWays",
     "beginProviderLogin",
     "beginProviderJoin",
@@ -276,6 +280,7 @@ fn meaning(status: &str) -> &'static str {
     match status {
         "200" => "Done; what holds now.",
         "201" => "Made.",
+        "202" => "Taken; what there is to do is done aside.",
         "204" => "Done.",
         "304" => "It is still in that state.",
         "400" => "The request makes no sense; `detail` says what is wrong (problem details, RFC 9457).",

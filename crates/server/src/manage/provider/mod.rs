@@ -34,6 +34,8 @@ pub(super) struct WaysView {
     passkeys: bool,
     /// What the identity provider is called; `null` if there is none.
     provider: Option<String>,
+    /// Whether links that come by e-mail do: not where no mail server is set up.
+    links: bool,
 }
 
 /// How people log in here, besides a password.
@@ -41,7 +43,7 @@ pub(super) struct WaysView {
     responses((status = 200, body = WaysView)))]
 pub(super) async fn ways(_: Newcomer, State(app): State<App>) -> axum::Json<WaysView> {
     let provider = app.identity.provider_name().map(str::to_owned);
-    axum::Json(WaysView { passkeys: app.identity.has_passkeys(), provider })
+    axum::Json(WaysView { passkeys: app.identity.has_passkeys(), provider, links: app.identity.has_links() })
 }
 
 /// Where a browser is to go.

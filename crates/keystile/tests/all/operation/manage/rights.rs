@@ -8,7 +8,7 @@ use super::super::world::{id, mistyped, name, shared};
 use super::routes::{Access, Things, document, routes};
 
 /// What is answered to anybody. Nothing else is.
-const OPEN: [&str; 17] = [
+const OPEN: [&str; 19] = [
     "/",
     "/page.css",
     "/hand-over",
@@ -17,6 +17,8 @@ const OPEN: [&str; 17] = [
     "/join.js",
     "/password",
     "/password.js",
+    "/enter",
+    "/enter.js",
     "/device",
     "/device.js",
     "/account",

@@ -224,6 +224,7 @@ impl Route {
             "/v1/device/authorize" | "/v1/device/token" | "/v1/login/passkey" | "/v1/login/passkey/begin" => {
                 Access::Open
             }
+            "/v1/login/link" | "/v1/login/link/begin" => Access::Open,
             "/v1/whoami" | "/v1/permissions" => Access::Anybody,
             "/v1/logout" => Access::Person,
             template if template.starts_with("/v1/account") => Access::Person,
@@ -301,6 +302,8 @@ impl Route {
             }
             ("PATCH", "/v1/account/passkeys/{id}") => json!({ "name": name("sound") }),
             ("POST", "/v1/login") => json!({ "email": things.person.email, "password": PASSWORD }),
+            ("POST", "/v1/login/link/begin") => json!({ "email": things.person.email }),
+            ("POST", "/v1/login/link") => json!({ "token": world.link_of(&world.person("auditor").email) }),
             ("POST", "/v1/invitations/accept") => {
                 let token = world.invitation(&world.manage(), &json!({ "role": "auditor" }));
                 json!({ "token": token, "email": format!("{}@example.com", name("sound")), "password": PASSWORD })
