@@ -48,7 +48,7 @@ impl Gateway {
     pub(crate) fn start(binary: &Path, openapi: Option<&Path>) -> io::Result<(Self, String)> {
         let data = tempfile::tempdir()?;
         let mut command = Command::new(binary);
-        command.args(["dev", "--json", "--data"]).arg(data.path());
+        command.args(["dev", "--unclaimed", "--json", "--data"]).arg(data.path());
         command.args(["--port-base", &free_ports()?.to_string()]);
         if let Some(openapi) = openapi {
             command.arg("--openapi").arg(openapi);

@@ -11,7 +11,7 @@ use clap::Args;
 use ipnet::IpNet;
 use keystile_core::api::UpstreamUrl;
 use keystile_server::openapi::ApiDocument;
-use keystile_server::setup::Trial;
+use keystile_server::setup::{Developer, Trial};
 
 use crate::cli::Screen;
 use crate::config::{self, Config, LogFormat, LogLevel};
@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// The first of five ports: gateway N, admin N+1, check N+2, portal N+3, built-in upstream N+4.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_PORT_BASE, value_parser = clap::value_parser!(u16).range(1..=65_531))]
     port_base: u16,
+    /// Make nobody its first member: whoever opens the link that is printed is.
+    #[arg(long)]
+    unclaimed: bool,
 }
 
 pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
@@ -80,7 +83,11 @@ pub(crate) fn run(options: &Options, json: bool) -> ExitCode {
         let owner = opened.owner.organization;
         let trial = opened.setup().trial(owner, options.upstream.clone(), &echo, document.as_ref()).await?;
         let process = Process::start(opened, listeners, &config, None).await?;
-        process.hand_over_the_key(announce(&process, &trial, at(3), json, screen)).await?;
+        let developer = match options.unclaimed {
+            true => None,
+            false => process.developer().await?,
+        };
+        process.hand_over_the_key(announce(&process, &trial, (at(3), developer.as_ref()), json, screen)).await?;
         signals.wait().await;
         process.end().await;
         Ok(())
@@ -100,7 +107,7 @@ fn read_document(file: &PathBuf) -> Result<ApiDocument, Box<dyn std::error::Erro
 fn announce(
     process: &Process,
     trial: &Trial,
-    portal: SocketAddr,
+    (portal, developer): (SocketAddr, Option<&Developer>),
     json: bool,
     screen: &mut Screen,
 ) -> std::io::Result<()> {
@@ -108,12 +115,15 @@ fn announce(
     let (gateway, admin, check) =
         (url(process.addresses.gateway.clear), url(process.addresses.admin.clear), url(process.addresses.check.clear));
     let management_key = process.owner.management_key.as_ref().map(|(_, key)| key.expose());
+    let claim = if developer.is_some() { None } else { claim(&process.owner) };
+    let console = developer.map(|developer| format!("{admin}/enter#{}", developer.link.expose()));
     let key = trial.text.as_ref().map(|key| key.expose());
     if json {
         let line = serde_json::json!({
             "gateway": gateway, "admin": admin, "check": check, "portal": format!("http://{portal}"),
             "management_key": management_key, "api_id": trial.api, "project_id": trial.project, "key_id": trial.key, "key": key,
-            "claim": claim(&process.owner),
+            "claim": claim, "console": console, "email": developer.map(|developer| developer.email.as_str()),
+            "password": developer.and_then(|developer| developer.password.as_deref()),
         });
         return screen.deliver(&format!("{line}\n"));
     }
@@ -134,7 +144,14 @@ fn announce(
             "\nUsage, when you have made some calls:\n\n  KEYSTILE_MANAGEMENT_KEY={key} keystile --server {admin} usage\n"
         ));
     }
-    if let Some(path) = claim(&process.owner) {
+    if let Some(link) = console {
+        screen.out(&format!("\nThe console, signed in (this link works once):\n\n  {link}\n"));
+    }
+    if let Some(developer) = developer {
+        let password = developer.password.as_deref().unwrap_or("(shown when it was made)");
+        screen.out(&format!("\nTo sign in again: {}, password {password}\n", developer.email.as_str()));
+    }
+    if let Some(path) = claim {
         screen.out(&format!("\nTo log in as a person, open this once:\n\n  {admin}{path}\n"));
     }
     screen.deliver("\nCtrl-C ends it.\n")

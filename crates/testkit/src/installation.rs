@@ -58,7 +58,7 @@ impl Installation {
         let mut complaint = String::new();
         for _ in 0..TRIES {
             let base = free_base().to_string();
-            let mut arguments = vec!["dev", "--json", "--port-base", &base];
+            let mut arguments = vec!["dev", "--unclaimed", "--json", "--port-base", &base];
             arguments.extend_from_slice(args);
             match Self::run(binary, &arguments, data.clone()) {
                 Ok(running) => return running,

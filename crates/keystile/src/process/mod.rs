@@ -10,8 +10,8 @@ mod countries;
 mod disk;
 pub mod handshake;
 mod listeners;
-mod pages;
 pub mod mail;
+mod pages;
 pub mod workers;
 use zeroize::Zeroizing;
 
@@ -46,7 +46,7 @@ use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
 use keystile_server::identity::{Identity, IdentitySettings, Pages, ProviderSettings};
 use keystile_server::lifecycle::{Lifecycle, Retention};
 use keystile_server::manage::{self, App};
-use keystile_server::setup::{Owner, Setup, SetupError};
+use keystile_server::setup::{Developer, DeveloperError, Owner, Setup, SetupError, developer};
 use keystile_server::telemetry::journal::{Destination, Journal, Logging, NoAccessLog};
 use keystile_server::telemetry::metrics::{self, Calls, Kind};
 use keystile_server::telemetry::pulse::Pulse;
@@ -457,6 +457,14 @@ impl Process {
             addresses,
             owner,
         })
+    }
+
+    /// The first member of an installation that somebody tries out, and a link that lets it in.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn developer(&self) -> Result<Option<Developer>, DeveloperError> {
+        developer(&self.app, &self.owner).await
     }
 
     /// A management key that was made just now is kept if it was shown, and taken back if not: nobody has its text, and

@@ -2,6 +2,8 @@
 //! things out, also an API, a project and a key. All of it goes through the catalogue's one door, and what is there
 //! already is left alone.
 
+mod developer;
+
 use keystile_core::api::{ApiSettings, UpstreamUrl};
 use keystile_core::id::{ActivationId, ApiId, InvitationId, KeyId, OrganizationId, ProjectId};
 use keystile_core::key::{Environment, KeyKind, KeyState, KeyText, PoorEntropy, Prefix, Standing, TokenKind};
@@ -11,6 +13,8 @@ use keystile_core::policy::Policy;
 use keystile_core::time::Timestamp;
 use keystile_store::records::{ActivationFilter, Invite, KeyFilter, NewKey, Page, ProjectAbout, ProjectFilter, Wish};
 use keystile_store::{Actor, ApplyError, Author, Catalog, Change, StoreError, Who};
+
+pub use developer::{Developer, DeveloperError, developer};
 
 use crate::openapi::ApiDocument;
 use crate::world::{Entropy, NoEntropy, random};
