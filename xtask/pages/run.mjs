@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { consoleFirst } from "./console/first.mjs";
 import { consoleKeys } from "./console/keys.mjs";
 import { consoleLogin } from "./console/login.mjs";
+import { consoleRooms } from "./console/rooms.mjs";
 import { handOver } from "./hand_over.mjs";
 import { passkeys } from "./passkeys.mjs";
 import { identityProvider } from "./provider.mjs";
@@ -100,7 +101,7 @@ mkdirSync(KEYSTILE_PICTURES, { recursive: true });
 const browser = await chromium.launch({ executablePath: KEYSTILE_CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
 try {
   for (const look of LOOKS) {
-    const rooms = [handOver, welcome, passkeys, identityProvider, consoleLogin, consoleFirst, consoleKeys];
+    const rooms = [handOver, welcome, passkeys, identityProvider, consoleLogin, consoleFirst, consoleKeys, consoleRooms];
     for (const room of rooms.filter(({ name }) => !KEYSTILE_ROOM || name === KEYSTILE_ROOM)) {
       try {
         await room(new Look(browser, look));

@@ -116,7 +116,9 @@ fn announce(
         (url(process.addresses.gateway.clear), url(process.addresses.admin.clear), url(process.addresses.check.clear));
     let management_key = process.owner.management_key.as_ref().map(|(_, key)| key.expose());
     let claim = if developer.is_some() { None } else { claim(&process.owner) };
-    let console = developer.map(|developer| format!("{admin}/enter#{}", developer.link.expose()));
+    // By this name browsers take passkeys without TLS.
+    let pages = admin.replace("127.0.0.1", "localhost");
+    let console = developer.map(|developer| format!("{pages}/enter#{}", developer.link.expose()));
     let key = trial.text.as_ref().map(|key| key.expose());
     if json {
         let line = serde_json::json!({

@@ -8,6 +8,7 @@
 pub mod accept;
 mod countries;
 mod disk;
+mod figures;
 pub mod handshake;
 mod listeners;
 pub mod mail;
@@ -34,11 +35,9 @@ use keystile_server::enforce::engine::Engine;
 use keystile_server::enforce::feed::{Feed, Follower};
 use keystile_server::enforce::file::SnapshotFile;
 use keystile_server::enforce::in_flight::Bound;
-use keystile_server::enforce::leases;
 use keystile_server::enforce::maker::Maker;
 use keystile_server::enforce::quotas::Keeper;
 use keystile_server::enforce::rehash;
-use keystile_server::enforce::shadow;
 use keystile_server::enforce::watch::watch;
 use keystile_server::exposure::{Exposures, exposures};
 use keystile_server::gateway::wire::Patience;
@@ -48,7 +47,7 @@ use keystile_server::lifecycle::{Lifecycle, Retention};
 use keystile_server::manage::{self, App};
 use keystile_server::setup::{Developer, DeveloperError, Owner, Setup, SetupError, developer};
 use keystile_server::telemetry::journal::{Destination, Journal, Logging, NoAccessLog};
-use keystile_server::telemetry::metrics::{self, Calls, Kind};
+use keystile_server::telemetry::metrics::Calls;
 use keystile_server::telemetry::pulse::Pulse;
 use keystile_server::telemetry::request_log::{Allowance, RequestLog};
 use keystile_server::telemetry::trace::{Exporter, Exports, Sampling};
@@ -385,7 +384,7 @@ impl Process {
         }
         let (lets_guests_in, is_open) = watch::channel(true);
         let guests = Arc::new(Admission::new(MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS));
-        declare(&app, [("calls", admission.clone()), ("admin", guests.clone())], tls.as_ref());
+        figures::declare(&app, [("calls", admission.clone()), ("admin", guests.clone())], tls.as_ref());
         disk::declare(&app.metrics, config.data.clone());
         let api = manage::router(app.clone());
         let router = pages::before(&app, api, config, &addresses);
@@ -592,27 +591,6 @@ impl Process {
         self.store.ledger.close().await;
         self.store.catalog.close().await;
     }
-}
-
-/// Declares every family of metrics.
-fn declare(app: &App, doors: [(&'static str, Arc<Admission>); 2], tls: Option<&Arc<Tls>>) {
-    let registry = &app.metrics;
-    registry.family(Kind::Gauge, "keystile_build_info", "What runs.", |samples| {
-        samples.put(&[("version", env!("CARGO_PKG_VERSION"))], 1_u64);
-    });
-    app.calls.declare(registry);
-    app.writer.declare(registry);
-    app.requests.declare(registry);
-    app.pulse.declare(registry);
-    shadow::declare(app.feed.engine().clone(), registry);
-    leases::declare(app.feed.engine().clone(), registry);
-    app.webhooks.declare(registry);
-    app.mail.declare(registry);
-    Admission::declare(doors, registry);
-    if let Some(tls) = tls {
-        tls.declare(registry, app.clock.clone());
-    }
-    metrics::process::declare(registry, app.clock.now().wall);
 }
 
 fn patience(config: &Config) -> Patience {

@@ -14,6 +14,7 @@ mod audit;
 mod confirm;
 mod enter;
 mod first_call;
+mod gallery;
 mod history;
 mod hygiene;
 mod keys;
@@ -26,6 +27,7 @@ mod overview;
 mod palette;
 mod people;
 mod plans;
+mod portal;
 mod preview;
 mod projects;
 mod requests;
@@ -122,6 +124,8 @@ pub fn console(site: Site) -> Router {
         .merge(overview::routes())
         .merge(apis::routes())
         .merge(first_call::routes())
+        .merge(gallery::routes())
+        .merge(portal::routes())
         .merge(keys::routes())
         .merge(palette::routes())
         .merge(switch::routes())

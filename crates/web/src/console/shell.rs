@@ -116,6 +116,7 @@ struct Link {
 #[template(path = "console/dialog.html")]
 pub(crate) struct Dialog {
     pub(super) class: &'static str,
+    pub(super) title: String,
     pub(super) is_dialog: bool,
     pub(super) content: Html,
 }

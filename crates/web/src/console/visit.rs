@@ -169,7 +169,7 @@ impl Visit {
     }
 
     fn dialog(&self, class: &'static str, place: Place, title: &str, content: &impl Template) -> Response {
-        let content = Dialog { class, is_dialog: self.is_partial, content: Html::of(content) };
+        let content = Dialog { class, title: title.to_owned(), is_dialog: self.is_partial, content: Html::of(content) };
         if self.is_partial {
             return Page(Html::of(&content).into_string()).into_response();
         }
