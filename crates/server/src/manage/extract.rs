@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::IntoResponse;
 use bytes::Bytes;
@@ -240,8 +241,11 @@ pub(super) fn spoken<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 impl<T: DeserializeOwned> axum::extract::OptionalFromRequest<App> for Json<T> {
     type Rejection = Problem;
 
-    /// Nothing is said where neither a body nor its media type is sent.
+    /// Nothing is said where no body is sent, whatever its media type would be.
     async fn from_request(request: Request, app: &App) -> Result<Option<Self>, Problem> {
+        if request.body().size_hint().exact() == Some(0) {
+            return Ok(None);
+        }
         if request.headers().contains_key(CONTENT_TYPE) {
             <Self as FromRequest<App>>::from_request(request, app).await.map(Some)
         } else {

@@ -48,8 +48,21 @@ fn the_line_is_one_line_with_these_fields_and_no_other() {
     assert_eq!(server.out().lines().count(), 1);
     let mut names: Vec<&String> = server.line.as_object().unwrap().keys().collect();
     names.sort_unstable();
-    let expected =
-        ["admin", "api_id", "check", "claim", "gateway", "key", "key_id", "management_key", "portal", "project_id"];
+    let expected = [
+        "admin",
+        "api_id",
+        "check",
+        "claim",
+        "console",
+        "email",
+        "gateway",
+        "key",
+        "key_id",
+        "management_key",
+        "password",
+        "portal",
+        "project_id",
+    ];
     assert_eq!(names, expected);
     let base = server.address("gateway").port();
     for (offset, name) in ["gateway", "admin", "check", "portal"].into_iter().enumerate() {
@@ -303,4 +316,42 @@ fn a_folder_of_its_own_is_nobody_elses() {
     for (path, _) in super::disk::contents(&data) {
         assert_eq!(mode(&path) & 0o077, 0, "{}", path.display());
     }
+}
+
+#[test]
+fn it_opens_with_somebody_in_by_a_link_that_is_good_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let start = || {
+        Server::start(keystile(&[
+            "dev",
+            "--json",
+            "--port-base",
+            &free_ports().to_string(),
+            "--data",
+            data.to_str().unwrap(),
+        ]))
+    };
+    let mut server = start();
+    assert_eq!(server.line["claim"], Value::Null, "nobody else can claim it");
+    const JSON: [(&str, &str); 2] = [("authorization", ""), ("content-type", "application/json")];
+    let enter = |server: &Server| {
+        let token = server.said("console").split_once('#').unwrap().1.to_owned();
+        let admin = Api::new(server.address("admin"), "none");
+        admin.request("POST", "/v1/login/link", &JSON, json!({ "token": token }).to_string().as_bytes())
+    };
+    let entered = enter(&server);
+    assert_eq!((entered.status, &entered.json()["role"]), (200, &json!("owner")), "{}", entered.text());
+    assert_eq!(enter(&server).status, 401, "it is good once");
+    let wish = json!({ "email": server.said("email"), "password": server.said("password") });
+    let login = |server: &Server| {
+        let admin = Api::new(server.address("admin"), "none");
+        admin.request("POST", "/v1/login", &JSON, wish.to_string().as_bytes()).status
+    };
+    assert_eq!(login(&server), 200);
+    assert_eq!(server.end(Signal::TERM).0, 0);
+    let mut again = start();
+    assert_eq!(again.line["password"], Value::Null, "it is shown once");
+    assert_eq!((login(&again), enter(&again).status), (200, 200), "and is another one at each start");
+    assert_eq!(again.end(Signal::TERM).0, 0);
 }

@@ -18,6 +18,7 @@ mod backup;
 mod cli;
 mod cli_people;
 mod compromised;
+mod console;
 mod counting;
 mod crash;
 mod credits;

@@ -9,7 +9,7 @@ use super::routes::{Access, Things, document, routes};
 
 /// What is answered to anybody. Nothing else is.
 const OPEN: [&str; 19] = [
-    "/",
+    "/login",
     "/page.css",
     "/hand-over",
     "/hand-over.js",
