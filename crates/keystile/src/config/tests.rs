@@ -75,7 +75,7 @@ fn the_manual_page_names_every_setting_once() {
 
 #[test]
 fn every_wrong_line_is_named_with_its_place() {
-    let gateway = "listen, tls_listen, http2, h2c, workers, trusted_proxies, proxy_protocol, max_connections, max_connections_per_address, max_concurrent_calls, idle_seconds, head_seconds, body_stall_seconds, write_stall_seconds, connect_seconds, drain_seconds, handover_seconds, max_staleness_seconds, country_database, upstream_authorities";
+    let gateway = "listen, tls_listen, url, http2, h2c, workers, trusted_proxies, proxy_protocol, max_connections, max_connections_per_address, max_concurrent_calls, idle_seconds, head_seconds, body_stall_seconds, write_stall_seconds, connect_seconds, drain_seconds, handover_seconds, max_staleness_seconds, country_database, upstream_authorities";
     let address = r#"an address and port, such as 127.0.0.1:4400 or [::1]:4400, or "off""#;
     let top = "data, database, root_key, previous_root_key, gateway, admin, check, limits, tls, keys, usage, log, request_log, trace, audit, login, oidc, mail, retention, usage_files, webhooks, snapshot";
     for (text, expected) in [

@@ -23,6 +23,7 @@ use crate::ui::html::Html;
 use crate::ui::time::Zone;
 
 const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 
 /// The fields of a proof, beside those of the form that waits for it.
@@ -46,6 +47,9 @@ pub(super) async fn enter(State(console): State<Arc<Console>>, request: Request,
         return (StatusCode::PAYLOAD_TOO_LARGE, "The form is longer than this takes.").into_response();
     };
     let form = Fields::read(&body);
+    if parts.method == Method::POST && is_of_another_site(&parts.headers) {
+        return bare(&Refusal::own(403, "Cross-site request", "A form of another site changes nothing here."));
+    }
     let path = parts.uri.path_and_query().map_or("/", |whole| whole.as_str()).to_owned();
     let is_partial = parts.headers.contains_key(&HX_REQUEST);
     let mut visitor = console.visitor(&parts.headers, &parts.extensions);
@@ -94,6 +98,12 @@ pub(super) async fn enter(State(console): State<Arc<Console>>, request: Request,
         response.headers_mut().append(SET_COOKIE, value);
     }
     response
+}
+
+/// Whether the browser says that a page of another site sent this (S-6). The API asks for more than that of what changes something;
+/// here it keeps others' pages from making pages ask.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    headers.get(&SEC_FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none")
 }
 
 /// Proves who it is; the cookies that the session goes on with.

@@ -206,7 +206,7 @@ async fn attention(visit: &Visit, keys: &[Key]) -> Vec<Attention> {
         many => all.push(Attention {
             tone: "warn",
             text: format!("{} keys end within two weeks.", many.len()),
-            path: "/keys?status=ending".into(),
+            path: "/keys?state=active".into(),
             action: "Review keys",
         }),
     }

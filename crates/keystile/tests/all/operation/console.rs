@@ -91,6 +91,7 @@ fn s06_a_form_changes_nothing_unless_a_page_of_this_server_sent_it() {
     let keys = || world.manage().get(&format!("/v1/keys?project_id={project}")).1["items"].as_array().unwrap().len();
     for site in ["cross-site", "same-site"] {
         let answer = browser(world, "POST", "/keys", &[("cookie", &cookie), ("sec-fetch-site", site)], &form);
+        assert_eq!(answer.status, 403);
         assert!(answer.text().contains("another site"), "{site}: {}", answer.text());
     }
     let answer = browser(world, "POST", "/keys", &[("cookie", &cookie)], &form);
