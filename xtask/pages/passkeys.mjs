@@ -68,6 +68,17 @@ export async function passkeys(look) {
   await shows("ways");
   look.holds((await text("state")) === email, "the passkey says who is in");
   look.holds(/Laptop, used 20/.test(await text("passkeys")), "and that it was used");
+
+  // The same at the console.
+  await page.context().clearCookies();
+  await page.goto(`${here}/keys`);
+  await page.waitForSelector("[data-passkey]:not([hidden])");
+  await look.judge(page, "console-login-passkey");
+  await page.click("[data-passkey]");
+  await page.waitForURL(`${here}/keys`);
+  look.holds((await page.textContent("h1")) === "API keys", "a passkey lets somebody into the console, to the page they wanted");
+  await page.goto(`${here}/account`);
+  await shows("ways");
   await shows("without");
   await page.click("#give-up");
   await page.waitForFunction(() => document.getElementById("without").hidden);

@@ -172,6 +172,14 @@ impl Refusal {
         self.code == "step_up_required"
     }
 
+    /// What stands above a form after it.
+    ///
+    /// # Errors
+    /// It itself, if it is not about the form: who asks must prove who they are, or the server failed.
+    pub(crate) fn above_form(self) -> Asked<String> {
+        if self.wants_proof() || self.status >= 500 { Err(self) } else { Ok(self.detail) }
+    }
+
     /// Whether there is no session.
     pub(crate) fn is_stranger(&self) -> bool {
         self.status == 401

@@ -1,8 +1,5 @@
-// From nothing to the first call, and what the pages weigh.
+// From nothing to the first call.
 import { enter } from "./session.mjs";
-
-/** Bytes that a page may cost when nothing is kept yet, fonts aside. */
-const HEAVIEST = 60_000;
 
 export async function consoleFirst(look) {
   const { page } = await enter(look, "owner");
@@ -58,7 +55,6 @@ export async function consoleFirst(look) {
   await page.goto(`${look.admin}/requests`);
   await look.judge(page, "console-requests");
   await live(look, page);
-  await weights(look, page);
   await page.context().close();
 }
 
@@ -74,23 +70,4 @@ async function live(look, page) {
   look.holds((await page.locator(`td:has-text('${path}-paused')`).count()) === 0, "what is paused does not move");
   await page.click("[data-pause]");
   await page.waitForSelector(`td:has-text('${path}-paused')`);
-}
-
-async function weights(look, page) {
-  for (const path of ["/", "/keys", "/apis", "/requests", "/keys/new"]) {
-    const context = await look.browser.newContext({ storageState: await page.context().storageState() });
-    const cold = await context.newPage();
-    const session = await context.newCDPSession(cold);
-    await session.send("Network.enable");
-    const fonts = new Set();
-    let bytes = 0;
-    session.on("Network.responseReceived", ({ requestId, type }) => type === "Font" && fonts.add(requestId));
-    session.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => {
-      if (!fonts.has(requestId)) bytes += encodedDataLength;
-    });
-    await cold.goto(look.admin + path);
-    await cold.waitForTimeout(300);
-    look.holds(bytes <= HEAVIEST, `${path} weighs ${bytes} bytes, at most ${HEAVIEST}`);
-    await context.close();
-  }
 }

@@ -9,6 +9,9 @@ const ROOMS = [
 /** Forms that open as dialogs from a room, and stand by themselves without script. */
 const FORMS = ["/keys/new", "/apis/new", "/projects/new", "/plans/new", "/webhooks/new", "/tokens/new", "/team/invite"];
 
+/** Bytes that a room may cost when nothing is kept yet, fonts aside. */
+const HEAVIEST = 60_000;
+
 export async function consoleRooms(look) {
   const { page } = await enter(look, "owner");
   const made = await furnish(look);
@@ -19,6 +22,8 @@ export async function consoleRooms(look) {
     for (const tab of tabs.slice(1)) await show(look, page, tab, `${tab.replace(id, "ID")}`);
   }
   await forms(look, page, made);
+  await letters(look, page);
+  for (const path of [...ROOMS, ...FORMS]) await weigh(look, page, path);
   await page.context().close();
 }
 
@@ -126,4 +131,38 @@ async function access(look, page) {
   await page.waitForTimeout(300);
   const approved = await look.ask("GET", `/v1/access?project_id=${project.id}`);
   look.holds(approved.items[0]?.state === "approved", "a request is approved");
+}
+
+/** Keys of one letter begin something, until somebody switches them off (WCAG 2.1.4). */
+async function letters(look, page) {
+  const press = async () => {
+    await page.goto(`${look.admin}/keys`);
+    await page.keyboard.press("c");
+    await page.waitForTimeout(300);
+    return page.isVisible("dialog[open]");
+  };
+  look.holds(await press(), "C begins a key");
+  await page.goto(`${look.admin}/settings`);
+  await page.uncheck("[data-keys]");
+  look.holds(!(await press()), "and does nothing once letters are switched off");
+  await page.goto(`${look.admin}/settings`);
+  await page.check("[data-keys]");
+}
+
+/** What a room costs a browser that has nothing of it. */
+async function weigh(look, page, path) {
+  const context = await look.browser.newContext({ storageState: await page.context().storageState() });
+  const cold = await context.newPage();
+  const session = await context.newCDPSession(cold);
+  await session.send("Network.enable");
+  const fonts = new Set();
+  let bytes = 0;
+  session.on("Network.responseReceived", ({ requestId, type }) => type === "Font" && fonts.add(requestId));
+  session.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => {
+    if (!fonts.has(requestId)) bytes += encodedDataLength;
+  });
+  await cold.goto(look.admin + path);
+  await cold.waitForTimeout(200);
+  look.holds(bytes > 0 && bytes <= HEAVIEST, `${path} weighs ${bytes} bytes, at most ${HEAVIEST}`);
+  await context.close();
 }

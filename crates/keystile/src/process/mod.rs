@@ -45,7 +45,7 @@ use keystile_server::gateway::{Ending, TrustedProxies, Via, serve};
 use keystile_server::identity::{Identity, IdentitySettings, Pages, ProviderSettings};
 use keystile_server::lifecycle::{Lifecycle, Retention};
 use keystile_server::manage::{self, App};
-use keystile_server::setup::{Developer, DeveloperError, Owner, Setup, SetupError, developer};
+use keystile_server::setup::{Developer, Owner, Setup, SetupError, developer};
 use keystile_server::telemetry::journal::{Destination, Journal, Logging, NoAccessLog};
 use keystile_server::telemetry::metrics::Calls;
 use keystile_server::telemetry::pulse::Pulse;
@@ -462,7 +462,7 @@ impl Process {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn developer(&self) -> Result<Option<Developer>, DeveloperError> {
+    pub async fn developer(&self) -> Result<Option<Developer>, SetupError> {
         developer(&self.app, &self.owner).await
     }
 

@@ -4,13 +4,11 @@ use keystile_core::account::EmailAddress;
 use keystile_core::id::{AccountId, MemberId, OrganizationId};
 use keystile_core::key::{KeyText, PoorEntropy, TokenKind};
 use keystile_store::records::{Entry, Joining, NewAccount};
-use keystile_store::{Actor, Author, Change, StoreError, Who};
+use keystile_store::{Actor, Author, Change, Who};
 
-use super::Owner;
-use crate::enforce::change::NotMade;
-use crate::identity::NotAPassword;
+use super::{Owner, SetupError};
 use crate::manage::App;
-use crate::world::{NoEntropy, random};
+use crate::world::random;
 
 /// What it logs in with. Nobody gets mail there (RFC 2606).
 const EMAIL: &str = "developer@example.com";
@@ -29,31 +27,11 @@ pub struct Developer {
     pub link: KeyText,
 }
 
-/// Why there is none.
-#[derive(Debug, thiserror::Error)]
-pub enum DeveloperError {
-    /// The change was not made.
-    #[error("the account of whoever tries it out could not be made: {0:?}")]
-    NotMade(NotMade),
-    /// The password could not be hashed.
-    #[error(transparent)]
-    Password(#[from] NotAPassword),
-    /// The catalogue can't be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// There is no randomness.
-    #[error(transparent)]
-    Entropy(#[from] NoEntropy),
-    /// The randomness is none.
-    #[error(transparent)]
-    Poor(#[from] PoorEntropy),
-}
-
 /// Makes the first member of an installation that nobody has claimed, and a link that lets it in. `None` if a person claimed it.
 ///
 /// # Errors
 /// If the catalogue or the randomness fails.
-pub async fn developer(app: &App, owner: &Owner) -> Result<Option<Developer>, DeveloperError> {
+pub async fn developer(app: &App, owner: &Owner) -> Result<Option<Developer>, SetupError> {
     let email: EmailAddress = EMAIL.parse().expect("an address");
     let mut password = None;
     if let Some(claim) = &owner.claim {
@@ -74,9 +52,9 @@ pub async fn developer(app: &App, owner: &Owner) -> Result<Option<Developer>, De
     Ok(Some(Developer { email, password, link }))
 }
 
-async fn make(app: &App, organization: OrganizationId, change: Change) -> Result<(), DeveloperError> {
+async fn make(app: &App, organization: OrganizationId, change: Change) -> Result<(), SetupError> {
     let actor = Actor { organization, who: Who::System("setup"), address: None, request: None };
     let author = Author { actor, at: app.clock.now().wall, idempotency: None };
     let made = app.feed.make(author, change, app.clock.ticks()).await;
-    made.map(drop).map_err(DeveloperError::NotMade)
+    made.map(drop).map_err(SetupError::NotMade)
 }

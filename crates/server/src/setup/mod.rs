@@ -14,8 +14,10 @@ use keystile_core::time::Timestamp;
 use keystile_store::records::{ActivationFilter, Invite, KeyFilter, NewKey, Page, ProjectAbout, ProjectFilter, Wish};
 use keystile_store::{Actor, ApplyError, Author, Catalog, Change, StoreError, Who};
 
-pub use developer::{Developer, DeveloperError, developer};
+pub use developer::{Developer, developer};
 
+use crate::enforce::change::NotMade;
+use crate::identity::NotAPassword;
 use crate::openapi::ApiDocument;
 use crate::world::{Entropy, NoEntropy, random};
 
@@ -39,6 +41,12 @@ pub enum SetupError {
     /// The randomness is none.
     #[error(transparent)]
     Poor(#[from] PoorEntropy),
+    /// A change was not made.
+    #[error("the account of whoever tries it out could not be made: {0:?}")]
+    NotMade(NotMade),
+    /// Its password could not be hashed.
+    #[error(transparent)]
+    Password(#[from] NotAPassword),
     /// The document can't be kept.
     #[error("the OpenAPI document can't be kept: {0}")]
     Document(#[from] serde_json::Error),

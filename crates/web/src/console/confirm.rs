@@ -5,7 +5,6 @@ use askama::Template;
 
 use super::shell::Place;
 use super::visit::Visit;
-use crate::api::{Asked, Refusal};
 use crate::ui::html::AsCode;
 use crate::ui::number::exact;
 
@@ -26,6 +25,10 @@ pub(super) struct Confirm {
     pub(super) about: String,
     /// What it will do in numbers.
     pub(super) numbers: Option<String>,
+    /// What is to be known besides.
+    pub(super) notes: Vec<String>,
+    /// What the form holds besides.
+    pub(super) hidden: Vec<(&'static str, String)>,
     /// Whether a reason is asked for: who reads it, and what was typed.
     pub(super) reason: Option<(&'static str, String)>,
     /// The name that has to be typed.
@@ -43,6 +46,17 @@ pub(super) struct Confirm {
 }
 
 impl Confirm {
+    /// Whether what must be typed was typed.
+    pub(super) fn is_confirmed(&self, visit: &Visit) -> bool {
+        self.name.as_ref().is_none_or(|wanted| visit.form.one("confirm") == wanted.trim())
+    }
+
+    /// The same with a reason why it was not done.
+    pub(super) fn with_fault(mut self, fault: impl Into<String>) -> Self {
+        self.fault = Some(fault.into());
+        self
+    }
+
     /// Shows it.
     pub(super) fn shown(&self, visit: &Visit, place: Place) -> Response {
         visit.modal(place, &self.title, self)
@@ -56,14 +70,6 @@ pub(super) fn is_other_name(visit: &Visit, name: &str) -> bool {
 
 /// What is said when it is.
 pub(super) const OTHER_NAME: &str = "Type the name, so that it is the one you mean.";
-
-/// What stands above a form after a refusal.
-///
-/// # Errors
-/// The refusal itself, if it is not about the form: who asks must prove who they are, or the server failed.
-pub(super) fn above_form(refusal: Refusal) -> Asked<String> {
-    if refusal.wants_proof() || refusal.status >= 500 { Err(refusal) } else { Ok(refusal.detail) }
-}
 
 /// Rows of a page of the API at most.
 const PAGE: usize = 200;

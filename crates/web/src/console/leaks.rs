@@ -14,7 +14,6 @@ use keystile_core::key::{NotAKey, Presented};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::confirm::above_form;
 use super::keys::status;
 use super::model::{Key, List, Usage};
 use super::once::Once;
@@ -286,7 +285,7 @@ async fn report(visit: Visit, Path(id): Path<String>) -> Shown {
     let body = request(form.one("reason"), form.one("replace"));
     let answer = match visit.send(Method::POST, &format!("/v1/keys/{}/compromised", key.id), Some(&body)).await {
         Ok(answer) => answer,
-        Err(refusal) => return question(&visit, &key, Some(above_form(refusal)?)).await,
+        Err(refusal) => return question(&visit, &key, Some(refusal.above_form()?)).await,
     };
     let ended: Ended = answer.read()?;
     let done = ended.activity.map(|done| {

@@ -26,6 +26,8 @@ struct Login {
     fault: Option<String>,
     has_passkeys: bool,
     provider: Option<String>,
+    has_links: bool,
+    sent: bool,
 }
 
 /// How one can log in here.
@@ -33,6 +35,8 @@ struct Login {
 struct Ways {
     passkeys: bool,
     provider: Option<String>,
+    #[serde(default)]
+    links: bool,
 }
 
 /// The form.
@@ -45,18 +49,39 @@ pub(super) async fn page(State(console): State<Arc<Console>>, request: Request) 
 async fn shown(console: &Console, visitor: &Visitor, login: Login) -> Response {
     let ways: Ways = console.api.get(visitor, "/v1/login/ways").await.unwrap_or_default();
     let status = if login.fault.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
-    let content = Login { has_passkeys: ways.passkeys, provider: ways.provider, ..login };
+    let content = Login { has_passkeys: ways.passkeys, provider: ways.provider, has_links: ways.links, ..login };
     (status, Page(Html::of(&Shell::bare("Sign in", Html::of(&content))).into_string())).into_response()
+}
+
+/// Largest form of somebody who is not known.
+const FORM_BYTES: usize = 1 << 16;
+
+/// Who sends the form, and what it holds.
+async fn sent(console: &Console, request: Request) -> Result<(Visitor, Fields), StatusCode> {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, FORM_BYTES).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
+    Ok((console.visitor(&parts.headers, &parts.extensions), Fields::read(&body)))
+}
+
+/// Has a letter with a link sent. The answer is the same whether there is an account.
+pub(super) async fn send_link(State(console): State<Arc<Console>>, request: Request) -> Response {
+    let (visitor, form) = match sent(&console, request).await {
+        Ok(sent) => sent,
+        Err(status) => return status.into_response(),
+    };
+    let body = Object::default().with("email", form.one("email")).into();
+    let asked = console.api.ask(&visitor, Method::POST, "/v1/login/link/begin", Some(&body)).await;
+    let fault = asked.err().map(|refusal| refusal.detail);
+    let (email, next) = (form.one("email").into(), own_path(form.one("next")));
+    shown(&console, &visitor, Login { email, next, sent: fault.is_none(), fault, ..Login::default() }).await
 }
 
 /// Lets somebody in.
 pub(super) async fn log_in(State(console): State<Arc<Console>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, 1 << 16).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    let (visitor, form) = match sent(&console, request).await {
+        Ok(sent) => sent,
+        Err(status) => return status.into_response(),
     };
-    let visitor = console.visitor(&parts.headers, &parts.extensions);
-    let form = Fields::read(&body);
     let question = Object::default()
         .with("email", form.one("email"))
         .with("password", form.exact("password"))

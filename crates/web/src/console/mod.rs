@@ -9,7 +9,6 @@ mod access;
 mod alerts;
 mod anomalies;
 mod apis;
-mod ask;
 mod audit;
 mod confirm;
 mod enter;
@@ -149,6 +148,7 @@ pub fn console(site: Site) -> Router {
     Router::new()
         .merge(pages)
         .route("/login", get(login::page).post(login::log_in))
+        .route("/login/link", axum::routing::post(login::send_link))
         .with_state(console)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(from_fn(finish))

@@ -5,6 +5,9 @@ use serde_json::Value;
 /// Most rows of one comparison. Whatever is more is said to be more.
 const MAX_ROWS: usize = 200;
 
+/// Most letters of a value. A page shows what changed; the whole of it is in the API and in exports.
+const MAX_LETTERS: usize = 400;
+
 /// A field that is another one now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Changed {
@@ -56,14 +59,23 @@ fn compare(path: String, before: Option<&Value>, after: Option<&Value>, rows: &m
     rows.push(Changed { path, before: before.map(told), after: after.map(told) });
 }
 
-/// A value as people read it: texts without quotes, lists of texts and numbers with commas.
+/// A value as people read it, as far as it is shown.
 fn told(value: &Value) -> String {
+    let text = whole(value);
+    match text.char_indices().nth(MAX_LETTERS) {
+        None => text,
+        Some((end, _)) => format!("{}… ({} more letters)", &text[..end], text[end..].chars().count()),
+    }
+}
+
+/// A value as people read it: texts without quotes, lists of texts and numbers with commas.
+fn whole(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "(empty)".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(list) if list.is_empty() => "(none)".to_owned(),
         Value::Array(list) if list.iter().all(|one| !one.is_object() && !one.is_array()) => {
-            list.iter().map(told).collect::<Vec<_>>().join(", ")
+            list.iter().map(whole).collect::<Vec<_>>().join(", ")
         }
         Value::Object(fields) if fields.is_empty() => "(empty)".to_owned(),
         other => other.to_string(),
@@ -106,5 +118,13 @@ mod tests {
         let long: serde_json::Map<String, Value> = (0..250).map(|n| (format!("f{n}"), json!(n))).collect();
         let (rows, more) = changed(None, Some(&Value::Object(long)));
         assert_eq!((rows.len(), more), (MAX_ROWS, 50));
+    }
+
+    #[test]
+    fn a_long_value_is_told_with_how_much_is_left_out() {
+        let long = json!({"usage": ["ä".repeat(500)]});
+        let (rows, _) = changed(None, Some(&long));
+        let after = rows[0].after.as_deref().unwrap();
+        assert!(after.starts_with("ää") && after.ends_with("… (100 more letters)"), "{after}");
     }
 }

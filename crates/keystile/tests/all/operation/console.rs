@@ -1,11 +1,12 @@
 //! The console as a client without script and without eyes: who gets in, what a form may change, what its answers say.
 
 use keystile_testkit::raw::Answer;
+use keystile_testkit::{Installation, Postbox};
 use serde_json::json;
 
 use super::login::served;
 use super::people::{PASSWORD, Person};
-use super::world::{World, id, shared};
+use super::world::{BINARY, World, id, shared};
 
 /// Its places, as the side lists them, and forms.
 const PLACES: [&str; 24] = [
@@ -106,7 +107,7 @@ fn s06_a_form_changes_nothing_unless_a_page_of_this_server_sent_it() {
 }
 
 #[test]
-fn s04_what_is_dangerous_asks_for_the_password_and_loses_nothing_meanwhile() {
+fn a11_what_is_dangerous_asks_for_the_password_and_loses_nothing_meanwhile() {
     let (_folder, world) = served("[login]\nstep_up_seconds = 1");
     let person = world.person("owner");
     let cookie = cookie_of(&world, &person);
@@ -146,4 +147,43 @@ fn what_pages_are_made_of_is_kept_by_browsers_for_good() {
         assert_eq!(small.field("content-encoding").is_some(), !is_font, "{path}");
     }
     assert_eq!(browser(world, "GET", "/assets/app.000000000000.css", &[], "").status, 404);
+}
+
+#[test]
+fn examples_begin_with_the_address_that_the_settings_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = format!(
+        "data = \"{}/data\"\n[gateway]\nlisten = \"127.0.0.1:0\"\nurl = \"https://api.example.com/\"\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\n[check]\nlisten = \"127.0.0.1:0\"\n",
+        folder.path().display()
+    );
+    let world = World::bare(Installation::serve(BINARY, &settings, folder.path()));
+    let cookie = cookie_of(&world, &world.person("owner"));
+    let page = browser(&world, "GET", "/apis", &[("cookie", &cookie)], "").text();
+    assert!(page.contains("https://api.example.com</span>"), "{page}");
+}
+
+#[test]
+fn whoever_is_sent_a_link_asks_for_it_where_they_log_in() {
+    let postbox = Postbox::start();
+    let mail = format!("[mail]\nserver = \"smtp://{}\"\nfrom = \"Keys <keys@example.com>\"", postbox.address);
+    let (_folder, world) = served(&mail);
+    let person = world.person("auditor");
+    assert!(browser(&world, "GET", "/login", &[], "").text().contains("formaction=\"/login/link\""));
+    let ask = |email: &str| {
+        browser(&world, "POST", "/login/link", &[("sec-fetch-site", "same-origin")], &format!("email={email}"))
+    };
+    let known = ask(&person.email.replace('@', "%40"));
+    let unknown = ask("nobody%40example.com");
+    assert_eq!((known.status, unknown.status), (200, 200));
+    assert!(known.text().contains("a letter with a link is on its way"), "{}", known.text());
+    assert_eq!(
+        known.text().replace(&person.email, "x"),
+        unknown.text().replace("nobody@example.com", "x"),
+        "nothing tells who has an account"
+    );
+    assert_eq!(postbox.letters(&person.email, 1).len(), 1);
+    let poor = ask("no+address");
+    assert_eq!(poor.status, 401);
+    assert!(poor.text().contains("role=\"alert\""), "{}", poor.text());
 }

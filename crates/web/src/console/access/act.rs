@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::show::line_of;
 use super::{Access, Activation, activation};
 use crate::console::Shown;
-use crate::console::confirm::{Confirm, OTHER_NAME, above_form, is_other_name};
+use crate::console::confirm::{Confirm, OTHER_NAME, is_other_name};
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
 use crate::ui::form::Object;
@@ -96,7 +96,7 @@ async fn carry_out(visit: &Visit, id: &str, verb: &Verb) -> Shown {
             let path = if verb.word == "refuse" { "/access".to_owned() } else { format!("/access/{}", sides.link.id) };
             Ok(visit.go_saying(&path, &format!("{} {}", sides.project(), verb.done)))
         }
-        Err(refusal) => question(visit, &sides, verb, Some(above_form(refusal)?)),
+        Err(refusal) => question(visit, &sides, verb, Some(refusal.above_form()?)),
     }
 }
 
@@ -152,6 +152,6 @@ pub(super) async fn remove(visit: Visit, Path(id): Path<String>) -> Shown {
     }
     match visit.send(Method::DELETE, &format!("/v1/activations/{}", sides.link.id), None).await {
         Ok(_) => Ok(visit.go_saying("/access?state=approved", &format!("{} is removed.", sides.project()))),
-        Err(refusal) => removal(&visit, &sides, Some(above_form(refusal)?)),
+        Err(refusal) => removal(&visit, &sides, Some(refusal.above_form()?)),
     }
 }

@@ -9,7 +9,6 @@ use super::show::line_of;
 use super::{Activation, activation, listed};
 use crate::api::Asked;
 use crate::console::Shown;
-use crate::console::confirm::above_form;
 use crate::console::model::List;
 use crate::console::plans::{Plan, summary};
 use crate::console::preview::preview;
@@ -171,7 +170,7 @@ pub(super) async fn approve(visit: Visit, Path(id): Path<String>) -> Shown {
     let sent: Asked<_> = visit.send(Method::POST, &format!("/v1/activations/{}/approve", link.id), Some(&body)).await;
     match sent {
         Ok(_) => Ok(visit.go_saying(&format!("/access/{}", link.id), "Approved. Its next call is let through.")),
-        Err(refusal) => shown(&visit, &link, &fields, Some(above_form(refusal)?)).await,
+        Err(refusal) => shown(&visit, &link, &fields, Some(refusal.above_form()?)).await,
     }
 }
 

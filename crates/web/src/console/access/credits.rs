@@ -12,7 +12,7 @@ use super::show::line_of;
 use super::{Activation, activation};
 use crate::api::Asked;
 use crate::console::Shown;
-use crate::console::confirm::{Confirm, above_form};
+use crate::console::confirm::Confirm;
 use crate::console::model::List;
 use crate::console::preview::preview;
 use crate::console::shell::Place;
@@ -204,7 +204,7 @@ pub(super) async fn grant(visit: Visit, Path(id): Path<String>) -> Shown {
         Ok(_) => {
             Ok(visit.go_saying(&format!("/access/{}?tab=credits", link.id), "Granted. The next call can spend them."))
         }
-        Err(refusal) => Ok(again(above_form(refusal)?)),
+        Err(refusal) => Ok(again(refusal.above_form()?)),
     }
 }
 
@@ -241,7 +241,7 @@ pub(super) async fn revoke(visit: Visit, Path((id, grant)): Path<(String, String
     let body = Object::default().text("reason", visit.form.one("reason")).into();
     match visit.send(Method::POST, &format!("/v1/credits/{}/revoke", segment(&grant)), Some(&body)).await {
         Ok(_) => Ok(visit.go_saying(&format!("/access/{}?tab=credits", segment(&id)), "Taken back.")),
-        Err(refusal) => taking_back(&visit, &id, &grant, Some(above_form(refusal)?)).await,
+        Err(refusal) => taking_back(&visit, &id, &grant, Some(refusal.above_form()?)).await,
     }
 }
 

@@ -9,7 +9,6 @@ use super::approve::{Choice, choices};
 use super::show::line_of;
 use super::{Activation, activation};
 use crate::console::Shown;
-use crate::console::confirm::above_form;
 use crate::console::plans::{PERIODS, QuotaField, quota_fields, quota_options, quotas};
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
@@ -72,7 +71,7 @@ pub(super) async fn plan(visit: Visit, Path(id): Path<String>) -> Shown {
     let path = format!("/v1/activations/{}/plan", link.id);
     match visit.send(Method::POST, &path, Some(&json!({"plan_id": plan}))).await {
         Ok(_) => Ok(visit.go_saying(&format!("/access/{}", link.id), "It has another plan from now on.")),
-        Err(refusal) => plan_shown(&visit, &link, chosen, Some(above_form(refusal)?)).await,
+        Err(refusal) => plan_shown(&visit, &link, chosen, Some(refusal.above_form()?)).await,
     }
 }
 
@@ -139,6 +138,6 @@ pub(super) async fn ceilings(visit: Visit, Path(id): Path<String>) -> Shown {
     };
     match visit.send(Method::PUT, &format!("/v1/activations/{}/ceilings", link.id), Some(&body)).await {
         Ok(_) => Ok(visit.go_saying(&format!("/access/{}", link.id), "Saved. The next call sees it.")),
-        Err(refusal) => Ok(ceilings_shown(&visit, &link, rows, &body, Some(above_form(refusal)?))),
+        Err(refusal) => Ok(ceilings_shown(&visit, &link, rows, &body, Some(refusal.above_form()?))),
     }
 }

@@ -224,8 +224,7 @@ pub(super) async fn create(visit: Visit) -> Shown {
             link_projects(&visit, &made.id).await;
             Ok(visit.go_saying(&format!("/apis/{}", made.id), "The API is published. It answers calls with a key."))
         }
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
-        Err(refusal) => Ok(shown(&visit, None, &fields, Some(refusal.detail))),
+        Err(refusal) => Ok(shown(&visit, None, &fields, Some(refusal.above_form()?))),
     }
 }
 
@@ -254,8 +253,7 @@ pub(super) async fn edit(visit: Visit, Path(id): Path<String>) -> Shown {
         Ok(_) => {
             Ok(visit.go_saying(&format!("/apis/{}", crate::ui::form::segment(&id)), "Saved. The next call sees it."))
         }
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
-        Err(refusal) => Ok(shown(&visit, Some(&id), fields, Some(refusal.detail))),
+        Err(refusal) => Ok(shown(&visit, Some(&id), fields, Some(refusal.above_form()?))),
     }
 }
 

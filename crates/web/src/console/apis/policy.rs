@@ -80,9 +80,8 @@ pub(super) async fn save(visit: Visit, Path(id): Path<String>) -> Shown {
     };
     match sent {
         Ok(()) => Ok(visit.go_saying(&format!("/apis/{}?tab=keys", api.id), "Saved. It holds for keys from now on.")),
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
         Err(refusal) => {
-            let content = super::show::framed(&visit, &api, "keys", policy(&visit, &api, Some(refusal.detail)));
+            let content = super::show::framed(&visit, &api, "keys", policy(&visit, &api, Some(refusal.above_form()?)));
             Ok(visit.page(Place::Apis, &api.name, &content))
         }
     }

@@ -202,7 +202,6 @@ pub(super) async fn delete(visit: Visit, Path(id): Path<String>) -> Shown {
     }
     match visit.send(Method::DELETE, &at(&id), None).await {
         Ok(_) => Ok(visit.go_saying("/apis", &format!("{} is gone.", api.name))),
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
-        Err(refusal) => end_shown(&visit, &api, true, Some(refusal.detail)).await,
+        Err(refusal) => end_shown(&visit, &api, true, Some(refusal.above_form()?)).await,
     }
 }

@@ -8,12 +8,13 @@ use super::density::density;
 use super::filter::{Pairs, borrowed, options, pairs};
 use crate::api::Asked;
 use crate::console::Shown;
+use crate::console::lists::next_page;
 use crate::console::model::List;
 use crate::console::people::{People, page_of};
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
 use crate::ui::chart::Bars;
-use crate::ui::csv;
+use crate::ui::csv::Csv;
 use crate::ui::diff::{Changed, changed};
 use crate::ui::form::query;
 use crate::ui::html::{AsCode, Html};
@@ -120,7 +121,7 @@ pub(super) async fn list(visit: Visit) -> Shown {
         is_lost,
         density: (bars.len() > 1).then(|| (called, Html::of(&Bars::new(called, &["Entries"], bars)))),
         lines: page.items.into_iter().map(|entry| line(&visit, &people, entry, wanted)).collect(),
-        next: page.next_cursor.map(|cursor| format!("/audit?{rest}&{}", query(&[("cursor", &cursor)]))),
+        next: page.next_cursor.map(|cursor| next_page("/audit", asked, &cursor)),
         is_first: asked.one("cursor").is_empty(),
         filter: rest,
         code: AsCode::new(
@@ -188,7 +189,7 @@ fn line(visit: &Visit, people: &People, entry: Entry, wanted: &str) -> Line {
 /// The newest entries of a filter, a line each.
 pub(super) async fn export(visit: Visit) -> Shown {
     let pairs = pairs(&visit.query, &visit.zone);
-    let mut text = csv::line(&[
+    let mut file = Csv::new(&[
         "sequence",
         "id",
         "created_at",
@@ -206,7 +207,7 @@ pub(super) async fn export(visit: Visit) -> Shown {
         count += page.items.len();
         for entry in &page.items {
             let json = |value: &Option<serde_json::Value>| value.as_ref().map(ToString::to_string).unwrap_or_default();
-            text.push_str(&csv::line(&[
+            file.line(&[
                 &entry.sequence.to_string(),
                 &entry.id,
                 &iso(entry.created_at),
@@ -217,12 +218,12 @@ pub(super) async fn export(visit: Visit) -> Shown {
                 entry.request_id.as_deref().unwrap_or_default(),
                 &json(&entry.before),
                 &json(&entry.after),
-            ]));
+            ]);
         }
         match page.next_cursor {
             Some(next) => cursor = next,
             None => break,
         }
     }
-    Ok(csv::file("audit.csv", text))
+    Ok(file.file("audit.csv"))
 }

@@ -8,7 +8,7 @@ use super::keys;
 use super::rules::{Rule, findings, is_examined};
 use crate::api::Asked;
 use crate::console::Shown;
-use crate::console::ask::Ask;
+use crate::console::confirm::Confirm;
 use crate::console::model::Usage;
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
@@ -64,8 +64,7 @@ pub(super) async fn disable(visit: Visit) -> Shown {
     }
     match bulk(&visit, &ids, false).await {
         Ok(report) => Ok(visit.go_saying(&back, &told(&report))),
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
-        Err(refusal) => Ok(visit.modal(Place::Hygiene, "Disable keys", &ask.with_fault(refusal.detail))),
+        Err(refusal) => Ok(visit.modal(Place::Hygiene, "Disable keys", &ask.with_fault(refusal.above_form()?))),
     }
 }
 
@@ -88,7 +87,7 @@ fn body(ids: &[String]) -> Value {
     json!({"action": "disable", "ids": ids})
 }
 
-async fn asked(visit: &Visit, rule: Option<Rule>, ids: &[String], left_out: usize) -> Asked<Ask> {
+async fn asked(visit: &Visit, rule: Option<Rule>, ids: &[String], left_out: usize) -> Asked<Confirm> {
     let report = bulk(visit, ids, true).await?;
     let mut notes = Vec::new();
     if visit.may("usage.read") && ids.len() <= MAX_COUNTED {
@@ -107,13 +106,13 @@ async fn asked(visit: &Visit, rule: Option<Rule>, ids: &[String], left_out: usiz
     if left_out > 0 {
         notes.push(format!("These are the newest; {} more are left for the next time.", left_out));
     }
-    Ok(Ask {
+    Ok(Confirm {
         title: format!("Disable {}?", of(report.done, "key", "keys")),
         about: "Calls with them are refused as key_disabled until you enable them again.".into(),
         notes,
         path: "/hygiene/disable".into(),
-        back: "/hygiene",
-        confirm: Some(ids.len().to_string()),
+        back: "/hygiene".into(),
+        name: Some(ids.len().to_string()),
         hidden: vec![("rule", rule.map_or("", Rule::word).to_owned()), ("ids", ids.join(","))],
         button: "Disable keys",
         is_danger: true,
@@ -124,7 +123,7 @@ async fn asked(visit: &Visit, rule: Option<Rule>, ids: &[String], left_out: usiz
             "/v1/keys/bulk",
             Some(&body(ids)),
         )),
-        ..Ask::default()
+        ..Confirm::default()
     })
 }
 

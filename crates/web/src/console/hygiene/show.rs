@@ -10,7 +10,7 @@ use crate::console::Shown;
 use crate::console::keys::{projects, status};
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
-use crate::ui::csv;
+use crate::ui::csv::Csv;
 use crate::ui::html::Badge;
 use crate::ui::number::{of, percent};
 use crate::ui::time::{Moment, iso};
@@ -113,14 +113,14 @@ pub(super) async fn show(visit: Visit) -> Shown {
 /// Every key that a rule finds, or those of one rule, with the rules that find it.
 pub(super) async fn export(visit: Visit) -> Shown {
     let chosen = Rule::read(visit.query.one("rule"));
-    let mut text = csv::line(&["id", "name", "project_id", "kind", "created_at", "last_used_at", "findings"]);
+    let mut file = Csv::new(&["id", "name", "project_id", "kind", "created_at", "last_used_at", "findings"]);
     for key in keys(&visit).await?.0.iter().filter(|key| is_examined(key, visit.now)) {
         let rules = findings(key, visit.now);
         if rules.is_empty() || chosen.is_some_and(|rule| !rules.contains(&rule)) {
             continue;
         }
         let words: Vec<&str> = rules.into_iter().map(Rule::word).collect();
-        text.push_str(&csv::line(&[
+        file.line(&[
             &key.id,
             &key.name,
             &key.project_id,
@@ -128,7 +128,7 @@ pub(super) async fn export(visit: Visit) -> Shown {
             &iso(key.created_at),
             &key.last_used_at.map(iso).unwrap_or_default(),
             &words.join(" "),
-        ]));
+        ]);
     }
-    Ok(csv::file("key-hygiene.csv", text))
+    Ok(file.file("key-hygiene.csv"))
 }

@@ -134,8 +134,7 @@ pub(super) async fn edit(visit: Visit, Path(id): Path<String>) -> Shown {
     let body = body.into();
     match visit.send(Method::PATCH, &format!("/v1/keys/{}", key.id), Some(&body)).await {
         Ok(_) => Ok(visit.go_saying(&format!("/keys/{}", key.id), "Saved. The next call sees it.")),
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
-        Err(refusal) => Ok(edit_shown(&visit, &key, Some(refusal.detail))),
+        Err(refusal) => Ok(edit_shown(&visit, &key, Some(refusal.above_form()?))),
     }
 }
 
@@ -188,8 +187,7 @@ pub(super) async fn rotate(visit: Visit, Path(id): Path<String>) -> Shown {
     let body = json!({"overlap_seconds": overlap});
     match visit.send(Method::POST, &format!("/v1/keys/{}/rotate", key.id), Some(&body)).await {
         Ok(answer) => Ok(visit.secret(Place::Keys, "Save the new secret", &made(&visit, &answer, "rotated").await?)),
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
-        Err(refusal) => rotate_shown(&visit, &key, Some(refusal.detail)).await,
+        Err(refusal) => rotate_shown(&visit, &key, Some(refusal.above_form()?)).await,
     }
 }
 

@@ -204,8 +204,7 @@ pub(super) async fn create(visit: Visit) -> Shown {
     }
     match make(&visit, &fields).await {
         Ok(made) => Ok(visit.secret(Place::Keys, "Save your new key", &made)),
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
-        Err(refusal) => shown(&visit, &fields, Some(refusal.detail)).await,
+        Err(refusal) => shown(&visit, &fields, Some(refusal.above_form()?)).await,
     }
 }
 

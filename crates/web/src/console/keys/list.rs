@@ -3,19 +3,19 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use jiff::Timestamp;
 
 use super::projects;
 use super::status::{SOON_SECS, status};
 use crate::api::Asked;
 use crate::console::Shown;
+use crate::console::lists::next_page;
 use crate::console::model::{Key, List, Usage};
 use crate::console::shell::Place;
 use crate::console::traffic::{Range, Stat, traffic};
 use crate::console::visit::Visit;
 use crate::ui::chart::Spark;
+use crate::ui::csv::Csv;
 use crate::ui::form::query;
 use crate::ui::html::{Badge, Html};
 use crate::ui::number::{exact, short};
@@ -81,8 +81,7 @@ pub(super) async fn list(visit: Visit) -> Shown {
         is_chosen: asked.one(name) == value,
     };
     let with_name = |project: &crate::console::model::Project| choice("project_id", &project.id, &project.name);
-    let rest = asked.query_without(&["cursor"]);
-    let next = list.next_cursor.map(|cursor| format!("/keys?{rest}&{}", query(&[("cursor", &cursor)])));
+    let next = list.next_cursor.map(|cursor| next_page("/keys", asked, &cursor));
     let content = Keys {
         traffic: card(&visit, &list.items).await?,
         search: asked.one("q").into(),
@@ -199,43 +198,43 @@ fn row(visit: &Visit, key: &Key, names: &HashMap<&str, &str>, uses: Option<Vec<u
 
 /// All keys of a filter, a line each.
 pub(super) async fn export(visit: Visit) -> Shown {
-    let mut text =
-        String::from("id,name,project_id,kind,environment,state,hint,created_at,expires_at,last_used_at\r\n");
+    let mut file = Csv::new(&[
+        "id",
+        "name",
+        "project_id",
+        "kind",
+        "environment",
+        "state",
+        "hint",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+    ]);
+    let moment = |at: Option<Timestamp>| at.map(iso).unwrap_or_default();
     let mut cursor = String::new();
     loop {
         let mut pairs = filter(&visit);
         pairs.extend([("limit", "200"), ("cursor", &cursor)]);
         let page: List<Key> = visit.get(&format!("/v1/keys?{}", query(&pairs))).await?;
         for key in &page.items {
-            let moment = |at: Option<Timestamp>| at.map(iso).unwrap_or_default();
-            let cells = [
-                key.id.as_str(),
+            let moments = [moment(Some(key.created_at)), moment(key.expires_at), moment(key.last_used_at)];
+            let [created, expires, used] = moments.each_ref().map(String::as_str);
+            file.line(&[
+                &key.id,
                 &key.name,
                 &key.project_id,
                 &key.kind,
                 &key.environment,
                 &key.state,
                 &key.hint,
-                &moment(Some(key.created_at)),
-                &moment(key.expires_at),
-                &moment(key.last_used_at),
-            ]
-            .map(crate::ui::csv::cell);
-            text.push_str(&cells.join(","));
-            text.push_str("\r\n");
+                created,
+                expires,
+                used,
+            ]);
         }
         match page.next_cursor {
             Some(next) => cursor = next,
-            None => break,
+            None => return Ok(file.file("keys.csv")),
         }
     }
-    Ok(csv(text, "keys.csv"))
-}
-
-fn csv(text: String, name: &str) -> Response {
-    let head = [
-        (CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
-        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
-    ];
-    (head, text).into_response()
 }

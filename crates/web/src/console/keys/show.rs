@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::status::status;
 use crate::api::{Asked, Refusal};
 use crate::console::Shown;
+use crate::console::history::history;
 use crate::console::model::{Key, List, RateLimit};
 use crate::console::requests::rows;
 use crate::console::shell::Place;
@@ -16,7 +17,7 @@ use crate::console::traffic::{Range, traffic};
 use crate::console::visit::Visit;
 use crate::ui::form::{query, segment};
 use crate::ui::html::{Badge, Html};
-use crate::ui::number::{exact, of, percent};
+use crate::ui::number::{exact, percent};
 use crate::ui::time::{Moment, iso, length, thirty_days_before};
 
 /// The tabs: the word of the address, and what it is called.
@@ -57,7 +58,7 @@ pub(super) async fn show(visit: Visit, Path(id): Path<String>) -> Shown {
         "permissions" => permissions(&visit, &key).await?,
         "network" => network(&visit, &key).await?,
         "secrets" => secrets(&visit, &key).await?,
-        "history" => history(&visit, &key).await?,
+        "history" => history(&visit, &key.id).await?,
         _ => return Err(Refusal::own(404, "No such tab", "A key has no page of this name.")),
     };
     let path = |word: &str| if word.is_empty() { format!("/keys/{id}") } else { format!("/keys/{id}?tab={word}") };
@@ -360,46 +361,4 @@ async fn secrets(visit: &Visit, key: &Key) -> Asked<Html> {
         }
     });
     Ok(Html::of(&Secrets { id: key.id.clone(), versions: versions.collect(), may_write: visit.may("keys.write") }))
-}
-
-/// What was changed of it.
-#[derive(Template)]
-#[template(path = "console/keys/history.html")]
-struct History {
-    id: String,
-    entries: Vec<Entry>,
-    count: String,
-}
-
-struct Entry {
-    kind: String,
-    actor: String,
-    address: String,
-    at: Moment,
-    sequence: u64,
-}
-
-#[derive(Deserialize)]
-struct AuditEntry {
-    sequence: u64,
-    #[serde(rename = "type")]
-    kind: String,
-    actor: String,
-    #[serde(default)]
-    address: Option<String>,
-    created_at: Timestamp,
-}
-
-async fn history(visit: &Visit, key: &Key) -> Asked<Html> {
-    let asked = query(&[("subject_id", &key.id), ("limit", "100")]);
-    let list: List<AuditEntry> = visit.get(&format!("/v1/audit?{asked}")).await?;
-    let count = of(list.items.len() as u64, "entry", "entries");
-    let entries = list.items.into_iter().map(|entry| Entry {
-        kind: entry.kind,
-        actor: entry.actor,
-        address: entry.address.unwrap_or_default(),
-        at: visit.zone.minute(entry.created_at),
-        sequence: entry.sequence,
-    });
-    Ok(Html::of(&History { id: key.id.clone(), entries: entries.collect(), count }))
 }

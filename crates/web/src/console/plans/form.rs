@@ -13,7 +13,6 @@ use super::rate::{LimitField, WINDOWS, limit_fields};
 use super::terms::{LIMITS, PRESETS, QUOTAS, has_others, kept, options, preset, request};
 use super::{Plan, holders, plan};
 use crate::console::Shown;
-use crate::console::confirm::above_form;
 use crate::console::model::{Api, List};
 use crate::console::preview::preview;
 use crate::console::shell::Place;
@@ -171,7 +170,7 @@ pub(super) async fn create(visit: Visit) -> Shown {
             let made: Made = answer.read()?;
             Ok(visit.go_saying(&format!("/plans/{}", made.id), &format!("{} is there.", fields.one("name"))))
         }
-        Err(refusal) => new_shown(&visit, &fields, Some(above_form(refusal)?)).await,
+        Err(refusal) => new_shown(&visit, &fields, Some(refusal.above_form()?)).await,
     }
 }
 
@@ -189,6 +188,6 @@ pub(super) async fn save(visit: Visit, Path(id): Path<String>) -> Shown {
     };
     match visit.send(Method::PATCH, &format!("/v1/plans/{}", plan.id), Some(&body)).await {
         Ok(_) => Ok(visit.go_saying(&format!("/plans/{}", plan.id), "Saved.")),
-        Err(refusal) => Ok(edit_shown(&visit, &plan, fields, Some(above_form(refusal)?)).await),
+        Err(refusal) => Ok(edit_shown(&visit, &plan, fields, Some(refusal.above_form()?)).await),
     }
 }

@@ -9,10 +9,11 @@ use super::words::{cost_line, credits_words, limit_words, price_words, quota_wor
 use super::{Plan, holders};
 use crate::api::Asked;
 use crate::console::Shown;
-use crate::console::lists::{Csv, next_page};
+use crate::console::lists::next_page;
 use crate::console::model::{Api, List};
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
+use crate::ui::csv::Csv;
 use crate::ui::form::query;
 use crate::ui::number::exact;
 use crate::ui::time::iso;

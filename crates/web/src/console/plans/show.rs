@@ -9,7 +9,7 @@ use super::{Plan, Version, plan};
 use crate::api::Refusal;
 use crate::console::Shown;
 use crate::console::access::{Access, Activation, badge_of};
-use crate::console::confirm::{Confirm, OTHER_NAME, above_form, is_other_name};
+use crate::console::confirm::{Confirm, OTHER_NAME, is_other_name};
 use crate::console::history::history;
 use crate::console::model::{Api, List};
 use crate::console::shell::Place;
@@ -193,6 +193,6 @@ pub(super) async fn delete(visit: Visit, Path(id): Path<String>) -> Shown {
     }
     match visit.send(Method::DELETE, &format!("/v1/plans/{}", plan.id), None).await {
         Ok(_) => Ok(visit.go_saying("/plans", &format!("{} is deleted.", plan.name))),
-        Err(refusal) => delete_shown(&visit, &plan, Some(above_form(refusal)?)).await,
+        Err(refusal) => delete_shown(&visit, &plan, Some(refusal.above_form()?)).await,
     }
 }

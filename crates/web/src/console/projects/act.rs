@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Project, project};
 use crate::api::Refusal;
 use crate::console::Shown;
-use crate::console::confirm::{Confirm, OTHER_NAME, above_form, count, is_other_name, listed};
+use crate::console::confirm::{Confirm, OTHER_NAME, count, is_other_name, listed};
 use crate::console::model::Usage;
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
@@ -76,7 +76,7 @@ pub(super) async fn suspend(visit: Visit, Path(id): Path<String>) -> Shown {
     let body = Object::default().text("reason", visit.form.one("reason")).into();
     match visit.send(Method::POST, &format!("/v1/projects/{}/suspend", project.id), Some(&body)).await {
         Ok(_) => Ok(visit.go_saying(&format!("/projects/{}", project.id), &format!("{} is suspended.", project.name))),
-        Err(refusal) => suspend_shown(&visit, &project, Some(above_form(refusal)?)).await,
+        Err(refusal) => suspend_shown(&visit, &project, Some(refusal.above_form()?)).await,
     }
 }
 
@@ -130,6 +130,6 @@ pub(super) async fn delete(visit: Visit, Path(id): Path<String>) -> Shown {
     }
     match visit.send(Method::DELETE, &format!("/v1/projects/{}", project.id), None).await {
         Ok(_) => Ok(visit.go_saying("/projects", &format!("{} is deleted, with its keys.", project.name))),
-        Err(refusal) => delete_shown(&visit, &project, Some(above_form(refusal)?)).await,
+        Err(refusal) => delete_shown(&visit, &project, Some(refusal.above_form()?)).await,
     }
 }

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::{Project, project};
 use crate::console::Shown;
-use crate::console::confirm::above_form;
 use crate::console::model::{Api, List};
 use crate::console::preview::preview;
 use crate::console::shell::Place;
@@ -203,7 +202,7 @@ pub(super) async fn create(visit: Visit) -> Shown {
     };
     let made: Made = match visit.send(Method::POST, "/v1/projects", Some(&body)).await {
         Ok(answer) => answer.read()?,
-        Err(refusal) => return new_shown(&visit, &fields, Some(above_form(refusal)?)).await,
+        Err(refusal) => return new_shown(&visit, &fields, Some(refusal.above_form()?)).await,
     };
     let mut said = format!("{} is there.", fields.one("name"));
     for api in fields.all("api_id") {
@@ -230,7 +229,7 @@ pub(super) async fn save(visit: Visit, Path(id): Path<String>) -> Shown {
     };
     match visit.send(Method::PATCH, &format!("/v1/projects/{}", project.id), Some(&body)).await {
         Ok(_) => Ok(visit.go_saying(&format!("/projects/{}", project.id), "Saved.")),
-        Err(refusal) => Ok(edit_shown(&visit, &project, &visit.form, Some(above_form(refusal)?))),
+        Err(refusal) => Ok(edit_shown(&visit, &project, &visit.form, Some(refusal.above_form()?))),
     }
 }
 

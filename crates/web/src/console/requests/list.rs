@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::rows;
 use crate::console::Shown;
+use crate::console::lists::next_page;
 use crate::console::model::{Api, List};
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
@@ -41,7 +42,6 @@ pub(super) async fn list(visit: Visit) -> Shown {
     let (rows, next) = rows(&visit, &page).await?;
     let apis: List<Api> = visit.aside("/v1/apis?limit=200").await;
     let picked = asked.one("api_id");
-    let rest = asked.query_without(&["cursor"]);
     let content = Requests {
         is_empty: rows.is_empty(),
         rows: Html::of(&rows),
@@ -58,7 +58,7 @@ pub(super) async fn list(visit: Visit) -> Shown {
         key: asked.one("key_id").into(),
         address: asked.one("address").into(),
         live: query(&pairs),
-        next: next.map(|cursor| format!("/requests?{rest}&{}", query(&[("cursor", &cursor)]))),
+        next: next.map(|cursor| next_page("/requests", asked, &cursor)),
         is_filtered: !pairs.is_empty(),
         gateway: visit.gateway().to_owned(),
     };

@@ -7,7 +7,7 @@ use super::agent::agent;
 use super::list::Session;
 use crate::api::Refusal;
 use crate::console::Shown;
-use crate::console::ask::Ask;
+use crate::console::confirm::Confirm;
 use crate::console::model::List;
 use crate::console::people::People;
 use crate::console::shell::Place;
@@ -16,7 +16,7 @@ use crate::ui::form::segment;
 use crate::ui::html::AsCode;
 use crate::ui::number::of;
 
-async fn asked(visit: &Visit, id: &str) -> Result<Ask, Refusal> {
+async fn asked(visit: &Visit, id: &str) -> Result<Confirm, Refusal> {
     let list: List<Session> = visit.get("/v1/sessions?limit=200").await?;
     let people = People::of(visit).await;
     let about = match list.items.iter().find(|session| session.id == id) {
@@ -29,11 +29,11 @@ async fn asked(visit: &Visit, id: &str) -> Result<Ask, Refusal> {
         None => "Its next request is refused; whoever it is can sign in again.".into(),
     };
     let id = segment(id);
-    Ok(Ask {
+    Ok(Confirm {
         title: "End this session?".into(),
         about,
         path: format!("/sessions/{id}/end"),
-        back: "/sessions",
+        back: "/sessions".into(),
         button: "End session",
         is_danger: true,
         code: Some(AsCode::new(
@@ -43,7 +43,7 @@ async fn asked(visit: &Visit, id: &str) -> Result<Ask, Refusal> {
             &format!("/v1/sessions/{id}"),
             None,
         )),
-        ..Ask::default()
+        ..Confirm::default()
     })
 }
 
@@ -54,9 +54,8 @@ pub(super) async fn end_form(visit: Visit, Path(id): Path<String>) -> Shown {
 pub(super) async fn end(visit: Visit, Path(id): Path<String>) -> Shown {
     match visit.send(Method::DELETE, &format!("/v1/sessions/{}", segment(&id)), None).await {
         Ok(_) => Ok(visit.go_saying("/sessions", "The session is ended.")),
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
         Err(refusal) => {
-            let ask = asked(&visit, &id).await?.with_fault(refusal.detail);
+            let ask = asked(&visit, &id).await?.with_fault(refusal.above_form()?);
             Ok(visit.modal(Place::Sessions, "End session", &ask))
         }
     }
@@ -67,17 +66,17 @@ pub(super) async fn end_own(visit: Visit, Path(id): Path<String>) -> Shown {
     Ok(visit.go_saying("/sessions", "Your other session is ended."))
 }
 
-async fn asked_others(visit: &Visit) -> Ask {
+async fn asked_others(visit: &Visit) -> Confirm {
     let own: List<Session> = visit.aside("/v1/account/sessions?limit=200").await;
     let others = own.items.len().saturating_sub(1) as u64;
-    Ask {
+    Confirm {
         title: "End all your other sessions?".into(),
         about: format!(
             "{} of yours, here and in other organizations; this one goes on.",
             of(others, "session", "sessions")
         ),
         path: "/sessions/end-others".into(),
-        back: "/sessions",
+        back: "/sessions".into(),
         button: "End all others",
         is_danger: true,
         code: Some(AsCode::new(
@@ -87,7 +86,7 @@ async fn asked_others(visit: &Visit) -> Ask {
             "/v1/account/sessions/end_others",
             None,
         )),
-        ..Ask::default()
+        ..Confirm::default()
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Asked, Refusal};
 use crate::console::Shown;
-use crate::console::ask::Ask;
+use crate::console::confirm::Confirm;
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
 use crate::ui::html::AsCode;
@@ -48,10 +48,10 @@ impl Encryption {
     }
 }
 
-async fn asked_rotation(visit: &Visit) -> Result<Ask, Refusal> {
+async fn asked_rotation(visit: &Visit) -> Result<Confirm, Refusal> {
     let now = Encryption::of(visit).await?;
     let records: u64 = now.keys.iter().map(|key| key.records).sum();
-    Ok(Ask {
+    Ok(Confirm {
         title: "Rotate the encryption key?".into(),
         about: "Everything new is encrypted under another version from now on, of the whole installation.".into(),
         notes: vec![format!(
@@ -63,7 +63,7 @@ async fn asked_rotation(visit: &Visit) -> Result<Ask, Refusal> {
             }
         )],
         path: "/settings/encryption/rotate".into(),
-        back: "/settings",
+        back: "/settings".into(),
         button: "Rotate key",
         code: Some(AsCode::new(
             "keystile encryption rotate".into(),
@@ -72,7 +72,7 @@ async fn asked_rotation(visit: &Visit) -> Result<Ask, Refusal> {
             "/v1/encryption/rotate",
             Some(&json!({})),
         )),
-        ..Ask::default()
+        ..Confirm::default()
     })
 }
 
@@ -87,8 +87,8 @@ pub(super) async fn rotate(visit: Visit) -> Shown {
     done(&visit, "/v1/encryption/rotate", Some(&body), said, asked_rotation(&visit).await?).await
 }
 
-fn asked_pepper(visit: &Visit) -> Ask {
-    Ask {
+fn asked_pepper(visit: &Visit) -> Confirm {
+    Confirm {
         title: "Take another pepper into use?".into(),
         about: "Texts of new keys are hashed with it from now on, of every other key as soon as it is presented.".into(),
         notes: vec![
@@ -96,7 +96,7 @@ fn asked_pepper(visit: &Visit) -> Ask {
                 .into(),
         ],
         path: "/settings/encryption/pepper".into(),
-        back: "/settings",
+        back: "/settings".into(),
         button: "Take it into use",
         code: Some(AsCode::new(
             "keystile encryption rotate-pepper".into(),
@@ -105,7 +105,7 @@ fn asked_pepper(visit: &Visit) -> Ask {
             "/v1/encryption/peppers",
             None,
         )),
-        ..Ask::default()
+        ..Confirm::default()
     }
 }
 
@@ -118,13 +118,12 @@ pub(super) async fn pepper(visit: Visit) -> Shown {
 }
 
 /// Does it, or asks again with what was refused.
-async fn done(visit: &Visit, path: &str, body: Option<&Value>, said: &str, ask: Ask) -> Shown {
+async fn done(visit: &Visit, path: &str, body: Option<&Value>, said: &str, ask: Confirm) -> Shown {
     match visit.send(Method::POST, path, body).await {
         Ok(_) => Ok(visit.go_saying("/settings", said)),
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
         Err(refusal) => {
             let title = ask.title.clone();
-            Ok(visit.modal(Place::Settings, &title, &ask.with_fault(refusal.detail)))
+            Ok(visit.modal(Place::Settings, &title, &ask.with_fault(refusal.above_form()?)))
         }
     }
 }

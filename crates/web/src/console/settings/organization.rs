@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::api::Asked;
 use crate::console::Shown;
-use crate::console::ask::Preview;
+use crate::console::preview::preview;
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
 use crate::ui::html::{AsCode, shell};
@@ -59,14 +59,13 @@ pub(super) async fn form(visit: Visit) -> Shown {
 
 /// The request as the form is filled in.
 pub(super) async fn code(visit: Visit) -> Shown {
-    Ok(visit.part(&Preview { code: as_code(&visit, visit.form.one("name")) }))
+    Ok(preview(&visit, as_code(&visit, visit.form.one("name"))))
 }
 
 pub(super) async fn rename(visit: Visit) -> Shown {
     let name = visit.form.one("name");
     match visit.send(Method::PATCH, &path(&visit), Some(&json!({"name": name}))).await {
         Ok(_) => Ok(visit.go_saying("/settings", &format!("The organization is called {name} now."))),
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
-        Err(refusal) => shown(&visit, name, Some(refusal.detail)),
+        Err(refusal) => shown(&visit, name, Some(refusal.above_form()?)),
     }
 }

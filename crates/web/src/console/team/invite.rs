@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::{Choice, Invitation, choices};
 use crate::console::Shown;
-use crate::console::ask::{Ask, Preview};
+use crate::console::confirm::Confirm;
 use crate::console::once::Once;
+use crate::console::preview::preview;
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
 use crate::ui::form::{Fields, Object, segment};
@@ -76,7 +77,7 @@ fn as_code(visit: &Visit, fields: &Fields) -> AsCode {
 
 /// The request as the form is filled in.
 pub(super) async fn code(visit: Visit) -> Shown {
-    Ok(visit.part(&Preview { code: as_code(&visit, &visit.form) }))
+    Ok(preview(&visit, as_code(&visit, &visit.form)))
 }
 
 /// Makes the invitation, and shows its link.
@@ -94,8 +95,7 @@ pub(super) async fn invite(visit: Visit) -> Shown {
                 None => Ok(visit.go_saying("/team", "The same invitation was made before; its link was shown then.")),
             }
         }
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
-        Err(refusal) => shown(&visit, &fields, Some(refusal.detail)).await,
+        Err(refusal) => shown(&visit, &fields, Some(refusal.above_form()?)).await,
     }
 }
 
@@ -118,17 +118,17 @@ fn link_shown(visit: &Visit, made: &Invitation, path: &str) -> Response {
     visit.secret(Place::Team, "Send this link", &content)
 }
 
-async fn withdrawal(visit: &Visit, id: &str) -> Result<Ask, crate::api::Refusal> {
+async fn withdrawal(visit: &Visit, id: &str) -> Result<Confirm, crate::api::Refusal> {
     let id = segment(id);
     let one: Invitation = visit.get(&format!("/v1/invitations/{id}")).await?;
-    Ok(Ask {
+    Ok(Confirm {
         title: "Take the invitation back?".into(),
         about: format!(
             "The link of {} leads nowhere from now on. You can invite them again.",
             one.email.as_deref().unwrap_or("whoever has it")
         ),
         path: format!("/team/invitations/{id}/withdraw"),
-        back: "/team",
+        back: "/team".into(),
         button: "Take it back",
         code: Some(AsCode::new(
             format!("keystile invitation withdraw {id}"),
@@ -137,7 +137,7 @@ async fn withdrawal(visit: &Visit, id: &str) -> Result<Ask, crate::api::Refusal>
             &format!("/v1/invitations/{id}"),
             None,
         )),
-        ..Ask::default()
+        ..Confirm::default()
     })
 }
 
@@ -149,9 +149,8 @@ pub(super) async fn withdraw_form(visit: Visit, Path(id): Path<String>) -> Shown
 pub(super) async fn withdraw(visit: Visit, Path(id): Path<String>) -> Shown {
     match visit.send(Method::DELETE, &format!("/v1/invitations/{}", segment(&id)), None).await {
         Ok(_) => Ok(visit.go_saying("/team", "The invitation is taken back.")),
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
         Err(refusal) => {
-            let ask = withdrawal(&visit, &id).await?.with_fault(refusal.detail);
+            let ask = withdrawal(&visit, &id).await?.with_fault(refusal.above_form()?);
             Ok(visit.modal(Place::Team, "Take the invitation back", &ask))
         }
     }

@@ -10,9 +10,10 @@ use serde_json::json;
 use super::{Choice, choices};
 use crate::api::{Asked, Refusal};
 use crate::console::Shown;
-use crate::console::ask::{Ask, Preview};
+use crate::console::confirm::Confirm;
 use crate::console::once::Once;
 use crate::console::people::Member;
+use crate::console::preview::preview;
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
 use crate::ui::form::segment;
@@ -56,7 +57,7 @@ fn role_code(visit: &Visit, member: &Member, chosen: &str) -> AsCode {
 /// The request as the form is filled in.
 pub(super) async fn code(visit: Visit, Path(id): Path<String>) -> Shown {
     let member = member(&visit, &id).await?;
-    Ok(visit.part(&Preview { code: role_code(&visit, &member, visit.form.one("role")) }))
+    Ok(preview(&visit, role_code(&visit, &member, visit.form.one("role"))))
 }
 
 async fn role_shown(visit: &Visit, member: &Member, chosen: &str, fault: Option<String>) -> Shown {
@@ -77,18 +78,17 @@ pub(super) async fn role(visit: Visit, Path(id): Path<String>) -> Shown {
     let body = json!({"role": wanted});
     match visit.send(Method::PATCH, &format!("/v1/members/{}", member.id), Some(&body)).await {
         Ok(_) => Ok(visit.go_saying("/team", &format!("{} is {wanted} from the next request on.", name(&member)))),
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
-        Err(refusal) => role_shown(&visit, &member, wanted, Some(refusal.detail)).await,
+        Err(refusal) => role_shown(&visit, &member, wanted, Some(refusal.above_form()?)).await,
     }
 }
 
-fn asked_password(visit: &Visit, member: &Member) -> Ask {
-    Ask {
+fn asked_password(visit: &Visit, member: &Member) -> Confirm {
+    Confirm {
         title: format!("A link to a new password for {}?", name(member)),
         about: "Whoever has the link chooses the password. A second factor stays as it is.".into(),
         notes: vec!["The password that they have goes on until another is chosen.".into()],
         path: format!("/team/members/{}/password", member.id),
-        back: "/team",
+        back: "/team".into(),
         button: "Make the link",
         code: Some(AsCode::new(
             format!("keystile member reset-password {}", shell(&member.email)),
@@ -97,7 +97,7 @@ fn asked_password(visit: &Visit, member: &Member) -> Ask {
             &format!("/v1/members/{}/reset_password", member.id),
             None,
         )),
-        ..Ask::default()
+        ..Confirm::default()
     }
 }
 
@@ -135,15 +135,15 @@ pub(super) async fn password(visit: Visit, Path(id): Path<String>) -> Shown {
     Ok(visit.secret(Place::Team, "Send this link", &content))
 }
 
-fn asked_factors(visit: &Visit, member: &Member) -> Ask {
-    Ask {
+fn asked_factors(visit: &Visit, member: &Member) -> Confirm {
+    Confirm {
         title: format!("Remove the second factors of {}?", name(member)),
         about: "Codes, passkeys and what they are known by at an identity provider are taken away. Their sessions end."
             .into(),
         notes: vec!["Whoever has no password then needs a link to one before they can come in again.".into()],
         path: format!("/team/members/{}/factors", member.id),
-        back: "/team",
-        confirm: Some(member.email.clone()),
+        back: "/team".into(),
+        name: Some(member.email.clone()),
         button: "Remove factors",
         is_danger: true,
         code: Some(AsCode::new(
@@ -153,7 +153,7 @@ fn asked_factors(visit: &Visit, member: &Member) -> Ask {
             &format!("/v1/members/{}/remove_factors", member.id),
             None,
         )),
-        ..Ask::default()
+        ..Confirm::default()
     }
 }
 
@@ -176,8 +176,8 @@ pub(super) async fn factors(visit: Visit, Path(id): Path<String>) -> Shown {
 
 const UNTYPED: &str = "Type the e-mail address, so that it is the one you mean.";
 
-fn asked_removal(visit: &Visit, member: &Member) -> Ask {
-    Ask {
+fn asked_removal(visit: &Visit, member: &Member) -> Confirm {
+    Confirm {
         title: format!("Remove {}?", name(member)),
         about: "Their sessions here end, and the invitations that they made are taken back.".into(),
         notes: vec![format!(
@@ -186,8 +186,8 @@ fn asked_removal(visit: &Visit, member: &Member) -> Ask {
             member.account_id
         )],
         path: format!("/team/members/{}/remove", member.id),
-        back: "/team",
-        confirm: Some(member.email.clone()),
+        back: "/team".into(),
+        name: Some(member.email.clone()),
         button: "Remove member",
         is_danger: true,
         code: Some(AsCode::new(
@@ -197,7 +197,7 @@ fn asked_removal(visit: &Visit, member: &Member) -> Ask {
             &format!("/v1/members/{}", member.id),
             None,
         )),
-        ..Ask::default()
+        ..Confirm::default()
     }
 }
 
@@ -219,10 +219,7 @@ pub(super) async fn remove(visit: Visit, Path(id): Path<String>) -> Shown {
 }
 
 /// The question again with what the API said, unless it asks who one is.
-fn refused(visit: &Visit, ask: Ask, refusal: Refusal) -> Shown {
-    if refusal.wants_proof() || refusal.status >= 500 {
-        return Err(refusal);
-    }
+fn refused(visit: &Visit, ask: Confirm, refusal: Refusal) -> Shown {
     let title = ask.title.clone();
-    Ok(visit.modal(Place::Team, &title, &ask.with_fault(refusal.detail)))
+    Ok(visit.modal(Place::Team, &title, &ask.with_fault(refusal.above_form()?)))
 }

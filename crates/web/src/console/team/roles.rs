@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::MemberRole;
 use crate::api::Asked;
 use crate::console::Shown;
-use crate::console::ask::{Ask, Preview};
+use crate::console::confirm::Confirm;
+use crate::console::preview::preview;
 use crate::console::rights::{Offered, Rights, ticked};
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
@@ -93,7 +94,7 @@ pub(super) async fn new_form(visit: Visit) -> Shown {
 pub(super) async fn code(visit: Visit) -> Shown {
     let (name, description, chosen) = typed(&visit.form);
     let code = as_code(&visit, visit.form.one("id"), (name, description, &chosen));
-    Ok(visit.part(&Preview { code }))
+    Ok(preview(&visit, code))
 }
 
 pub(super) async fn create(visit: Visit) -> Shown {
@@ -122,18 +123,17 @@ async fn save(visit: &Visit, id: &str, method: Method, path: &str) -> Shown {
         Ok(_) => {
             Ok(visit.go_saying("/team", &format!("Saved. Members that are {name} see it with their next request.")))
         }
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
-        Err(refusal) => shown(visit, id, (name, description, chosen), Some(refusal.detail)).await,
+        Err(refusal) => shown(visit, id, (name, description, chosen), Some(refusal.above_form()?)).await,
     }
 }
 
-fn asked(visit: &Visit, role: &MemberRole) -> Ask {
-    Ask {
+fn asked(visit: &Visit, role: &MemberRole) -> Confirm {
+    Confirm {
         title: format!("Delete the role {}?", role.name),
         about: "This can't be undone. It is refused while a member has it or an open invitation promises it.".into(),
         path: format!("/team/roles/{}/delete", role.id),
-        back: "/team",
-        confirm: Some(role.name.clone()),
+        back: "/team".into(),
+        name: Some(role.name.clone()),
         button: "Delete role",
         is_danger: true,
         code: Some(AsCode::new(
@@ -143,7 +143,7 @@ fn asked(visit: &Visit, role: &MemberRole) -> Ask {
             &format!("/v1/member_roles/{}", role.id),
             None,
         )),
-        ..Ask::default()
+        ..Confirm::default()
     }
 }
 
@@ -161,7 +161,6 @@ pub(super) async fn delete(visit: Visit, Path(id): Path<String>) -> Shown {
     }
     match visit.send(Method::DELETE, &format!("/v1/member_roles/{}", role.id), None).await {
         Ok(_) => Ok(visit.go_saying("/team", &format!("The role {} is deleted.", role.name))),
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
-        Err(refusal) => Ok(visit.modal(Place::Team, "Delete role", &ask.with_fault(refusal.detail))),
+        Err(refusal) => Ok(visit.modal(Place::Team, "Delete role", &ask.with_fault(refusal.above_form()?))),
     }
 }

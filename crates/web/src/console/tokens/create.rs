@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::api::{Asked, Refusal};
 use crate::console::Shown;
-use crate::console::ask::Preview;
 use crate::console::keys::projects;
 use crate::console::model::Key;
 use crate::console::once::Once;
+use crate::console::preview::preview;
 use crate::console::rights::{Offered, Rights, ticked};
 use crate::console::shell::Place;
 use crate::console::team::rights_told;
@@ -138,7 +138,7 @@ fn as_code(visit: &Visit, rights: &Rights, fields: &Fields, project: &str) -> As
 /// The request as the form is filled in.
 pub(super) async fn code(visit: Visit) -> Shown {
     let rights = Rights::of(&visit).await?;
-    Ok(visit.part(&Preview { code: as_code(&visit, &rights, &visit.form, visit.form.one("project_id")) }))
+    Ok(preview(&visit, as_code(&visit, &rights, &visit.form, visit.form.one("project_id"))))
 }
 
 #[derive(Deserialize)]
@@ -169,8 +169,7 @@ pub(super) async fn create(visit: Visit) -> Shown {
     match make(&visit, &fields, &permissions).await {
         Ok((key, Some(text))) => Ok(visit.secret(Place::Tokens, "Save your new token", &once(&visit, &key, text))),
         Ok((key, None)) => Ok(visit.go(&format!("/keys/{}", key.id))),
-        Err(refusal) if refusal.wants_proof() || refusal.status >= 500 => Err(refusal),
-        Err(refusal) => shown(&visit, &fields, Some(refusal.detail)).await,
+        Err(refusal) => shown(&visit, &fields, Some(refusal.above_form()?)).await,
     }
 }
 

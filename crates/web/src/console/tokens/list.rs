@@ -6,6 +6,7 @@ use askama::Template;
 
 use crate::console::Shown;
 use crate::console::keys::{projects, status};
+use crate::console::lists::next_page;
 use crate::console::model::{Key, List};
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
@@ -70,7 +71,7 @@ pub(super) async fn list(visit: Visit) -> Shown {
         is_filtered: !rest.is_empty(),
         everything: list.items.iter().filter(|key| is_everything(key) && key.state == "active").count(),
         rows: list.items.iter().map(|key| row(&visit, key, &names)).collect(),
-        next: list.next_cursor.map(|cursor| format!("/tokens?{rest}&{}", query(&[("cursor", &cursor)]))),
+        next: list.next_cursor.map(|cursor| next_page("/tokens", asked, &cursor)),
         is_first: asked.one("cursor").is_empty(),
         may_write: visit.may("keys.write"),
         filter,

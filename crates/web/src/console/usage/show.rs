@@ -12,7 +12,7 @@ use crate::console::model::{Api, List, Project};
 use crate::console::shell::Place;
 use crate::console::traffic::{Range, Traffic, traffic};
 use crate::console::visit::Visit;
-use crate::ui::csv;
+use crate::ui::csv::Csv;
 use crate::ui::form::query;
 use crate::ui::html::{AsCode, Html, shell};
 use crate::ui::time::{before, iso};
@@ -148,7 +148,7 @@ fn as_code(visit: &Visit, by: By, range: Range, of: &[(&str, &str)], has_latency
 /// All rows of the table, a line each.
 pub(super) async fn export(visit: Visit) -> Shown {
     let by = By::read(visit.query.one("by"));
-    let mut text = csv::line(&[by.word(), "name", "calls", "calls_before", "latency_p95_us"]);
+    let mut file = Csv::new(&[by.word(), "name", "calls", "calls_before", "latency_p95_us"]);
     let mut cursor = String::new();
     loop {
         let page = page(&visit, CSV_ROWS, &cursor).await?;
@@ -158,18 +158,18 @@ pub(super) async fn export(visit: Visit) -> Shown {
             let (name, detail) = names.told(by, value.as_deref());
             let name = if detail.is_empty() && value.is_some() { String::new() } else { name };
             let latency = row.latency().map(|latency| latency.to_string()).unwrap_or_default();
-            text.push_str(&csv::line(&[
+            file.line(&[
                 value.as_deref().unwrap_or_default(),
                 &name,
                 &row.item.calls.to_string(),
                 &row.before().to_string(),
                 &latency,
-            ]));
+            ]);
         }
         match page.next_cursor {
             Some(next) => cursor = next,
             None => break,
         }
     }
-    Ok(csv::file(&format!("usage-by-{}.csv", by.word()), text))
+    Ok(file.file(&format!("usage-by-{}.csv", by.word())))
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::form::once;
 use super::{Webhook, webhook};
 use crate::console::Shown;
-use crate::console::confirm::{Confirm, OTHER_NAME, above_form, count, is_other_name, listed};
+use crate::console::confirm::{Confirm, OTHER_NAME, count, is_other_name, listed};
 use crate::console::shell::Place;
 use crate::console::visit::Visit;
 use crate::ui::form::segment;
@@ -80,7 +80,7 @@ pub(super) async fn disable(visit: Visit, Path(id): Path<String>) -> Shown {
     let path = format!("/v1/webhooks/{}", webhook.id);
     match visit.send(Method::PATCH, &path, Some(&json!({"active": false}))).await {
         Ok(_) => Ok(visit.go_saying(&format!("/webhooks/{}", webhook.id), "It is disabled.")),
-        Err(refusal) => disable_shown(&visit, &webhook, Some(above_form(refusal)?)).await,
+        Err(refusal) => disable_shown(&visit, &webhook, Some(refusal.above_form()?)).await,
     }
 }
 
@@ -128,7 +128,7 @@ pub(super) async fn rotate(visit: Visit, Path(id): Path<String>) -> Shown {
     let path = format!("/v1/webhooks/{}/rotate_secret", webhook.id);
     match visit.send(Method::POST, &path, Some(&json!({"overlap_hours": hours}))).await {
         Ok(answer) => Ok(visit.secret(Place::Webhooks, "Save the new secret", &once(&answer, "Save the new secret")?)),
-        Err(refusal) => Ok(rotate_shown(&visit, &webhook, Some(above_form(refusal)?))),
+        Err(refusal) => Ok(rotate_shown(&visit, &webhook, Some(refusal.above_form()?))),
     }
 }
 
@@ -202,7 +202,7 @@ pub(super) async fn replay(visit: Visit, Path(id): Path<String>) -> Shown {
             let said = format!("{} sent again, the oldest first.{more}", of(done.replayed, "event is", "events are"));
             Ok(visit.go_saying(&format!("/webhooks/{}", webhook.id), &said))
         }
-        Err(refusal) => Ok(replay_shown(&visit, &webhook, Some(above_form(refusal)?))),
+        Err(refusal) => Ok(replay_shown(&visit, &webhook, Some(refusal.above_form()?))),
     }
 }
 
@@ -249,7 +249,7 @@ pub(super) async fn delete(visit: Visit, Path(id): Path<String>) -> Shown {
     }
     match visit.send(Method::DELETE, &format!("/v1/webhooks/{}", webhook.id), None).await {
         Ok(_) => Ok(visit.go_saying("/webhooks", &format!("{} is deleted.", webhook.host()))),
-        Err(refusal) => delete_shown(&visit, &webhook, Some(above_form(refusal)?)).await,
+        Err(refusal) => delete_shown(&visit, &webhook, Some(refusal.above_form()?)).await,
     }
 }
 

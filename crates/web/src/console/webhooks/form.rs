@@ -11,7 +11,6 @@ use super::events::{GROUPS, is_offered};
 use super::{Webhook, webhook};
 use crate::api::{Answer, Asked};
 use crate::console::Shown;
-use crate::console::confirm::above_form;
 use crate::console::once::Once;
 use crate::console::preview::preview;
 use crate::console::shell::Place;
@@ -234,7 +233,7 @@ pub(super) async fn create(visit: Visit) -> Shown {
         Ok(answer) => {
             Ok(visit.secret(Place::Webhooks, "Save the secret", &once(&answer, "Save the secret of your webhook")?))
         }
-        Err(refusal) => Ok(shown(&visit, fields, None, Some(above_form(refusal)?))),
+        Err(refusal) => Ok(shown(&visit, fields, None, Some(refusal.above_form()?))),
     }
 }
 
@@ -253,7 +252,7 @@ pub(super) async fn save(visit: Visit, Path(id): Path<String>) -> Shown {
     };
     match visit.send(Method::PATCH, &format!("/v1/webhooks/{}", webhook.id), Some(&body)).await {
         Ok(_) => Ok(visit.go_saying(&format!("/webhooks/{}", webhook.id), "Saved.")),
-        Err(refusal) => Ok(shown(&visit, fields, Some(&webhook), Some(above_form(refusal)?))),
+        Err(refusal) => Ok(shown(&visit, fields, Some(&webhook), Some(refusal.above_form()?))),
     }
 }
 
